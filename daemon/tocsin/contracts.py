@@ -1,0 +1,435 @@
+"""What the parts of Tocsin promise each other: the five ports, the store, sources and channels."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeVar
+
+from tocsin.model import (
+    Attempt,
+    ContactState,
+    Entry,
+    Incident,
+    Instant,
+    IntegrationConfig,
+    Message,
+    Millis,
+    Option,
+    Outcome,
+    Page,
+    Parsed,
+    Post,
+    Silence,
+    StoredAlert,
+    Token,
+)
+
+T = TypeVar("T")
+
+# ------------------------------------------------------------------------------ clock and chance
+
+
+class Clock(Protocol):
+    """The only source of time. Code outside clock.py never reads or waits for another one."""
+
+    def now(self) -> Instant:
+        """The instant now; never goes backwards within a process."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that no adjustment moves; for lengths only."""
+
+    async def sleep_until(self, due: Instant) -> None:
+        """Returns at `due` or at once when it is past."""
+
+    async def sleep(self, length: Millis) -> None:
+        """Returns `length` from now."""
+
+    def timeout(self, length: Millis) -> AbstractAsyncContextManager[None]:
+        """Cancels its body after `length` and raises TimeoutError, as asyncio.timeout does."""
+
+    async def wait(self, event: Wakeable, until: Instant | None) -> bool:
+        """Wait for `event` to be set, at the latest until `until`; True when it was set."""
+
+
+class Wakeable(Protocol):
+    def is_set(self) -> bool: ...
+
+    async def wait(self) -> Any: ...
+
+
+class Chance(Protocol):
+    """The only source of randomness."""
+
+    def token(self) -> str:
+        """128 unguessable bits as 32 hex digits."""
+
+    def fraction(self) -> float:
+        """Uniform in [0, 1)."""
+
+
+class Spawn(Protocol):
+    """The only way to start a task. Every task has a name and an owner who awaits or stops it."""
+
+    def __call__(self, work: Coroutine[Any, Any, Any], name: str) -> Task: ...
+
+
+class Task(Protocol):
+    def cancel(self) -> bool: ...
+
+    def done(self) -> bool: ...
+
+    def __await__(self) -> Any: ...
+
+
+# ------------------------------------------------------------------------------------- transport
+
+Gate = Callable[[], Awaitable[None]]
+"""Called with the connection in hand, just before the first byte is written. Raises GateClosed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer, its body read whole (at most 1 MiB). Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Http(Protocol):
+    """Requests to providers, under the port's own deadlines: connect 3 s, 10 s in all."""
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] = ...,
+        body: bytes = b"",
+        gate: Gate | None = None,
+        allow_private: bool = True,
+    ) -> Reply:
+        """One request, never retried, no redirect followed.
+
+        Raises NotSent when surely not one byte left (DNS, refused, TLS, connect time-out),
+        MaybeSent for a time-out or a reset after that, GateClosed when the gate refused.
+        With `allow_private=False` a name that resolves to a loopback, private or link-local address
+        is NotSent; the check is on the address that is dialled.
+        """
+
+
+class Mail(Protocol):
+    """One message handed to one SMTP server, under the same deadlines."""
+
+    async def send(
+        self,
+        *,
+        host: str,
+        port: int,
+        security: Literal["none", "starttls", "tls"],
+        username: str | None,
+        password: str | None,
+        sender: str,
+        recipient: str,
+        message: bytes,
+        gate: Gate | None = None,
+    ) -> str:
+        """Returns the server's last answer. The gate runs after RCPT TO, before DATA.
+
+        Raises NotSent (nothing of the message left, or the server refused it by 4xx/5xx: its text is
+        the message; `permanent` is true on 5xx), MaybeSent after the content began to leave.
+        """
+
+
+# ------------------------------------------------------------------------------ sources, channels
+
+
+class Source(Protocol):
+    """One kind of alert source: bytes in, alerts out. Pure; no I/O, no clock."""
+
+    type: str
+    title: str
+    options: Mapping[str, Option]
+
+    def parse(self, raw: bytes, headers: Mapping[str, str], config: IntegrationConfig, now: Instant) -> Parsed:
+        """Every alert of the body, in order, and those that cannot be taken.
+
+        `headers` names are lower case; `now` is used only where the wire format relates to it.
+        Raises BadBody when nothing of it can be read. Never raises anything else, whatever the bytes.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a channel is given to work with."""
+
+    http: Http
+    mail: Mail
+    clock: Clock
+    chance: Chance
+    show: Callable[[str], None]           # prints on the daemon's terminal; console only
+
+
+class Channel(Protocol):
+    """One configured way to reach people."""
+
+    async def send(self, message: Message, gate: Gate) -> Outcome:
+        """One attempt. Calls the gate (through its transport) before the first byte; never retries.
+
+        Raises nothing but cancellation: every trouble is an Outcome.
+        """
+
+    async def lookup(self, attempt: Attempt) -> Outcome | None:
+        """What the provider knows of this attempt by its own mark; None: it cannot tell.
+        Only called where `confirms` is "lookup"."""
+
+
+class ChannelKind(Protocol):
+    """One kind of channel, as a module in the entry-point group `tocsin.channels` gives it."""
+
+    type: str
+    title: str
+    options: Mapping[str, Option]
+    address: Literal["phone", "email", "text"]
+    throttle: Literal["sms", "voice", ""]   # which default limits apply
+    confirms: Literal["callback", "lookup", "nothing"]
+    interactive: bool                       # whether an answer comes back through it
+
+    def open(self, name: str, options: Mapping[str, Any], tools: Tools) -> Channel:
+        """A channel ready to send; raises nothing, connects to nothing."""
+
+
+# ----------------------------------------------------------------------------------------- store
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A provider's message, so that a second delivery of it changes nothing."""
+
+    door: str
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentFilter:
+    status: tuple[str, ...] = ()            # Status names; "open" is spelled out by the caller
+    service: str | None = None
+    text: str | None = None                 # in title, key or number, case-insensitive
+
+
+class Tx(Protocol):
+    """One write transaction.
+
+    Reads see everything committed and everything this transaction wrote. Incidents read through it
+    are locked against other writers until the end (PostgreSQL: row locks; SQLite: the one writer).
+    `add_*` and `save_*` are buffered, applied in the order called, at the next read or at commit.
+    """
+
+    # facts, locked
+    async def lock_keys(self, keys: Sequence[str]) -> None:
+        """Until commit no other transaction holding one of these keys runs. Sorted inside; call once, first."""
+
+    async def open_alerts(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredAlert]:
+        """Open (firing) alerts by (integration, source_key)."""
+
+    async def recent_alerts(self, keys: Sequence[tuple[str, str]], since: Instant) -> dict[tuple[str, str], StoredAlert]:
+        """The newest ended alert of each key that ended at or after `since`."""
+
+    async def tombstones(self, keys: Sequence[tuple[str, str]], now: Instant) -> dict[tuple[str, str], Instant]:
+        """ended_at of resolves that came before their trigger, not older than five minutes."""
+
+    async def minted(self, integration: str, body_hash: str, now: Instant) -> str | None:
+        """The key minted for the same bytes in the last two minutes."""
+
+    async def incidents(self, numbers: Sequence[int]) -> dict[int, Incident]:
+        """By number; unknown numbers are absent."""
+
+    async def incidents_by_key(self, keys: Sequence[str]) -> dict[str, Incident]:
+        """Open incidents that a grouped alert with this key may join (incident_keys, open only)."""
+
+    async def latest_by_key(self, keys: Sequence[str]) -> dict[str, Incident]:
+        """The newest incident of each key, whatever its status."""
+
+    async def firing_alerts(self, incident: int) -> list[StoredAlert]:
+        """Its firing alerts, oldest first."""
+
+    async def due_incidents(self, now: Instant, limit: int) -> list[Incident]:
+        """Whose `due_at` <= now: P1 first, then the oldest due. PostgreSQL: skips rows locked elsewhere."""
+
+    async def due_alerts(self, now: Instant, limit: int) -> list[StoredAlert]:
+        """Firing alerts whose `expires_at` <= now, oldest first."""
+
+    async def due_pages(self, channel: str, now: Instant, limit: int) -> list[Page]:
+        """Planned pages of this channel with `due_at` <= now, by (rank, due_at, id)."""
+
+    async def pages(self, ids: Sequence[str]) -> dict[str, Page]: ...
+
+    async def pages_of(self, incident: int, cycle: int | None = None) -> list[Page]:
+        """All pages of the incident (and cycle), oldest first."""
+
+    async def unsent_pages(self, incidents: Sequence[int]) -> list[Page]:
+        """Pages of kind "page" with status planned or waiting."""
+
+    async def attempt(self, id: str) -> Attempt | None: ...
+
+    async def attempts_of(self, page: str) -> list[Attempt]: ...
+
+    async def open_attempts(self, owner: str | None, limit: int) -> list[Attempt]:
+        """Attempts in state open, all or of one owner. Crash recovery."""
+
+    async def unconfirmed(self, now: Instant, limit: int) -> list[Attempt]:
+        """Unknown attempts with confirm_by <= now whose page is `waiting`."""
+
+    async def sent_since(self, user: str, channel: str, since: Instant) -> list[Instant]:
+        """When attempts to this person over this channel were started, cancelled and failed ones left out."""
+
+    async def contact_state(self, kind: str, address: str) -> ContactState | None: ...
+
+    async def silences(self, now: Instant) -> list[Silence]:
+        """Those active at `now`."""
+
+    async def silence(self, id: str) -> Silence | None: ...
+
+    async def answers_to(self, door: Door) -> str | None:
+        """What was answered to this provider message before; None: it is new."""
+
+    async def replies_since(self, address: str, since: Instant) -> int:
+        """How many automatic replies went to this address."""
+
+    async def pages_to(self, address: str, since: Instant) -> list[tuple[Page, Attempt]]:
+        """Pages that went to this address since then, newest first. Whose answer this may be."""
+
+    # numbers
+    async def next_numbers(self, count: int) -> range:
+        """Incident numbers, ascending; gaps are allowed, repeats are not."""
+
+    async def next_alert_ids(self, count: int) -> range: ...
+
+    async def next_post_ids(self, count: int) -> range: ...
+
+    # changes, buffered
+    def add_posts(self, posts: Sequence[Post]) -> None: ...
+    def add_alerts(self, alerts: Sequence[StoredAlert]) -> None: ...
+    def save_alerts(self, alerts: Sequence[StoredAlert]) -> None: ...
+    def add_incidents(self, incidents: Sequence[Incident]) -> None: ...
+    def save_incidents(self, incidents: Sequence[Incident]) -> None: ...
+    def add_incident_keys(self, keys: Sequence[tuple[str, int, Instant | None]]) -> None:
+        """(key, incident, joins_until); an older incident's claim on the key is replaced."""
+
+    def add_pages(self, pages: Sequence[Page]) -> None:
+        """A page whose key exists already is left as it is, silently (I3)."""
+
+    def save_pages(self, pages: Sequence[Page]) -> None: ...
+    def add_attempts(self, attempts: Sequence[Attempt]) -> None: ...
+    def save_attempts(self, attempts: Sequence[Attempt]) -> None: ...
+    def add_entries(self, entries: Sequence[Entry]) -> None: ...
+    def add_tombstones(self, rows: Sequence[tuple[str, str, Instant, Instant]]) -> None:
+        """(integration, source_key, ended_at, kept until)."""
+
+    def add_minted(self, integration: str, body_hash: str, key: str, until: Instant) -> None: ...
+    def add_policy_version(self, hash: str, name: str, body: str) -> None: ...
+    def add_answer(self, door: Door, address: str, answer: str, at: Instant) -> None: ...
+    def save_contact_state(self, state: ContactState) -> None: ...
+    def add_silence(self, silence: Silence) -> None:
+        """Inserts, or replaces the one with the same id."""
+
+    def add_token(self, token: Token) -> None: ...
+    def save_token(self, token: Token) -> None: ...
+
+
+class Store(Protocol):
+    """Where everything that must survive is kept. One promise, two implementations.
+
+    Every method raises StoreUnavailable when the database does not answer. Cancelling a caller of
+    `write` never leaves a half-done transaction nor a held lock: the transaction runs to its end in a
+    task of its own.
+    """
+
+    exclusive: bool
+    """True when no other process can write (SQLite): what is cached in this process is the truth."""
+
+    async def write(self, work: Callable[[Tx], Awaitable[T]], *, lane: Literal["urgent", "ingest"] = "urgent") -> T:
+        """Run `work` in one transaction and return what it returned once it is durable.
+
+        If `work` raises, nothing of it is kept and the error is raised here; others that shared the
+        commit are not touched. Urgent work goes before ingest and never shares a transaction with it.
+        Serialisation failures and Conflict are retried (at most 5 times) by running `work` again, so
+        `work` must not have effects outside the transaction.
+        """
+
+    def on_commit(self, listener: Callable[[], None]) -> None:
+        """`listener` is called (in the event loop) after each commit; a hint, never the truth."""
+
+    # reads: a recent committed state, no locks
+    async def incident(self, number: int) -> Incident | None: ...
+
+    async def incidents(self, where: IncidentFilter, limit: int, before: int | None) -> list[Incident]:
+        """Newest first; `before`: numbers below this one only."""
+
+    async def incident_alerts(self, number: int, limit: int, after: int | None) -> list[StoredAlert]: ...
+
+    async def alerts(self, *, integration: str | None, status: str | None, limit: int, before: int | None) -> list[StoredAlert]: ...
+
+    async def timeline(self, number: int, limit: int, after: int | None) -> list[Entry]:
+        """Oldest first. The opening is a row the reader makes from the incident itself."""
+
+    async def pages(self, number: int) -> list[tuple[Page, list[Attempt]]]: ...
+
+    async def page(self, id: str) -> Page | None: ...
+
+    async def attempt(self, id: str) -> Attempt | None: ...
+
+    async def policy_version(self, hash: str) -> str | None: ...
+
+    async def silences(self, *, active_at: Instant | None, limit: int) -> list[Silence]: ...
+
+    async def tokens(self) -> list[Token]: ...
+
+    async def next_due(self) -> Instant | None:
+        """The earliest of: incidents' due_at, planned pages' due_at, alerts' expires_at, confirm_by."""
+
+    async def next_due_page(self, channel: str) -> Instant | None: ...
+
+    async def counts(self) -> Counts: ...
+
+    async def open_keys(self) -> AsyncIterator[tuple[str, str, int, int, int | None]]:
+        """(integration, source_key, alert id, content hash, incident) of every firing alert: fills the cache."""
+
+    async def meta(self, name: str) -> str | None: ...
+
+    async def set_meta(self, name: str, value: str) -> None: ...
+
+    async def flush_repeats(self, rows: Sequence[tuple[int, int, Instant, Instant | None]]) -> None:
+        """(alert id, how many more, last seen, new expires_at): counts of pure repeats."""
+
+    async def prune(self, alerts_before: Instant, incidents_before: Instant, limit: int) -> int:
+        """Delete at most `limit` old rows; 0 when nothing is left to delete."""
+
+    async def check(self) -> None:
+        """A write that is rolled back or trivial; raises StoreUnavailable. For readiness."""
+
+    async def close(self) -> None:
+        """Waits for what is under way, checkpoints, closes the writer last, releases the lock file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Gauges for /metrics, read in one go."""
+
+    incidents: Mapping[tuple[str, str], int]   # (status, priority) of open ones
+    open_alerts: int
+    due_timers: int                            # due and not yet run at `now`
+    open_intents: int
+    oldest_due: Instant | None
+
+
+# ------------------------------------------------------------------------------- settings, by whom
+
+
+class Live(Protocol):
+    """The configuration in force. Read `.settings` anew for each decision: a reload replaces it whole."""
+
+    @property
+    def settings(self) -> Any: ...
