@@ -1,0 +1,104 @@
+# Tocsin: everything starts here. `make run` and `make test` bootstrap themselves in .venv.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
+CONFIG ?= config/tocsin.yaml
+TESTS ?=
+IS_ROOT := $(shell test "$$(id -u)" = 0 && echo yes)
+# `make test` uses these real neighbours: command searched for, Debian package that has it.
+PEERS := prometheus=prometheus prometheus-alertmanager=prometheus-alertmanager initdb=postgresql \
+         systemd-analyze=systemd
+
+.PHONY: help run demo test check bench clean peers lock
+
+help:
+	@echo "make run      install into $(VENV) and serve $(CONFIG) in the foreground"
+	@echo "make demo     the same with sample alerts: see pages, answer them"
+	@echo "make test     every test (installs the real neighbours when root)"
+	@echo "make check    lint, types, import arrows"
+	@echo "make bench    the benchmarks, as a table and as JSON"
+	@echo "make clean    remove what was built; your .tocsin/ state stays"
+
+run: $(VENV)/.installed
+	@exec $(BIN)/tocsin serve -c $(CONFIG)
+
+demo: $(VENV)/.installed
+	@exec $(BIN)/tocsin demo
+
+test: $(VENV)/.installed-dev peers
+	$(BIN)/python -m pytest $(TESTS)
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check daemon integrations tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find daemon integrations tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---------------------------------------------------------------------------- the environment
+# The stamps make a second run start at once; a changed lock or pyproject.toml installs again.
+
+$(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
+	@echo "tocsin: installing into $(VENV)"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+	@echo "tocsin: installing what the tests need into $(VENV)"
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) > /dev/null && $(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { \
+	  if [ "$(IS_ROOT)" = yes ] && command -v apt-get > /dev/null; then \
+	    echo "tocsin: installing python3 and python3-venv"; \
+	    apt-get update -qq; \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3 python3-venv > /dev/null; \
+	  else \
+	    echo "tocsin: $(PYTHON) with venv is missing; on Debian: apt-get install python3 python3-venv" >&2; exit 1; \
+	  fi; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "tocsin: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V 2>&1); try: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+# The real neighbours of the tests. Their Debian packages would start services: policy-rc.d says no meanwhile.
+peers:
+	@missing=""; \
+	for peer in $(PEERS); do \
+	  command -v "$${peer%%=*}" > /dev/null || ls /usr/lib/postgresql/*/bin/"$${peer%%=*}" > /dev/null 2>&1 \
+	    || missing="$$missing $${peer##*=}"; \
+	done; \
+	[ -n "$$missing" ] || exit 0; \
+	if [ "$(IS_ROOT)" = yes ] && command -v apt-get > /dev/null; then \
+	  echo "tocsin: installing for the tests:$$missing"; \
+	  guard=/usr/sbin/policy-rc.d; \
+	  if [ ! -e "$$guard" ]; then \
+	    printf '#!/bin/sh\nexit 101\n' > "$$guard"; chmod 755 "$$guard"; trap 'rm -f /usr/sbin/policy-rc.d' EXIT; \
+	  fi; \
+	  apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing > /dev/null; \
+	elif [ -n "$${TOCSIN_REQUIRE_ALL:-}" ]; then \
+	  echo "tocsin: missing and required:$$missing (apt-get install$$missing)" >&2; exit 1; \
+	else \
+	  echo "tocsin: tests that need these are skipped; to run them: apt-get install$$missing" >&2; \
+	fi
+
+# Needs uv (https://docs.astral.sh/uv/); see CONTRIBUTING.md.
+UV_LOCK = uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+          --no-header --no-annotate --no-emit-index-url
+lock:
+	$(UV_LOCK) --group build -o requirements.lock
+	$(UV_LOCK) --group build --group dev -o requirements-dev.lock
