@@ -1,0 +1,172 @@
+"""Does this alert fit? Alertmanager's matchers, `name="value"` with =, !=, =~ and !~, one at a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, cast
+
+import re2
+
+Op = Literal["=", "!=", "=~", "!~"]
+ValueOf = Callable[[str], str]
+"""The value a name has for the alert in hand; "" when it has none (as in Alertmanager)."""
+
+_REMEMBERED = 1024  # values whose result one pattern keeps
+_WORTH_KEEPING = 1024  # longer values are matched anew: a sender must not choose how much we remember
+_SHAPE = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|[^\s=!~"'{},]+)\s*(=~|!~|!=|=)\s*(.*?)\s*""", re.DOTALL)
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_OPTIONS = re2.Options()
+_OPTIONS.log_errors = False
+
+
+class Matcher:
+    """One condition: `name`, `op` and `value` as parsed, `text` as written."""
+
+    __slots__ = ("_known", "_pattern", "name", "op", "text", "value")
+
+    def __init__(self, name: str, op: Op, value: str, text: str = "") -> None:
+        """Raises ValueError when `value` is not an RE2 pattern and `op` asks for one."""
+        self.name = name
+        self.op = op
+        self.value = value
+        self.text = text or f'{name}{op}"{value}"'
+        self._pattern = compiled(value) if op in ("=~", "!~") else None
+        self._known: dict[str, bool] = {}
+
+    def hits(self, value_of: ValueOf) -> bool:
+        return self.accepts(value_of(self.name))
+
+    def accepts(self, value: str) -> bool:
+        """Whether a thing whose `name` is `value` fits. Patterns match the whole value."""
+        match self.op:
+            case "=":
+                return value == self.value
+            case "!=":
+                return value != self.value
+            case "=~":
+                return self._fits(value)
+            case "!~":
+                return not self._fits(value)
+
+    def _fits(self, value: str) -> bool:
+        known = self._known.get(value)
+        return self._look(value) if known is None else known
+
+    def _look(self, value: str) -> bool:
+        found = self._pattern.fullmatch(octets(value)) is not None  # type: ignore[union-attr]  # set for patterns
+        if len(value) <= _WORTH_KEEPING:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[value] = found
+        return found
+
+    def __repr__(self) -> str:
+        return f"Matcher({self.text})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Matcher) and (self.name, self.op, self.value) == (other.name, other.op, other.value)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.op, self.value))
+
+
+def parse(text: str) -> Matcher:
+    """`alertname=~"Node.*"` as a Matcher; quotes around a simple value may be left out.
+
+    Raises ValueError with what to write instead. In double quotes `\\"`, `\\\\` and `\\n` are escapes and
+    any other backslash stands for itself, so `"\\d+"` is a pattern of digits (Alertmanager, matchers).
+    """
+    found = _SHAPE.fullmatch(text)
+    if found is None:
+        raise ValueError(_what_is_wrong(text))
+    name, op, value = _name(found[1]), cast(Op, found[2]), found[3]
+    return Matcher(name, op, _value(name, op, value, text), text.strip())
+
+
+def hit_all(matchers: Iterable[Matcher], value_of: ValueOf) -> bool:
+    """Whether every matcher hits; of no matchers: yes."""
+    return all(matcher.hits(value_of) for matcher in matchers)
+
+
+def compiled(pattern: str) -> Any:
+    """`pattern` as RE2. Raises ValueError that says what is wrong with it."""
+    try:
+        return re2.compile(pattern, _OPTIONS)
+    except re2.error as wrong:
+        because = wrong.args[0].decode() if wrong.args and isinstance(wrong.args[0], bytes) else str(wrong)
+        raise ValueError(f"{pattern!r} is not a pattern RE2 knows: {because}{_instead(pattern)}") from None
+
+
+def octets(value: str) -> bytes:
+    """`value` for RE2; a lone surrogate, which no source should let through, becomes `?`."""
+    return value.encode("utf-8", "replace")
+
+
+def _name(written: str) -> str:
+    name = _unescaped(written[1:-1]) if written.startswith('"') else written
+    if not name:
+        raise ValueError('the name is empty; write for example severity="critical"')
+    return name
+
+
+def _value(name: str, op: Op, written: str, text: str) -> str:
+    if written.startswith('"'):
+        quoted = _QUOTED.match(written)
+        if quoted is None:
+            raise ValueError(f'{text!r}: the double quote is never closed; write {name}{op}"..."')
+        if quoted.end() != len(written):
+            raise ValueError(_what_follows(text, written, quoted.end()))
+        return _unescaped(quoted[1])
+    if written.startswith("'"):
+        raise ValueError(f'{text!r}: values stand in double quotes; write {name}{op}"{written.strip(chr(39))}"')
+    if written[:1] in ("=", "~", "!"):
+        raise ValueError(f"{text!r}: {op}{written[0]} is not an operator; write =, !=, =~ or !~")
+    if '"' in written:
+        raise ValueError(f'{text!r}: put the whole value in double quotes, and a quote inside as \\"')
+    return written
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPE.sub(_meant, text) if "\\" in text else text
+
+
+def _meant(escape: re.Match[str]) -> str:
+    match escape[1]:
+        case "n":
+            return "\n"
+        case '"' | "\\" as itself:
+            return itself
+        case _:
+            return escape[0]
+
+
+def _what_follows(text: str, written: str, end: int) -> str:
+    rest = written[end:].strip()
+    if rest.startswith(","):
+        return f"{text!r}: one matcher an entry; write ['…', '…'] with {rest.lstrip(', ')!r} as an entry of its own"
+    return f'{text!r}: {rest!r} follows the closing quote; write a quote inside a value as \\"'
+
+
+def _what_is_wrong(text: str) -> str:
+    bare = text.strip()
+    if bare.startswith("{"):
+        return f"{text!r}: write the matchers as a list, without braces: ['severity=\"critical\"']"
+    if bare.startswith("'"):
+        return f'{text!r}: names stand bare or in double quotes; write severity="critical"'
+    if ":" in bare and "=" not in bare:
+        return f"{text!r} is no matcher; write {bare.replace(':', '=', 1).replace(' ', '')!r}"
+    if "~" in bare and "=~" not in bare and "!~" not in bare:
+        return f'{text!r} is no matcher; a pattern is written name=~"..."'
+    return f'{text!r} is no matcher; write name="value", name!="value", name=~"pattern" or name!~"pattern"'
+
+
+def _instead(pattern: str) -> str:
+    if "(?=" in pattern or "(?!" in pattern or "(?<" in pattern:
+        return "; RE2 has no look-around: use a second matcher with !~"
+    if pattern.startswith("*"):
+        return f"; write {'.' + pattern!r}"
+    if re.search(r"\\[1-9]", pattern):
+        return "; RE2 has no back-references"
+    return ""
