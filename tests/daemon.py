@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import aiohttp
 import orjson
 
-T = TypeVar("T")
 TOCSIN = (sys.executable, "-m", "tocsin")
 READY_WITHIN = 30.0
 POLL = 0.02
 
 
-async def until(ask: Callable[[], Awaitable[T] | T], *, within: float, what: str) -> T:
-    """What `ask` answered, as soon as that is true; a failure that says `what` was awaited after `within` seconds."""
+async def until(ask: Callable[[], Any], *, within: float, what: str) -> Any:
+    """What `ask` (which may be async) answered, as soon as that is true; a failure that says `what` was awaited after `within` seconds."""
     deadline = time.monotonic() + within
     while True:
         answer = ask()
         if asyncio.iscoroutine(answer):
             answer = await answer
         if answer:
-            return answer  # type: ignore[return-value]
+            return answer
         if time.monotonic() > deadline:
             raise AssertionError(f"after {within:g} s still waiting for {what}; last answer: {answer!r}")
         await asyncio.sleep(POLL)
@@ -134,10 +134,8 @@ class Daemon:
         if self.process is None:
             return 0
         if self.process.returncode is None:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(how)
-            except ProcessLookupError:
-                pass
         return await self.process.wait()
 
     async def __aenter__(self) -> Daemon:
@@ -157,7 +155,9 @@ class Daemon:
         )  # fmt: skip
         said, wrong = await process.communicate()
         if process.returncode:
-            raise AssertionError(f"tocsin {' '.join(words)} ended with {process.returncode}:\n{(said + wrong).decode()}")
+            raise AssertionError(
+                f"tocsin {' '.join(words)} ended with {process.returncode}:\n{(said + wrong).decode()}"
+            )
         return said.decode()
 
     async def token(self, *, role: str = "admin", user: str | None = None, name: str = "tests") -> str:

@@ -13,7 +13,7 @@ import orjson
 
 from tests.daemon import Daemon
 
-TOKEN = "crash-token"  # noqa: S105  # of a daemon that lives for seconds
+TOKEN = "crash-token"  # of a daemon that lives for seconds
 CONFIGURATION = """
 server: {listen: "127.0.0.1:{port}"}
 database: {url: "{database}"}
@@ -152,5 +152,7 @@ async def kill_during_ingest(daemon: Daemon, seed: int, kills: int) -> IngestLan
     started = time.monotonic()
     await lane.run(kills)
     answered = sum(told.answered for told in lane.told.values())
-    print(f"ingest, seed {seed}: {lane.killed} kills in {time.monotonic() - started:.0f} s, {answered} alerts answered 2xx")
+    print(
+        f"ingest, seed {seed}: {lane.killed} kills in {time.monotonic() - started:.0f} s, {answered} alerts answered 2xx"
+    )
     return lane

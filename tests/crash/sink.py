@@ -88,16 +88,9 @@ class Sink:
 
     # ------------------------------------------------------------------------ what it can tell
 
-    def called(self, incident: int, user: str) -> bool:
-        """Whether anything at all arrived for this person about this incident."""
-        return (incident, user) in self._pairs()
-
-    def _pairs(self) -> set[tuple[int, str]]:
-        return {(call.incident, call.body["user"]) for call in self.calls}
-
     def pairs(self) -> set[tuple[int, str]]:
         """(incident, user) of all that arrived."""
-        return self._pairs()
+        return {(call.incident, call.body["user"]) for call in self.calls}
 
     def too_often(self) -> Iterator[tuple[PageKey, list[Call]]]:
         """Page keys with more than two calls that may have been delivered."""
