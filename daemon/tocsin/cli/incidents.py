@@ -1,0 +1,158 @@
+"""`tocsin incidents` and `tocsin show N`: what is going on, and what was done about it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from tocsin.cli.client import Api, connect
+from tocsin.cli.tables import print_json, print_table, say
+from tocsin.cli.times import local
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+Number = Annotated[int, typer.Argument(min=1, help="The incident's number.")]
+
+
+def incidents(
+    status: Annotated[
+        str,
+        typer.Option(help="open, triggered, acknowledged, on_hold, resolved, closed, canceled; or several."),
+    ] = "open",
+    everything: Annotated[bool, typer.Option("--all", help="Closed ones too.")] = False,
+    service: Annotated[str | None, typer.Option(help="Only this service.")] = None,
+    text: Annotated[str | None, typer.Option("--text", "-q", help="Only with this in title, key or number.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="At most so many.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List incidents, newest first. Without options: the open ones."""
+    found = connect().get("/v1/incidents", status=None if everything else status, service=service, q=text, limit=limit)
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("number", "priority", "status", "title", "service", "who", "created", "next page"),
+        [_row(incident) for incident in found["incidents"]],
+        empty="no incidents" if everything else f"no {status} incidents",
+    )
+    if found.get("next"):
+        say(f"… more: --limit up to 200, or older ones by the API (cursor {found['next']})")
+
+
+def show(number: Number, as_json: AsJson = False) -> None:
+    """One incident: its facts, its alerts, whom it paged and everything that happened."""
+    api = connect()
+    facts = _gather(api, number)
+    if as_json:
+        print_json(facts)
+        return
+    _print_facts(facts["incident"])
+    _print_alerts(facts["alerts"])
+    _print_pages(facts["pages"])
+    _print_timeline(facts["entries"])
+
+
+def _gather(api: Api, number: int) -> dict[str, Any]:
+    here = f"/v1/incidents/{number}"
+    return {
+        "incident": api.get(here),
+        "alerts": api.get(f"{here}/alerts")["alerts"],
+        "pages": api.get(f"{here}/pages")["pages"],
+        "entries": api.get(f"{here}/timeline")["entries"],
+    }
+
+
+def _row(incident: dict[str, Any]) -> tuple[object, ...]:
+    return (
+        incident["number"],
+        incident["priority"],
+        incident["status"],
+        incident["title"],
+        incident["service"],
+        incident["acknowledged_by"],
+        local(incident["created_at"]),
+        local(incident["next_page_at"]),
+    )
+
+
+def _print_facts(incident: dict[str, Any]) -> None:
+    say(f"INC {incident['number']}  {incident['priority']}  {incident['status']}  {incident['title']}")
+    alerts = incident["alerts"]
+    facts = (
+        ("service", incident["service"]),
+        ("severity", f"{incident['severity']} (impact {incident['impact']}, urgency {incident['urgency']})"),
+        ("policy", f"{incident['policy']}, step {incident['step']}" if incident["policy"] else "none: the catch-all"),
+        ("alerts", f"{alerts['firing']} firing, {alerts['resolved']} resolved, {alerts['total']} in all"),
+        ("opened", local(incident["created_at"])),
+        ("acknowledged", _by(incident["acknowledged_at"], incident["acknowledged_by"])),
+        ("resolved", local(incident["resolved_at"])),
+        ("next page", local(incident["next_page_at"])),
+        ("link", incident["url"]),
+    )
+    for name, value in facts:
+        if value:
+            say(f"  {name:<13} {value}")
+
+
+def _by(at: object, who: object) -> str:
+    return f"{local(at)} by {who}" if at else ""
+
+
+def _print_alerts(alerts: list[dict[str, Any]]) -> None:
+    say("")
+    print_table(
+        ("alert", "status", "severity", "title", "integration", "seen", "count"),
+        [
+            (
+                alert.get("dedup_key"),
+                alert.get("status"),
+                alert.get("severity"),
+                alert.get("title"),
+                alert.get("integration"),
+                local(alert.get("last_seen_at")),
+                alert.get("count"),
+            )
+            for alert in alerts
+        ],
+        empty="no alerts: opened by hand",
+    )
+
+
+def _print_pages(pages: list[dict[str, Any]]) -> None:
+    say("")
+    print_table(
+        ("cycle", "round", "step", "who", "channel", "outcome", "attempts", "because"),
+        [
+            (
+                page.get("cycle"),
+                page.get("round"),
+                page.get("step"),
+                page.get("user") or page.get("target"),
+                page.get("channel"),
+                page.get("outcome"),
+                len(page.get("attempts", ())),
+                page.get("because"),
+            )
+            for page in pages
+        ],
+        empty="nobody was paged",
+    )
+
+
+def _print_timeline(entries: list[dict[str, Any]]) -> None:
+    say("")
+    print_table(
+        ("at", "kind", "actor", "via", "channel", "because"),
+        [
+            (
+                local(entry["at"]),
+                entry["kind"],
+                entry["actor"],
+                entry.get("via"),
+                entry.get("channel"),
+                entry.get("because"),
+            )
+            for entry in entries
+        ],
+        empty="no timeline",
+    )

@@ -1,0 +1,56 @@
+"""Times as people write and read them on a terminal: lengths like 30m, clock times in the local zone."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from tocsin.cli.trouble import WRONG, Trouble
+
+_UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_LENGTH = re.compile(r"(?:\d+[wdhms])+")
+
+
+def length(text: str) -> timedelta:
+    """`30s`, `5m`, `1h30m`, `2d`, `1w`. Raises Trouble that says what to write instead."""
+    if not _LENGTH.fullmatch(text):
+        raise Trouble(f"{text!r} is not a duration; write for example 30m, 1h30m or 2d", WRONG)
+    seconds = sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"(\d+)([wdhms])", text))
+    if not 0 < seconds <= 366 * 86_400:
+        raise Trouble(f"{text!r} is not a duration between a second and a year", WRONG)
+    return timedelta(seconds=seconds)
+
+
+def moment(text: str) -> datetime:
+    """RFC 3339, or a local `2026-01-05 09:00`. Raises Trouble that says what to write instead."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Trouble(
+            f"{text!r} is not a time; write 2026-01-05T09:00:00Z, or 2026-01-05 09:00 for the local zone", WRONG
+        ) from None
+
+
+def rfc3339(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def local(text: object) -> str:
+    """An API's RFC 3339 time in the terminal's zone; "" for none; what cannot be read stays as it is."""
+    if not isinstance(text, str) or not text:
+        return ""
+    try:
+        at = datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        return text
+    return at.strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def ago(text: object, now: datetime) -> str:
+    """How long before `now`, in its largest unit: `3m`, `2h`, `5d`; `in 4m` for what is to come."""
+    if not isinstance(text, str) or not text:
+        return ""
+    seconds = int((now - datetime.fromisoformat(text)).total_seconds())
+    size = abs(seconds)
+    said = next((f"{size // unit}{name}" for name, unit in _UNITS.items() if size >= unit and name != "w"), "0s")
+    return said if seconds >= 0 else f"in {said}"
