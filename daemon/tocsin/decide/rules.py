@@ -1,0 +1,472 @@
+"""What do the rules make of this alert? All that match apply, top to bottom; a later `set` wins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+from tocsin.decide.matchers import Matcher, parse
+from tocsin.decide.sieve import Memory, Sieve
+from tocsin.decide.templates import INPUTS, Broken, Template, Text, template
+from tocsin.model import (
+    DAY,
+    EMPTY,
+    SEVERITIES,
+    Alert,
+    Impact,
+    IntegrationConfig,
+    Millis,
+    Priority,
+    Rule,
+    Settings,
+    Severity,
+    Urgency,
+)
+
+RAW_FIELDS = ("severity", "service", "title", "description", "source")
+"""Fields an alert brings; rules may match on these, on `integration`, and on what rules set."""
+
+_WORTH_KEEPING = 4096  # characters of one remembered label set: a sender must not choose how much we remember
+_DESKS = 1024
+
+
+class Verdict(NamedTuple):
+    """What an alert is after its integration's defaults and all rules. A tuple, since one is made per alert."""
+
+    rules: tuple[str, ...]  # names of those that applied, in order
+    severity: Severity
+    service: str
+    title: str
+    category: str
+    labels: Mapping[str, str]
+    impact: Impact | None
+    urgency: Urgency | None
+    priority: Priority | None
+    policy: str | None
+    group_by: tuple[str, ...] | None
+    join_within: Millis
+    dedup_key: str | None
+    hold: Millis | None
+    auto_resolve: Millis | None
+    re_page: str  # "raise", "any", "never"
+    dropped_by: str | None
+    suppressed_by: str | None
+    errors: tuple[tuple[str, str], ...]  # (rule, what went wrong): counted by the caller, never raised
+    written: frozenset[str] = frozenset()  # fields that a rule set: a bare name means these first
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """Whether one rule applied, and why or why not."""
+
+    name: str
+    matched: bool
+    because: str
+
+
+class Rulebook:
+    """The compiled rules of one configuration. Not shared between threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises ValueError for a matcher or template that does not parse (settings/ refuses these before)."""
+        self._rules = tuple(_Compiled(position, rule) for position, rule in enumerate(settings.rules))
+        self._severity: Severity = settings.defaults.severity
+        self._sieves = _sieves(self._rules)
+        self._desks: dict[int, _Desk] = {}
+
+    def walk(self, alert: Alert, integration: IntegrationConfig) -> Verdict:
+        """The verdict on `alert`. Remembered for all alerts that look alike to the rules; bounded."""
+        desk = self._desks.get(id(integration)) or self._open(integration)
+        return desk.verdict(alert)
+
+    def trace(self, alert: Alert, integration: IntegrationConfig) -> tuple[Traced, ...]:
+        """Every rule in order, with yes or no and why; the same answers as `walk`, worked out one by one."""
+        draft = _Desk(self, integration).draft(alert)
+        return tuple(self._traced(draft))
+
+    def _traced(self, draft: _Draft) -> Iterator[Traced]:
+        over = ""
+        for rule in self._rules:
+            because = over or rule.missed(draft.value)
+            if because:
+                yield Traced(rule.name, False, because)
+                continue
+            known = len(draft.errors)
+            draft.apply(rule)
+            if rule.ends:
+                over = f"not reached: {rule.name!r} {'dropped the alert' if rule.drop else 'ended the walk'}"
+            yield Traced(rule.name, True, rule.hit(draft.errors[known:]))
+
+    def _open(self, integration: IntegrationConfig) -> _Desk:
+        if len(self._desks) >= _DESKS:
+            self._desks.clear()
+        desk = self._desks[id(integration)] = _Desk(self, integration)
+        return desk
+
+    def apply_all(self, draft: _Draft) -> None:
+        """Apply every rule that matches `draft`, in order, until one ends the walk."""
+        sieves = self._sieves
+        refused = [sieve.refuses(draft.value(name)) for name, sieve in sieves]
+        left = _left((1 << len(self._rules)) - 1, refused)
+        while left:
+            lowest = left & -left
+            rule = self._rules[lowest.bit_length() - 1]
+            draft.apply(rule)
+            if rule.ends:
+                return
+            left &= ~lowest
+            if rule.touches:
+                for which in rule.touches:
+                    name, sieve = sieves[which]
+                    refused[which] = sieve.refuses(draft.value(name))
+                left = _left(-(lowest << 1) & ((1 << len(self._rules)) - 1), refused)
+
+    @property
+    def rules(self) -> tuple[_Compiled, ...]:
+        return self._rules
+
+    @property
+    def default_severity(self) -> Severity:
+        return self._severity
+
+
+def value_of(verdict: Verdict, alert: Alert, integration_name: str) -> Callable[[str], str]:
+    """What a name in a matcher means after the rules: for silences, inhibitions and maintenance."""
+    fields = {**fields_of(verdict, integration_name), "description": alert.description, "source": alert.source}
+    return lambda name: meaning(name, fields, verdict.labels, verdict.written)
+
+
+def fields_of(verdict: Verdict, integration_name: str) -> dict[str, str]:
+    """The fields of an alert after the rules, by name; what is not set is ""."""
+    return {
+        "severity": verdict.severity,
+        "service": verdict.service,
+        "title": verdict.title,
+        "category": verdict.category,
+        "impact": verdict.impact or "",
+        "urgency": verdict.urgency or "",
+        "priority": verdict.priority or "",
+        "policy": verdict.policy or "",
+        "source": verdict.source,
+        "integration": integration_name,
+    }
+
+
+def meaning(name: str, fields: Mapping[str, str], labels: Mapping[str, str], written: Iterable[str]) -> str:
+    """A bare name: what a rule set, else the label, else the field; `label.x` and `field.x` say which."""
+    if name.startswith("label."):
+        return labels.get(name[6:], "")
+    if name.startswith("field."):
+        return fields.get(name[6:], "")
+    if name in written:
+        return fields[name]
+    found = labels.get(name)
+    return fields.get(name, "") if found is None else found
+
+
+class _Compiled:
+    """A rule ready to be applied."""
+
+    __slots__ = (
+        "auto_resolve", "changes", "conditional", "drop", "ends", "fixed", "group_by", "hold", "join_within", "labels",
+        "matchers", "name", "position", "re_page", "suppress", "texts", "touches", "where",
+    )  # fmt: skip
+
+    def __init__(self, position: int, rule: Rule) -> None:
+        self.position = position
+        self.name = rule.name
+        self.where = rule.where
+        self.matchers = tuple(_of_rule(rule, parse, text) for text in rule.match)
+        self.conditional = "when" in rule.later
+        self.texts = tuple((field, _of_rule(rule, template, text)) for field, text in _texts(rule))
+        self.fixed = tuple((field, value) for field, value in _fixed(rule))
+        self.labels = tuple((label, _of_rule(rule, template, text)) for label, text in rule.set.labels.items())
+        self.changes = frozenset(field for field, _ in (*self.texts, *self.fixed))
+        self.group_by = rule.group_by
+        self.join_within = rule.join_within if rule.group_by is not None or rule.join_within != DAY else None
+        self.hold = rule.hold
+        self.auto_resolve = rule.auto_resolve
+        self.re_page = rule.re_page
+        self.drop = rule.drop
+        self.suppress = rule.suppress
+        self.ends = rule.drop or rule.stop
+        self.touches: tuple[int, ...] = ()  # sieves whose value this rule may change
+
+    def templates(self) -> Iterator[Template]:
+        yield from (text for _, text in (*self.texts, *self.labels))
+
+    def may_change(self, name: str) -> bool:
+        """Whether the meaning of `name` in a matcher may be another one after this rule."""
+        labels = {label for label, _ in self.labels}
+        if name.startswith("label."):
+            return name[6:] in labels
+        return name.removeprefix("field.") in self.changes or name in labels
+
+    def missed(self, value: Callable[[str], str]) -> str:
+        """Why the rule does not match; "" when it does."""
+        if self.conditional:
+            return "its `when` has no effect yet, and without it the rule would match too much"
+        for matcher in self.matchers:
+            if not matcher.hits(value):
+                return f"{matcher.text} does not fit: {_said(matcher.name, value(matcher.name))}"
+        return ""
+
+    def hit(self, errors: Iterable[tuple[str, str]]) -> str:
+        because = " and ".join(matcher.text for matcher in self.matchers) or "it matches every alert"
+        return "; ".join((because, *(error for _, error in errors)))
+
+
+class _Draft:
+    """One alert while the rules are at it."""
+
+    __slots__ = (
+        "auto_resolve", "dropped_by", "errors", "fields", "group_by", "hold", "join_within", "labels", "labels_set",
+        "re_page", "rules", "suppressed_by", "written",
+    )  # fmt: skip
+
+    def __init__(self, fields: dict[str, str], labels: Mapping[str, str], auto_resolve: Millis | None) -> None:
+        self.fields = fields
+        self.labels = labels
+        self.labels_set: dict[str, str] = {}
+        self.written: set[str] = set()
+        self.rules: list[str] = []
+        self.errors: list[tuple[str, str]] = []
+        self.group_by: tuple[str, ...] | None = None
+        self.join_within = DAY
+        self.hold: Millis | None = None
+        self.auto_resolve = auto_resolve
+        self.re_page = "raise"
+        self.dropped_by: str | None = None
+        self.suppressed_by: str | None = None
+
+    def value(self, name: str) -> str:
+        return meaning(name, self.fields, self.labels, self.written)
+
+    def apply(self, rule: _Compiled) -> None:
+        """Everything the rule sets, its texts rendered from what held before it."""
+        self.rules.append(rule.name)
+        if rule.texts or rule.labels:
+            self._write(rule)
+        for field, value in rule.fixed:
+            self._set(field, value)
+        if rule.group_by is not None:
+            self.group_by = rule.group_by
+        if rule.join_within is not None:
+            self.join_within = rule.join_within
+        if rule.hold is not None:
+            self.hold = rule.hold
+        if rule.auto_resolve is not None:
+            self.auto_resolve = rule.auto_resolve
+        if rule.re_page is not None:
+            self.re_page = rule.re_page
+        if rule.drop:
+            self.dropped_by = rule.name
+        if rule.suppress and self.suppressed_by is None:
+            self.suppressed_by = rule.name
+
+    def _write(self, rule: _Compiled) -> None:
+        inputs = {name: self.fields.get(name, "") for name in INPUTS} | {"labels": self.labels}
+        fields = [(field, self._text(rule, field, text, inputs)) for field, text in rule.texts]
+        labels = [(label, self._text(rule, f"labels.{label}", text, inputs)) for label, text in rule.labels]
+        for field, said in fields:
+            if said:
+                self._set(field, said)
+        self.labels_set |= {label: said for label, said in labels if said is not None}
+        self.labels = {**self.labels, **self.labels_set} if labels else self.labels
+
+    def _set(self, field: str, value: str) -> None:
+        self.fields[field] = value
+        self.written.add(field)
+
+    def _text(self, rule: _Compiled, what: str, text: Template, inputs: Mapping[str, Any]) -> str | None:
+        """What the template says, or None with the error noted: then the earlier value stays."""
+        match text.render(inputs):
+            case Broken(because):
+                self.errors.append((rule.name, f"{what}: {because}"))
+            case Text("") if not what.startswith("labels."):
+                self.errors.append((rule.name, f"{what}: the template says nothing for this alert"))
+            case Text(said) if what == "severity" and said not in SEVERITIES:
+                self.errors.append((rule.name, f"severity: {said!r} is none of {', '.join(SEVERITIES)}"))
+            case Text(said):
+                return said
+        return None
+
+
+class _Outcome(NamedTuple):
+    """What the rules changed for all alerts that look alike to them; None leaves the alert's own."""
+
+    rules: tuple[str, ...]
+    severity: Severity | None
+    service: str | None
+    title: str | None
+    category: str
+    labels: Mapping[str, str]
+    rest: tuple[Any, ...]  # impact and all that follows in a Verdict, up to `written`
+
+
+class _Desk:
+    """Where the alerts of one integration are judged: its defaults, and what was decided lately."""
+
+    __slots__ = (
+        "_all_labels", "_book", "_defaults", "_fields", "_labels", "_memory", "_overrides", "_plain_labels",
+        "_severity", "integration",
+    )  # fmt: skip
+
+    def __init__(self, book: Rulebook, integration: IntegrationConfig) -> None:
+        self.integration = integration  # held, so that its id() stays its own
+        self._book = book
+        self._defaults = dict(integration.defaults)
+        self._overrides = dict(integration.overrides)
+        self._severity: Severity = self._defaults.get("severity") or book.default_severity
+        self._plain_labels = not self._defaults.get("labels") and not self._overrides.get("labels")
+        self._labels, self._fields, self._all_labels = _watched(book.rules)
+        self._memory = Memory()
+
+    def verdict(self, alert: Alert) -> Verdict:
+        key = self._key(alert)
+        outcome: _Outcome | None = self._memory.get(key)
+        if outcome is None:
+            outcome = self._decide(alert)
+            if _length(key) <= _WORTH_KEEPING:
+                self._memory.put(key, outcome)
+        rules, severity, service, title, category, labels_set, rest = outcome
+        labels = alert.labels if self._plain_labels else self._own_labels(alert)
+        return Verdict._make(
+            (
+                rules,
+                severity or self._own_severity(alert),
+                service or self._own_service(alert),
+                title or alert.title,
+                category,
+                {**labels, **labels_set} if labels_set else labels,
+                *rest,
+                alert.source,
+            )
+        )
+
+    def draft(self, alert: Alert) -> _Draft:
+        """The alert with its integration's defaults and `set`, before any rule."""
+        fields = {
+            "severity": self._own_severity(alert),
+            "service": self._own_service(alert),
+            "title": alert.title,
+            "description": alert.description,
+            "source": alert.source,
+            "integration": self.integration.name,
+        }
+        policy = self._overrides.get("policy") or self._defaults.get("policy")
+        if policy:
+            fields["policy"] = policy
+        return _Draft(fields, self._own_labels(alert), self.integration.auto_resolve)
+
+    def _key(self, alert: Alert) -> tuple[Any, ...]:
+        """All that any rule could look at. What none looks at does not make an alert a new one."""
+        if self._all_labels:
+            return (*sorted(alert.labels.items()), *[getattr(alert, field) for field in self._fields])
+        if not self._fields:
+            return tuple(map(alert.labels.get, self._labels))
+        return (*map(alert.labels.get, self._labels), *[getattr(alert, field) for field in self._fields])
+
+    def _decide(self, alert: Alert) -> _Outcome:
+        draft = self.draft(alert)
+        self._book.apply_all(draft)
+        fields, written = draft.fields, draft.written
+        return _Outcome(
+            rules=tuple(draft.rules),
+            severity=cast(Severity, fields["severity"]) if "severity" in written else None,
+            service=fields["service"] if "service" in written else None,
+            title=fields["title"] if "title" in written else None,
+            category=fields.get("category", ""),
+            labels=draft.labels_set,
+            rest=(
+                fields.get("impact"),
+                fields.get("urgency"),
+                fields.get("priority"),
+                fields.get("policy"),
+                draft.group_by,
+                draft.join_within,
+                fields.get("dedup_key"),
+                draft.hold,
+                draft.auto_resolve,
+                draft.re_page,
+                draft.dropped_by,
+                draft.suppressed_by,
+                tuple(draft.errors),
+                frozenset(written),
+            ),
+        )
+
+    def _own_severity(self, alert: Alert) -> Severity:
+        return self._overrides.get("severity") or alert.severity or self._severity
+
+    def _own_service(self, alert: Alert) -> str:
+        return self._overrides.get("service") or alert.service or self._defaults.get("service") or ""
+
+    def _own_labels(self, alert: Alert) -> Mapping[str, str]:
+        if self._plain_labels:
+            return alert.labels
+        defaults, overrides = self._defaults.get("labels") or EMPTY, self._overrides.get("labels") or EMPTY
+        return {**defaults, **alert.labels, **overrides}
+
+
+def _sieves(rules: tuple[_Compiled, ...]) -> tuple[tuple[str, Sieve], ...]:
+    """A sieve for each name that any rule asks for; a rule with a `when` is refused by all there are."""
+    conditions: dict[str, list[tuple[int, Matcher]]] = {}
+    for rule in rules:
+        for matcher in (*rule.matchers, *(_NEVER if rule.conditional else ())):
+            conditions.setdefault(matcher.name, []).append((rule.position, matcher))
+    for rule in rules:
+        rule.touches = tuple(which for which, name in enumerate(conditions) if rule.may_change(name))
+    return tuple((name, Sieve(asked)) for name, asked in conditions.items())
+
+
+_NEVER = (Matcher("integration", "=", ""),)  # every alert has an integration
+
+
+def _watched(rules: tuple[_Compiled, ...]) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+    """(labels, fields) that any matcher or template reads, and whether one may read any label."""
+    names = {matcher.name for rule in rules for matcher in rule.matchers}
+    texts = [text for rule in rules for text in rule.templates()]
+    labels = {name.removeprefix("label.") for name in names if not name.startswith("field.")}
+    labels |= {label for text in texts for label in text.labels or ()}
+    fields = {name.removeprefix("field.") for name in names if not name.startswith("label.")}
+    fields |= {field for text in texts for field in text.fields}
+    any_label = any(text.labels is None for text in texts)
+    return tuple(sorted(labels)), tuple(field for field in RAW_FIELDS if field in fields), any_label
+
+
+def _left(rules: int, refused: list[int]) -> int:
+    for bits in refused:
+        rules &= ~bits
+    return rules
+
+
+def _length(key: tuple[Any, ...]) -> int:
+    return sum(len(part) if isinstance(part, str) else _length(part) for part in key if part is not None)
+
+
+def _texts(rule: Rule) -> Iterator[tuple[str, str]]:
+    for field in ("service", "severity", "category", "title", "policy", "dedup_key"):
+        text = getattr(rule.set, field)
+        if text is not None:
+            yield field, text
+
+
+def _fixed(rule: Rule) -> Iterator[tuple[str, str]]:
+    for field in ("impact", "urgency", "priority"):
+        value = getattr(rule.set, field)
+        if value is not None:
+            yield field, value
+
+
+def _of_rule(rule: Rule, read: Callable[[str], Any], text: str) -> Any:
+    try:
+        return read(text)
+    except ValueError as wrong:
+        raise ValueError(f"rule {rule.name!r}: {wrong}") from None
+
+
+def _said(name: str, value: str) -> str:
+    return f"{name} is {value!r}" if value else f"{name} is not there"
