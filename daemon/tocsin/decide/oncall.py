@@ -1,0 +1,525 @@
+"""Who is on call at an instant? One pure function of schedule, overrides and time; everything else asks it.
+
+Handoffs are wall-clock times of the schedule's zone: computed without a zone, then localised. A time
+that does not exist moves to the first instant after the gap; one that comes twice is taken first, but
+the ends of `hours` take the last. Wall times here are whole milliseconds since 1970-01-01 00:00 of
+whatever zone, so that turns are plain arithmetic.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, tzinfo
+from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple, NewType, Protocol
+from zoneinfo import ZoneInfo
+
+from tocsin.model import DAY, HOUR, MINUTE, Hours, Instant, Layer, Override, Rotation, Schedule, Support
+
+Wall = NewType("Wall", int)
+
+AHEAD = 400 * DAY
+"""How far `next_on_call` looks."""
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # wall times have no zone on purpose
+_WEEK = 7 * DAY
+_THURSDAY = 3  # 1970-01-01
+_COMPILED = 512
+
+
+@dataclass(frozen=True, slots=True)
+class OnCall:
+    """The people on call together, by key; the layer that says so, None under an override or when nobody is."""
+
+    users: tuple[str, ...]
+    layer: str | None
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """From `start` until `end` (not included) the same people from the same layer."""
+
+    start: Instant
+    end: Instant
+    users: tuple[str, ...]
+    layer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Nobody is on call from `start` until `end` (not included)."""
+
+    start: Instant
+    end: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Shifts:
+    """A window of a schedule, cut to the window, equal neighbours joined, in order."""
+
+    shifts: tuple[Shift, ...]
+    gaps: tuple[Gap, ...]
+
+
+def on_call(schedule: Schedule, at: Instant, extra: Sequence[Override] = ()) -> OnCall:
+    """Who is on call at `at`. Overrides beat layers: the schedule's own in order, then `extra` (run-time ones).
+
+    Raises ValueError for a zone or time that does not parse (settings/ refuses these before).
+    """
+    plan = _plan(schedule)
+    who = _by_layers(plan, _moment(at, plan.zone))
+    for override in plan.overrides:
+        who = override.applied(who, at)
+    for written in extra:
+        who = _placed(written, plan.timezone).applied(who, at)
+    return OnCall(*who)
+
+
+def next_on_call(schedule: Schedule, at: Instant, extra: Sequence[Override] = ()) -> OnCall:
+    """The people of the next shift with other people than now; nobody when there is none within AHEAD."""
+    now = on_call(schedule, at, extra)
+    for since, until in pairwise((0, 8 * DAY, 64 * DAY, AHEAD)):
+        for edge in _edges(schedule, Instant(at + since - 1), Instant(at + until), extra):
+            then = on_call(schedule, edge, extra)
+            if then.users and then.users != now.users and edge > at:
+                return then
+    return OnCall((), None, f"nobody else is on call in {schedule.name} within {AHEAD // DAY} days")
+
+
+def shifts(schedule: Schedule, start: Instant, end: Instant, extra: Sequence[Override] = ()) -> Shifts:
+    """Who is on call when, from `start` until `end`: at every instant the same answer as `on_call`."""
+    found: list[Shift] = []
+    edges = (start, *_edges(schedule, start, end, extra), end)
+    for since, until in pairwise(edges):
+        who = on_call(schedule, since, extra)
+        if found and (found[-1].users, found[-1].layer) == (who.users, who.layer):
+            found[-1] = Shift(found[-1].start, until, who.users, who.layer)
+        elif since < until:
+            found.append(Shift(since, until, who.users, who.layer))
+    gaps = tuple(Gap(one.start, one.end) for one in found if not one.users)
+    return Shifts(tuple(one for one in found if one.users), gaps)
+
+
+def in_hours(support: Support, at: Instant) -> bool:
+    """Whether `at` lies within the support hours; a window that begins on a holiday (YYYY-MM-DD) does not count.
+
+    Without any hours all time counts but the holidays themselves.
+    """
+    zone = zone_of(support.timezone)
+    moment = _moment(at, zone)
+    if not support.hours:
+        return _iso_day(moment.wall // DAY) not in support.holidays
+    return _covered(support.hours, moment, zone, support.holidays)
+
+
+def local_instant(text: str, timezone: str) -> Instant:
+    """A naive local time (`2026-01-05T09:00`, a blank instead of T will do) as an instant of that zone.
+
+    Raises ValueError when it is not one. A repeated time is taken first.
+    """
+    return _localised(_wall(text), zone_of(timezone))
+
+
+@lru_cache(maxsize=1024)
+def zone_of(name: str) -> ZoneInfo:
+    """The IANA zone. Raises ValueError for a name that is none."""
+    try:
+        return ZoneInfo(name)
+    except (LookupError, OSError, ValueError):
+        raise ValueError(f"{name!r} is not a time zone; write one like Europe/Paris") from None
+
+
+# ------------------------------------------------------------------------------------ wall clocks
+
+
+class _Moment(NamedTuple):
+    """An instant as a zone's clock shows it; `again`: the clock shows this time for the second time."""
+
+    at: Instant
+    wall: Wall
+    again: bool
+
+
+def _moment(at: Instant, zone: tzinfo) -> _Moment:
+    shown = datetime.fromtimestamp(at // 1000, zone)
+    return _Moment(at, Wall(at + _offset(shown, zone)), shown.fold == 1)
+
+
+def _localised(wall: Wall, zone: tzinfo, last: bool = False) -> Instant:
+    """The instant at which a clock of `zone` shows `wall`: the first, or the `last`, of two."""
+    shown = _EPOCH + timedelta(milliseconds=wall)
+    first = _offset(shown, zone)
+    second = _offset(shown.replace(fold=1), zone)
+    if first == second:
+        return Instant(wall - first)
+    if first < second:
+        return _end_of_gap(wall - second, wall - first, zone)
+    return Instant(wall - (second if last else first))
+
+
+def _end_of_gap(before: int, after: int, zone: tzinfo) -> Instant:
+    """The instant in (before, after] at which the zone's offset changes."""
+    old = datetime.fromtimestamp(before // 1000, zone).utcoffset()
+    low, high = before // 1000, after // 1000
+    while high - low > 1:
+        middle = (low + high) // 2
+        if datetime.fromtimestamp(middle, zone).utcoffset() == old:
+            low = middle
+        else:
+            high = middle
+    return Instant(high * 1000)
+
+
+def _offset(shown: datetime, zone: tzinfo) -> int:
+    offset = zone.utcoffset(shown)
+    if offset is None:  # pragma: no cover  # a ZoneInfo always knows its offset
+        raise ValueError(f"{zone} has no offset")
+    return offset.days * DAY + offset.seconds * 1000
+
+
+def _wall(text: str) -> Wall:
+    try:
+        written = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a local time; write one like 2026-01-05T09:00") from None
+    if written.tzinfo is not None:
+        raise ValueError(f"{text!r} has an offset; write it without, as the schedule's clock shows it")
+    return Wall((written - _EPOCH) // timedelta(milliseconds=1))
+
+
+# ---------------------------------------------------------------------------------------- turns
+
+
+class _Turns(Protocol):
+    """The handoffs of a rotation as wall times that never decrease. Turn k lasts from handoff k to k + 1."""
+
+    def turn(self, wall: Wall) -> int:
+        """The last k with handoff(k) <= wall; -1 before the first."""
+
+    def handoff(self, k: int) -> Wall:
+        """When turn k begins, k from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Even:
+    """Turns of one length: hours, days, weeks."""
+
+    start: Wall
+    length: int
+
+    def turn(self, wall: Wall) -> int:
+        return max((wall - self.start) // self.length, -1)
+
+    def handoff(self, k: int) -> Wall:
+        return Wall(self.start + k * self.length)
+
+
+@dataclass(frozen=True, slots=True)
+class _Months:
+    """Turns of whole months, on the day of the first, clamped to the month's end."""
+
+    start: Wall
+    first: datetime
+    length: int
+
+    def turn(self, wall: Wall) -> int:
+        shown = _EPOCH + timedelta(milliseconds=wall)
+        k = ((shown.year - self.first.year) * 12 + shown.month - self.first.month) // self.length
+        return max(k if self.handoff(k) <= wall else k - 1, -1)
+
+    def handoff(self, k: int) -> Wall:
+        years, month = divmod(self.first.month - 1 + k * self.length, 12)
+        year = self.first.year + years
+        day = min(self.first.day, _days_in(year, month + 1))
+        then = self.first.replace(year=year, month=month + 1, day=day)
+        return Wall((then - _EPOCH) // timedelta(milliseconds=1))
+
+
+@dataclass(frozen=True, slots=True)
+class _ActiveDays:
+    """Turns of `length` active days; days that are not active belong to the turn before them.
+
+    `steps[i]` is how many days after day 0 (that of the start) the i-th active day of a week comes.
+    """
+
+    start: Wall
+    length: int
+    steps: tuple[int, ...]
+
+    def turn(self, wall: Wall) -> int:
+        if wall < self.start:
+            return -1
+        weeks, day = divmod((wall - self.start) // DAY, 7)
+        active = weeks * len(self.steps) + bisect_right(self.steps, day)
+        return max((active - 1) // self.length, 0)
+
+    def handoff(self, k: int) -> Wall:
+        if k == 0:
+            return self.start
+        weeks, which = divmod(k * self.length, len(self.steps))
+        return Wall(self.start + weeks * _WEEK + self.steps[which] * DAY)
+
+
+@dataclass(frozen=True, slots=True)
+class _CalendarWeeks:
+    """Turns of `length` calendar weeks from `monday`, which begins the week of the start; the first is cut."""
+
+    start: Wall
+    monday: Wall
+    length: int
+    skipped: int  # 1 where the first turn would have no active day
+
+    def turn(self, wall: Wall) -> int:
+        if wall < self.start:
+            return -1
+        return max((wall - self.monday) // (self.length * _WEEK) - self.skipped, 0)
+
+    def handoff(self, k: int) -> Wall:
+        return self.start if k == 0 else Wall(self.monday + (k + self.skipped) * self.length * _WEEK)
+
+
+def _turns(rotation: Rotation) -> _Turns:
+    start = _wall(rotation.start)
+    match rotation.unit, rotation.days:
+        case "hours", _:
+            return _Even(start, rotation.length * HOUR)
+        case "days", None:
+            return _Even(start, rotation.length * DAY)
+        case "days", frozenset() as days:
+            return _ActiveDays(start, rotation.length, _steps(start, days))
+        case "weeks", None:
+            return _Even(start, rotation.length * _WEEK)
+        case "weeks", frozenset() as days:
+            return _calendar_weeks(start, rotation.length, days)
+        case "months", _:
+            return _Months(start, _EPOCH + timedelta(milliseconds=start), rotation.length)
+
+
+def _steps(start: Wall, days: frozenset[int]) -> tuple[int, ...]:
+    first = _weekday(start // DAY)
+    return tuple(sorted((day - first) % 7 for day in days))
+
+
+def _calendar_weeks(start: Wall, length: int, days: frozenset[int]) -> _CalendarWeeks:
+    first = _weekday(start // DAY)
+    monday = Wall(start - first * DAY)
+    idle = length == 1 and not any(day >= first for day in days)
+    return _CalendarWeeks(start, monday, length, int(idle))
+
+
+def _turn_at(turns: _Turns, moment: _Moment, zone: tzinfo) -> int:
+    """The turn at an instant. While the clock shows an hour again, all its handoffs are over already."""
+    k = turns.turn(moment.wall)
+    if moment.again:
+        while _localised(turns.handoff(k + 1), zone) <= moment.at:
+            k += 1
+    return k
+
+
+def _weekday(day: int) -> int:
+    """0 = Monday, of days since 1970-01-01."""
+    return (day + _THURSDAY) % 7
+
+
+def _days_in(year: int, month: int) -> int:
+    if month == 2:
+        return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
+    return 30 if month in (4, 6, 9, 11) else 31
+
+
+def _iso_day(day: int) -> str:
+    return date.fromordinal(_EPOCH.toordinal() + day).isoformat()
+
+
+# ---------------------------------------------------------------------------------------- hours
+
+
+def _covered(windows: Iterable[Hours], moment: _Moment, zone: tzinfo, holidays: Sequence[str] = ()) -> bool:
+    today = moment.wall // DAY
+    days = (today - 1, today, today + 1) if moment.again else (today - 1, today)
+    for hours in windows:
+        for day in days:
+            if (day + _THURSDAY) % 7 in hours.days and not (holidays and _iso_day(day) in holidays):
+                start, end = _window(hours, day, zone)
+                if start <= moment.at < end:
+                    return True
+    return False
+
+
+@lru_cache(maxsize=16384)
+def _window(hours: Hours, day: int, zone: tzinfo) -> tuple[Instant, Instant]:
+    """When the window of that day begins and ends; one that ends at or before its start ends the day after."""
+    start = Wall(day * DAY + hours.start * MINUTE)
+    end = Wall((day + (hours.end <= hours.start)) * DAY + hours.end * MINUTE)
+    return _localised(start, zone), _localised(end, zone, last=True)
+
+
+# --------------------------------------------------------------------------------- layers, overrides
+
+
+_Who = tuple[tuple[str, ...], str | None, str]
+"""users, layer, because: an OnCall in the making."""
+
+
+class _Plan(NamedTuple):
+    """A schedule with everything parsed."""
+
+    schedule: Schedule
+    timezone: str
+    zone: ZoneInfo
+    layers: tuple[_PlannedLayer, ...]  # the last written first
+    overrides: tuple[_Placed, ...]
+
+
+class _PlannedLayer(NamedTuple):
+    name: str
+    users: tuple[tuple[str, ...], ...]
+    turns: _Turns | None
+    hours: tuple[Hours, ...]
+    said: str
+
+    def who(self, moment: _Moment, zone: tzinfo) -> _Who | None:
+        """The people of this layer, or None where it does not cover."""
+        if self.turns is None:
+            k = 0
+        else:
+            k = _turn_at(self.turns, moment, zone)
+            if k < 0:
+                return None
+        if self.hours and not _covered(self.hours, moment, zone):
+            return None
+        users = self.users[k % len(self.users)]
+        return (users, self.name, f"{self.said}, turn {k + 1}") if users else None
+
+
+class _Placed(NamedTuple):
+    """An override with its instants."""
+
+    start: Instant
+    end: Instant
+    override: Override
+
+    def applied(self, who: _Who, at: Instant) -> _Who:
+        """What is left of `who` under this override."""
+        if not self.start <= at < self.end:
+            return who
+        users = _overridden(self.override, who[0])
+        if users is None:
+            return who
+        return users, None, _said(self.override, who[0])
+
+
+def _by_layers(plan: _Plan, moment: _Moment) -> _Who:
+    for layer in plan.layers:
+        who = layer.who(moment, plan.zone)
+        if who is not None:
+            return who
+    return (), None, "no layer covers this time"
+
+
+def _overridden(override: Override, users: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The people afterwards; None where the override has nothing to change."""
+    match override.mode:
+        case "replace" if override.replaces is None:
+            return override.users
+        case "replace":
+            return _swapped(users, override.replaces, override.users) if override.replaces in users else None
+        case "add":
+            more = tuple(user for user in override.users if user not in users)
+            return users + more if more else None
+        case "remove":
+            left = tuple(user for user in users if user not in override.users)
+            return left if left != users else None
+
+
+def _swapped(users: tuple[str, ...], out: str, into: tuple[str, ...]) -> tuple[str, ...]:
+    """`into` in the place of `out`, nobody named twice."""
+    after = [one for user in users for one in (into if user == out else (user,))]
+    return tuple(dict.fromkeys(after))
+
+
+def _said(override: Override, users: tuple[str, ...]) -> str:
+    """Why the layers do not count here."""
+    named = f" {override.id}" if override.id else ""
+    match override.mode:
+        case "replace":
+            what = f"{_and(override.users)} for {override.replaces or _and(users)}"
+        case "add":
+            what = f"{_and(override.users)} as well"
+        case "remove":
+            what = f"without {_and(override.users)}"
+    return f"override{named}: {what}, until {override.end.replace('T', ' ')}"
+
+
+def _and(users: tuple[str, ...]) -> str:
+    return " and ".join(users) or "nobody"
+
+
+_plans: dict[int, _Plan] = {}
+
+
+def _plan(schedule: Schedule) -> _Plan:
+    """The parsed schedule, kept by identity: to hash a schedule costs more than to ask it."""
+    plan = _plans.get(id(schedule))
+    if plan is None:
+        plan = _parsed(schedule)
+        if len(_plans) >= _COMPILED:
+            _plans.clear()
+        _plans[id(schedule)] = plan  # holds the schedule, so its id() stays its own
+    return plan
+
+
+def _parsed(schedule: Schedule) -> _Plan:
+    return _Plan(
+        schedule,
+        schedule.timezone,
+        zone_of(schedule.timezone),
+        tuple(_planned(layer) for layer in reversed(schedule.layers) if layer.users),
+        tuple(_placed(override, schedule.timezone) for override in schedule.overrides),
+    )
+
+
+def _planned(layer: Layer) -> _PlannedLayer:
+    turns = None if layer.rotation is None else _turns(layer.rotation)
+    return _PlannedLayer(layer.name, layer.users, turns, layer.hours, f"layer {layer.name}")
+
+
+@lru_cache(maxsize=4096)
+def _placed(override: Override, timezone: str) -> _Placed:
+    zone = zone_of(timezone)
+    return _Placed(_localised(_wall(override.start), zone), _localised(_wall(override.end), zone), override)
+
+
+# ---------------------------------------------------------------------------------------- edges
+
+
+def _edges(schedule: Schedule, start: Instant, end: Instant, extra: Sequence[Override]) -> list[Instant]:
+    """Every instant within (start, end) at which the answer may change, in order."""
+    plan = _plan(schedule)
+    edges: set[Instant] = set()
+    for layer in plan.layers:
+        if layer.turns is not None:
+            edges.update(_handoffs(layer.turns, plan.zone, start, end))
+        edges.update(_hour_edges(layer.hours, plan.zone, start, end))
+    for placed in (*plan.overrides, *(_placed(override, plan.timezone) for override in extra)):
+        edges.update((placed.start, placed.end))
+    return sorted(edge for edge in edges if start < edge < end)
+
+
+def _handoffs(turns: _Turns, zone: tzinfo, start: Instant, end: Instant) -> Iterator[Instant]:
+    k = _turn_at(turns, _moment(start, zone), zone) + 1
+    while (edge := _localised(turns.handoff(k), zone)) < end:
+        yield edge
+        k += 1
+
+
+def _hour_edges(windows: Iterable[Hours], zone: tzinfo, start: Instant, end: Instant) -> Iterator[Instant]:
+    first, last = start // DAY - 3, end // DAY + 3
+    for hours in windows:
+        for day in range(first, last):
+            if _weekday(day) in hours.days:
+                yield from _window(hours, day, zone)
