@@ -57,7 +57,15 @@ class SchemaTooNew(StoreError):
 
 
 class NotSent(TocsinError):
-    """The request surely did not reach the provider: not one byte of it left."""
+    """The request surely did not reach the provider: not one byte of it left.
+
+    `permanent`: the server refuses this recipient for good; `account`: it refuses us.
+    """
+
+    def __init__(self, because: str, *, permanent: bool = False, account: bool = False) -> None:
+        super().__init__(because)
+        self.permanent = permanent
+        self.account = account
 
 
 class MaybeSent(TocsinError):

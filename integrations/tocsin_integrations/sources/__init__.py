@@ -1,0 +1,1 @@
+"""Sources: one file per monitoring tool; bytes in, alerts out."""
