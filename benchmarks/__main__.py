@@ -40,7 +40,7 @@ MEASUREMENTS: Mapping[str, Callable[[Bench], Awaitable[Sequence[Row]]]] = Mappin
 
 def main() -> int:
     asked = _arguments()
-    console = Console(file=sys.stdout)
+    console = Console(width=None if sys.stdout.isatty() else 160)
     rows, broken = uvloop.run(_measure(asked.only or list(MEASUREMENTS), quick=asked.quick))
     console.print(_table(rows))
     for name, why in broken.items():

@@ -36,6 +36,7 @@ def _walk(book: Rulebook, alerts: list[Alert]) -> float:
 
 
 def _rule(number: int) -> Rule:
+    matchers: tuple[str, ...]
     match number % 4:
         case 0:
             matchers = (f'alertname="Alert{number}"', 'env!="test"')

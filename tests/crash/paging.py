@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import random
+import signal
 import time
 from dataclasses import dataclass, field
 
@@ -54,6 +57,8 @@ class PagingLane:
 
     def __post_init__(self) -> None:
         self._chance = random.Random(self.seed)
+        self._point, self._passes = "", 0
+        self.sink.on_call = lambda: self._passed("called")
 
     async def run(self, kills: int) -> None:
         await self.daemon.token()
@@ -77,10 +82,21 @@ class PagingLane:
     # ------------------------------------------------------------------------------- one life
 
     async def _page_until_killed(self) -> None:
+        """Half of the kills come at a random moment, the others just as something happened for the n-th time."""
+        self._point = self._chance.choice(("", "", "", "answered", "called", "called", "acknowledged"))
+        self._passes = self._chance.randint(1, 8)
+        within = 1.5 if self._point else self._chance.uniform(0.01, 0.4)
         async with aiohttp.ClientSession() as session:
             clients = [asyncio.ensure_future(self._client(session, self._chance.random())) for _ in range(4)]
-            await self._kill_after(self._chance.uniform(0.01, 0.4))
+            await self._kill_after(within)
             await asyncio.gather(*clients)
+
+    def _passed(self, point: str) -> None:
+        """Called where a request was answered, a call had arrived and has no answer yet, an ack was answered."""
+        if point == self._point:
+            self._passes -= 1
+            if self._passes == 0:
+                os.kill(self.daemon.pid, signal.SIGKILL)
 
     async def _client(self, session: aiohttp.ClientSession, seed: float) -> None:
         chance = random.Random(seed)
@@ -106,6 +122,7 @@ class PagingLane:
             body = await answer.read()
             if answer.status != 202:
                 raise AssertionError(f"seed {self.seed}: {answer.status} {body!r}\n{self.daemon.log[-3000:]}")
+        self._passed("answered")
         return set(orjson.loads(body)["incidents"])
 
     async def _acknowledge(self, session: aiohttp.ClientSession, number: int) -> None:
@@ -117,13 +134,18 @@ class PagingLane:
             if answer.status != 200:
                 raise AssertionError(f"seed {self.seed}: ack of {number}: {answer.status} {body!r}")
         self.acked[number] = time.monotonic()
+        self._passed("acknowledged")
 
     async def _kill_after(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        """Kill it after `seconds`, or find it killed by then at the point that was chosen."""
         assert self.daemon.process is not None
-        if self.daemon.process.returncode is not None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.daemon.process.wait()
+        if self.daemon.process.returncode not in (None, -signal.SIGKILL):
             raise AssertionError(f"seed {self.seed}: it ended by itself:\n{self.daemon.log[-3000:]}")
         await self.daemon.kill()
+        self._point = ""
         self.killed += 1
 
     # ------------------------------------------------------------------------------- promises

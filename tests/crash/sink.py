@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,7 @@ class Sink:
     seed: int
     moods: dict[str, int] = field(default_factory=lambda: {"200": 70, "slow": 14, "500": 6, "429": 5, "reset": 5})
     calls: list[Call] = field(default_factory=list)
+    on_call: Callable[[], None] = lambda: None  # heard before any answer
     port: int = field(default_factory=free_port)
 
     def __post_init__(self) -> None:
@@ -74,6 +75,7 @@ class Sink:
         body = orjson.loads(await request.read())
         mood = self._chance.choices(list(self.moods), list(self.moods.values()))[0]
         self.calls.append(Call(time.monotonic(), body, mood))
+        self.on_call()
         match mood:
             case "slow":
                 await asyncio.sleep(self._chance.uniform(0.005, 0.15))
