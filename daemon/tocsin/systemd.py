@@ -67,3 +67,14 @@ def _watchdog(env: Mapping[str, str], pid: int) -> Millis | None:
 
 def _status(text: str) -> str:
     return "STATUS=" + " ".join(text.split()) if text else ""
+
+
+def inherited_sockets(env: Mapping[str, str], pid: int) -> tuple[socket.socket, ...]:
+    """The listening sockets that tocsin.socket holds for us (sd_listen_fds(3)); empty without one."""
+    if env.get("LISTEN_PID") != str(pid) or not env.get("LISTEN_FDS", "").isdigit():
+        return ()
+    doors = tuple(socket.socket(fileno=number) for number in range(3, 3 + int(env["LISTEN_FDS"])))
+    for door in doors:
+        door.set_inheritable(False)
+        door.setblocking(False)
+    return doors

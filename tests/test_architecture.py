@@ -1,0 +1,106 @@
+"""Who may import whom, and that nothing but clock.py and transport.py touches real time, chance or tasks."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+ROOT = Path(__file__).parent.parent
+CODE = sorted([*(ROOT / "daemon").rglob("*.py"), *(ROOT / "integrations").rglob("*.py")])
+MAY_TOUCH_TIME = {"daemon/tocsin/clock.py", "daemon/tocsin/transport.py"}
+FORBIDDEN_MODULES = {"time", "random", "secrets", "sched", "threading"}
+FORBIDDEN_NAMES = {
+    "asyncio": {"sleep", "timeout", "timeout_at", "wait_for", "create_task", "ensure_future"},
+    "datetime": {"now", "utcnow", "today"},
+    "date": {"today"},
+    "uuid": {"uuid1", "uuid4"},
+    "aiohttp": {"ClientTimeout"},
+    "os": {"urandom", "times"},
+}
+FORBIDDEN_METHODS = {"call_later", "call_at", "create_task"}
+
+
+def test_imports_point_one_way():
+    assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True) == 0
+
+
+@pytest.mark.parametrize("file", CODE, ids=lambda file: str(file.relative_to(ROOT)))
+def test_time_chance_and_tasks_come_through_the_ports(file):
+    if str(file.relative_to(ROOT)) in MAY_TOUCH_TIME:
+        return
+    assert list(_touches(ast.parse(file.read_text()))) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "touched"),
+    [
+        ("import time", "time"),
+        ("from time import monotonic", "time"),
+        ("from random import choice", "random"),
+        ("from asyncio import sleep", "asyncio.sleep"),
+        ("await asyncio.wait_for(x, 3)", "asyncio.wait_for"),
+        ("async with asyncio.timeout(3): pass", "asyncio.timeout"),
+        ("asyncio.create_task(x())", "asyncio.create_task"),
+        ("loop.call_later(3, f)", ".call_later"),
+        ("datetime.now(UTC)", "datetime.now"),
+        ("datetime.datetime.now()", "datetime.now"),
+        ("uuid.uuid4()", "uuid.uuid4"),
+        ("aiohttp.ClientTimeout(total=3)", "aiohttp.ClientTimeout"),
+    ],
+)
+def test_the_guard_sees(line, touched):
+    source = line if not line.startswith(("await", "async")) else f"async def f():\n    {line}"
+    assert [what for _, what in _touches(ast.parse(source))] == [touched]
+
+
+@pytest.mark.parametrize("line", ["clock.sleep(3)", "self.clock.now()", "spawn(x(), 'name')", "clock.timeout(3)"])
+def test_the_guard_lets_the_ports_pass(line):
+    assert list(_touches(ast.parse(line))) == []
+
+
+@pytest.mark.parametrize("file", CODE, ids=lambda file: str(file.relative_to(ROOT)))
+def test_a_broad_except_says_why(file):
+    """Allowed at a task's outermost loop only; whoever writes one owes the reader a reason on the line."""
+    broad = re.compile(r"\bexcept\b\s*(?:\(?\s*(?:Base)?Exception\b[^:]*)?:(?P<rest>.*)")
+    silent = [
+        f"{number}: {line.strip()}"
+        for number, line in enumerate(file.read_text().splitlines(), 1)
+        if (hit := broad.search(line)) and line.lstrip().startswith("except") and "#" not in hit["rest"]
+    ]
+    assert silent == [] or all(_reraises(file, int(line.partition(":")[0])) for line in silent), silent
+
+
+def test_each_file_says_what_it_answers():
+    assert [str(file) for file in CODE if file.stat().st_size and not ast.get_docstring(ast.parse(file.read_text()))] == []
+
+
+def _touches(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from ((node.lineno, name.name) for name in names if name.name in FORBIDDEN_MODULES)
+            case ast.ImportFrom(module=module, names=names) if module in FORBIDDEN_MODULES:
+                yield node.lineno, module or ""
+            case ast.ImportFrom(module=module, names=names):
+                forbidden = FORBIDDEN_NAMES.get(module or "", set())
+                yield from ((node.lineno, f"{module}.{name.name}") for name in names if name.name in forbidden)
+            case ast.Attribute(attr=name, value=ast.Name(id=owner)) if name in FORBIDDEN_NAMES.get(owner, ()):
+                yield node.lineno, f"{owner}.{name}"
+            case ast.Attribute(attr=name, value=ast.Attribute(attr=owner)) if name in FORBIDDEN_NAMES.get(owner, ()):
+                yield node.lineno, f"{owner}.{name}"
+            case ast.Attribute(attr=name) if name in FORBIDDEN_METHODS:
+                yield node.lineno, f".{name}"
+
+
+def _reraises(file: Path, line: int) -> bool:
+    """Clean-up that raises again hides nothing."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ExceptHandler) and node.lineno == line:
+            last = node.body[-1]
+            return isinstance(last, ast.Raise) and last.exc is None
+    return False
