@@ -1,0 +1,55 @@
+"""Where is everything kept that must survive? Chooses the database a URL names and opens it."""
+
+from __future__ import annotations
+
+import logging
+
+from tocsin.clock import Tasks
+from tocsin.contracts import Chance, Clock, Spawn, Store
+from tocsin.errors import StoreUnavailable
+from tocsin.store.connections import Runner
+from tocsin.store.sqlite import SqliteReader, SqliteStore, open_sqlite, open_sqlite_reader
+from tocsin.store.watch import Unwatched, Watch
+
+log = logging.getLogger("tocsin.store")
+
+__all__ = ["Runner", "SqliteReader", "SqliteStore", "Unwatched", "Watch", "open_reader", "open_store", "sqlite_path"]
+
+
+async def open_store(
+    url: str,
+    *,
+    clock: Clock,
+    chance: Chance,
+    runner: Runner = "thread",
+    migrate: bool = True,
+    spawn: Spawn | None = None,
+    watch: Watch | None = None,
+) -> Store:
+    """The store behind `url`, its schema up to date, ready to write.
+
+    `sqlite:PATH` makes the file where there is none and holds its lock until closed;
+    `sqlite::memory:` is a file that goes away with the store. `postgresql://…` connects to a server.
+    `runner` "inline" keeps SQLite on the loop's own thread: for simulations. With `migrate` false a
+    database that is behind is refused. Raises StoreBusy, SchemaTooNew, StoreUnavailable, StoreError.
+    """
+    spawn = spawn or Tasks(report)
+    return await open_sqlite(sqlite_path(url), clock=clock, spawn=spawn, runner=runner, migrate=migrate, watch=watch)
+
+
+async def open_reader(url: str, clock: Clock) -> SqliteReader:
+    """The reads alone, beside whoever writes; creates nothing. Raises StoreUnavailable when there is nothing to read."""
+    return await open_sqlite_reader(sqlite_path(url), clock=clock)
+
+
+def sqlite_path(url: str) -> str:
+    """The path in `sqlite:PATH` (`sqlite:///absolute` is understood too)."""
+    if not url.startswith("sqlite:"):
+        raise StoreUnavailable(f"{url!r} names no database; write sqlite:PATH or postgresql://USER@HOST/NAME")
+    path = url.removeprefix("sqlite:")
+    return path[2:] if path.startswith("///") else path
+
+
+def report(name: str, error: BaseException) -> None:
+    """A task of the store ended with an error nobody awaits."""
+    log.error("%s ended: %s", name, error, exc_info=error)

@@ -1,0 +1,128 @@
+"""How does a function reach a SQLite connection: in a thread of its own, or right here?
+
+A whole function crosses to the connection in one hop. `ThreadConnection` is production;
+`InlineConnection` runs the same function on the loop's own thread, so that a simulation has one trace.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
+from urllib.parse import quote
+
+import aiosqlite
+
+from tocsin.errors import Conflict, StoreError, StoreUnavailable
+
+T = TypeVar("T")
+Runner = Literal["thread", "inline"]
+STATEMENTS_KEPT = 512
+BUSY_SECONDS = 5.0
+
+
+class Connection(Protocol):
+    async def run(self, steps: Callable[[sqlite3.Connection], T]) -> T:
+        """What `steps` returns, run where the connection lives. Raises StoreError for SQLite's errors."""
+
+    async def close(self) -> None: ...
+
+
+class ThreadConnection(aiosqlite.Connection):
+    """aiosqlite's connection and thread, with one more door: a whole function in one hop.
+
+    aiosqlite itself crosses threads once for each call. `_execute` is the protected method that all
+    its public ones are made of; a subclass is who it is protected for.
+    """
+
+    async def run(self, steps: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await self._execute(steps, self._conn)  # type: ignore[no-untyped-call, no-any-return]
+        except sqlite3.Error as error:
+            raise as_store_error(error) from error
+        except ValueError as error:
+            if self._connection is None or not self._running:
+                raise StoreUnavailable("the database is closed") from error
+            raise
+
+
+class InlineConnection:
+    """A connection that is used on the thread of whoever calls."""
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self._conn: sqlite3.Connection | None = conn
+
+    async def run(self, steps: Callable[[sqlite3.Connection], T]) -> T:
+        if self._conn is None:
+            raise StoreUnavailable("the database is closed")
+        try:
+            return steps(self._conn)
+        except sqlite3.Error as error:
+            raise as_store_error(error) from error
+
+    async def close(self) -> None:
+        if self._conn is not None:
+            self._conn.close()
+            self._conn = None
+
+
+async def connect(runner: Runner, open_it: Callable[[], sqlite3.Connection]) -> Connection:
+    """A connection opened where it will live."""
+    try:
+        if runner == "inline":
+            return InlineConnection(open_it())
+        return await ThreadConnection(open_it, iter_chunk_size=64)
+    except sqlite3.Error as error:
+        raise as_store_error(error) from error
+
+
+def open_writer(path: Path, *, durable: bool = True) -> sqlite3.Connection:
+    """The one connection that ever writes or checkpoints. A commit is on the disk when it returns."""
+    conn = plain_connection(str(path), uri=False)
+    conn.execute("pragma journal_mode = wal")
+    conn.execute(f"pragma synchronous = {'full' if durable else 'off'}")
+    conn.execute("pragma wal_autocheckpoint = 4000")
+    conn.execute("pragma journal_size_limit = 67108864")
+    conn.execute("pragma cache_size = -65536")
+    conn.execute("pragma temp_store = memory")
+    return conn
+
+
+def open_reading(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write, cannot create and never checkpoints."""
+    conn = plain_connection(f"file:{quote(str(path))}?mode=ro", uri=True)
+    conn.execute("pragma cache_size = -16384")
+    return conn
+
+
+def plain_connection(target: str, *, uri: bool) -> sqlite3.Connection:
+    return sqlite3.connect(
+        target,
+        uri=uri,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=STATEMENTS_KEPT,
+    )
+
+
+def as_store_error(error: Exception) -> StoreError:
+    """What SQLite's complaint means to the caller."""
+    match error:
+        case sqlite3.IntegrityError():
+            return Conflict(f"a promise of the database would be broken: {error}")
+        case sqlite3.OperationalError() | sqlite3.InternalError():
+            return StoreUnavailable(f"the database does not answer: {error}")
+        case sqlite3.DatabaseError() if not isinstance(error, (sqlite3.ProgrammingError, sqlite3.DataError)):
+            return StoreUnavailable(f"the database file is damaged: {error}; see `tocsin db verify`")
+        case _:
+            return StoreError(f"the database cannot keep this: {error}")
+
+
+def version() -> str:
+    """For logs and build_info."""
+    return sqlite3.sqlite_version
+
+
+Steps = Callable[[sqlite3.Connection], Any]

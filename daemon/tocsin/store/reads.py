@@ -1,0 +1,146 @@
+"""What can be seen without a transaction? Every read of `contracts.Store`, over one `_look`.
+
+Both stores inherit from `Reads`; each says how a named query is answered from a recent committed state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from tocsin.contracts import Clock, Counts, IncidentFilter
+from tocsin.model import OPEN, Attempt, Entry, Incident, Instant, Page, Silence, StoredAlert, Token
+from tocsin.store.rows import ALERT, ATTEMPT, ENTRY, INCIDENT, PAGE, SILENCE, TOKEN, Row
+from tocsin.store.tx import EVERYTHING, Change, Transaction, first, only
+
+T = TypeVar("T")
+SLICE = 5_000
+BEYOND = 9_000_000_000_000_000_000  # above every number a database can give
+
+
+class Reads:
+    """The reading half of a store, and the small writes that need no decision."""
+
+    _clock: Clock
+
+    async def _look(self, name: str, *args: Any) -> list[Row]:
+        """Answer a named query from a recent committed state."""
+        raise NotImplementedError
+
+    async def _write(self, work: Callable[[Transaction], Awaitable[T]], lane: str, *, quiet: bool = False) -> T:
+        """`Store.write`; `quiet`: nobody needs to hear of it."""
+        raise NotImplementedError
+
+    async def incident(self, number: int) -> Incident | None:
+        return first(INCIDENT.values(await self._look("one_incident", number))) if 0 < number < BEYOND else None
+
+    async def incidents(self, where: IncidentFilter, limit: int, before: int | None) -> list[Incident]:
+        only_open = bool(where.status) and OPEN.issuperset(where.status)
+        text = where.text.strip().lower() if where.text else None
+        rows = await self._look(
+            "list_open_incidents" if only_open else "list_incidents",
+            below(before),
+            where.service,
+            f"%{escaped(text)}%" if text else None,
+            text,
+            "some" if where.status else None,
+            list(where.status),
+            limit,
+        )
+        return INCIDENT.values(rows)
+
+    async def incident_alerts(self, number: int, limit: int, after: int | None) -> list[StoredAlert]:
+        return ALERT.values(await self._look("incident_alerts", number, after or 0, limit))
+
+    async def alerts(
+        self, *, integration: str | None, status: str | None, limit: int, before: int | None
+    ) -> list[StoredAlert]:
+        if status == "firing":
+            return ALERT.values(await self._look("firing_now", below(before), integration, limit))
+        return ALERT.values(await self._look("alerts", below(before), integration, status, limit))
+
+    async def timeline(self, number: int, limit: int, after: int | None) -> list[Entry]:
+        return ENTRY.values(await self._look("timeline", number, after or 0, limit))
+
+    async def pages(self, number: int) -> list[tuple[Page, list[Attempt]]]:
+        pages = PAGE.values(await self._look("list_pages", number))
+        made: dict[str, list[Attempt]] = {page.id: [] for page in pages}
+        for attempt in ATTEMPT.values(await self._look("pages_with_attempts", number)):
+            if attempt.page in made:
+                made[attempt.page].append(attempt)
+        return [(page, made[page.id]) for page in pages]
+
+    async def page(self, id: str) -> Page | None:
+        return first(PAGE.values(await self._look("one_page", id)))
+
+    async def attempt(self, id: str) -> Attempt | None:
+        return first(ATTEMPT.values(await self._look("one_attempt", id)))
+
+    async def policy_version(self, hash: str) -> str | None:
+        return only(await self._look("policy_version", hash))
+
+    async def silences(self, *, active_at: Instant | None, limit: int) -> list[Silence]:
+        if active_at is None:
+            return SILENCE.values(await self._look("list_silences", limit))
+        return SILENCE.values(await self._look("active_silences", active_at, limit))
+
+    async def tokens(self) -> list[Token]:
+        return TOKEN.values(await self._look("tokens"))
+
+    async def next_due(self) -> Instant | None:
+        return only(await self._look("next_due"))
+
+    async def next_due_page(self, channel: str) -> Instant | None:
+        return only(await self._look("next_due_page", channel))
+
+    async def next_confirmation(self) -> Instant | None:
+        return only(await self._look("next_confirmation"))
+
+    async def counts(self) -> Counts:
+        now = self._clock.now()
+        by_kind = {(status, priority): count for status, priority, count in await self._look("open_incidents_counted")}
+        ((open_alerts, due_timers, open_intents, oldest_due),) = await self._look("gauges", now)
+        return Counts(by_kind, open_alerts, due_timers, open_intents, oldest_due)
+
+    async def open_keys(self) -> AsyncIterator[tuple[str, str, int, int, int | None]]:
+        """An iterator; each slice is read when it is reached."""
+        return self._open_keys()
+
+    async def _open_keys(self) -> AsyncIterator[tuple[str, str, int, int, int | None]]:
+        integration, source_key = "", ""
+        while rows := await self._look("open_keys", integration, source_key, SLICE):
+            for row in rows:
+                yield row  # type: ignore[misc]  # five columns, as the query names them
+            integration, source_key = rows[-1][0], rows[-1][1]
+
+    async def meta(self, name: str) -> str | None:
+        return only(await self._look("meta", name))
+
+    async def set_meta(self, name: str, value: str) -> None:
+        async def remember(tx: Transaction) -> None:
+            tx.changes.insert("meta", "set_meta", [(name, value)])
+
+        await self._write(remember, "urgent", quiet=True)
+
+    async def forget_meta(self, name: str) -> None:
+        """As if the name had never been set."""
+
+        async def forget(tx: Transaction) -> None:
+            tx.changes.run("meta", "forget_meta", name)
+
+        await self._write(forget, "urgent", quiet=True)
+
+    async def check(self) -> None:
+        """Commits a row, so that a full disk or a lost server shows here."""
+        await self.set_meta("checked_at", str(self._clock.now()))
+
+
+def below(before: int | None) -> int:
+    return BEYOND if before is None else before
+
+
+def escaped(text: str) -> str:
+    """For `like … escape '!'`."""
+    return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+
+

@@ -1,0 +1,415 @@
+-- The statements both databases understand; sqlite.sql and postgres.sql hold the others.
+
+-- ---------------------------------------------------------------- alerts
+
+-- name: due_alerts
+-- Firing alerts that should have been heard of again by now, the longest overdue first.
+select {alert} from alerts
+where ended_at is null and expires_at is not null and expires_at <= $1
+order by expires_at, id limit $2
+for update skip locked;
+
+-- name: firing_alerts
+-- The open alerts of one incident: those that joined it, and the one that opened it.
+select {alert} from alerts where incident = $1 and joined and ended_at is null
+union all
+select {a.alert} from incidents i join alerts a on a.id = i.alert
+where i.number = $1 and a.incident = $1 and not a.joined and a.ended_at is null
+order by id;
+
+-- name: incident_alerts
+-- All alerts of one incident after a given one, in the order they came.
+select {alert} from alerts where incident = $1 and joined and id > $2
+union all
+select {a.alert} from incidents i join alerts a on a.id = i.alert
+where i.number = $1 and a.incident = $1 and not a.joined and a.id > $2
+order by id limit $3;
+
+-- name: alerts
+-- Received alerts, newest first, of one integration or status where one is given.
+select {alert} from alerts
+where id < $1 and ($2::text is null or integration = $2::text) and ($3::text is null or status = $3::text)
+order by id desc limit $4;
+
+-- name: firing_now
+-- The same of the firing ones alone, found through the open alerts instead of through all there ever were.
+select {alert} from alerts
+where ended_at is null and id < $1 and ($2::text is null or integration = $2::text) and status = 'firing'
+order by id desc limit $3;
+
+-- name: open_keys
+-- Identity, content and incident of every firing alert, in slices by identity.
+select integration, source_key, id, content, incident from alerts
+where ended_at is null and (integration, source_key) > ($1, $2)
+order by integration, source_key limit $3;
+
+-- name: add_alerts
+-- New alerts; a second open one of the same identity is refused.
+insert into alerts ({alert.given}) {alert.values};
+
+-- name: save_alerts
+-- Alerts as they are now; identity and arrival never change.
+insert into alerts ({alert.given}) {alert.values}
+on conflict (id) do update set {alert.changes};
+
+-- name: add_posts
+-- Accepted bodies.
+insert into posts ({post.given}) {post.values};
+
+-- ------------------------------------------------------------- incidents
+
+-- name: incidents
+-- Incidents by number, locked in ascending order so that two writers never wait for each other.
+select {incident} from incidents where number = any($1::bigint[]) order by number for update;
+
+-- name: incidents_by_key
+-- The open incident behind each group key.
+select k.key, {i.incident} from incident_keys k join incidents i on i.number = k.incident
+where k.key = any($1::text[]) and i.status in ('triggered', 'acknowledged', 'on_hold')
+order by i.number for update of i;
+
+-- name: latest_by_key
+-- The newest incident of each key: the one that holds the group key, or the newest that has ended.
+select k.value, {i.incident} from unnest($1::text[]) as k(value)
+join incidents i on i.number = (
+    select max(newest.number) from (
+        select max(e.number) as number from incidents e
+        where e.key = k.value and e.status in ('resolved', 'closed', 'canceled')
+        union all
+        select incident as number from incident_keys where key = k.value
+    ) as newest
+)
+order by i.number for update of i;
+
+-- name: one_incident
+-- One incident, not locked.
+select {incident} from incidents where number = $1;
+
+-- name: list_incidents
+-- Incidents below a number, newest first.
+select {incident} from incidents
+where number < $1
+  and ($2::text is null or service = $2::text)
+  and ($3::text is null or lower(title) like $3::text escape '!' or lower(key) like $3::text escape '!'
+       or cast(number as text) = $4::text)
+  and ($5::text is null or status = any($6::text[]))
+order by number desc limit $7;
+
+-- name: list_open_incidents
+-- The same where only open ones are asked for: found through those that still wait for something.
+select {incident} from incidents
+where {live} and number < $1
+  and ($2::text is null or service = $2::text)
+  and ($3::text is null or lower(title) like $3::text escape '!' or lower(key) like $3::text escape '!'
+       or cast(number as text) = $4::text)
+  and ($5::text is null or status = any($6::text[]))
+order by number desc limit $7;
+
+-- name: add_incidents
+-- New incidents.
+insert into incidents ({incident.given}) {incident.values};
+
+-- name: save_incidents
+-- Incidents as they are now.
+insert into incidents ({incident.given}) {incident.values}
+on conflict (number) do update set {incident.changes};
+
+-- name: add_incident_keys
+-- Whose a group key is; the newest claim holds.
+insert into incident_keys (key, incident, joins_until) {3.values}
+on conflict (key) do update set incident = excluded.incident, joins_until = excluded.joins_until;
+
+-- name: add_policy_version
+-- What a policy said when somebody was paged by it; the hash names the text, so the first one stays.
+insert into policy_versions (hash, name, body) {3.values}
+on conflict (hash) do nothing;
+
+-- name: policy_version
+-- The frozen text behind a hash.
+select body from policy_versions where hash = $1;
+
+-- ----------------------------------------------------------------- pages
+
+-- name: pages
+-- Pages by id, locked.
+select {page} from pages where id = any($1::text[]) order by id for update;
+
+-- name: pages_of
+-- All pages of an incident, or of one of its cycles, as they were planned.
+select {page} from pages where incident = $1 and ($2::bigint is null or cycle = $2::bigint)
+order by created_at, due_at, key for update;
+
+-- name: unsent_pages
+-- What an answer must stop: pages not yet sent, or waiting to be sent once more.
+select {page} from pages
+where incident = any($1::bigint[]) and kind = 'page' and status in ('planned', 'waiting')
+order by id for update;
+
+-- name: one_page
+-- One page, not locked.
+select {page} from pages where id = $1;
+
+-- name: pages_with_attempts
+-- An incident's attempts, for the pages read beside them.
+select {a.attempt} from pages p join attempts a on a.page = p.id where p.incident = $1 order by a.number, a.id;
+
+-- name: list_pages
+-- An incident's pages, not locked.
+select {page} from pages where incident = $1 order by created_at, due_at, key;
+
+-- name: add_pages
+-- Planned pages; one whose key exists already is left as it is.
+insert into pages ({page.given}) {page.values}
+on conflict (key) do nothing;
+
+-- name: save_pages
+-- Pages as they are now.
+insert into pages ({page.given}) {page.values}
+on conflict (id) do update set {page.changes};
+
+-- -------------------------------------------------------------- attempts
+
+-- name: attempt
+-- One attempt, locked.
+select {attempt} from attempts where id = $1 for update;
+
+-- name: one_attempt
+-- One attempt, not locked.
+select {attempt} from attempts where id = $1;
+
+-- name: attempts_of
+-- All attempts of a page in order.
+select {attempt} from attempts where page = $1 order by number, id for update;
+
+-- name: open_attempts
+-- Calls that were begun and have no outcome, of one process or of all, the oldest first.
+select {attempt} from attempts
+where state = 'open' and ($1::text is null or owner = $1::text)
+order by started_at, id limit $2 for update skip locked;
+
+-- name: unconfirmed
+-- Unknown calls whose time for a confirmation is over and whose page still waits for it.
+select {a.attempt} from attempts a join pages p on p.id = a.page
+where a.state = 'unknown' and a.confirm_by is not null and a.confirm_by <= $1 and p.status = 'waiting'
+order by a.confirm_by, a.id limit $2 for update of a skip locked;
+
+-- name: sent_since
+-- When a person was reached for over a channel, surely unsent ones left out.
+select a.started_at from attempts a join pages p on p.id = a.page
+where a.channel = $2 and a.started_at >= $3 and a.state not in ('cancelled', 'failed') and p."user" = $1
+order by a.started_at;
+
+-- name: pages_to
+-- What went to an address, newest first.
+select {p.page}, {a.attempt} from attempts a join pages p on p.id = a.page
+where a.address = $1 and a.started_at >= $2 and a.state not in ('cancelled', 'failed')
+order by a.started_at desc, a.id desc;
+
+-- name: add_attempts
+-- Intents.
+insert into attempts ({attempt.given}) {attempt.values};
+
+-- name: save_attempts
+-- Attempts as they are now.
+insert into attempts ({attempt.given}) {attempt.values}
+on conflict (id) do update set {attempt.changes};
+
+-- name: contact_state
+-- What was learnt about an address.
+select {contact_state} from contacts_state where channel_kind = $1 and address = $2;
+
+-- name: save_contact_state
+-- The newest knowledge about an address.
+insert into contacts_state ({contact_state.given}) {contact_state.values}
+on conflict (channel_kind, address) do update set {contact_state.changes};
+
+-- -------------------------------------------------------------- timeline
+
+-- name: add_entries
+-- Lines of the timeline, numbered by the database.
+insert into timeline ({entry.given}) {entry.values};
+
+-- name: timeline
+-- An incident's lines after a given one, oldest first.
+select {entry} from timeline where incident = $1 and id > $2 order by id limit $3;
+
+-- -------------------------------------------------------------- silences
+
+-- name: active_silences
+-- Silences in force at an instant.
+select {silence} from silences where ends_at > $1 and starts_at <= $1 order by starts_at, id limit $2;
+
+-- name: list_silences
+-- All silences, the one that ends last first.
+select {silence} from silences order by ends_at desc, id limit $1;
+
+-- name: silence
+-- One silence.
+select {silence} from silences where id = $1;
+
+-- name: add_silence
+-- A silence; the one with the same id is replaced.
+insert into silences ({silence.given}) {silence.values}
+on conflict (id) do update set {silence.changes};
+
+-- ---------------------------------------------------------------- tokens
+
+-- name: tokens
+-- All tokens, the revoked ones too.
+select {token} from tokens order by created_at, id;
+
+-- name: add_token
+-- A new token.
+insert into tokens ({token.given}) {token.values};
+
+-- name: save_token
+-- A token as it is now.
+insert into tokens ({token.given}) {token.values}
+on conflict (id) do update set {token.changes};
+
+-- --------------------------------------------------- what came in before
+
+-- name: minted
+-- The key given to the same bytes a moment ago.
+select key from minted where integration = $1 and body_hash = $2 and until > $3;
+
+-- name: add_minted
+-- Remember which key these bytes were given.
+insert into minted (integration, body_hash, key, until) {4.values}
+on conflict (integration, body_hash) do update set key = excluded.key, until = excluded.until;
+
+-- name: add_tombstones
+-- Resolves that came before their trigger.
+insert into tombstones (integration, source_key, ended_at, until) {4.values}
+on conflict (integration, source_key) do update set ended_at = excluded.ended_at, until = excluded.until;
+
+-- name: answers_to
+-- What a provider's message was answered when it was delivered first.
+select answer from inbound where door = $1 and message_id = $2;
+
+-- name: add_answer
+-- The answer to a provider's message; a second one is refused.
+insert into inbound (door, message_id, address, answer, at) {5.values};
+
+-- name: replies_since
+-- How many messages to an address were automatic replies.
+select count(*) from inbound where address = $1 and at >= $2 and answer <> '';
+
+-- ---------------------------------------------------------------- timers
+
+-- name: next_due
+-- The earliest instant at which an incident's timer or an alert's expiry falls due.
+select min(at) from (
+    select min(due_at) as at from incidents where {live} and priority = 'P1' and due_at is not null
+    union all select min(due_at) from incidents where {live} and priority = 'P2' and due_at is not null
+    union all select min(due_at) from incidents where {live} and priority = 'P3' and due_at is not null
+    union all select min(due_at) from incidents where {live} and priority = 'P4' and due_at is not null
+    union all select min(due_at) from incidents where {live} and priority = 'P5' and due_at is not null
+    union all select min(expires_at) from alerts where ended_at is null and expires_at is not null
+) as sources;
+
+-- name: next_confirmation
+-- When the wait for a callback or a look-up of an unknown attempt ends.
+select min(a.confirm_by) from attempts a join pages p on p.id = a.page
+where a.state = 'unknown' and a.confirm_by is not null and p.status = 'waiting';
+
+-- name: next_due_page
+-- When this channel has something to send next; the ranks are few, so they are skipped through.
+with recursive ranks(rank) as (
+    select min(rank) from pages where status = 'planned' and channel = $1
+    union all
+    select (select min(p.rank) from pages p where p.status = 'planned' and p.channel = $1 and p.rank > ranks.rank)
+    from ranks where ranks.rank is not null
+)
+select min((select min(p.due_at) from pages p
+            where p.status = 'planned' and p.channel = $1 and p.rank = ranks.rank)) from ranks;
+
+-- name: open_incidents_counted
+-- Open incidents by status and priority.
+select status, priority, count(*) from incidents
+where {live} and status in ('triggered', 'acknowledged', 'on_hold') group by status, priority;
+
+-- name: gauges
+-- Open alerts, timers that are overdue, calls under way, the oldest overdue timer.
+select
+    (select count(*) from alerts where ended_at is null),
+    (select count(*) from incidents where {live} and due_at is not null and due_at <= $1)
+        + (select count(*) from alerts where ended_at is null and expires_at is not null and expires_at <= $1),
+    (select count(*) from attempts where state = 'open'),
+    (select min(due_at) from incidents where {live} and due_at is not null and due_at <= $1);
+
+-- ------------------------------------------------------------------ meta
+
+-- name: meta
+-- One remembered value.
+select value from meta where name = $1;
+
+-- name: set_meta
+-- Remember a value.
+insert into meta (name, value) {2.values} on conflict (name) do update set value = excluded.value;
+
+-- name: forget_meta
+-- Forget a value.
+delete from meta where name = $1;
+
+-- ------------------------------------------------------------- retention
+
+-- name: alerts_in_order
+-- A slice of alerts by age of arrival: what may be pruned is read off it.
+select id, received_at, ended_at from alerts where id > $1 order by id limit $2;
+
+-- name: posts_in_order
+-- A slice of bodies by age.
+select id, received_at from posts where id > $1 order by id limit $2;
+
+-- name: prune_alerts
+-- Forget these alerts; the newest of all stays.
+delete from alerts where id = any($1::bigint[]) and id < (select max(id) from alerts) returning id;
+
+-- name: prune_posts
+-- Forget these bodies; the newest of all stays.
+delete from posts where id = any($1::bigint[]) and id < (select max(id) from posts) returning id;
+
+-- name: incidents_in_order
+-- A slice of incidents by age.
+select number, created_at, updated_at, status, due_at from incidents where number > $1 order by number limit $2;
+
+-- name: prune_incidents
+-- Forget these incidents; the newest of all stays.
+delete from incidents where number = any($1::bigint[]) and number < (select max(number) from incidents)
+returning number;
+
+-- name: prune_attempts
+-- Forget the calls made for these incidents.
+delete from attempts where page in (select id from pages where incident = any($1::bigint[]));
+
+-- name: prune_pages
+-- Forget the pages of these incidents.
+delete from pages where incident = any($1::bigint[]);
+
+-- name: prune_timeline
+-- Forget the timelines of these incidents.
+delete from timeline where incident = any($1::bigint[]);
+
+-- name: prune_incident_keys
+-- Forget the group keys of these incidents.
+delete from incident_keys where incident = any($1::bigint[]);
+
+-- name: prune_tombstones
+-- Forget tombstones whose time is over.
+delete from tombstones where (integration, source_key) in (
+    select integration, source_key from tombstones where until < $1 limit $2) returning source_key;
+
+-- name: prune_minted
+-- Forget minted keys whose time is over.
+delete from minted where (integration, body_hash) in (
+    select integration, body_hash from minted where until < $1 limit $2) returning key;
+
+-- name: prune_inbound
+-- Forget provider messages that no provider will deliver again.
+delete from inbound where (door, message_id) in (
+    select door, message_id from inbound where at < $1 limit $2) returning message_id;
+
+-- name: prune_silences
+-- Forget silences that ended long ago.
+delete from silences where id in (select id from silences where ends_at < $1 limit $2) returning id;

@@ -1,0 +1,62 @@
+-- What only SQLite says this way.
+
+-- name: open_alerts
+-- Firing alerts by (integration, source_key).
+select {a.alert} from json_each($1) k
+cross join alerts a on a.integration = k.value->>0 and a.source_key = k.value->>1 and a.ended_at is null;
+
+-- name: recent_alerts
+-- Of each identity the alert that ended last, unless that was before an instant.
+select {a.alert} from json_each($1) k
+cross join alerts a on a.id = (
+    select e.id from alerts e
+    where e.integration = k.value->>0 and e.source_key = k.value->>1 and e.ended_at is not null and e.ended_at >= $2
+    order by e.ended_at desc limit 1
+);
+
+-- name: tombstones
+-- Tombstones of these identities that still hold.
+select t.integration, t.source_key, t.ended_at from json_each($1) k
+cross join tombstones t on t.integration = k.value->>0 and t.source_key = k.value->>1 and t.until > $2;
+
+-- name: due_incidents
+-- Incidents whose time has come: by priority, then the longest overdue. Each priority is one range of the index.
+select {i.incident} from (
+    select 'P1' as priority union all select 'P2' union all select 'P3' union all select 'P4' union all select 'P5'
+) p
+cross join incidents i on i.number in (
+    select number from incidents
+    where (due_at is not null or status in ('triggered', 'acknowledged', 'on_hold'))
+      and priority = p.priority and due_at <= $1
+    order by due_at, number limit $2
+)
+order by i.priority, i.due_at, i.number limit $2;
+
+-- name: due_pages
+-- Planned pages of a channel whose time has come, by rank. Each rank is one range of the index.
+with recursive ranks(rank) as (
+    select min(rank) from pages where status = 'planned' and channel = $1
+    union all
+    select (select min(p.rank) from pages p where p.status = 'planned' and p.channel = $1 and p.rank > ranks.rank)
+    from ranks where ranks.rank is not null
+)
+select {p.page} from ranks
+cross join pages p on p.rowid in (
+    select d.rowid from pages d
+    where d.status = 'planned' and d.channel = $1 and d.rank = ranks.rank and d.due_at <= $2
+    order by d.due_at, d.id limit $3
+)
+order by p.rank, p.due_at, p.id limit $3;
+
+-- name: flush_repeats
+-- Add up pure repeats; a later last sight and a new end win.
+update alerts set
+    count = count + (r.value->>1),
+    last_seen_at = max(last_seen_at, r.value->>2),
+    expires_at = coalesce(r.value->>3, expires_at)
+from json_each($1) r where alerts.id = r.value->>0;
+
+-- name: last_numbers
+-- The highest number given out so far, of incidents, alerts and posts.
+select coalesce((select max(number) from incidents), 0), coalesce((select max(id) from alerts), 0),
+       coalesce((select max(id) from posts), 0);

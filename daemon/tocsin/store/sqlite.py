@@ -1,0 +1,463 @@
+"""How is everything kept in one SQLite file, by one writer, so that a commit is cheap and true?
+
+Works queue in two lanes. A turn of the writer takes everything urgent that queued meanwhile, runs each
+work under its own savepoint, commits once and then answers all of them; then one work of the ingest
+lane; then it looks again. Nobody waits for a timer: under load the groups grow by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import sqlite3
+import tempfile
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar, cast
+
+import orjson
+
+from tocsin.contracts import Clock, Spawn, Task, Tx
+from tocsin.errors import Conflict, StoreError, StoreUnavailable
+from tocsin.model import Instant
+from tocsin.store.connections import Connection, Runner, connect, open_reading, open_writer
+from tocsin.store.lock import LockFile
+from tocsin.store.migrations import migrate_sqlite
+from tocsin.store.prune import Pruner
+from tocsin.store.queries import Insert, Queries, load
+from tocsin.store.reads import Reads
+from tocsin.store.rows import Row
+from tocsin.store.tx import Change, Transaction
+from tocsin.store.watch import Unwatched, Watch
+
+T = TypeVar("T")
+Lane = Literal["urgent", "ingest"]
+MOST_TOGETHER = 256     # urgent works in one commit
+MOST_WAITING = 20_000   # works in a lane before the store says no
+MOST_TRIES = 6          # the first and five more
+READERS = 3
+CHUNKS = (64, 16, 4, 1)
+WAL_LIMIT = 128 * 1024 * 1024
+TURNS_BETWEEN_LOOKS = 64
+
+
+@dataclass(slots=True)
+class Piece:
+    """One work in the queue, and who waits for it."""
+
+    work: Callable[[Transaction], Awaitable[Any]]
+    waiter: asyncio.Future[Any]
+    quiet: bool
+    result: Any = None
+    error: BaseException | None = None
+
+
+class Lost(Exception):
+    """The whole transaction is gone; nobody who shared it may be told that it was kept."""
+
+
+async def open_sqlite(
+    database: str, *, clock: Clock, spawn: Spawn, runner: Runner = "thread", migrate: bool = True, watch: Watch | None = None
+) -> SqliteStore:
+    """Open, lock and migrate the file, creating it where there is none. ":memory:" is a file that goes with the store.
+
+    Raises StoreBusy, SchemaTooNew, StoreUnavailable.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="tocsin-") if database == ":memory:" else None
+    path = Path(folder.name) / "tocsin.db" if folder else Path(database)
+    lock = LockFile.take(path)
+    opened: list[Connection] = []
+    try:
+        writer = await connect(runner, lambda: open_writer(path, durable=folder is None))
+        opened.append(writer)
+        await writer.run(lambda conn: migrate_sqlite(conn, path, apply=migrate))
+        for _ in range(READERS if runner == "thread" else 1):
+            opened.append(await connect(runner, lambda: open_reading(path)))
+        (last,) = await writer.run(lambda conn: conn.execute(queries().texts["last_numbers"]).fetchall())
+    except BaseException:
+        for connection in reversed(opened):
+            await connection.close()
+        lock.release()
+        raise
+    return SqliteStore(
+        path, clock=clock, spawn=spawn, writer=writer, readers=opened[1:], lock=lock, last=last, folder=folder,
+        watch=watch or Unwatched(),
+    )
+
+
+async def open_sqlite_reader(database: str, *, clock: Clock, runner: Runner = "thread") -> SqliteReader:
+    """Read an existing file beside whoever writes it. Raises StoreUnavailable when there is none."""
+    path = Path(database)
+    if not path.is_file():
+        raise StoreUnavailable(f"{path}: there is no database yet; `tocsin serve` makes it")
+    return SqliteReader([await connect(runner, lambda: open_reading(path))], clock)
+
+
+@cache
+def queries() -> Queries:
+    return load("sqlite")
+
+
+class SqliteReader(Reads):
+    """The reads of a store over connections that cannot write."""
+
+    def __init__(self, readers: Sequence[Connection], clock: Clock) -> None:
+        self._clock = clock
+        self._readers = list(readers)
+        self._busy = [0] * len(readers)
+
+    async def _look(self, name: str, *args: Any) -> list[Row]:
+        index = self._busy.index(min(self._busy))
+        self._busy[index] += 1
+        try:
+            return await self._readers[index].run(lambda conn: fetch(conn, name, args))
+        finally:
+            self._busy[index] -= 1
+
+    async def close(self) -> None:
+        for reader in self._readers:
+            await reader.close()
+
+
+class SqliteStore(SqliteReader, Pruner):
+    """See `contracts.Store` for what is promised."""
+
+    exclusive = True
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Clock,
+        spawn: Spawn,
+        writer: Connection,
+        readers: Sequence[Connection],
+        lock: LockFile,
+        last: Row,
+        folder: tempfile.TemporaryDirectory[str] | None,
+        watch: Watch,
+    ) -> None:
+        super().__init__(readers, clock)
+        self.path = path
+        self.watch = watch
+        self._writer = writer
+        self._lock = lock
+        self._folder = folder
+        self._last = dict(zip(("incident", "alert", "post"), last, strict=True))
+        self._lanes: dict[str, deque[Piece]] = {"urgent": deque(), "ingest": deque()}
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._listeners: list[Callable[[], None]] = []
+        self._turns = 0
+        self._task: Task = spawn(self._write_in_turns(), "store writer")
+
+    async def write(self, work: Callable[[Tx], Awaitable[T]], *, lane: Lane = "urgent") -> T:
+        return await self._write(work, lane)
+
+    async def _write(self, work: Callable[[Transaction], Awaitable[T]], lane: str, *, quiet: bool = False) -> T:
+        if self._closing:
+            raise StoreUnavailable("the database is closed")
+        waiting = self._lanes[lane]
+        if len(waiting) >= MOST_WAITING:
+            raise StoreUnavailable(f"{len(waiting)} transactions wait for the database already")
+        piece = Piece(work, asyncio.get_running_loop().create_future(), quiet)
+        waiting.append(piece)
+        self._wake.set()
+        return cast(T, await asyncio.shield(piece.waiter))
+
+    def on_commit(self, listener: Callable[[], None]) -> None:
+        self._listeners.append(listener)
+
+    async def flush_repeats(self, rows: Sequence[tuple[int, int, Instant, Instant | None]]) -> None:
+        if not rows:
+            return
+
+        async def add_up(tx: Transaction) -> None:
+            tx.changes.run("alerts", "flush_repeats", [list(row) for row in rows])
+
+        await self._write(add_up, "ingest", quiet=True)
+
+    async def close(self) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        self._wake.set()
+        await self._task
+        await super().close()
+        try:
+            await self._writer.run(lambda conn: conn.execute("pragma wal_checkpoint(truncate)").fetchall())
+        finally:
+            await self._writer.close()
+            self._lock.release()
+            if self._folder is not None:
+                self._folder.cleanup()
+
+    # the writer
+
+    async def _write_in_turns(self) -> None:
+        """Until the store is closed and both lanes are empty."""
+        try:
+            while True:
+                for pieces in self._next_turns():
+                    await self._turn(pieces)
+                if not any(self._lanes.values()):
+                    if self._closing:
+                        return
+                    self._wake.clear()
+                    await self._wake.wait()
+        finally:
+            self._closing = True
+            for piece in itertools.chain.from_iterable(self._lanes.values()):
+                answer(piece, StoreUnavailable("the database was closed before this was written"))
+
+    def _next_turns(self) -> Iterator[list[Piece]]:
+        """All that is urgent, together; then one of the ingest lane, alone."""
+        urgent, ingest = self._lanes["urgent"], self._lanes["ingest"]
+        if urgent:
+            yield [urgent.popleft() for _ in range(min(len(urgent), MOST_TOGETHER))]
+        if ingest:
+            yield [ingest.popleft()]
+
+    async def _turn(self, pieces: list[Piece]) -> None:
+        turn = Turn(self._writer, self._last, self.watch, self._clock, shared=len(pieces) > 1)
+        try:
+            for piece in pieces:
+                await self._run(piece, turn, last=piece is pieces[-1])
+            await turn.commit()
+        except Lost as lost:
+            await turn.give_up()
+            for piece in pieces:
+                piece.error = piece.error or StoreUnavailable(str(lost))
+        except asyncio.CancelledError:
+            await turn.give_up()
+            for piece in pieces:
+                answer(piece, StoreUnavailable("the database was closed while this was written"))
+            raise
+        for piece in pieces:
+            answer(piece, piece.error)
+            if piece.error is not None:
+                self.watch.error(type(piece.error).__name__)
+        if turn.changed and not all(piece.quiet or piece.error for piece in pieces):
+            for listener in self._listeners:
+                listener()
+        await self._bound_the_log()
+
+    async def _run(self, piece: Piece, turn: Turn, *, last: bool) -> None:
+        """Run one work to its end, or undo what it did and note its error."""
+        for attempt in range(1, MOST_TRIES + 1):
+            turn.enter()
+            tx = Transaction(turn)
+            try:
+                piece.result = await piece.work(tx)
+                await turn.leave(tx.changes.take(), commit=last)
+                return
+            except Lost:
+                raise
+            except Conflict as conflict:
+                await turn.undo()
+                if attempt == MOST_TRIES:
+                    piece.error = conflict
+            except asyncio.CancelledError as cancelled:
+                current = asyncio.current_task()
+                if current is not None and current.cancelling():
+                    raise
+                await turn.undo()
+                piece.error = cancelled
+                return
+            except Exception as error:  # the work's own: it is its caller's to handle
+                await turn.undo()
+                piece.error = error
+                return
+
+    async def _bound_the_log(self) -> None:
+        """A reader that never rests keeps the log from starting over; wait for the readers once it is large."""
+        self._turns += 1
+        if self._turns % TURNS_BETWEEN_LOOKS:
+            return
+        log = self.path.with_name(self.path.name + "-wal")
+        if log.exists() and log.stat().st_size > WAL_LIMIT:
+            await self._writer.run(lambda conn: conn.execute("pragma wal_checkpoint(truncate)").fetchall())
+
+
+class Turn:
+    """One transaction of the writer. Statements that answer nothing wait for the next hop to the connection."""
+
+    def __init__(
+        self, writer: Connection, last: dict[str, int], watch: Watch, clock: Clock, *, shared: bool
+    ) -> None:
+        self._writer = writer
+        self._last = last
+        self._watch = watch
+        self._clock = clock
+        self._shared = shared
+        self._begun = False
+        self._marked = False     # the piece's savepoint is set
+        self._rows = 0
+        self.changed = False
+
+    # the session of one piece
+
+    async def ask(self, changes: list[Change], name: str, args: Sequence[Any]) -> list[Row]:
+        return await self._hop(changes, lambda conn: fetch(conn, name, args))
+
+    async def lock(self, keys: Sequence[str]) -> None:
+        """There is one writer, so everything is locked."""
+
+    async def numbers(self, kind: str, count: int) -> range:
+        first = self._last[kind] + 1
+        self._last[kind] += count
+        return range(first, first + count)
+
+    def pairs(self, keys: Sequence[tuple[str, str]]) -> tuple[Any, ...]:
+        return ([list(pair) for pair in keys],)
+
+    # the writer's
+
+    def enter(self) -> None:
+        """Another piece begins."""
+        self._marked = False
+
+    async def leave(self, changes: list[Change], *, commit: bool) -> None:
+        """The piece is done; the last one of the turn takes the commit along."""
+        if not changes and not self._marked:
+            return
+        await self._hop(changes, self._release, commit=commit)
+
+    async def undo(self) -> None:
+        """As if the piece had never been. Raises Lost when SQLite has undone everything."""
+        if not self._marked:
+            return
+        self._marked = False
+        await self._writer.run(self._roll_back)
+
+    async def commit(self) -> None:
+        """What was not committed with the last piece."""
+        if self._begun:
+            await self._hop([], None, commit=True)
+
+    async def give_up(self) -> None:
+        """Leave no transaction behind."""
+        self._begun = False
+        self.changed = False
+        await self._writer.run(roll_back_all)
+
+    async def _hop(self, changes: list[Change], steps: Callable[[sqlite3.Connection], T] | None, *, commit: bool = False) -> T:
+        """Begin where needed, apply `changes`, run `steps`, perhaps commit: one crossing."""
+        begin, mark = not self._begun, not self._marked and not (commit and steps is None)
+        self._begun = self._marked = True
+
+        def run(conn: sqlite3.Connection) -> Any:
+            if begin:
+                begin_now(conn)
+            if mark and self._shared:
+                conn.execute("savepoint piece")
+            for change in changes:
+                self._rows += apply(conn, change)
+            answer = steps(conn) if steps is not None else None
+            if commit:
+                commit_now(conn)
+            return answer
+
+        started = self._clock.monotonic()
+        found = await self._writer.run(run)
+        self.changed = self.changed or bool(changes)
+        if commit:
+            self._begun = False
+            self._watch.commit_seconds(self._clock.monotonic() - started)
+            self._watch.batch_rows(self._rows)
+        return cast(T, found)
+
+    def _release(self, conn: sqlite3.Connection) -> None:
+        if self._shared:
+            conn.execute("release piece")
+
+    def _roll_back(self, conn: sqlite3.Connection) -> None:
+        if not self._shared:
+            roll_back_all(conn)
+            self._begun = False
+        elif conn.in_transaction:
+            conn.execute("rollback to piece")
+            conn.execute("release piece")
+        else:
+            raise Lost("the database undid the transaction that this shared")
+
+
+def begin_now(conn: sqlite3.Connection) -> None:
+    try:
+        conn.execute("begin immediate")
+    except sqlite3.Error as error:
+        raise Lost(f"the database does not answer: {error}") from error
+
+
+def commit_now(conn: sqlite3.Connection) -> None:
+    try:
+        conn.execute("commit")
+    except sqlite3.Error as error:
+        raise Lost(f"the database could not commit: {error}") from error
+
+
+def roll_back_all(conn: sqlite3.Connection) -> None:
+    if conn.in_transaction:
+        conn.execute("rollback")
+
+
+def fetch(conn: sqlite3.Connection, name: str, args: Sequence[Any]) -> list[Row]:
+    return conn.execute(queries().texts[name], [bound(arg) for arg in args]).fetchall()
+
+
+def apply(conn: sqlite3.Connection, change: Change) -> int:
+    """Run one change; returns how many rows it carried.
+
+    Rows go in by the dozen in one statement: each statement hands Python's lock over and has to wait
+    to get it back, which under load costs a hundred times the insert.
+    """
+    insert = queries().inserts.get(change.name)
+    if insert is None:
+        conn.execute(queries().texts[change.name], [bound(arg) for arg in change.values])
+        return 1
+    try:
+        rows = change.values if insert.shape is None else [insert.shape.row(value) for value in change.values]
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"{change.name}: cannot be kept: {error}") from error
+    start = 0
+    for size in CHUNKS:
+        while len(rows) - start >= size:
+            values = list(itertools.chain.from_iterable(rows[start : start + size]))
+            execute_kept(conn, many(change.name, size), values)
+            start += size
+    return len(rows)
+
+
+def execute_kept(conn: sqlite3.Connection, text: str, values: list[Any]) -> None:
+    try:
+        conn.execute(text, values)
+    except (OverflowError, UnicodeError) as error:
+        raise StoreError(f"the database cannot keep this: {error}") from error
+
+
+@cache
+def many(name: str, size: int) -> str:
+    """The text of a named insert of `size` rows."""
+    insert: Insert = queries().inserts[name]
+    group = "(" + ", ".join("?" * insert.width) + ")"
+    return f"{insert.head}values {', '.join([group] * size)}{insert.tail}"
+
+
+def bound(arg: Any) -> Any:
+    """Lists travel as JSON; SQLite takes them apart."""
+    return orjson.dumps(arg).decode() if isinstance(arg, list) else arg
+
+
+def answer(piece: Piece, error: BaseException | None) -> None:
+    """Tell whoever waits; nobody may be waiting any more."""
+    if piece.waiter.done():
+        return
+    if isinstance(error, asyncio.CancelledError):
+        piece.waiter.cancel()
+    elif error is not None:
+        piece.waiter.set_exception(error)
+    else:
+        piece.waiter.set_result(piece.result)

@@ -1,0 +1,274 @@
+"""What may a piece of work read and change inside its transaction?
+
+`Transaction` is `contracts.Tx` for both databases. Changes wait in a `Changes` until the next read
+or the commit, and then travel with it in one hop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from tocsin.contracts import Door
+from tocsin.model import (
+    Attempt,
+    ContactState,
+    Entry,
+    Incident,
+    Instant,
+    Page,
+    Post,
+    Silence,
+    StoredAlert,
+    Token,
+)
+from tocsin.store.rows import ALERT, ATTEMPT, CONTACT_STATE, INCIDENT, PAGE, SILENCE, Row
+
+EVERYTHING = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Values for one named insert, or one set of arguments for any other statement."""
+
+    name: str
+    values: list[Any]
+
+
+@dataclass(slots=True)
+class Changes:
+    """What is not yet in the database: for each table the changes in the order they were asked for.
+
+    Tables do not depend on each other, so gathering by table keeps every promise and needs few
+    statements however finely the caller mixed its calls.
+    """
+
+    by_table: dict[str, list[Change]] = field(default_factory=dict)
+
+    def insert(self, table: str, name: str, values: Sequence[Any]) -> None:
+        if not values:
+            return
+        waiting = self.by_table.setdefault(table, [])
+        if waiting and waiting[-1].name == name:
+            waiting[-1].values.extend(values)
+        else:
+            waiting.append(Change(name, list(values)))
+
+    def run(self, table: str, name: str, *args: Any) -> None:
+        self.by_table.setdefault(table, []).append(Change(name, list(args)))
+
+    def take(self) -> list[Change]:
+        """All of them, once."""
+        taken = [change for changes in self.by_table.values() for change in changes]
+        self.by_table.clear()
+        return taken
+
+
+class Session(Protocol):
+    """One open transaction of one database."""
+
+    async def ask(self, changes: list[Change], name: str, args: Sequence[Any]) -> list[Row]:
+        """Apply `changes`, then answer the named query."""
+
+    async def lock(self, keys: Sequence[str]) -> None:
+        """Hold these keys until the end."""
+
+    async def numbers(self, kind: str, count: int) -> range:
+        """`count` fresh ascending numbers for "incident", "alert" or "post"."""
+
+    def pairs(self, keys: Sequence[tuple[str, str]]) -> tuple[Any, ...]:
+        """The arguments that carry these pairs into a query."""
+
+
+class Transaction:
+    """See `contracts.Tx` for what is promised."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.changes = Changes()
+
+    async def ask(self, name: str, *args: Any) -> list[Row]:
+        """Any named query, after the changes so far."""
+        return await self._session.ask(self.changes.take(), name, args)
+
+    # facts, locked
+
+    async def lock_keys(self, keys: Sequence[str]) -> None:
+        await self._session.lock(keys)
+
+    async def open_alerts(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredAlert]:
+        if not keys:
+            return {}
+        found = ALERT.values(await self.ask("open_alerts", *self._session.pairs(keys)))
+        return {(alert.integration, alert.source_key): alert for alert in found}
+
+    async def recent_alerts(self, keys: Sequence[tuple[str, str]], since: Instant) -> dict[tuple[str, str], StoredAlert]:
+        if not keys:
+            return {}
+        found = ALERT.values(await self.ask("recent_alerts", *self._session.pairs(keys), since))
+        return {(alert.integration, alert.source_key): alert for alert in found}
+
+    async def tombstones(self, keys: Sequence[tuple[str, str]], now: Instant) -> dict[tuple[str, str], Instant]:
+        if not keys:
+            return {}
+        rows = await self.ask("tombstones", *self._session.pairs(keys), now)
+        return {(integration, source_key): ended_at for integration, source_key, ended_at in rows}
+
+    async def minted(self, integration: str, body_hash: str, now: Instant) -> str | None:
+        return only(await self.ask("minted", integration, body_hash, now))
+
+    async def incidents(self, numbers: Sequence[int]) -> dict[int, Incident]:
+        if not numbers:
+            return {}
+        found = INCIDENT.values(await self.ask("incidents", list(numbers)))
+        return {incident.number: incident for incident in found}
+
+    async def incidents_by_key(self, keys: Sequence[str]) -> dict[str, Incident]:
+        if not keys:
+            return {}
+        return {row[0]: INCIDENT.value(row[1:]) for row in await self.ask("incidents_by_key", list(keys))}
+
+    async def latest_by_key(self, keys: Sequence[str]) -> dict[str, Incident]:
+        if not keys:
+            return {}
+        return {row[0]: INCIDENT.value(row[1:]) for row in await self.ask("latest_by_key", list(keys))}
+
+    async def firing_alerts(self, incident: int) -> list[StoredAlert]:
+        return ALERT.values(await self.ask("firing_alerts", incident))
+
+    async def due_incidents(self, now: Instant, limit: int) -> list[Incident]:
+        return INCIDENT.values(await self.ask("due_incidents", now, limit))
+
+    async def due_alerts(self, now: Instant, limit: int) -> list[StoredAlert]:
+        return ALERT.values(await self.ask("due_alerts", now, limit))
+
+    async def due_pages(self, channel: str, now: Instant, limit: int) -> list[Page]:
+        return PAGE.values(await self.ask("due_pages", channel, now, limit))
+
+    async def pages(self, ids: Sequence[str]) -> dict[str, Page]:
+        if not ids:
+            return {}
+        return {page.id: page for page in PAGE.values(await self.ask("pages", list(ids)))}
+
+    async def pages_of(self, incident: int, cycle: int | None = None) -> list[Page]:
+        return PAGE.values(await self.ask("pages_of", incident, cycle))
+
+    async def unsent_pages(self, incidents: Sequence[int]) -> list[Page]:
+        if not incidents:
+            return []
+        return PAGE.values(await self.ask("unsent_pages", list(incidents)))
+
+    async def attempt(self, id: str) -> Attempt | None:
+        return first(ATTEMPT.values(await self.ask("attempt", id)))
+
+    async def attempts_of(self, page: str) -> list[Attempt]:
+        return ATTEMPT.values(await self.ask("attempts_of", page))
+
+    async def open_attempts(self, owner: str | None, limit: int) -> list[Attempt]:
+        return ATTEMPT.values(await self.ask("open_attempts", owner, limit))
+
+    async def unconfirmed(self, now: Instant, limit: int) -> list[Attempt]:
+        return ATTEMPT.values(await self.ask("unconfirmed", now, limit))
+
+    async def sent_since(self, user: str, channel: str, since: Instant) -> list[Instant]:
+        return [row[0] for row in await self.ask("sent_since", user, channel, since)]
+
+    async def contact_state(self, kind: str, address: str) -> ContactState | None:
+        return first(CONTACT_STATE.values(await self.ask("contact_state", kind, address)))
+
+    async def silences(self, now: Instant) -> list[Silence]:
+        return SILENCE.values(await self.ask("active_silences", now, EVERYTHING))
+
+    async def silence(self, id: str) -> Silence | None:
+        return first(SILENCE.values(await self.ask("silence", id)))
+
+    async def answers_to(self, door: Door) -> str | None:
+        return only(await self.ask("answers_to", door.door, door.message_id))
+
+    async def replies_since(self, address: str, since: Instant) -> int:
+        return int(only(await self.ask("replies_since", address, since)) or 0)
+
+    async def pages_to(self, address: str, since: Instant) -> list[tuple[Page, Attempt]]:
+        width = len(PAGE.columns)
+        rows = await self.ask("pages_to", address, since)
+        return [(PAGE.value(row[:width]), ATTEMPT.value(row[width:])) for row in rows]
+
+    # numbers
+
+    async def next_numbers(self, count: int) -> range:
+        return await self._session.numbers("incident", count)
+
+    async def next_alert_ids(self, count: int) -> range:
+        return await self._session.numbers("alert", count)
+
+    async def next_post_ids(self, count: int) -> range:
+        return await self._session.numbers("post", count)
+
+    # changes, buffered
+
+    def add_posts(self, posts: Sequence[Post]) -> None:
+        self.changes.insert("posts", "add_posts", posts)
+
+    def add_alerts(self, alerts: Sequence[StoredAlert]) -> None:
+        self.changes.insert("alerts", "add_alerts", alerts)
+
+    def save_alerts(self, alerts: Sequence[StoredAlert]) -> None:
+        self.changes.insert("alerts", "save_alerts", alerts)
+
+    def add_incidents(self, incidents: Sequence[Incident]) -> None:
+        self.changes.insert("incidents", "add_incidents", incidents)
+
+    def save_incidents(self, incidents: Sequence[Incident]) -> None:
+        self.changes.insert("incidents", "save_incidents", incidents)
+
+    def add_incident_keys(self, keys: Sequence[tuple[str, int, Instant | None]]) -> None:
+        self.changes.insert("incident_keys", "add_incident_keys", keys)
+
+    def add_pages(self, pages: Sequence[Page]) -> None:
+        self.changes.insert("pages", "add_pages", pages)
+
+    def save_pages(self, pages: Sequence[Page]) -> None:
+        self.changes.insert("pages", "save_pages", pages)
+
+    def add_attempts(self, attempts: Sequence[Attempt]) -> None:
+        self.changes.insert("attempts", "add_attempts", attempts)
+
+    def save_attempts(self, attempts: Sequence[Attempt]) -> None:
+        self.changes.insert("attempts", "save_attempts", attempts)
+
+    def add_entries(self, entries: Sequence[Entry]) -> None:
+        self.changes.insert("timeline", "add_entries", entries)
+
+    def add_tombstones(self, rows: Sequence[tuple[str, str, Instant, Instant]]) -> None:
+        self.changes.insert("tombstones", "add_tombstones", rows)
+
+    def add_minted(self, integration: str, body_hash: str, key: str, until: Instant) -> None:
+        self.changes.insert("minted", "add_minted", [(integration, body_hash, key, until)])
+
+    def add_policy_version(self, hash: str, name: str, body: str) -> None:
+        self.changes.insert("policy_versions", "add_policy_version", [(hash, name, body)])
+
+    def add_answer(self, door: Door, address: str, answer: str, at: Instant) -> None:
+        self.changes.insert("inbound", "add_answer", [(door.door, door.message_id, address, answer, at)])
+
+    def save_contact_state(self, state: ContactState) -> None:
+        self.changes.insert("contacts_state", "save_contact_state", [state])
+
+    def add_silence(self, silence: Silence) -> None:
+        self.changes.insert("silences", "add_silence", [silence])
+
+    def add_token(self, token: Token) -> None:
+        self.changes.insert("tokens", "add_token", [token])
+
+    def save_token(self, token: Token) -> None:
+        self.changes.insert("tokens", "save_token", [token])
+
+
+def first(values: list[Any]) -> Any:
+    return values[0] if values else None
+
+
+def only(rows: list[Row]) -> Any:
+    """The single value of a query that finds at most one row of one column."""
+    return rows[0][0] if rows else None
