@@ -1,0 +1,357 @@
+"""Calling providers: HTTP and SMTP with our own deadlines, a gate before the first byte, and honest errors.
+
+The question every error must answer is whether the provider may have acted on the request: NotSent
+promises that it cannot have, MaybeSent is everything else. Deadlines are the Clock port's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import socket
+import ssl
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import aiohttp
+import aiosmtplib
+
+from tocsin.contracts import Clock, Gate, Reply
+from tocsin.errors import GateClosed, MaybeSent, NotSent
+from tocsin.model import Millis
+
+CONNECT = Millis(3_000)
+TOTAL = Millis(10_000)
+GOODBYE = Millis(1_000)
+LARGEST_REPLY = 1024 * 1024
+NOTHING: Mapping[str, str] = {}
+
+# ------------------------------------------------------------------------------------------- HTTP
+
+
+class AioHttp:
+    """The Http port over aiohttp. Connections are kept alive; `close` ends them.
+
+    `trust` replaces the system's authorities, for servers with one of their own.
+    """
+
+    def __init__(
+        self, clock: Clock, *, trust: ssl.SSLContext | None = None, connect: Millis = CONNECT, total: Millis = TOTAL
+    ) -> None:
+        self._clock = clock
+        self._trust = trust
+        self._connect = connect
+        self._total = total
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] = NOTHING,
+        body: bytes = b"",
+        gate: Gate | None = None,
+        allow_private: bool = True,
+    ) -> Reply:
+        """As the Http port promises; a reply whose body breaks off is returned as far as it came."""
+        trip = Trip(gate)
+        token = _trip.set(trip)
+        try:
+            async with self._clock.timeout(self._total):
+                return await self._exchange(self._session(allow_private), method, url, headers, body)
+        except (GateClosed, NotSent, MaybeSent):
+            raise
+        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as e:  # TimeoutError is an OSError
+            said = _said(e)
+            raise (MaybeSent(said) if trip.left else NotSent(said)) from e
+        finally:
+            _trip.reset(token)
+
+    async def close(self) -> None:
+        """Ends every connection; a later request opens new ones."""
+        sessions, self._sessions = list(self._sessions.values()), {}
+        for session in sessions:
+            await session.close()
+
+    async def _exchange(
+        self, session: aiohttp.ClientSession, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> Reply:
+        async with session.request(
+            method, url, headers={"Accept-Encoding": "identity", **headers}, data=body or None, allow_redirects=False
+        ) as response:
+            received = await _read(response)
+        return Reply(response.status, {name.lower(): value for name, value in response.headers.items()}, received)
+
+    def _session(self, allow_private: bool) -> aiohttp.ClientSession:
+        """Made inside the running loop, one for any address and one that dials public ones only."""
+        session = self._sessions.get(allow_private)
+        if session is None:
+            connector = Connector(
+                self._clock,
+                self._connect,
+                ssl=self._trust or True,
+                limit=0,
+                keepalive_timeout=15,
+                socket_factory=None if allow_private else _public_socket,
+            )
+            session = self._sessions[allow_private] = aiohttp.ClientSession(
+                connector=connector,
+                request_class=GatedRequest,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
+                auto_decompress=False,
+                trust_env=False,
+            )
+        return session
+
+
+@dataclass(slots=True)
+class Trip:
+    """One request under way: its gate, and whether bytes of it may have left."""
+
+    gate: Gate | None
+    left: bool = False
+
+
+_trip: ContextVar[Trip] = ContextVar("trip")
+
+
+class GatedRequest(aiohttp.ClientRequest):
+    """Looks at the gate with the connection in hand, and notes when the first byte may leave."""
+
+    async def send(self, conn: Any) -> aiohttp.ClientResponse:
+        trip = _trip.get()
+        if trip.left:  # aiohttp repeats a GET whose kept-alive connection broke; we never do
+            raise MaybeSent("the connection broke before an answer came")
+        if trip.gate is not None:
+            await trip.gate()
+        if conn.transport is None or conn.transport.is_closing():
+            raise NotSent("the connection was closed before the request was written")
+        trip.left = True
+        return await super().send(conn)
+
+
+class Connector(aiohttp.TCPConnector):
+    """Connecting (name, TCP and TLS) has a deadline of its own, on our clock."""
+
+    def __init__(self, clock: Clock, deadline: Millis, **options: Any) -> None:
+        super().__init__(**options)
+        self._clock = clock
+        self._deadline = deadline
+
+    async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:
+        async with self._clock.timeout(self._deadline):
+            return await super().connect(req, traces, timeout)
+
+
+def _public_socket(address: tuple[Any, ...]) -> socket.socket:
+    """A socket for this address, unless it is one of ours: checked on what is dialled, after the name was resolved."""
+    family, kind, protocol, _, where = address
+    if not is_public(where[0]):
+        raise OSError(errno.EPERM, f"{where[0]} is a private address; write `allow_private: true` to allow it")
+    return socket.socket(family, kind, protocol)
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address belongs to the internet: not loopback, private, link-local, multicast or reserved."""
+    try:
+        ip: Any = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    inner = _inside(ip)
+    return bool(ip.is_global and not ip.is_multicast) and (inner is None or is_public(str(inner)))
+
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+def _inside(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that an IPv6 one stands for (mapped, 6to4, NAT64)."""
+    if not isinstance(ip, ipaddress.IPv6Address):
+        return None
+    if ip in _NAT64:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The body, at most 1 MiB of it; what came before it broke off, since the status is the answer."""
+    pieces: list[bytes] = []
+    room = LARGEST_REPLY
+    try:
+        async for piece in response.content.iter_any():
+            pieces.append(piece[:room])
+            room -= len(piece)
+            if room <= 0:
+                response.close()
+                break
+    except (aiohttp.ClientError, OSError):
+        response.close()
+    return b"".join(pieces)
+
+
+def _said(error: BaseException) -> str:
+    """The error for people. Never the path of a URL: it may hold a secret."""
+    match error:
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+            return "the address is not a usable http or https URL"
+        case aiohttp.ConnectionTimeoutError():
+            return f"connecting took longer than {CONNECT // 1000} s"
+        case TimeoutError():
+            return f"no answer within {TOTAL // 1000} s"
+        case _:
+            return str(error) or type(error).__name__
+
+
+# ------------------------------------------------------------------------------------------- SMTP
+
+Security = Literal["none", "starttls", "tls"]
+
+
+@dataclass(slots=True)
+class AioSmtp:
+    """The Mail port over aiosmtplib: one connection a message, the same deadlines as for HTTP.
+
+    `trust` replaces the system's authorities, for servers with one of their own.
+    """
+
+    clock: Clock
+    trust: ssl.SSLContext | None = None
+    connect: Millis = CONNECT
+    total: Millis = TOTAL
+    hostname: str = field(default_factory=lambda: _ehlo_name(socket.gethostname()))
+
+    async def send(
+        self,
+        *,
+        host: str,
+        port: int,
+        security: Security,
+        username: str | None,
+        password: str | None,
+        sender: str,
+        recipient: str,
+        message: bytes,
+        gate: Gate | None = None,
+    ) -> str:
+        """As the Mail port promises. `permanent`: 5xx to the recipient; `account`: 5xx to our sign-in or sender."""
+        letter = Letter(sender, recipient, message, gate)
+        try:
+            async with self.clock.timeout(self.total):
+                client = await self._open(host, port, security, username, password)
+                try:
+                    answer = await letter.hand_over(client)
+                    await self._part(client)
+                finally:
+                    client.close()
+        except (aiosmtplib.SMTPException, OSError, ValueError) as e:
+            if letter.taken:
+                return letter.taken
+            if letter.left:
+                raise MaybeSent(_said(e)) from e
+            raise NotSent(_said(e)) from e
+        return answer
+
+    async def _open(
+        self, host: str, port: int, security: Security, username: str | None, password: str | None
+    ) -> aiosmtplib.SMTP:
+        """A greeted, secured and signed-in connection."""
+        client = aiosmtplib.SMTP(
+            hostname=host,
+            sock=await self._dial(host, port),
+            use_tls=security == "tls",
+            start_tls=security == "starttls",
+            tls_context=self._context() if security != "none" else None,
+            local_hostname=self.hostname,
+            timeout=None,
+        )
+        try:
+            await client.connect()
+            if username:
+                await client.login(username, password or "")
+        except aiosmtplib.SMTPResponseException as e:
+            client.close()
+            raise NotSent(f"{host} refused us: {_answer(e.code, e.message)}", account=e.code >= 500) from e
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+    async def _dial(self, host: str, port: int) -> socket.socket:
+        """A connected socket to the first address that answers."""
+        loop = asyncio.get_running_loop()
+        refused: OSError = OSError(f"{host} has no address")
+        async with self.clock.timeout(self.connect):
+            for family, kind, protocol, _, where in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+                dialled = socket.socket(family, kind, protocol)
+                dialled.setblocking(False)
+                try:
+                    await loop.sock_connect(dialled, where)
+                except OSError as e:
+                    dialled.close()
+                    refused = e
+                except BaseException:
+                    dialled.close()
+                    raise
+                else:
+                    return dialled
+        raise refused
+
+    def _context(self) -> ssl.SSLContext:
+        """The trust given, or the system's, loaded once."""
+        if self.trust is None:
+            self.trust = ssl.create_default_context()
+        return self.trust
+
+    async def _part(self, client: aiosmtplib.SMTP) -> None:
+        """QUIT, for politeness; the mail is delivered whatever comes of it."""
+        with contextlib.suppress(aiosmtplib.SMTPException, OSError):
+            async with self.clock.timeout(GOODBYE):
+                await client.quit()
+
+
+@dataclass(slots=True)
+class Letter:
+    """One mail on its way. `left`: its content may have left; `taken`: the server's word that it has it."""
+
+    sender: str
+    recipient: str
+    message: bytes
+    gate: Gate | None
+    left: bool = False
+    taken: str = ""
+
+    async def hand_over(self, client: aiosmtplib.SMTP) -> str:
+        """The server's last answer. Raises NotSent for a refusal, at whatever point."""
+        try:
+            await client.mail(self.sender)
+        except aiosmtplib.SMTPResponseException as e:
+            raise NotSent(f"sender refused: {_answer(e.code, e.message)}", account=e.code >= 500) from e
+        try:
+            await client.rcpt(self.recipient)
+        except aiosmtplib.SMTPResponseException as e:
+            raise NotSent(f"recipient refused: {_answer(e.code, e.message)}", permanent=e.code >= 500) from e
+        if self.gate is not None:
+            await self.gate()
+        self.left = True
+        try:
+            answer = await client.data(self.message)
+        except aiosmtplib.SMTPResponseException as e:  # an answer, so it is sure: not taken
+            raise NotSent(f"message refused: {_answer(e.code, e.message)}") from e
+        self.taken = _answer(answer.code, answer.message)
+        return self.taken
+
+
+def _answer(code: int, text: str) -> str:
+    return f"{code} {' '.join(text.split())}"
+
+
+def _ehlo_name(name: str) -> str:
+    """A name fit for EHLO (RFC 5321, 4.1.2); "localhost" where the machine's is not."""
+    plain = name.encode("ascii", "ignore").decode().strip(".")
+    return plain if plain and all(c.isalnum() or c in "-." for c in plain) else "localhost"
