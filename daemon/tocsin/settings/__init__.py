@@ -1,0 +1,20 @@
+"""The configuration: YAML files in, typed Settings out, every mistake at once with file, line and column."""
+
+from tocsin.settings.difference import Difference, difference
+from tocsin.settings.lastgood import LastGood
+from tocsin.settings.lint import lint
+from tocsin.settings.loading import Loaded, load
+from tocsin.settings.places import find, state_directory
+from tocsin.settings.schema import json_schema
+
+__all__ = [
+    "Difference",
+    "LastGood",
+    "Loaded",
+    "difference",
+    "find",
+    "json_schema",
+    "lint",
+    "load",
+    "state_directory",
+]

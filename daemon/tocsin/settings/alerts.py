@@ -1,0 +1,266 @@
+"""Sections integrations, services and what goes with them: where alerts come from, what they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from tocsin.model import EMPTY, PRIORITIES, IntegrationConfig, Secret, Service
+from tocsin.settings import scalars
+from tocsin.settings.kinds import DURATION, SECRET, URL, Kinded
+from tocsin.settings.nodes import Node
+from tocsin.settings.people import options_of
+from tocsin.settings.reading import Reading
+from tocsin.settings.shapes import (
+    BROKEN,
+    Choice,
+    Either,
+    Flag,
+    Got,
+    Key,
+    Many,
+    Name,
+    Nothing,
+    Record,
+    Table,
+    Whole,
+    Word,
+    text,
+)
+from tocsin.settings.words import (
+    HOURS_KEYS,
+    IMPACT,
+    LINE,
+    MATCHERS,
+    SEVERITY,
+    SOME_TIME,
+    SUPPORT,
+    SUPPORT_KEYS,
+    ZONE,
+)
+
+# ----------------------------------------------------------------------------------- integrations
+
+LABELS = Table(text("a label's value", longest=1000))
+
+_FILL_KEYS = {
+    "service": Key(Name("services"), "the service"),
+    "severity": Key(SEVERITY, "the severity"),
+    "labels": Key(LABELS, "labels"),
+    "policy": Key(Name("policies"), "the policy"),
+}
+_FILL = Record("defaults", _FILL_KEYS, lambda got, _reading: dict(got.values))
+_ACKS = ("pagerduty", "opsgenie")      # sources whose senders acknowledge on purpose
+
+
+def _integration_keys(kind: Any) -> Mapping[str, Key]:
+    return {
+        "token": Key(SECRET, "what senders put into the bearer header, the basic password or ?token="),
+        "service": Key(Name("services"), "short for defaults.service"),
+        "defaults": Key(_FILL, "fill what an alert lacks"),
+        "set": Key(_FILL, "beats what the alert says"),
+        "may_resolve": Key(Flag(), "whether its resolves count", shown="true"),
+        "may_acknowledge": Key(Flag(), "whether its acks count", shown="true for pagerduty and opsgenie, else false"),
+        "auto_resolve": Key(SOME_TIME, "resolve an alert that was not repeated for so long", shown="never"),
+    }
+
+
+def _integration(got: Got, reading: Reading, type: str, kind: Any) -> IntegrationConfig | Nothing:
+    if not _has_a_key(got, kind) and not got.node.cut:
+        keys = " or ".join(["token", *_own_keys(kind)])
+        message = f"'{keys}' is missing; anyone could post alerts"
+        reading.error(got.node, "missing-key", message, at=got.node.key_at)
+        return BROKEN
+    return IntegrationConfig(
+        name=got.name,
+        type=type,
+        token=got.get("token"),
+        options=options_of(got, kind.options),
+        defaults=_defaults(got, reading),
+        overrides=MappingProxyType(got.get("set", {})),
+        may_resolve=got.get("may_resolve", True),
+        may_acknowledge=got.get("may_acknowledge", type in _ACKS),
+        auto_resolve=got.get("auto_resolve"),
+    )
+
+
+def _own_keys(kind: Any) -> list[str]:
+    return [name for name, option in kind.options.items() if option.kind in ("secret", "keys") and name != "token"]
+
+
+def _has_a_key(got: Got, kind: Any) -> bool:
+    return any(got.has(name) for name in ("token", *_own_keys(kind)))
+
+
+def _defaults(got: Got, reading: Reading) -> Mapping[str, Any]:
+    defaults = dict(got.get("defaults", {}))
+    if got.has("service") and "service" in defaults and got.get("service") != defaults["service"]:
+        reading.error(got.at("service"), "contradiction", "defaults.service says something else; write one of them")
+    if got.get("service"):
+        defaults.setdefault("service", got.get("service"))
+    return MappingProxyType(defaults)
+
+
+INTEGRATIONS = Table(Kinded("sources", _integration_keys, _integration), scalars.path_name, "integrations")
+
+
+def check_shared_keys(configs: Mapping[str, IntegrationConfig], entries: Mapping[str, Node], reading: Reading) -> None:
+    """Two integrations of one type may not share a key: it says whose alert it is."""
+    owners: dict[tuple[str, str], str] = {}
+    for name, config in configs.items():
+        for value in _key_values(config):
+            owner = owners.setdefault((config.type, value), name)
+            if owner != name:
+                message = f"has the same key as the integration '{owner}' ({entries[owner].key_at}); give each its own"
+                reading.error(entries[name], "shared-key", message, at=entries[name].key_at)
+                break
+
+
+def _key_values(config: IntegrationConfig) -> list[str]:
+    secrets = [config.token, *config.options.values()]
+    for option in config.options.values():
+        if isinstance(option, Mapping):
+            secrets.extend(entry.get("key") for entry in option.values() if isinstance(entry, Mapping))
+    return [value for secret in secrets if isinstance(secret, Secret) for value in secret.values]
+
+
+# --------------------------------------------------------------------------------------- services
+
+_SLA_TIMES = Record(
+    "times",
+    {
+        "ack": Key(SOME_TIME, "acknowledged within"),
+        "resolve": Key(SOME_TIME, "resolved within"),
+    },
+    lambda got, _reading: MappingProxyType(dict(got.values)),
+)
+_SLA = Record(
+    "an SLA",
+    {
+        **{priority: Key(_SLA_TIMES, f"times for {priority}") for priority in PRIORITIES},
+        "calendar": Key(Name("calendars"), "the clock runs in these hours only", shown="always"),
+    },
+    lambda got, _reading: MappingProxyType(dict(got.values)),
+)
+
+
+def _service(got: Got, reading: Reading) -> Service:
+    if got.name in got.get("depends_on", ()):
+        reading.error(got.at("depends_on"), "contradiction", f"'{got.name}' cannot depend on itself")
+    return Service(
+        name=got.name,
+        owner=got.get("owner"),
+        policy=got.get("policy"),
+        impact=got.get("impact", "medium"),
+        depends_on=got.get("depends_on", ()),
+        runbook=got.get("runbook"),
+        support_hours=got.get("support_hours"),
+        sla=got.get("sla", EMPTY),
+    )
+
+
+SERVICES = Table(
+    Record(
+        "a service",
+        {
+            "owner": Key(Name("teams"), "the team that owns it"),
+            "policy": Key(Name("policies"), "who is paged", shown="defaults.policy"),
+            "impact": Key(IMPACT, "how bad it is when this breaks", shown="medium"),
+            "depends_on": Key(Many(Name("services"), alone=True), "services it cannot work without", later=True),
+            "runbook": Key(URL, "where to read what to do"),
+            "support_hours": Key(SUPPORT, "outside them urgency is low unless P1, P2", shown="always"),
+            "sla": Key(_SLA, "times promised by priority", later=True),
+        },
+        _service,
+    ),
+    text("a service's name", longest=100).parse,
+    "services",
+)
+
+# -------------------------------------------------- sections that later releases give their effect
+
+HEARTBEATS = Table(
+    Record(
+        "a heartbeat",
+        {
+            "every": Key(SOME_TIME, "how often it must be heard", required=True),
+            "grace": Key(DURATION, "how late it may be", shown="0s"),
+            "match": Key(MATCHERS, "alerts that count as a ping (Watchdog …)"),
+            "service": Key(Name("services"), "the incident's service"),
+            "severity": Key(SEVERITY, "the incident's severity", shown="error"),
+            "policy": Key(Name("policies"), "who is paged", shown="the service's"),
+            "token": Key(SECRET, "a token of its own; any integration's token works too"),
+        },
+        lambda got, _reading: dict(got.values),
+    ),
+    scalars.path_name,
+    "heartbeats",
+)
+
+INHIBITION = Record(
+    "an inhibition",
+    {
+        "name": Key(LINE, "shown where it mutes"),
+        "source": Key(MATCHERS, "while an alert like this fires …", required=True),
+        "target": Key(MATCHERS, "… alerts like this do not page", required=True),
+        "equal": Key(Many(text("a label's name"), alone=True), "where these labels are the same"),
+    },
+    lambda got, _reading: dict(got.values),
+)
+
+
+def _maintenance(got: Got, reading: Reading) -> dict[str, Any] | Nothing:
+    repeated, once = {"every", "for"}, {"from", "to"}
+    written = {key for key in (*repeated, *once) if got.has(key)}
+    if written not in (repeated, once):
+        message = "write every: and for: (a repeated window), or from: and to: (once)"
+        reading.error(got.node, "maintenance", message, at=got.node.at)
+        return BROKEN
+    if got.get("from") and got.get("to") and got.get("to") <= got.get("from"):
+        reading.error(got.at("to"), "maintenance", "is not after the window's beginning")
+        return BROKEN
+    return dict(got.values)
+
+
+MAINTENANCE = Record(
+    "a maintenance window",
+    {
+        "name": Key(LINE, "shown where it mutes", required=True),
+        "match": Key(MATCHERS, "alerts like this do not page", required=True),
+        "every": Key(Word(scalars.weekly_time, "a repeated time", "", "Sun 02:00"), "when it begins, each week or day"),
+        "for": Key(SOME_TIME, "how long it lasts"),
+        "from": Key(Word(scalars.local_time, "a local time"), "when it begins, once"),
+        "to": Key(Word(scalars.local_time, "a local time"), "when it ends"),
+        "timezone": Key(ZONE, "the zone of these times", shown="defaults.timezone"),
+    },
+    _maintenance,
+)
+
+CALENDARS = Table(
+    Record("a calendar", {**SUPPORT_KEYS, **HOURS_KEYS}, lambda got, _reading: dict(got.values)), scalars.name, "calendars"
+)
+
+ENRICH_KEYS = {
+    "file": Key(text("a file's name"), "a CSV file, relative to the file that names it", required=True),
+    "on": Key(text("a label's name"), "the label that is looked up in the first column", required=True),
+    "set": Key(LABELS, "label → column", required=True),
+}
+LOOKUPS = Table(Record("a lookup", ENRICH_KEYS, lambda got, _reading: dict(got.values)), scalars.name, "lookups")
+
+CATEGORIES = Either(
+    listed=Many(LINE),
+    mapped=Table(Record("a category", {"description": Key(text(), "what belongs into it")}, lambda got, _reading: None)),
+    word=Many(LINE),
+)
+
+STORM = Record(
+    "a storm limit",
+    {
+        "new_incidents": Key(Whole(2, 1_000_000), "more new incidents than these …", required=True),
+        "within": Key(SOME_TIME, "… in this time become one", required=True),
+        "per": Key(Choice(("service", "integration", "all")), "counted per", shown="service"),
+    },
+    lambda got, _reading: dict(got.values),
+)
+

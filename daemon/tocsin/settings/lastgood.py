@@ -1,0 +1,61 @@
+"""The last good configuration: kept whole, so that a bad file at start does not leave alerts unanswered."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from tocsin.settings.files import File, parsed
+from tocsin.settings.loading import Loaded, compiled
+from tocsin.settings.plugins import INSTALLED, Kinds
+from tocsin.settings.reading import Reading
+
+NAME = "last-good.json"
+
+
+class LastGood:
+    """Keeps one set of files in `directory`, readable by its owner only."""
+
+    def __init__(self, directory: Path, *, env: Mapping[str, str] = os.environ, kinds: Kinds = INSTALLED) -> None:
+        self.path = directory / NAME
+        self._env = env
+        self._kinds = kinds
+
+    def keep(self, loaded: Loaded) -> None:
+        """Replaces what was kept, whole or not at all. Raises OSError when it cannot be written,
+        ValueError for a configuration that is not good."""
+        if loaded.settings is None:
+            raise ValueError("only a good configuration is kept")
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files = [_packed(shown, loaded.paths[shown], raw) for shown, raw in loaded.files.items()]
+        body = json.dumps({"main": str(loaded.main.absolute()), "shown": str(loaded.main), "files": files})
+        fresh = self.path.with_suffix(f".{os.getpid()}")
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self.path)
+
+    def load(self) -> Loaded | None:
+        """What was kept, read again with today's secrets (a missing one switches off what needs it);
+        None when nothing usable was kept."""
+        try:
+            kept = json.loads(self.path.read_bytes())
+            files = [_unpacked(entry) for entry in kept["files"]]
+            main = Path(kept["main"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        reading = Reading(self._env, self._kinds, lenient_secrets=True)
+        loaded = compiled(files, main, reading)
+        return loaded if loaded.settings is not None else None
+
+
+def _packed(shown: str, path: Path, raw: bytes) -> dict[str, str]:
+    return {"shown": shown, "path": str(path), "raw": base64.b64encode(raw).decode("ascii")}
+
+
+def _unpacked(entry: Mapping[str, str]) -> File:
+    return parsed(Path(entry["path"]), entry["shown"], base64.b64decode(entry["raw"], validate=True))

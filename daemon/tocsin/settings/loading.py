@@ -1,0 +1,55 @@
+"""Loading a configuration from its files, once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from tocsin.model import Problem, Settings, Where
+from tocsin.settings.files import File, gather
+from tocsin.settings.places import database_folder
+from tocsin.settings.plugins import INSTALLED, Kinds
+from tocsin.settings.reader import read_settings
+from tocsin.settings.reading import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """`settings` is None when any problem is an error. `files`: what was read, by shown name, main last.
+    `places`: (section, name) → where it is defined."""
+
+    settings: Settings | None
+    problems: tuple[Problem, ...]
+    files: Mapping[str, bytes] = field(repr=False)
+    main: Path
+    places: Mapping[tuple[str, str], Where] = field(default_factory=dict, repr=False)
+    paths: Mapping[str, Path] = field(default_factory=dict, repr=False)
+
+
+def load(
+    main: Path,
+    *,
+    env: Mapping[str, str] = os.environ,
+    lenient_secrets: bool = False,
+    kinds: Kinds = INSTALLED,
+) -> Loaded:
+    """Reads `main` and its includes and finds every problem at once. Never raises for what is written.
+
+    With `lenient_secrets` a missing secret switches only its integration or channel off, with a warning.
+    """
+    gathered = gather(main)
+    reading = Reading(env, kinds, lenient_secrets, gathered.incomplete)
+    return compiled(gathered.files, main, reading, gathered.problems)
+
+
+def compiled(files: Sequence[File], main: Path, reading: Reading, problems: Sequence[Problem] = ()) -> Loaded:
+    """Files already read, made into settings."""
+    read = read_settings(files, main, database_folder(main, reading.env), reading, problems)
+    contents = {file.shown: file.raw for file in files}
+    paths = {file.shown: file.path for file in files}
+    return Loaded(
+        read.settings, read.problems, MappingProxyType(contents), main, read.places, MappingProxyType(paths)
+    )

@@ -1,0 +1,77 @@
+"""One reading of a configuration: collects every problem, and knows all names before any value is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tocsin.model import Problem, Where
+from tocsin.settings.nodes import Node
+from tocsin.settings.plugins import Kinds
+from tocsin.settings.scalars import did_you_mean, nearest
+
+MOST_PROBLEMS = 1000
+
+SINGULAR = {
+    "users": "user", "teams": "team", "schedules": "schedule", "policies": "policy", "services": "service",
+    "channels": "channel", "integrations": "integration", "calendars": "calendar", "lookups": "lookup",
+    "categories": "category", "contacts": "contact",
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Reading:
+    """`declared`: section → name → place, of all files. `left_out`: names that are valid and without
+    effect (a kind still to come, a missing secret after a bad start); who refers to them is told so."""
+
+    env: Mapping[str, str]
+    kinds: Kinds
+    lenient_secrets: bool = False
+    incomplete: bool = False           # a file could not be read: names may be missing for that reason alone
+    folders: dict[str, Path] = field(default_factory=dict)      # shown file name → its directory
+    declared: dict[str, dict[str, Where]] = field(default_factory=dict)
+    left_out: dict[tuple[str, str], str] = field(default_factory=dict)
+    without_effect: set[str] = field(default_factory=set)
+    values: dict[str, Any] = field(default_factory=dict)        # sections read so far, as model values
+    phones: dict[str, tuple[str, Where]] = field(default_factory=dict)   # number → whose it is, and where
+    problems: list[Problem] = field(default_factory=list)
+    _seen: set[Problem] = field(default_factory=set)
+
+    def error(self, node: Node, code: str, message: str, *, at: Where | None = None) -> None:
+        """A mistake at the node's value; the message begins with the key it belongs to."""
+        self.note("error", at or node.at, code, f"{node.key}: {message}" if node.key else message)
+
+    def warn(self, node: Node, code: str, message: str, *, at: Where | None = None) -> None:
+        """Valid, and probably not what is wanted."""
+        self.note("warning", at or node.at, code, f"{node.key}: {message}" if node.key else message)
+
+    def no_effect(self, node: Node, name: str) -> None:
+        """A key or section that is validated and acts on nothing yet."""
+        self.note("info", node.key_at, "no-effect-yet", f"{name}: is valid and has no effect yet")
+
+    def note(self, level: str, where: Where, code: str, message: str) -> None:
+        problem = Problem(where, level, code, message)  # type: ignore[arg-type]  # one of three words
+        if problem not in self._seen and len(self.problems) < MOST_PROBLEMS:
+            self._seen.add(problem)
+            self.problems.append(problem)
+
+    @property
+    def failed(self) -> bool:
+        return any(problem.level == "error" for problem in self.problems)
+
+    def names(self, section: str) -> Iterable[str]:
+        return self.declared.get(section, {})
+
+    def knows(self, node: Node, section: str, name: str) -> bool:
+        """Whether `name` exists in `section`; where it does not, says so at `node`.
+
+        While a file is unreadable only likely slips are told: the name may stand in that file.
+        """
+        if name in self.declared.get(section, {}):
+            return True
+        if not self.incomplete or nearest(name, self.names(section)):
+            hint = did_you_mean(name, self.names(section))
+            self.error(node, "unknown-name", f"no such {SINGULAR[section]} '{name}'{hint}")
+        return False

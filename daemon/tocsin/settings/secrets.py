@@ -1,0 +1,115 @@
+"""Secrets: written out, `{file: NAME}`, `{env: NAME}`, or a list of these; never shown."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Any
+
+from tocsin.model import Secret
+from tocsin.settings.nodes import Mapping, Node, Scalar, Sequence
+from tocsin.settings.reading import Reading
+from tocsin.settings.scalars import did_you_mean
+from tocsin.settings.shapes import BROKEN, LEFT_OUT, Nothing, Shape, wrong_kind
+
+LONGEST = 64 * 1024
+WANTED = "a secret: text, {file: NAME} or {env: NAME}"
+
+
+class SecretShape(Shape[Secret]):
+    """All values of a list are accepted inbound; the first is used outbound."""
+
+    def read(self, node: Node, reading: Reading) -> Secret | Nothing:
+        nodes = node.items if isinstance(node, Sequence) else [node]
+        if not nodes:
+            reading.error(node, "empty", "is an empty list; write at least one secret")
+            return BROKEN
+        values = [_one(each, reading) for each in nodes]
+        if BROKEN in values:
+            return BROKEN
+        texts = tuple(value for value in values if isinstance(value, str))
+        return Secret(texts) if texts else LEFT_OUT
+
+    def schema(self) -> dict[str, Any]:
+        sources = {name: {"type": "string", "description": about} for name, about in _SOURCES.items()}
+        named = {"type": "object", "properties": sources, "minProperties": 1, "maxProperties": 1}
+        one = {"anyOf": [{"type": "string", "minLength": 1}, {**named, "additionalProperties": False}]}
+        return {"anyOf": [*one["anyOf"], {"type": "array", "items": one, "minItems": 1}]}
+
+
+_SOURCES = {
+    "file": "a file: in $CREDENTIALS_DIRECTORY, else relative to the file that names it",
+    "env": "an environment variable",
+}
+
+
+def _one(node: Node, reading: Reading) -> str | Nothing:
+    match node:
+        case Scalar() if not node.empty:
+            return node.text or _empty(node, reading)
+        case Mapping():
+            return _named(node, reading)
+        case _:
+            return wrong_kind(node, reading, WANTED)
+
+
+def _empty(node: Node, reading: Reading) -> Nothing:
+    reading.error(node, "secret", "is an empty secret")
+    return BROKEN
+
+
+def _named(node: Mapping, reading: Reading) -> str | Nothing:
+    for key, entry in node.entries.items():
+        if key not in _SOURCES:
+            hint = did_you_mean(key, _SOURCES)
+            reading.note("error", entry.key_at, "unknown-key", f"{node.key}: unknown key '{key}'{hint}; write {WANTED}")
+            return BROKEN
+    if len(node.entries) != 1:
+        reading.error(node, "secret", f"write one of file and env; {WANTED}")
+        return BROKEN
+    (source, entry), = node.entries.items()
+    if not isinstance(entry, Scalar) or entry.empty:
+        return wrong_kind(entry, reading, "a name")
+    return _from_env(entry, reading) if source == "env" else _from_file(entry, reading)
+
+
+def _from_env(node: Scalar, reading: Reading) -> str | Nothing:
+    value = reading.env.get(node.text)
+    return value or _missing(node, reading, f"the environment variable {node.text} is not set")
+
+
+def _from_file(node: Scalar, reading: Reading) -> str | Nothing:
+    path = _path(node, reading)
+    try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            return _missing(node, reading, f"{path} is not a file")
+        with path.open("rb") as file:
+            raw = file.read(LONGEST + 1)
+        text = raw.decode("utf-8")
+    except OSError as error:
+        return _missing(node, reading, f"cannot read the secret file {path}: {error.strerror}")
+    except ValueError:
+        return _missing(node, reading, f"the secret file {path} is not text in UTF-8")
+    if len(raw) > LONGEST or not text.strip():
+        return _missing(node, reading, f"the secret file {path} is {'too long' if text.strip() else 'empty'}")
+    if about.st_mode & stat.S_IROTH:
+        reading.warn(node, "permission", f"the secret file {path} can be read by everyone; run chmod 600 {path}")
+    return text[:-1].removesuffix("\r") if text.endswith("\n") else text
+
+
+def _path(node: Scalar, reading: Reading) -> Path:
+    """In the systemd credentials directory if it is there, else beside the file that names it."""
+    credentials = reading.env.get("CREDENTIALS_DIRECTORY")
+    if credentials and "\0" not in node.text and (Path(credentials) / node.text).is_file():
+        return Path(credentials) / node.text
+    return reading.folders.get(node.at.file, Path()) / node.text
+
+
+def _missing(node: Node, reading: Reading, because: str) -> Nothing:
+    """An error; after a bad start (`lenient_secrets`) what needs the secret is left out instead."""
+    if reading.lenient_secrets:
+        reading.warn(node, "secret", f"{because}; what needs it is switched off")
+        return LEFT_OUT
+    reading.error(node, "secret", because)
+    return BROKEN

@@ -1,0 +1,52 @@
+"""The catalogue: every section of the configuration, its shape, and in which order they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tocsin.settings import alerts, frame, people, roster, ruling
+from tocsin.settings.shapes import Many, Shape, text
+from tocsin.settings.words import TARGETS
+
+
+@dataclass(frozen=True)
+class Section:
+    """`one`: written in one file only; `names`: a mapping of names, any file adds some; `list`: likewise."""
+
+    kind: Literal["one", "names", "list"]
+    shape: Shape[Any]
+    help: str
+    later: bool = False
+
+
+SECTIONS: Mapping[str, Section] = {
+    "server": Section("one", frame.SERVER, "where the daemon listens and how it is reached"),
+    "database": Section("one", frame.DATABASE, "where everything is kept"),
+    "retention": Section("one", frame.RETENTION, "how long things are kept"),
+    "include": Section("list", Many(text("a file or pattern")), "further files; main file only"),
+    "defaults": Section("one", frame.DEFAULTS, "what holds where nothing is written"),
+    "categories": Section("one", alerts.CATEGORIES, "the categories that rules may set; absent: any text"),
+    "channels": Section("names", people.CHANNELS, "ways to reach people"),
+    "fallbacks": Section("one", people.FALLBACKS, "channel → channels that are tried when it is failing"),
+    "users": Section("names", people.USERS, "people"),
+    "teams": Section("names", people.TEAMS, "groups of people"),
+    "schedules": Section("names", roster.SCHEDULES, "who is on call when"),
+    "policies": Section("names", roster.POLICIES, "whom an escalation asks in which order"),
+    "catch_all": Section("one", TARGETS, "who is paged when nobody else can be"),
+    "calendars": Section("names", alerts.CALENDARS, "named weekly hours", later=True),
+    "lookups": Section("names", alerts.LOOKUPS, "tables that enrich alerts", later=True),
+    "services": Section("names", alerts.SERVICES, "what alerts are about"),
+    "integrations": Section("names", alerts.INTEGRATIONS, "where alerts come from"),
+    "priorities": Section("one", frame.PRIORITIES_TABLE, "impact × urgency → priority"),
+    "rules": Section("list", ruling.RULES, "what is done with alerts; all that match apply, top to bottom"),
+    "inhibitions": Section("list", Many(alerts.INHIBITION), "alerts that mute others", later=True),
+    "maintenance": Section("list", Many(alerts.MAINTENANCE), "planned windows without pages", later=True),
+    "heartbeats": Section("names", alerts.HEARTBEATS, "things that must report regularly", later=True),
+    "heartbeat_out": Section("one", frame.HEARTBEAT_OUT, "tells an outside watcher that Tocsin works", later=True),
+    "storm": Section("one", alerts.STORM, "when many new incidents become one", later=True),
+    "throttle": Section("one", frame.THROTTLE, "at most so many messages per person and channel"),
+    "answers": Section("one", frame.ANSWERS, "how answers must look"),
+    "tokens": Section("one", frame.TOKENS, "stays empty: API tokens are made by `tocsin token create`"),
+}
