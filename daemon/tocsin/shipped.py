@@ -22,8 +22,3 @@ def folder(name: str) -> Path:
 def starter() -> Path:
     """The main file of the starter configuration. May be read-only."""
     return folder("config") / "tocsin.yaml"
-
-
-def is_starter(main: Path) -> bool:
-    """Whether `main` is the shipped starter itself, and not a copy made from it."""
-    return main.resolve() == starter().resolve()

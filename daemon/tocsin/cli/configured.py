@@ -1,0 +1,72 @@
+"""Commands that read the configuration: where it is, what is wrong with it, where the daemon keeps its state."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from tocsin import settings
+from tocsin.cli.tables import clean
+from tocsin.cli.trouble import REFUSED, WRONG, Trouble
+from tocsin.control import SOCKET
+from tocsin.model import Problem, Secret, Settings
+
+
+def locate(config: Path | None) -> Path:
+    """The main file: -c, $TOCSIN_CONFIG, ./config/tocsin.yaml, ./tocsin.yaml, /etc/tocsin/tocsin.yaml."""
+    main = settings.find(str(config) if config is not None else None, os.environ)
+    if not main.is_file():
+        raise Trouble(f"{main}: no such file; give the configuration with -c", WRONG)
+    return main
+
+
+def load(main: Path) -> settings.Loaded:
+    """The configuration with all its problems; never raises for a mistake in it."""
+    return settings.load(main, env=os.environ)
+
+
+def load_or_fail(config: Path | None) -> tuple[Path, Settings]:
+    """The main file and valid settings. Prints every problem and raises Trouble when there are errors."""
+    main = locate(config)
+    loaded = load(main)
+    if loaded.settings is None:
+        print_problems(loaded.problems)
+        raise Trouble(f"{main}: {errors_in(loaded.problems)}", WRONG)
+    return main, loaded.settings
+
+
+def print_problems(problems: tuple[Problem, ...]) -> None:
+    """Like a compiler, on stderr; errors only, `tocsin check` has the rest."""
+    for problem in problems:
+        if problem.level == "error":
+            sys.stderr.write(clean(f"{problem.where}: error: {problem.message}") + "\n")
+
+
+def errors_in(problems: tuple[Problem, ...]) -> str:
+    count = sum(problem.level == "error" for problem in problems)
+    return f"{count} error{'' if count == 1 else 's'} in the configuration"
+
+
+def state_folder(main: Path) -> Path:
+    return settings.state_directory(main, os.environ)
+
+
+def control_socket(main: Path) -> Path:
+    """Where the daemon of this configuration listens for the command line."""
+    return state_folder(main) / SOCKET
+
+
+def integration_token(name: str, config: Path | None) -> str:
+    """The first token of an integration. Raises Trouble when it cannot be known from here."""
+    loaded = settings.load(locate(config), env=os.environ, lenient_secrets=True)
+    if loaded.settings is None:
+        raise Trouble(f"{loaded.main}: {errors_in(loaded.problems)}", WRONG)
+    integration = loaded.settings.integrations.get(name)
+    if integration is None:
+        raise Trouble(f"{loaded.main}: no integration {name!r}", REFUSED)
+    match integration.token:
+        case Secret() as secret:
+            return secret.first
+        case None:
+            raise Trouble(f"{loaded.main}: integration {name!r} has no token", REFUSED)
