@@ -1,0 +1,704 @@
+"""The API: every endpoint in one table, which routes it, guards it by role and documents it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar, cast
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from tocsin.contracts import IncidentFilter
+from tocsin.decide import oncall, views
+from tocsin.model import (
+    DAY,
+    OPEN,
+    Actor,
+    Instant,
+    Millis,
+    Policy,
+    Rejected,
+    Role,
+    Schedule,
+    Service,
+    Settings,
+    Silence,
+    Step,
+    Token,
+    User,
+    rfc3339,
+)
+from tocsin.settings.scalars import did_you_mean, duration, spell, target
+from tocsin.web import models
+from tocsin.web.daemon import Actions, Daemon, Done
+from tocsin.web.limits import read_body, read_json
+from tocsin.web.problems import Handler, Problem, guarded, json_answer
+from tocsin.web.webhooks import credential
+
+RANK: Mapping[Role, int] = {"viewer": 0, "responder": 1, "admin": 2}
+STATUSES = ("triggered", "acknowledged", "on_hold", "resolved", "closed", "canceled")
+ALERT_STATUSES = ("firing", "resolved", "dropped", "heartbeat")
+LIMIT, MOST = 50, 200
+TIMELINE_MOST = 1000
+SHIFTS_AHEAD = Millis(30 * DAY)
+SHIFTS_MOST = Millis(2 * 366 * DAY)
+WITHOUT_USER = "this token belongs to no user: create it with --user"
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One authenticated request."""
+
+    daemon: Daemon
+    request: web.Request
+    token: Token
+    body: BaseModel | None
+
+    @property
+    def settings(self) -> Settings:
+        return self.daemon.live.settings
+
+    @property
+    def now(self) -> Instant:
+        return self.daemon.clock.now()
+
+    @property
+    def number(self) -> int:
+        return int(self.request.match_info["number"])
+
+    def param(self, name: str) -> str | None:
+        """A query parameter; None when absent or empty. Raises Problem 400 for text no database takes."""
+        value = self.request.query.get(name)
+        if value and ("\x00" in value or not is_utf8(value)):
+            raise bad_value(name, "holds characters that no text has")
+        return value or None
+
+    def read(self, model: type[M]) -> M:
+        """The body, which was validated against this model before."""
+        return cast(M, self.body)
+
+
+Act = Callable[[Ask], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A query parameter, as documented."""
+
+    name: str
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One path and method: who may, what it reads and answers."""
+
+    method: Literal["GET", "POST", "DELETE"]
+    path: str
+    role: Role
+    act: Act
+    summary: str
+    tag: str
+    answers: type[BaseModel]
+    body: type[BaseModel] | None = None
+    params: tuple[Param, ...] = ()
+    status: int = 200
+
+
+def handler_of(daemon: Daemon, endpoint: Endpoint) -> Handler:
+    """The endpoint behind its guard: token, role, body, in this order."""
+
+    @guarded
+    async def handler(request: web.Request) -> web.StreamResponse:
+        token = await signed_in(daemon, request, endpoint.role)
+        body = None if endpoint.body is None else await read_as(daemon, request, endpoint.body)
+        return await endpoint.act(Ask(daemon, request, token, body))
+
+    return handler
+
+
+async def signed_in(daemon: Daemon, request: web.Request, role: Role) -> Token:
+    """The token of the request. Raises Problem: 401 no or a wrong one, 403 when its role is too small."""
+    given = credential(request)
+    token = await daemon.access.check(given) if given else None
+    if token is None:
+        raise Problem(
+            401,
+            "send an API token: `Authorization: Bearer …`; `tocsin token create` makes one",
+            headers={"WWW-Authenticate": 'Bearer realm="tocsin"'},
+        )
+    if RANK[token.role] < RANK[role]:
+        raise Problem(403, f"this token has the role {token.role}; this needs {role}")
+    return token
+
+
+async def read_as(daemon: Daemon, request: web.Request, model: type[BaseModel]) -> BaseModel:
+    """The JSON body as `model`. Raises Problem 422 with a pointer to each mistake."""
+    document = read_json(await read_body(request, daemon.clock))
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        raise Problem(422, "the body is not what this expects", errors=models.culprits(error)) from None
+
+
+def actor_of(ask: Ask, named: str | None, pointer: str = "/user") -> Actor:
+    """Who acts: the token's user, or, for an admin's token, whom the body names."""
+    token = ask.token
+    if named is None or named == token.user:
+        return Actor("user", own_user(ask))
+    if token.role != "admin":
+        raise Problem(403, "only an admin's token may act in another person's name")
+    if named not in ask.settings.users:
+        raise unknown_user(ask.settings, named, pointer)
+    return Actor("user", named)
+
+
+def own_user(ask: Ask) -> str:
+    user = ask.token.user
+    if user is None:
+        raise Problem(403, WITHOUT_USER)
+    if user not in ask.settings.users:
+        raise Problem(403, f"this token belongs to {user!r}, who is not in the configuration any more")
+    return user
+
+
+def unknown_user(settings: Settings, named: str, pointer: str) -> Problem:
+    detail = f"no such user {named!r}{did_you_mean(named, settings.users)}"
+    return Problem(422, detail, errors=(Rejected(pointer, detail),))
+
+
+# -------------------------------------------------------------------------------------- incidents
+
+
+async def list_incidents(ask: Ask) -> web.Response:
+    where = IncidentFilter(statuses(ask), ask.param("service"), ask.param("q"))
+    limit = whole(ask, "limit", LIMIT, MOST)
+    found = await ask.daemon.store.incidents(where, limit + 1, cursor(ask))
+    return json_answer(
+        {
+            "incidents": [views.incident_view(incident, ask.settings) for incident in found[:limit]],
+            "next": str(found[limit - 1].number) if len(found) > limit else None,
+        }
+    )
+
+
+def statuses(ask: Ask) -> tuple[str, ...]:
+    """`status=open` or names separated by commas; () is every status."""
+    wanted: list[str] = []
+    for word in (ask.param("status") or "").split(","):
+        match word.strip():
+            case "":
+                continue
+            case "open":
+                wanted += sorted(OPEN)
+            case name if name in STATUSES:
+                wanted.append(name)
+            case name:
+                known = ("open", *STATUSES)
+                close = did_you_mean(name[:40], known)
+                raise bad_value("status", f"no status {name[:40]!r}{close}; one of {', '.join(known)}")
+    return tuple(dict.fromkeys(wanted))
+
+
+async def show_incident(ask: Ask) -> web.Response:
+    incident = await ask.daemon.store.incident(ask.number)
+    if incident is None:
+        raise no_incident(ask.number)
+    return json_answer(views.incident_view(incident, ask.settings))
+
+
+async def show_timeline(ask: Ask) -> web.Response:
+    incident = await ask.daemon.store.incident(ask.number)
+    if incident is None:
+        raise no_incident(ask.number)
+    limit, after = whole(ask, "limit", TIMELINE_MOST, TIMELINE_MOST), cursor(ask)
+    found = await ask.daemon.store.timeline(ask.number, limit + 1, after)
+    entries = [views.entry_view(entry) for entry in found[:limit]]
+    if after is None and not any(entry.kind == "opened" for entry in found):
+        entries.insert(0, views.entry_view(views.opening(incident)))
+    more = str(found[limit - 1].id) if len(found) > limit else None
+    return json_answer({"entries": entries, "next": more})
+
+
+async def show_pages(ask: Ask) -> web.Response:
+    await must_exist(ask)
+    found = await ask.daemon.store.pages(ask.number)
+    return json_answer({"pages": [views.page_view(page, attempts) for page, attempts in found]})
+
+
+async def show_alerts(ask: Ask) -> web.Response:
+    await must_exist(ask)
+    limit = whole(ask, "limit", LIMIT, MOST)
+    found = await ask.daemon.store.incident_alerts(ask.number, limit + 1, cursor(ask))
+    return json_answer(
+        {
+            "alerts": [views.alert_view(alert) for alert in found[:limit]],
+            "next": str(found[limit - 1].id) if len(found) > limit else None,
+        }
+    )
+
+
+async def list_alerts(ask: Ask) -> web.Response:
+    status = ask.param("status")
+    if status is not None and status not in ALERT_STATUSES:
+        raise bad_value("status", f"no status {status[:40]!r}; one of {', '.join(ALERT_STATUSES)}")
+    limit = whole(ask, "limit", LIMIT, MOST)
+    found = await ask.daemon.store.alerts(
+        integration=ask.param("integration"), status=status, limit=limit + 1, before=cursor(ask)
+    )
+    return json_answer(
+        {
+            "alerts": [views.alert_view(alert) for alert in found[:limit]],
+            "next": str(found[limit - 1].id) if len(found) > limit else None,
+        }
+    )
+
+
+async def must_exist(ask: Ask) -> None:
+    if await ask.daemon.store.incident(ask.number) is None:
+        raise no_incident(ask.number)
+
+
+def no_incident(number: int) -> Problem:
+    return Problem(404, f"there is no incident {number}")
+
+
+# ---------------------------------------------------------------------------------------- actions
+
+Verb = Literal["acknowledge", "unacknowledge", "resolve", "escalate", "cancel", "close"]
+
+
+def plain(verb: Verb) -> Act:
+    """An action that needs nobody's word but the actor's."""
+
+    async def act(ask: Ask) -> web.Response:
+        actor = actor_of(ask, ask.read(models.Act).user)
+        evidence = f"token {ask.token.name}"
+        return acted(ask, await deed(ask.daemon.actions, verb)(ask.number, actor, "api", evidence))
+
+    return act
+
+
+def deed(actions: Actions, verb: Verb) -> Callable[[int, Actor, str, str], Awaitable[Done]]:
+    match verb:
+        case "acknowledge":
+            return actions.acknowledge
+        case "unacknowledge":
+            return actions.unacknowledge
+        case "resolve":
+            return actions.resolve
+        case "escalate":
+            return actions.escalate
+        case "cancel":
+            return actions.cancel
+        case "close":
+            return actions.close
+
+
+def acted(ask: Ask, done: Done, status: int = 200) -> web.Response:
+    view = views.incident_view(done.incident, ask.settings)
+    return json_answer({**view, "changed": done.changed, "said": done.said}, status)
+
+
+async def snooze(ask: Ask) -> web.Response:
+    body = ask.read(models.Snooze)
+    until = end_of(ask, ask.now, body.until, body.for_, "/until")
+    return acted(ask, await ask.daemon.actions.snooze(ask.number, until, actor_of(ask, body.user), "api"))
+
+
+async def add_note(ask: Ask) -> web.Response:
+    body = ask.read(models.Note)
+    return acted(ask, await ask.daemon.actions.note(ask.number, body.text, actor_of(ask, body.user), "api"))
+
+
+async def page_somebody(ask: Ask) -> web.Response:
+    body = ask.read(models.PageSomebody)
+    actor = actor_of(ask, body.by, "/by")
+    whom = body.target if body.target is not None else f"user:{body.user}"
+    must_be_target(ask.settings, whom, "/target" if body.target is not None else "/user")
+    return acted(ask, await ask.daemon.actions.page(ask.number, whom, actor, "api"))
+
+
+def must_be_target(settings: Settings, whom: str, pointer: str) -> None:
+    """Raises Problem 422 unless `whom` names somebody or something of the configuration."""
+    try:
+        found = target(whom)
+    except ValueError as error:
+        raise Problem(422, str(error), errors=(Rejected(pointer, str(error)),)) from None
+    known: Mapping[str, Any] = {
+        "user": settings.users,
+        "schedule": settings.schedules,
+        "team": settings.teams,
+        "managers": settings.teams,
+        "channel": settings.channels,
+    }[found.kind]
+    if found.name not in known:
+        detail = f"no such {found.kind} {found.name!r}{did_you_mean(found.name, known)}"
+        raise Problem(422, detail, errors=(Rejected(pointer, detail),))
+
+
+async def trigger(ask: Ask) -> web.Response:
+    body = ask.read(models.Trigger)
+    actor = actor_of(ask, body.user)
+    if body.policy is not None and body.policy not in ask.settings.policies:
+        detail = f"no such policy {body.policy!r}{did_you_mean(body.policy, ask.settings.policies)}"
+        raise Problem(422, detail, errors=(Rejected("/policy", detail),))
+    done = await ask.daemon.actions.trigger(
+        body.title,
+        actor,
+        "api",
+        service=body.service or "",
+        severity=body.severity,
+        description=body.description or "",
+        policy=body.policy,
+    )
+    return acted(ask, done, 201)
+
+
+# ------------------------------------------------------------------------------------ who and when
+
+
+async def who_is_on_call(ask: Ask) -> web.Response:
+    wanted = ask.param("schedule")
+    if wanted is not None:
+        schedules = [schedule_named(ask.settings, wanted)]
+    else:
+        schedules = list(ask.settings.schedules.values())
+    return json_answer({"schedules": [on_call_view(schedule, time_of(ask, "at", schedule)) for schedule in schedules]})
+
+
+def on_call_view(schedule: Schedule, at: Instant) -> dict[str, Any]:
+    """Who is on call at that instant, until when, and who follows; times in the schedule's zone."""
+    zone = ZoneInfo(schedule.timezone)
+    now = oncall.on_call(schedule, at)
+    turns = oncall.shifts(schedule, at, Instant(at + SHIFTS_AHEAD)).shifts
+    current = next((turn for turn in turns if turn.start <= at < turn.end), None)
+    last = current is None or current.end >= at + SHIFTS_AHEAD
+    return {
+        "schedule": schedule.name,
+        "at": rfc3339(at, zone),
+        "users": list(now.users),
+        "layer": now.layer,
+        "because": now.because,
+        "until": None if current is None or last else rfc3339(current.end, zone),
+        "next": list(oncall.next_on_call(schedule, at).users),
+    }
+
+
+async def show_shifts(ask: Ask) -> web.Response:
+    schedule = schedule_named(ask.settings, ask.request.match_info["name"])
+    zone = ZoneInfo(schedule.timezone)
+    start = time_of(ask, "from", schedule)
+    end = time_of(ask, "to", schedule, Instant(start + SHIFTS_AHEAD))
+    if not start < end <= start + SHIFTS_MOST:
+        raise bad_value("to", "must be after `from`, and at most two years later")
+    found = oncall.shifts(schedule, start, end)
+    return json_answer(
+        {
+            "schedule": schedule.name,
+            "shifts": [
+                {
+                    "start": rfc3339(shift.start, zone),
+                    "end": rfc3339(shift.end, zone),
+                    "users": list(shift.users),
+                    "layer": shift.layer,
+                }
+                for shift in found.shifts
+            ],
+            "gaps": [{"start": rfc3339(gap.start, zone), "end": rfc3339(gap.end, zone)} for gap in found.gaps],
+        }
+    )
+
+
+def schedule_named(settings: Settings, name: str) -> Schedule:
+    found = settings.schedules.get(name)
+    if found is None:
+        raise Problem(404, f"no such schedule {name[:80]!r}{did_you_mean(name[:80], settings.schedules)}")
+    return found
+
+
+def time_of(ask: Ask, name: str, schedule: Schedule, default: Instant | None = None) -> Instant:
+    """A time parameter: RFC 3339, or local to the schedule; now (or `default`) where absent."""
+    text = ask.param(name)
+    if text is None:
+        return ask.now if default is None else default
+    try:
+        written = datetime.fromisoformat(text.replace(" ", "+", 1) if "T" in text else text)
+        if written.tzinfo is not None:
+            return models.bounded(written)
+        models.bounded(written.replace(tzinfo=UTC))
+        return oncall.local_instant(written.isoformat(timespec="minutes"), schedule.timezone)
+    except (ValueError, OverflowError):
+        raise bad_value(name, f"{text[:40]!r} is not a time; write 2026-01-05T09:00:00Z or 2026-01-05 09:00") from None
+
+
+# --------------------------------------------------------------------------------------- silences
+
+
+async def list_silences(ask: Ask) -> web.Response:
+    match ask.param("active"):
+        case None | "false":
+            active = False
+        case "true":
+            active = True
+        case other:
+            raise bad_value("active", f"{other[:40]!r} is neither true nor false")
+    found = await ask.daemon.silences.list(active)
+    return json_answer({"silences": [silence_view(silence, ask.now) for silence in found]})
+
+
+async def show_silence(ask: Ask) -> web.Response:
+    return json_answer(silence_view(await silence_of(ask), ask.now))
+
+
+async def silence_of(ask: Ask) -> Silence:
+    wanted = ask.request.match_info["id"]
+    for silence in await ask.daemon.silences.list(False):
+        if silence.id == wanted:
+            return silence
+    raise Problem(404, f"there is no silence {wanted[:80]!r}")
+
+
+async def add_silence(ask: Ask) -> web.Response:
+    body = ask.read(models.NewSilence)
+    actor = actor_of(ask, body.user)
+    starts = ask.now if body.starts_at is None else models.moment(body.starts_at)
+    ends = end_of(ask, starts, body.ends_at, body.for_, "/ends_at")
+    silence = await ask.daemon.silences.add(tuple(body.matchers), starts, ends, actor.name, body.comment)
+    return json_answer(silence_view(silence, ask.now), 201, {"Location": f"/v1/silences/{silence.id}"})
+
+
+async def expire_silence(ask: Ask) -> web.Response:
+    actor = actor_of(ask, None)
+    silence = await silence_of(ask)
+    return json_answer(silence_view(await ask.daemon.silences.expire(silence.id, actor), ask.now))
+
+
+def silence_view(silence: Silence, now: Instant) -> dict[str, Any]:
+    state = "pending" if now < silence.starts_at else "active" if now < silence.ends_at else "expired"
+    return {
+        "id": silence.id,
+        "matchers": list(silence.matchers),
+        "starts_at": rfc3339(silence.starts_at),
+        "ends_at": rfc3339(silence.ends_at),
+        "author": silence.author,
+        "comment": silence.comment,
+        "created_at": rfc3339(silence.created_at),
+        "state": state,
+    }
+
+
+def end_of(ask: Ask, start: Instant, end: str | None, length: str | None, pointer: str) -> Instant:
+    """The end a body names, as a time or as a length from `start`. Raises Problem 422 when it is past."""
+    found = models.moment(end) if end is not None else Instant(start + duration(length or ""))
+    if found <= max(start, ask.now):
+        detail = f"{rfc3339(found)} is not in the future" if found <= ask.now else "it ends before it starts"
+        where = pointer if end is not None else "/for"
+        raise Problem(422, detail, errors=(Rejected(where, detail),))
+    return found
+
+
+# ---------------------------------------------------------------------------------- configuration
+
+
+async def list_services(ask: Ask) -> web.Response:
+    return json_answer({"services": [service_view(service) for service in ask.settings.services.values()]})
+
+
+def service_view(service: Service) -> dict[str, Any]:
+    return {
+        "name": service.name,
+        "owner": service.owner,
+        "policy": service.policy,
+        "impact": service.impact,
+        "depends_on": list(service.depends_on),
+        "runbook": service.runbook,
+    }
+
+
+async def list_users(ask: Ask) -> web.Response:
+    return json_answer({"users": [user_view(user) for user in ask.settings.users.values()]})
+
+
+def user_view(user: User) -> dict[str, Any]:
+    """A person without addresses: a token that reads need not know phone numbers."""
+    return {
+        "key": user.key,
+        "name": user.name,
+        "timezone": user.timezone,
+        "role": user.role,
+        "contacts": [{"name": contact.name, "channel": contact.channel} for contact in user.contacts.values()],
+    }
+
+
+async def list_policies(ask: Ask) -> web.Response:
+    return json_answer({"policies": [policy_view(policy) for policy in ask.settings.policies.values()]})
+
+
+def policy_view(policy: Policy) -> dict[str, Any]:
+    return {
+        "name": policy.name,
+        "steps": [step_view(step) for step in policy.steps],
+        "repeat": policy.repeat,
+        "ack_timeout": None if policy.ack_timeout is None else spell(policy.ack_timeout),
+    }
+
+
+def step_view(step: Step) -> dict[str, Any]:
+    only = {"priority": list(step.only.priority), "urgency": list(step.only.urgency), "hours": step.only.hours}
+    return {
+        "notify": [str(each) for each in step.notify],
+        "wait": spell(step.wait),
+        "only": {name: value for name, value in only.items() if value},
+        "pick": step.pick,
+    }
+
+
+async def reload(ask: Ask) -> web.Response:
+    return json_answer({"said": await ask.daemon.reload(ask.read(models.Reload).yes)})
+
+
+# ------------------------------------------------------------------------------------- parameters
+
+
+def whole(ask: Ask, name: str, default: int, most: int) -> int:
+    """A count between 1 and `most`."""
+    text = ask.param(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
+        raise bad_value(name, f"{text[:40]!r} is not a whole number from 1 to {most}")
+    return int(text)
+
+
+def cursor(ask: Ask) -> int | None:
+    text = ask.param("cursor")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise bad_value("cursor", "is not one that an answer's `next` gave")
+    return int(text)
+
+
+def bad_value(name: str, detail: str) -> Problem:
+    """400 for a query parameter; its pointer is the parameter's name."""
+    return Problem(400, f"{name}: {detail}", errors=(Rejected(f"/{name}", detail),))
+
+
+def is_utf8(text: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+# ------------------------------------------------------------------------------------- the table
+
+PAGED = (
+    Param("limit", f"How many at most; {LIMIT} where absent, {MOST} at most."),
+    Param("cursor", "`next` of the answer before."),
+)
+AT = "RFC 3339, or local to the schedule (`2026-01-05 09:00`)."
+INCIDENT = "/v1/incidents/{number}"
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(
+        "GET", "/v1/incidents", "viewer", list_incidents, "Incidents, newest first", "incidents", models.IncidentList,
+        params=(
+            Param("status", "`open`, or statuses separated by commas."),
+            Param("service", "Of this service only."),
+            Param("q", "Text in title, key or number."),
+            *PAGED,
+        ),
+    ),
+    Endpoint(
+        "POST", "/v1/incidents", "responder", trigger, "Open an incident by hand", "incidents", models.Acted,
+        models.Trigger, status=201,
+    ),
+    Endpoint("GET", INCIDENT, "viewer", show_incident, "One incident", "incidents", models.IncidentShape),
+    Endpoint(
+        "GET", INCIDENT + "/timeline", "viewer", show_timeline, "What happened, oldest first", "incidents",
+        models.Timeline, params=PAGED,
+    ),
+    Endpoint(
+        "GET", INCIDENT + "/pages", "viewer", show_pages, "Whom it paged, and how that went", "incidents",
+        models.PageList,
+    ),
+    Endpoint(
+        "GET", INCIDENT + "/alerts", "viewer", show_alerts, "Its alerts", "incidents", models.AlertList, params=PAGED
+    ),
+    Endpoint(
+        "POST", INCIDENT + "/acknowledge", "responder", plain("acknowledge"), "I have it: paging stops", "actions",
+        models.Acted, models.Act,
+    ),
+    Endpoint(
+        "POST", INCIDENT + "/unacknowledge", "responder", plain("unacknowledge"), "Give it back: paging starts again",
+        "actions", models.Acted, models.Act,
+    ),
+    Endpoint(
+        "POST", INCIDENT + "/resolve", "responder", plain("resolve"), "It is over", "actions", models.Acted,
+        models.Act,
+    ),
+    Endpoint(
+        "POST", INCIDENT + "/escalate", "responder", plain("escalate"), "Run the next step now", "actions",
+        models.Acted, models.Act,
+    ),
+    Endpoint(
+        "POST", INCIDENT + "/snooze", "responder", snooze, "Quiet until a time", "actions", models.Acted,
+        models.Snooze,
+    ),
+    Endpoint(
+        "POST", INCIDENT + "/cancel", "responder", plain("cancel"), "It was none", "actions", models.Acted, models.Act
+    ),
+    Endpoint(
+        "POST", INCIDENT + "/close", "responder", plain("close"), "Close it for good", "actions", models.Acted,
+        models.Act,
+    ),
+    Endpoint(
+        "POST", INCIDENT + "/notes", "responder", add_note, "Write into the timeline", "actions", models.Acted,
+        models.Note,
+    ),
+    Endpoint(
+        "POST", INCIDENT + "/page", "responder", page_somebody, "Page a further person", "actions", models.Acted,
+        models.PageSomebody,
+    ),
+    Endpoint(
+        "GET", "/v1/alerts", "viewer", list_alerts, "Alerts, newest first", "incidents", models.AlertList,
+        params=(
+            Param("integration", "Of this integration only."),
+            Param("status", "firing, resolved, dropped or heartbeat."),
+            *PAGED,
+        ),
+    ),
+    Endpoint(
+        "GET", "/v1/oncall", "viewer", who_is_on_call, "Who is on call", "on call", models.OnCallList,
+        params=(Param("schedule", "This schedule only."), Param("at", f"Now where absent. {AT}")),
+    ),
+    Endpoint(
+        "GET", "/v1/schedules/{name}/shifts", "viewer", show_shifts, "Shifts and gaps of a schedule", "on call",
+        models.ShiftList,
+        params=(Param("from", f"Now where absent. {AT}"), Param("to", f"30 days later where absent. {AT}")),
+    ),
+    Endpoint(
+        "GET", "/v1/silences", "viewer", list_silences, "Silences", "silences", models.SilenceList,
+        params=(Param("active", "`true`: only those in force now."),),
+    ),
+    Endpoint(
+        "POST", "/v1/silences", "responder", add_silence, "Mute alerts by matchers", "silences", models.SilenceShape,
+        models.NewSilence, status=201,
+    ),
+    Endpoint("GET", "/v1/silences/{id}", "viewer", show_silence, "One silence", "silences", models.SilenceShape),
+    Endpoint(
+        "DELETE", "/v1/silences/{id}", "responder", expire_silence, "End a silence now", "silences",
+        models.SilenceShape,
+    ),
+    Endpoint("GET", "/v1/services", "viewer", list_services, "Services", "configuration", models.ServiceList),
+    Endpoint("GET", "/v1/users", "viewer", list_users, "People", "configuration", models.UserList),
+    Endpoint("GET", "/v1/policies", "viewer", list_policies, "Escalation policies", "configuration", models.PolicyList),
+    Endpoint(
+        "POST", "/v1/reload", "admin", reload, "Read the configuration again", "configuration", models.Said,
+        models.Reload,
+    ),
+)  # fmt: skip

@@ -1,0 +1,139 @@
+"""Which handler answers which path? The one list of routes, and the answer to every other path.
+
+There is no middleware: it would cost every alert. The handlers carry their own guard.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from aiohttp import hdrs, web
+from prometheus_client import exposition, openmetrics
+
+from tocsin.web import api, callbacks, compat, openapi, pages
+from tocsin.web.daemon import Daemon
+from tocsin.web.limits import HANDLER_ARGS, MAX_BODY
+from tocsin.web.problems import BASE_HEADERS, JSON_HEADERS, Handler, Problem, refuse
+from tocsin.web.webhooks import Reception
+
+ATTEMPT = "{attempt:[0-9A-Za-z_-]{1,64}}"
+NUMBER = "{number:[0-9]{1,9}}"
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+def make_app(daemon: Daemon) -> web.Application:
+    """Every door of the daemon; with an admin address configured, without metrics and probes."""
+    app = web.Application(client_max_size=MAX_BODY, handler_args=HANDLER_ARGS)
+    add_alert_doors(app, daemon)
+    add_api(app, daemon)
+    add_callbacks(app, daemon)
+    add_pages(app, daemon)
+    if daemon.live.settings.server.admin_port is None:
+        add_probes(app, daemon)
+    add_rest(app)
+    return app
+
+
+def make_admin_app(daemon: Daemon) -> web.Application:
+    """Metrics and probes alone, for an address of their own."""
+    app = web.Application(client_max_size=MAX_BODY, handler_args=HANDLER_ARGS)
+    add_probes(app, daemon)
+    add_rest(app)
+    return app
+
+
+def add_alert_doors(app: web.Application, daemon: Daemon) -> None:
+    reception = Reception(daemon)
+    add(app, "POST", "/v1/webhooks/{integration}", reception.webhook())
+    add(app, "POST", "/v2/enqueue", compat.events_v2(reception))
+    add(app, "POST", "/v2/change/enqueue", compat.changes_v2(reception))
+    add(app, "POST", "/generic/2010-04-15/create_event.json", compat.events_v1(reception))
+
+
+def add_api(app: web.Application, daemon: Daemon) -> None:
+    for endpoint in api.ENDPOINTS:
+        add(app, endpoint.method, endpoint.path.replace("{number}", NUMBER), api.handler_of(daemon, endpoint))
+
+
+def add_callbacks(app: web.Application, daemon: Daemon) -> None:
+    add(app, "POST", "/v1/callbacks/twilio/sms", callbacks.sms(daemon))
+    add(app, "POST", f"/v1/callbacks/twilio/voice/{ATTEMPT}", callbacks.voice(daemon))
+    add(app, "POST", f"/v1/callbacks/twilio/status/{ATTEMPT}", callbacks.status(daemon))
+
+
+def add_pages(app: web.Application, daemon: Daemon) -> None:
+    def public_url() -> str | None:
+        return daemon.live.settings.server.public_url
+
+    add(app, "GET", "/", pages.overview(daemon))
+    add(app, "GET", f"/incidents/{NUMBER}", pages.incident(daemon))
+    add(app, "GET", "/a/{token}", pages.show_link(daemon))
+    add(app, "POST", "/a/{token}", pages.press_link(daemon))
+    add(app, "GET", "/static/tocsin.css", pages.style)
+    add(app, "GET", "/docs", openapi.show_page(public_url))
+    add(app, "GET", "/v1/openapi.json", openapi.show_json(public_url))
+
+
+def add_probes(app: web.Application, daemon: Daemon) -> None:
+    add(app, "GET", "/healthz", alive)
+    add(app, "GET", "/readyz", ready(daemon))
+    add(app, "GET", "/metrics", metrics(daemon))
+
+
+def add(app: web.Application, method: str, path: str, handler: Handler) -> None:
+    """One route; GET answers HEAD too, without the body."""
+    if method == "GET":
+        app.router.add_get(path, handler)
+    else:
+        app.router.add_route(method, path, handler)
+
+
+# ------------------------------------------------------------------------------------------ probes
+
+
+async def alive(request: web.Request) -> web.StreamResponse:
+    """GET /healthz: the process lives and its loop turns."""
+    return web.Response(body=b'{"status":"alive"}', headers=JSON_HEADERS)
+
+
+def ready(daemon: Daemon) -> Handler:
+    """GET /readyz: 200 while alerts and answers can be stored and timers run, else 503."""
+
+    async def ready(request: web.Request) -> web.StreamResponse:
+        good, body = await daemon.health.ready()
+        return web.Response(status=200 if good else 503, body=orjson.dumps(body), headers=JSON_HEADERS)
+
+    return ready
+
+
+def metrics(daemon: Daemon) -> Handler:
+    """GET /metrics: OpenMetrics where Accept asks for it, else the text format."""
+
+    async def metrics(request: web.Request) -> web.StreamResponse:
+        wants_open = "application/openmetrics-text" in request.headers.get(hdrs.ACCEPT, "")
+        format: Any = openmetrics.exposition if wants_open else exposition
+        kind = openmetrics.exposition.CONTENT_TYPE_LATEST if wants_open else exposition.CONTENT_TYPE_PLAIN_0_0_4
+        body = format.generate_latest(daemon.metrics.registry)
+        return web.Response(body=body, headers={**BASE_HEADERS, "Content-Type": kind})
+
+    return metrics
+
+
+# ------------------------------------------------------------------------------------ anything else
+
+
+def add_rest(app: web.Application) -> None:
+    """What no route takes: 405 or the allowed methods where the path is known, else 404; never an empty page."""
+    routes = list(app.router.resources())
+
+    async def rest(request: web.Request) -> web.StreamResponse:
+        allowed = set().union(*[(await route.resolve(request))[1] for route in routes])
+        if not allowed:
+            return refuse(request, Problem(404, "there is nothing here; /docs lists what there is"))
+        methods = {"Allow": ", ".join(sorted({*allowed, hdrs.METH_OPTIONS}))}
+        if request.method == hdrs.METH_OPTIONS:
+            return web.Response(status=204, headers={**BASE_HEADERS, **methods})
+        return refuse(request, Problem(405, f"{request.method[:20]} is not for this path", headers=methods))
+
+    app.router.add_route("*", "/{rest:.*}", rest)

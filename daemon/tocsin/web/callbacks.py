@@ -1,0 +1,122 @@
+"""What providers tell us: replies by SMS, keys pressed on the phone, fates of messages. Signed or refused.
+
+Nothing here acts on GET, and nothing acts before its signature is checked over the configured
+public URL (never over Host, which the sender chooses).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aiohttp import web
+from multidict import MultiDict
+
+from tocsin.model import ChannelConfig, Secret, Settings
+from tocsin.web.daemon import Daemon
+from tocsin.web.limits import MAX_FORM, read_body
+from tocsin.web.problems import BASE_HEADERS, Handler, Problem, guarded
+from tocsin_integrations.channels import twilio
+
+TWIML_HEADERS: Mapping[str, str] = {"Content-Type": "text/xml; charset=utf-8", **BASE_HEADERS}
+GOODBYE = "This call is no longer needed. Goodbye."
+
+Form = MultiDict[str]
+
+
+def sms(daemon: Daemon) -> Handler:
+    """POST /v1/callbacks/twilio/sms: someone texted us; the answer is TwiML, empty for strangers."""
+
+    @guarded
+    async def sms(request: web.Request) -> web.StreamResponse:
+        form = await signed_form(daemon, request, "sms")
+        reply = await daemon.answers.sms(
+            form.get("AccountSid", ""),
+            form.get("To", ""),
+            form.get("From", ""),
+            form.get("Body", ""),
+            form.get("MessageSid", ""),
+            form.get("OptOutType", ""),
+        )
+        return twiml(twilio.sms_reply(reply))
+
+    return sms
+
+
+def voice(daemon: Daemon) -> Handler:
+    """POST /v1/callbacks/twilio/voice/{attempt}: the call was answered, or a key was pressed."""
+
+    @guarded
+    async def voice(request: web.Request) -> web.StreamResponse:
+        form = await signed_form(daemon, request, "voice")
+        turn = await daemon.answers.voice(
+            request.match_info["attempt"], form.get("CallSid", ""), form.get("Digits") or None
+        )
+        if turn is None:
+            return twiml(twilio.voice_goodbye(GOODBYE))
+        if turn.menu:
+            return twiml(twilio.voice_menu(turn.say, public_url(daemon.live.settings, request)))
+        return twiml(twilio.voice_goodbye(turn.say))
+
+    return voice
+
+
+def status(daemon: Daemon) -> Handler:
+    """POST /v1/callbacks/twilio/status/{attempt}: how a message or call fares. 204, whatever it says."""
+
+    @guarded
+    async def status(request: web.Request) -> web.StreamResponse:
+        form = await signed_form(daemon, request, "status")
+        state = form.get("MessageStatus") or form.get("CallStatus") or form.get("AnsweredBy") or ""
+        if state:
+            await daemon.answers.receipt(request.match_info["attempt"], state, form.get("ErrorCode") or None)
+        return web.Response(status=204, headers=BASE_HEADERS)
+
+    return status
+
+
+async def signed_form(daemon: Daemon, request: web.Request, door: str) -> Form:
+    """The fields of a rightly signed form. Raises Problem 403 for any other, without a hint."""
+    raw = await read_body(request, daemon.clock, MAX_FORM)
+    form = twilio.parse_form(raw)
+    if not is_signed(daemon.live.settings, request, raw, form):
+        daemon.metrics.signature_failures.labels(f"twilio_{door}").inc()
+        raise Problem(403, "not signed by Twilio for this address and account")
+    return form
+
+
+def is_signed(settings: Settings, request: web.Request, raw: bytes, form: Form) -> bool:
+    """Whether the account named in the form signed it, with any of its tokens in force."""
+    signature = request.headers.get("X-Twilio-Signature", "")
+    secret = account_secret(settings, form.get("AccountSid", ""))
+    if secret is None or not signature or not settings.server.public_url:
+        return False
+    return twilio.verify(public_url(settings, request), form, signature, secret, raw=raw, headers=request.headers)
+
+
+def account_secret(settings: Settings, account: str) -> Secret | None:
+    """The tokens of the configured account of that SID; every channel of it contributes its own."""
+    values = [
+        value
+        for channel in settings.channels.values()
+        if is_account(channel, account)
+        for value in channel.options["auth_token"].values
+    ]
+    return Secret(tuple(dict.fromkeys(values))) if values else None
+
+
+def is_account(channel: ChannelConfig, account: str) -> bool:
+    return (
+        channel.type.startswith("twilio")
+        and bool(account)
+        and channel.options.get("account_sid") == account
+        and isinstance(channel.options.get("auth_token"), Secret)
+    )
+
+
+def public_url(settings: Settings, request: web.Request) -> str:
+    """This request's address as the provider knows it: the configured base and the raw path and query."""
+    return (settings.server.public_url or "") + request.raw_path
+
+
+def twiml(document: str) -> web.Response:
+    return web.Response(body=document.encode(), headers=TWIML_HEADERS)

@@ -1,0 +1,158 @@
+"""How much a request may be: bytes, seconds, one layer of gzip, depth; and the log line of what is no HTTP.
+
+aiohttp's own inflating is off: it answers a broken gzip with a 500. Headers have their deadline by
+`keepalive_timeout`, which aiohttp starts with the connection and which only a complete head stops.
+"""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from typing import Any
+
+import orjson
+import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestPayloadError
+
+from tocsin.contracts import Clock
+from tocsin.errors import BadBody
+from tocsin.model import Millis
+from tocsin.web.problems import Problem
+
+MAX_BODY = 4 * 1024 * 1024       # bytes, as sent and inflated
+MAX_FORM = 64 * 1024             # bytes; a provider's callback is some 1,500
+MAX_DEPTH = 32
+BODY_TIME = Millis(30_000)
+HEAD_TIME = 75                   # seconds; idle connections and unfinished heads alike
+
+log = structlog.stdlib.get_logger("tocsin.web")
+
+
+async def read_body(request: web.Request, clock: Clock, most: int = MAX_BODY) -> bytes:
+    """The whole body, inflated. Raises Problem: 400 broken, 408 late, 413 too long, 415 another coding."""
+    length = request.content_length
+    if length is not None and length > most:
+        raise too_long(most)
+    content = request.content
+    try:
+        if content.is_eof():  # arrived in one piece with its head, as nearly all do
+            body = content.read_nowait()
+        else:
+            body = await collect(request, clock, most)
+    except RequestPayloadError as error:
+        raise Problem(400, f"the body's transfer is broken: {one_line(error)}", close=True) from None
+    if len(body) > most:
+        raise too_long(most)
+    coding = request.headers.get("Content-Encoding")
+    return body if coding is None else inflate(body, coding, most)
+
+
+async def collect(request: web.Request, clock: Clock, most: int) -> bytes:
+    """A body that arrives in pieces, within its deadline."""
+    content = request.content
+    body = bytearray()
+    try:
+        async with clock.timeout(BODY_TIME):
+            while chunk := await content.readany():
+                body += chunk
+                if len(body) > most:
+                    raise too_long(most)
+    except TimeoutError:
+        raise Problem(408, f"the body did not arrive within {BODY_TIME // 1000} seconds", close=True) from None
+    return bytes(body)
+
+
+def too_long(most: int) -> Problem:
+    return Problem(413, f"the body is longer than {most // 1024} KiB; send it in several posts", close=True)
+
+
+def inflate(body: bytes, coding: str, most: int = MAX_BODY) -> bytes:
+    """`body` out of its one Content-Encoding; never more than `most` bytes are made of it."""
+    match coding.strip().lower():
+        case "" | "identity":
+            return body
+        case "gzip" | "x-gzip":
+            return gunzip(body, most)
+    raise Problem(415, "this Content-Encoding is not read here; send gzip, once, or nothing")
+
+
+def gunzip(body: bytes, most: int) -> bytes:
+    machine = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    try:
+        plain = machine.decompress(body, most + 1)
+    except zlib.error as error:
+        raise Problem(400, f"the body is not the gzip it says: {error}") from None
+    if len(plain) > most:
+        raise too_long(most)
+    if not machine.eof:
+        raise Problem(400, "the body's gzip is cut short")
+    if machine.unused_data:
+        raise Problem(400, "there is something after the end of the body's gzip")
+    return plain
+
+
+def read_json(raw: bytes) -> Any:
+    """The JSON of a request to the API; nothing at all counts as `{}`. Raises BadBody."""
+    if not raw.strip():
+        return {}
+    try:
+        document = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise BadBody(f"the body is not JSON: {error}") from None
+    if deeper_than(document, MAX_DEPTH):
+        raise BadBody(f"the body is nested deeper than {MAX_DEPTH} levels")
+    return document
+
+
+def deeper_than(document: Any, most: int) -> bool:
+    level = [document]
+    for _ in range(most + 1):
+        level = [inner for outer in level for inner in inside(outer)]
+        if not level:
+            return False
+    return True
+
+
+def inside(value: Any) -> list[Any]:
+    match value:
+        case dict():
+            return list(value.values())
+        case list():
+            return value
+    return []
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, in its first line and without the sender's bytes."""
+    return str(error).strip().partition("\n")[0][:200]
+
+
+class ServerLog(logging.LoggerAdapter[logging.Logger]):
+    """aiohttp's server log: one line without traceback for bytes that are no HTTP, all of it for our mistakes."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.getLogger("tocsin.web"), {})
+
+    def debug(self, msg: object, *args: object, exc_info: Any = None, **_: Any) -> None:
+        if isinstance(exc_info, HttpProcessingError):
+            self.not_http(args, exc_info)
+
+    def exception(self, msg: object, *args: object, exc_info: Any = True, **_: Any) -> None:
+        if isinstance(exc_info, (HttpProcessingError, RequestPayloadError)):
+            self.not_http(args, exc_info)
+        else:
+            log.error("request failed", what=str(msg) % args if args else str(msg), exc_info=exc_info)
+
+    def not_http(self, args: tuple[object, ...], error: Exception) -> None:
+        log.warning("not HTTP", peer=str(args[0]) if args else "", because=one_line(error))
+
+
+HANDLER_ARGS: dict[str, Any] = {
+    "auto_decompress": False,
+    "access_log": None,
+    "keepalive_timeout": HEAD_TIME,
+    "lingering_time": 3.0,
+    "logger": ServerLog(),
+}

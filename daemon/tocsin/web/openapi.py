@@ -1,0 +1,263 @@
+"""The OpenAPI 3.1 document of every door, made of the same table and models that route and validate."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+import tocsin
+from tocsin.web import models
+from tocsin.web.api import ENDPOINTS, Endpoint
+from tocsin.web.pages import html
+from tocsin.web.problems import Handler, json_answer
+
+SCHEMAS = "#/components/schemas/"
+ABOUT = (
+    "Everything the daemon does over HTTP. The API takes `Authorization: Bearer TOKEN`; `tocsin token create` makes "
+    "a token. A viewer reads, a responder acts as the token's user, an admin may act in any person's name.\n\n"
+    "Refusals are application/problem+json (RFC 9457) with a pointer to each culprit. Lists take `limit` and "
+    "`cursor`, and answer with `next`. Bodies are at most 4 MiB, also when they come gzipped."
+)
+TAGS = ("alerts in", "incidents", "actions", "on call", "silences", "configuration", "answers", "the daemon itself")
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A documented path outside the API's table: posts of alerts, callbacks, pages, probes."""
+
+    method: str
+    path: str
+    tag: str
+    summary: str
+    description: str = ""
+    answers: Mapping[str, str] | None = None
+
+
+PLAIN: tuple[Plain, ...] = (
+    Plain(
+        "post", "/v1/webhooks/{integration}", "alerts in", "Post alerts in the integration's own format",
+        "The token goes as `Authorization: Bearer`, as the password of basic authentication, or as `?token=`. "
+        "An API token of a responder works for every integration.",
+        {
+            "202": "stored: how many, which incidents, what could not be taken",
+            "400": "nothing of it could be taken",
+            "401": "no or a wrong token",
+            "404": "no such integration",
+            "413": "longer than 4 MiB",
+            "429": "too many at once; try again",
+            "503": "cannot be stored now; try again",
+        },
+    ),
+    Plain(
+        "post", "/v2/enqueue", "alerts in", "PagerDuty Events API v2",
+        "`routing_key` of the body names the integration.", {"202": "stored", "400": "invalid event"},
+    ),
+    Plain(
+        "post", "/v2/change/enqueue", "alerts in", "PagerDuty change events", "Kept as context; nobody is paged.",
+        {"202": "stored", "400": "invalid event"},
+    ),
+    Plain(
+        "post", "/generic/2010-04-15/create_event.json", "alerts in", "PagerDuty Events API v1",
+        "`service_key` of the body names the integration.", {"200": "stored", "400": "invalid event"},
+    ),
+    Plain(
+        "post", "/v1/callbacks/twilio/sms", "answers", "A reply by SMS", "Signed by Twilio.",
+        {"200": "TwiML", "403": "not rightly signed"},
+    ),
+    Plain(
+        "post", "/v1/callbacks/twilio/voice/{attempt}", "answers", "A call was answered, or a key pressed",
+        "Signed by Twilio.", {"200": "TwiML", "403": "not rightly signed"},
+    ),
+    Plain(
+        "post", "/v1/callbacks/twilio/status/{attempt}", "answers", "How a message or call fares",
+        "Signed by Twilio.", {"204": "noted", "403": "not rightly signed"},
+    ),
+    Plain("get", "/a/{token}", "answers", "The one-tap page", "Shows the incident; acts on nothing.",
+          {"200": "a page", "404": "the link is not good any more"}),
+    Plain("post", "/a/{token}", "answers", "The button of the one-tap page", "Acknowledges as the link's person.",
+          {"200": "a page", "404": "the link is not good any more"}),
+    Plain(
+        "get", "/", "the daemon itself", "The open incidents, as a page",
+        "Open on the machine itself; else an API token is the password.", {"200": "a page", "401": "no token"},
+    ),
+    Plain("get", "/incidents/{number}", "the daemon itself", "One incident, as a page", "",
+          {"200": "a page", "401": "no token", "404": "no such incident"}),
+    Plain("get", "/docs", "the daemon itself", "This document, as a page", "", {"200": "a page"}),
+    Plain("get", "/v1/openapi.json", "the daemon itself", "This document", "", {"200": "OpenAPI 3.1"}),
+    Plain("get", "/healthz", "the daemon itself", "The process lives", "", {"200": "it does"}),
+    Plain(
+        "get", "/readyz", "the daemon itself", "Alerts and answers can be stored, and timers run", "",
+        {"200": "ready", "503": "not ready"},
+    ),
+    Plain("get", "/metrics", "the daemon itself", "Metrics for Prometheus", "", {"200": "text or OpenMetrics"}),
+)  # fmt: skip
+
+
+def document(public_url: str | None = None) -> dict[str, Any]:
+    """The whole document. Every route of the application is in it, and nothing else."""
+    paths: dict[str, dict[str, Any]] = {}
+    for plain in PLAIN:
+        paths.setdefault(plain.path, {})[plain.method] = plain_operation(plain)
+    for endpoint in ENDPOINTS:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation(endpoint)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Tocsin", "version": tocsin.__version__, "description": ABOUT, "license": LICENCE},
+        "servers": [{"url": public_url or "/"}],
+        "tags": [{"name": tag} for tag in TAGS],
+        "paths": paths,
+        "components": {
+            "schemas": schemas(),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "responses": {"Problem": problem_response("The request is refused.")},
+        },
+    }
+
+
+LICENCE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+
+
+def schemas() -> dict[str, Any]:
+    used: list[type[BaseModel]] = [models.ProblemShape, models.PostTaken]
+    used += [model for endpoint in ENDPOINTS for model in (endpoint.body, endpoint.answers) if model is not None]
+    _, found = models_json_schema(
+        [(model, "validation") for model in dict.fromkeys(used)], ref_template=SCHEMAS + "{model}", by_alias=True
+    )
+    return dict(found["$defs"])
+
+
+def operation(endpoint: Endpoint) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "tags": [endpoint.tag],
+        "operationId": operation_id(endpoint.method, endpoint.path),
+        "summary": endpoint.summary,
+        "security": [{"token": []}],
+        "x-role": endpoint.role,
+        "parameters": path_parameters(endpoint.path) + [query_parameter(one.name, one.help) for one in endpoint.params],
+        "responses": {
+            str(endpoint.status): {"description": "done", "content": json_content(endpoint.answers)},
+            **{str(status): problem_response(text) for status, text in refusals(endpoint).items()},
+        },
+    }
+    if endpoint.body is not None:
+        needed = any(field.is_required() for field in endpoint.body.model_fields.values())
+        described["requestBody"] = {"required": needed, "content": json_content(endpoint.body)}
+    return described
+
+
+def refusals(endpoint: Endpoint) -> dict[int, str]:
+    """The codes an endpoint of its kind may refuse with."""
+    found = {401: "no or a wrong token", 403: "this token may not"}
+    if endpoint.params:
+        found[400] = "a parameter cannot be read"
+    if "{" in endpoint.path:
+        found[404] = "there is no such thing"
+    if endpoint.body is not None:
+        found |= {400: "the body is not JSON", 422: "the body says something impossible"}
+    if endpoint.tag == "actions":
+        found[409] = "the incident's state does not allow it"
+    return dict(sorted(found.items()))
+
+
+def plain_operation(plain: Plain) -> dict[str, Any]:
+    responses: dict[str, Any] = {status: {"description": text} for status, text in (plain.answers or {}).items()}
+    if plain.path.startswith("/v1/webhooks/"):
+        responses["202"]["content"] = json_content(models.PostTaken)
+    return {
+        "tags": [plain.tag],
+        "operationId": operation_id(plain.method, plain.path),
+        "summary": plain.summary,
+        "description": plain.description,
+        "security": [],
+        "x-role": "",
+        "parameters": path_parameters(plain.path),
+        "responses": responses,
+    }
+
+
+def operation_id(method: str, path: str) -> str:
+    words = re.findall(r"[a-z0-9]+", path.lower())
+    return "-".join([method.lower(), *words])
+
+
+def path_parameters(path: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": PATH_WORDS.get(name, ""),
+            "schema": {"type": "integer"} if name == "number" else {"type": "string"},
+        }
+        for name in re.findall(r"\{(\w+)\}", path)
+    ]
+
+
+PATH_WORDS = {
+    "number": "The incident's number.",
+    "integration": "A name under `integrations:` of the configuration.",
+    "name": "The schedule's name.",
+    "id": "As the answer to its making says.",
+    "attempt": "The attempt's id, from the address we gave.",
+    "token": "The personal, signed, expiring token of the link.",
+}
+
+
+def query_parameter(name: str, help: str) -> dict[str, Any]:
+    kind = "integer" if name == "limit" else "string"
+    return {"name": name, "in": "query", "required": False, "description": help, "schema": {"type": kind}}
+
+
+def json_content(model: type[BaseModel]) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": SCHEMAS + model.__name__}}}
+
+
+def problem_response(text: str) -> dict[str, Any]:
+    schema = {"$ref": SCHEMAS + models.ProblemShape.__name__}
+    return {"description": text, "content": {"application/problem+json": {"schema": schema}}}
+
+
+# ---------------------------------------------------------------------------------------- handlers
+
+
+def show_json(public_url: Callable[[], str | None]) -> Handler:
+    async def show_json(request: web.Request) -> web.StreamResponse:
+        return json_answer(document(public_url()))
+
+    return show_json
+
+
+def show_page(public_url: Callable[[], str | None]) -> Handler:
+    """GET /docs: the document as a page, made here; nothing is fetched from elsewhere."""
+
+    async def show_page(request: web.Request) -> web.StreamResponse:
+        whole = document(public_url())
+        return html("docs.html", document=whole, body_of=lambda one: body_shape(whole, one), type_of=type_of)
+
+    return show_page
+
+
+def body_shape(whole: Mapping[str, Any], operation: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The schema of an operation's body, its reference followed."""
+    if "requestBody" not in operation:
+        return None
+    reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    shape = whole["components"]["schemas"][reference.removeprefix(SCHEMAS)]
+    return {"properties": shape.get("properties", {}), "required": shape.get("required", [])}
+
+
+def type_of(schema: Mapping[str, Any]) -> str:
+    """A property's type in a word or two."""
+    if "anyOf" in schema:
+        return " or ".join(type_of(each) for each in schema["anyOf"] if each.get("type") != "null")
+    if "enum" in schema:
+        return ", ".join(map(str, schema["enum"]))
+    if schema.get("type") == "array":
+        return f"list of {type_of(schema['items'])}"
+    return str(schema.get("type", "any"))

@@ -1,0 +1,231 @@
+"""What a browser gets: the open incidents, one incident, the one-tap page, the manual of the API.
+
+No script anywhere; the style comes from this package. Nothing changes on GET or HEAD.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import jinja2
+from aiohttp import web
+
+from tocsin.contracts import IncidentFilter
+from tocsin.decide import oncall, views
+from tocsin.errors import Refused, StoreUnavailable
+from tocsin.model import OPEN, Instant, Settings
+from tocsin.web.daemon import Daemon, LinkView
+from tocsin.web.limits import MAX_FORM, read_body
+from tocsin.web.problems import BASE_HEADERS, Handler, Problem, as_problem, guarded, log
+from tocsin.web.webhooks import credential
+
+HERE = Path(__file__).parent
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+HTML_HEADERS: Mapping[str, str] = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Content-Security-Policy": POLICY,
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    **BASE_HEADERS,
+}
+STYLE_HEADERS: Mapping[str, str] = {
+    **BASE_HEADERS,
+    "Content-Type": "text/css; charset=utf-8",
+    "Cache-Control": "public, max-age=3600",
+}
+SHOWN = 200          # open incidents on the first page
+ENTRIES = 500        # lines of one incident's timeline
+ACTIONS = ("acknowledge",)
+FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
+
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(HERE / "templates"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def html(template: str, status: int = 200, **facts: Any) -> web.Response:
+    text = TEMPLATES.get_template(template).render(facts)
+    return web.Response(status=status, body=text.encode("utf-8", "replace"), headers=HTML_HEADERS)
+
+
+async def style(request: web.Request) -> web.StreamResponse:
+    return web.Response(body=(HERE / "static" / "tocsin.css").read_bytes(), headers=STYLE_HEADERS)
+
+
+# --------------------------------------------------------------------------------- the first page
+
+
+def overview(daemon: Daemon) -> Handler:
+    """GET /: open incidents, who has them, who is on call, how Tocsin itself is."""
+
+    @guarded
+    async def overview(request: web.Request) -> web.StreamResponse:
+        await may_look(daemon, request)
+        settings, now = daemon.live.settings, daemon.clock.now()
+        incidents = await daemon.store.incidents(IncidentFilter(tuple(sorted(OPEN))), SHOWN + 1, None)
+        ready, health = await daemon.health.ready()
+        ranked = sorted(incidents[:SHOWN], key=lambda one: (one.status != "triggered", one.priority, -one.number))
+        return html(
+            "overview.html",
+            incidents=[views.incident_view(incident, settings) for incident in ranked],
+            more=len(incidents) > SHOWN,
+            on_call=[on_call_line(settings, name, now) for name in settings.schedules],
+            name_of=name_of(settings),
+            ready=ready,
+            health=health,
+            now=views.when(now),
+        )
+
+    return overview
+
+
+def on_call_line(settings: Settings, name: str, now: Instant) -> dict[str, Any]:
+    schedule = settings.schedules[name]
+    found = oncall.on_call(schedule, now)
+    return {"schedule": name, "users": found.users, "because": found.because}
+
+
+def name_of(settings: Settings) -> Any:
+    """The written name of a user's key, for people to read."""
+
+    def name(key: str | None) -> str:
+        user = settings.users.get(key or "")
+        return user.name if user and user.name else key or ""
+
+    return name
+
+
+def incident(daemon: Daemon) -> Handler:
+    """GET /incidents/{number}: one incident with its timeline and pages."""
+
+    @guarded
+    async def incident(request: web.Request) -> web.StreamResponse:
+        await may_look(daemon, request)
+        settings, number = daemon.live.settings, int(request.match_info["number"])
+        found = await daemon.store.incident(number)
+        if found is None:
+            raise Problem(404, f"there is no incident {number}")
+        entries = await daemon.store.timeline(number, ENTRIES, None)
+        pages = await daemon.store.pages(number)
+        return html(
+            "incident.html",
+            incident=views.incident_view(found, settings),
+            entries=[views.entry_view(entry) for entry in entries],
+            pages=[views.page_view(page, attempts) for page, attempts in pages],
+            name_of=name_of(settings),
+            zone=zone_of(settings),
+        )
+
+    return incident
+
+
+def zone_of(settings: Settings) -> str:
+    return str(ZoneInfo(settings.defaults.timezone))
+
+
+async def may_look(daemon: Daemon, request: web.Request) -> None:
+    """Anybody on this very machine may read; anybody else shows an API token, as the password.
+
+    On this machine: Tocsin listens on loopback, the peer and the Host are loopback, and no proxy
+    passed the request on. (Host: a stranger's page in the browser may resolve its own name to us.)
+    """
+    if is_local(daemon.live.settings, request):
+        return
+    given = credential(request)
+    if not given or await daemon.access.check(given) is None:
+        raise Problem(
+            401,
+            "sign in with an API token as the password, under any name; `tocsin token create` makes one",
+            headers={"WWW-Authenticate": 'Basic realm="Tocsin", charset="UTF-8"'},
+        )
+
+
+def is_local(settings: Settings, request: web.Request) -> bool:
+    host = request.headers.get("Host", "")
+    return (
+        is_loopback(settings.server.host)
+        and is_loopback(request.remote or "")
+        and is_loopback(host_name(host))
+        and not any(name in request.headers for name in FORWARDED)
+    )
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header, without port and brackets."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def is_loopback(address: str) -> bool:
+    if address == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+# ------------------------------------------------------------------------------- the one-tap page
+
+
+def show_link(daemon: Daemon) -> Handler:
+    """GET /a/{token}: the incident and one button. Looking acknowledges nothing (mail scanners look)."""
+
+    async def show_link(request: web.Request) -> web.StreamResponse:
+        try:
+            view = await daemon.answers.link(request.match_info["token"])
+        except StoreUnavailable as error:
+            return trouble(error)
+        return dead_link() if view is None else link_page(daemon, view)
+
+    return show_link
+
+
+def press_link(daemon: Daemon) -> Handler:
+    """POST /a/{token}: the button was pressed."""
+
+    async def press_link(request: web.Request) -> web.StreamResponse:
+        try:
+            await read_body(request, daemon.clock, MAX_FORM)
+            view = await daemon.answers.press(request.match_info["token"], "acknowledge")
+        except (StoreUnavailable, Refused, Problem) as error:
+            return trouble(error)
+        return dead_link() if view is None else link_page(daemon, view)
+
+    return press_link
+
+
+def link_page(daemon: Daemon, view: LinkView) -> web.Response:
+    settings = daemon.live.settings
+    return html(
+        "link.html",
+        incident=views.incident_view(view.incident, settings),
+        name=name_of(settings)(view.user),
+        name_of=name_of(settings),
+        said=view.said,
+        live=view.live,
+    )
+
+
+def dead_link() -> web.Response:
+    """One page for every link that is not good, whatever the reason."""
+    log.info("link refused")
+    return html("dead_link.html", status=404)
+
+
+def trouble(error: Exception) -> web.Response:
+    problem = as_problem(error)
+    return html("trouble.html", status=problem.status, detail=problem.detail)

@@ -1,0 +1,133 @@
+"""How a door says no: problem+json (RFC 9457) with a pointer to each culprit, and one line in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import wraps
+from http import HTTPStatus
+
+import orjson
+import structlog
+from aiohttp import web
+
+from tocsin.errors import BadBody, Refused, SettingsError, StoreUnavailable
+from tocsin.model import EMPTY, Rejected
+
+log = structlog.stdlib.get_logger("tocsin.web")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+BASE_HEADERS: Mapping[str, str] = {
+    "Server": "tocsin",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+JSON_HEADERS: Mapping[str, str] = {"Content-Type": "application/json", **BASE_HEADERS}
+PROBLEM_HEADERS: Mapping[str, str] = {"Content-Type": "application/problem+json", **BASE_HEADERS}
+MAX_ERRORS = 100
+RETRY_AFTER = "5"  # seconds; long enough for a full queue to drain, short enough for a page
+
+
+class Problem(Exception):
+    """The request cannot be served; `errors` point at each culprit (RFC 6901, "" = the whole body)."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        errors: tuple[Rejected, ...] = (),
+        headers: Mapping[str, str] = EMPTY,
+        close: bool = False,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = errors
+        self.headers = headers
+        self.close = close
+
+
+def guarded(handler: Handler) -> Handler:
+    """Turn what was refused on purpose into problem+json; anything else is a mistake of ours and stays loud."""
+
+    @wraps(handler)
+    async def guard(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except (Problem, BadBody, Refused, SettingsError, StoreUnavailable) as error:
+            return refuse(request, as_problem(error))
+
+    return guard
+
+
+def as_problem(error: Exception) -> Problem:
+    """The problem that an error of ours stands for."""
+    match error:
+        case Problem():
+            return error
+        case BadBody():
+            culprits = (Rejected(error.pointer, error.detail),) if error.pointer else ()
+            return Problem(error.status, error.detail, errors=culprits)
+        case Refused():
+            return Problem(error.status, error.because)
+        case SettingsError():
+            found = tuple(Rejected("", str(problem)) for problem in error.problems)
+            return Problem(422, "the configuration has mistakes; nothing was changed", errors=found)
+        case StoreUnavailable():
+            return overloaded("the database does not answer; try again in a moment", 503)
+    raise error
+
+
+def overloaded(detail: str, status: int) -> Problem:
+    return Problem(status, detail, headers={"Retry-After": RETRY_AFTER})
+
+
+def refuse(request: web.Request, problem: Problem) -> web.Response:
+    """Answer with the problem, and leave one line about it."""
+    log.info(
+        "refused",
+        status=problem.status,
+        method=request.method,
+        path=request.path,
+        because=problem.detail,
+        peer=request.remote or "",
+        culprits=[f"{culprit.pointer}: {culprit.detail}"[:200] for culprit in problem.errors[:5]],
+    )
+    return answer(problem)
+
+
+def answer(problem: Problem) -> web.Response:
+    response = web.Response(
+        status=problem.status, body=body_of(problem), headers={**PROBLEM_HEADERS, **problem.headers}
+    )
+    if problem.close:
+        response.force_close()
+    return response
+
+
+def body_of(problem: Problem) -> bytes:
+    """The RFC 9457 document; `type` about:blank means that `title` is the status's own."""
+    document: dict[str, object] = {
+        "type": "about:blank",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": printable(problem.detail),
+    }
+    if problem.errors:
+        document["errors"] = [shown(culprit) for culprit in problem.errors[:MAX_ERRORS]]
+    return orjson.dumps(document)
+
+
+def shown(culprit: Rejected) -> dict[str, str]:
+    return {"pointer": printable(culprit.pointer), "detail": printable(culprit.detail)}
+
+
+def printable(text: str) -> str:
+    """`text` as something UTF-8 can carry: a lone surrogate of a hostile body becomes a question mark."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def json_answer(document: object, status: int = 200, headers: Mapping[str, str] = EMPTY) -> web.Response:
+    """A JSON answer; texts come sanitised from the store."""
+    return web.Response(status=status, body=orjson.dumps(document), headers={**JSON_HEADERS, **headers})

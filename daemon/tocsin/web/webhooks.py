@@ -1,0 +1,212 @@
+"""POST /v1/webhooks/{integration}: whose post is this, is the token theirs, and is it stored?
+
+Nothing here runs for a request that is not needed for it: this is the path every alert takes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import orjson
+import structlog
+from aiohttp import web
+from multidict import CIMultiDict
+
+from tocsin.contracts import Source
+from tocsin.errors import BadBody, StoreUnavailable
+from tocsin.model import EMPTY, IntegrationConfig, Parsed, Secret, Settings, Token, secret_matches
+from tocsin.web.daemon import Daemon, Taken
+from tocsin.web.limits import read_body
+from tocsin.web.problems import JSON_HEADERS, Handler, Problem, as_problem, overloaded, refuse, shown
+
+log = structlog.stdlib.get_logger("tocsin.web")
+
+GIVE_UP_ON_4XX = frozenset({"alertmanager", "alertmanager_api", "grafana"})
+NOBODY = Secret(("compared with when there is no such integration",))
+NO_HINT = "there is no such integration, or the token is not its own"
+ANSWER_HEADERS = CIMultiDict(JSON_HEADERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One integration as its posts find it. `accepts`: any of its secrets opens it."""
+
+    config: IntegrationConfig
+    source: Source
+    accepts: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """All doors of one configuration: by name, and by the hash of a routing key."""
+
+    settings: Settings
+    by_name: Mapping[str, Door]
+    by_key: Mapping[bytes, Door]
+
+
+def doors_of(settings: Settings, sources: Mapping[str, Source]) -> Doors:
+    """The doors of `settings`; an integration whose kind is not installed has none."""
+    by_name: dict[str, Door] = {}
+    by_key: dict[bytes, Door] = {}
+    for config in settings.integrations.values():
+        source = sources.get(config.type)
+        if source is None:
+            continue
+        keyed = routing_keys(config)
+        own = (config.token,) if config.token else ()
+        accepts = Secret(tuple(value for secret in (*own, *(key for key, _ in keyed)) for value in secret.values))
+        by_name[config.name] = Door(config, source, accepts)
+        for key, service in keyed:
+            door = Door(for_service(config, service), source, key)
+            by_key.update({digest(value): door for value in key.values})
+    return Doors(settings, by_name, by_key)
+
+
+def routing_keys(config: IntegrationConfig) -> list[tuple[Secret, str | None]]:
+    """(key, service) of each routing key; service None: as the alert says."""
+    keys: list[tuple[Secret, str | None]] = []
+    if isinstance(config.options.get("routing_key"), Secret):
+        keys.append((config.options["routing_key"], None))
+    for entry in (config.options.get("routing_keys") or EMPTY).values():
+        keys.append((entry["key"], entry.get("service")))
+    return keys
+
+
+def for_service(config: IntegrationConfig, service: str | None) -> IntegrationConfig:
+    """`config` with another default service, for one of several teams behind one integration."""
+    return replace(config, defaults={**config.defaults, "service": service}) if service else config
+
+
+def digest(key: str) -> bytes:
+    """Look-ups go by hash, so that their time says nothing about the key."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+
+
+class Reception:
+    """Takes posts in for every door: authenticates, reads, parses, has them stored, answers."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+        self._doors = doors_of(daemon.live.settings, daemon.live.sources)
+
+    @property
+    def doors(self) -> Doors:
+        """Those of the configuration in force."""
+        live = self.daemon.live
+        if self._doors.settings is not live.settings:
+            self._doors = doors_of(live.settings, live.sources)
+        return self._doors
+
+    def webhook(self) -> Handler:
+        """The handler of POST /v1/webhooks/{integration}."""
+        daemon = self.daemon
+        clock, seconds = daemon.clock, daemon.metrics.ingest_seconds
+
+        async def webhook(request: web.Request) -> web.StreamResponse:
+            started = clock.monotonic()
+            try:
+                door = await self.admit(request)
+                raw = await read_body(request, clock)
+                taken = await self.take(door, raw, request.headers)
+            except (Problem, BadBody, StoreUnavailable) as error:
+                return refuse(request, as_problem(error))
+            seconds.observe(clock.monotonic() - started)
+            return web.Response(status=202, body=receipt(taken), headers=ANSWER_HEADERS)
+
+        return webhook
+
+    async def admit(self, request: web.Request) -> Door:
+        """The door this post may use. Raises Problem 401 or 404, alike but for the number."""
+        door = self.doors.by_name.get(request.match_info["integration"])
+        given = credential(request)
+        accepts = NOBODY if door is None else door.accepts
+        if given and secret_matches(given, accepts) and door is not None:
+            return door
+        if given and may_post(await self.daemon.access.check(given)):
+            return known(door, request.match_info["integration"])
+        if door is None:
+            raise Problem(404, NO_HINT)
+        self.daemon.metrics.alerts_rejected.labels(door.config.name, "token").inc()
+        raise Problem(401, NO_HINT, headers={"WWW-Authenticate": "Bearer"})
+
+    async def take(self, door: Door, raw: bytes, headers: Mapping[str, str]) -> Taken:
+        """Parse and store; durable when it returns. Raises BadBody, Problem, StoreUnavailable."""
+        parsed = self.parse(door, raw, headers)
+        if parsed.rejected and not parsed.alerts:
+            self.count_refusal(door, "invalid", len(parsed.rejected))
+            raise Problem(400, "none of these alerts can be taken", errors=parsed.rejected)
+        try:
+            return await self.daemon.intake.take(door.config, raw, parsed)
+        except StoreUnavailable as error:
+            self.count_refusal(door, "unavailable")
+            raise busy(door.config.type, error) from error
+
+    def parse(self, door: Door, raw: bytes, headers: Mapping[str, str]) -> Parsed:
+        """The alerts of a body; `headers` look up names in any case."""
+        try:
+            return door.source.parse(raw, headers, door.config, self.daemon.clock.now())
+        except BadBody:
+            self.count_refusal(door, "body")
+            raise
+
+    def count_refusal(self, door: Door, reason: str, count: int = 1) -> None:
+        self.daemon.metrics.alerts_rejected.labels(door.config.name, reason).inc(count)
+
+
+def busy(kind: str, error: StoreUnavailable) -> Problem:
+    """Try again later, in the words this sender listens to.
+
+    A full queue (a kind of StoreUnavailable) is 429 but to senders that drop a post on any 4xx
+    (Alertmanager's and Grafana's webhooks retry 5xx only); a silent database is 503 to everybody.
+    """
+    full = type(error) is not StoreUnavailable
+    if full and kind not in GIVE_UP_ON_4XX:
+        return overloaded("too many alerts at once; send this one again in a moment", 429)
+    return overloaded("nothing can be stored right now; send this again in a moment", 503)
+
+
+def may_post(token: Token | None) -> bool:
+    """An API token may post alerts for any integration, unless it only reads."""
+    return token is not None and token.role != "viewer"
+
+
+def known(door: Door | None, name: str) -> Door:
+    if door is None:
+        raise Problem(404, f"no integration is named {name[:80]!r}; see `integrations:` in the configuration")
+    return door
+
+
+def credential(request: web.Request) -> str:
+    """The bearer token, the password of basic authentication, or `?token=`; "" when there is none."""
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    match scheme.lower():
+        case "bearer":
+            return given.strip()
+        case "basic":
+            return basic_password(given.strip())
+    return request.query.get("token", "")
+
+
+def basic_password(encoded: str) -> str:
+    """The password of RFC 7617 credentials; "" when they are not readable."""
+    try:
+        plain = base64.b64decode(encoded, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+    return plain.partition(":")[2]
+
+
+def receipt(taken: Taken) -> bytes:
+    """The answer to a taken post: how many, which incidents, and what could not be taken."""
+    return orjson.dumps(
+        {
+            "accepted": taken.accepted,
+            "incidents": taken.incidents,
+            "rejected": [shown(one) for one in taken.rejected],
+        }
+    )

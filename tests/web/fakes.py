@@ -1,0 +1,361 @@
+"""A small daemon behind the real doors: it keeps what it is given in lists, and says what a test tells it to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+
+from tocsin.errors import BadBody, NoSuchIncident, Refused
+from tocsin.metrics import Metrics
+from tocsin.model import (
+    Actor,
+    Alert,
+    ChannelConfig,
+    Contact,
+    Entry,
+    Incident,
+    Instant,
+    IntegrationConfig,
+    Layer,
+    Millis,
+    Parsed,
+    Policy,
+    Rejected,
+    Schedule,
+    Secret,
+    Server,
+    Service,
+    Settings,
+    Silence,
+    Step,
+    Target,
+    Token,
+    User,
+)
+
+NOW = Instant(1_795_000_000_000)
+ACCOUNT = "AC0123456789abcdef0123456789abcdef"
+ROUTING_KEY = "0123456789abcdef0123456789abcdef"
+SHOP_KEY = "abcdefabcdefabcdefabcdefabcdef00"
+
+SETTINGS = Settings(
+    hash="h",
+    source="tocsin.yaml",
+    server=Server(host="0.0.0.0", public_url="https://tocsin.larkspur.example"),  # noqa: S104  # nothing listens there
+    integrations={
+        "prometheus": IntegrationConfig("prometheus", "alertmanager", Secret(("prom-token", "prom-token-2"))),
+        "own": IntegrationConfig("own", "webhook", Secret(("own-token",))),
+        "apps": IntegrationConfig(
+            "apps",
+            "pagerduty",
+            options={
+                "routing_key": Secret((ROUTING_KEY,)),
+                "routing_keys": {"shop": {"key": Secret((SHOP_KEY,)), "service": "shop"}},
+            },
+        ),
+    },
+    channels={
+        "sms": ChannelConfig(
+            "sms", "twilio_sms", {"account_sid": ACCOUNT, "auth_token": Secret(("old-secret", "twilio-secret"))}
+        ),
+        "mail": ChannelConfig("mail", "smtp", {}, to="ops@example.org"),
+    },
+    users={
+        "ana": User("ana", "Ana Pires", "Europe/Lisbon", contacts={"sms": Contact("sms", "sms", "+351900000000")}),
+        "bo": User("bo", "Bo Lund", "UTC"),
+        "grace": User("grace", "Grace", "UTC", "admin"),
+    },
+    schedules={"primary": Schedule("primary", "Europe/Paris", (Layer("always", (("ana",),), None),))},
+    policies={"default": Policy("default", (Step((Target("schedule", "primary"),)),))},
+    services={"shop": Service("shop", owner="payments")},
+)
+
+INCIDENT = Incident(
+    number=42,
+    key="own/db",
+    status="triggered",
+    title="The <b>database</b> is down",
+    service="shop",
+    severity="critical",
+    impact="high",
+    urgency="high",
+    priority="P1",
+    category="",
+    integration="own",
+    policy="default",
+    policy_hash="p",
+    created_at=NOW,
+    updated_at=NOW,
+    due_at=Instant(NOW + 300_000),
+    due_kind="step",
+    firing=1,
+    total=1,
+    opened_by="integration:own",
+)
+
+TOKENS = {
+    "viewer-token": Token("1", "wall", "viewer", "ana", "", NOW),
+    "ana-token": Token("2", "ana", "responder", "ana", "", NOW),
+    "nobody-token": Token("3", "robot", "responder", None, "", NOW),
+    "gone-token": Token("4", "gone", "responder", "zoe", "", NOW),
+    "admin-token": Token("5", "grace", "admin", "grace", "", NOW),
+}
+
+
+class FixedClock:
+    """Stands still; `late` makes the next deadline pass at once."""
+
+    def __init__(self) -> None:
+        self.late = False
+        self.limits: list[Millis] = []
+
+    def now(self) -> Instant:
+        return NOW
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    @asynccontextmanager
+    async def timeout(self, length: Millis) -> AsyncIterator[None]:
+        self.limits.append(length)
+        if self.late:
+            raise TimeoutError
+        yield
+
+
+@dataclass
+class JsonSource:
+    """Reads {"title", "key"} or a list of these; "bad" in place of one is a rejected alert."""
+
+    type: str
+    title: str = "JSON"
+    options: Any = field(default_factory=dict)
+
+    def parse(self, raw: bytes, headers: Any, config: IntegrationConfig, now: Instant) -> Parsed:
+        try:
+            found = orjson.loads(raw)
+        except orjson.JSONDecodeError as error:
+            raise BadBody(f"not JSON: {error}") from None
+        bodies = found if isinstance(found, list) else [found]
+        good = tuple(self.alert(body) for body in bodies if isinstance(body, dict))
+        bad = tuple(Rejected(f"/{at}", "not an object") for at, body in enumerate(bodies) if not isinstance(body, dict))
+        return Parsed(good, bad)
+
+    def alert(self, body: dict[str, Any]) -> Alert:
+        if body.get("severity") == "wrong":
+            raise BadBody("'payload.severity' is invalid (must be one of the following: 'critical')")
+        return Alert("firing", body.get("dedup_key") or body.get("key"), title=str(body.get("title", "")))
+
+
+@dataclass(frozen=True)
+class FakeTaken:
+    accepted: int
+    incidents: tuple[int, ...]
+    rejected: tuple[Rejected, ...]
+    keys: tuple[str, ...]
+    reason: str = ""
+
+
+class FakeIntake:
+    def __init__(self) -> None:
+        self.posts: list[tuple[IntegrationConfig, bytes, Parsed]] = []
+        self.trouble: Exception | None = None
+
+    async def take(self, integration: IntegrationConfig, raw: bytes, parsed: Parsed) -> FakeTaken:
+        if self.trouble is not None:
+            raise self.trouble
+        self.posts.append((integration, raw, parsed))
+        keys = tuple(alert.source_key or "minted" for alert in parsed.alerts)
+        return FakeTaken(len(parsed.alerts), (42,), parsed.rejected, keys)
+
+
+@dataclass(frozen=True)
+class FakeDone:
+    incident: Incident
+    changed: bool
+    said: str
+
+
+class FakeActions:
+    """Every action is written down; incident 42 exists, incident 43 is closed for good."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    def did(self, verb: str, number: int, *more: Any, **changes: Any) -> FakeDone:
+        if number == 43:
+            raise Refused("INC 43 is closed")
+        if number != 42:
+            raise NoSuchIncident(number)
+        self.calls.append((verb, number, *more))
+        return FakeDone(replace(INCIDENT, **changes), True, f"INC {number} {verb}.")
+
+    async def acknowledge(self, number: int, actor: Actor, via: str, evidence: str = "") -> FakeDone:
+        return self.did("acknowledge", number, str(actor), via, status="acknowledged", acknowledged_by=actor.shown)
+
+    async def unacknowledge(self, number: int, actor: Actor, via: str, evidence: str = "") -> FakeDone:
+        return self.did("unacknowledge", number, str(actor), via)
+
+    async def resolve(self, number: int, actor: Actor, via: str, evidence: str = "") -> FakeDone:
+        return self.did("resolve", number, str(actor), via, status="resolved")
+
+    async def cancel(self, number: int, actor: Actor, via: str, evidence: str = "") -> FakeDone:
+        return self.did("cancel", number, str(actor), via, status="canceled")
+
+    async def close(self, number: int, actor: Actor, via: str, evidence: str = "") -> FakeDone:
+        return self.did("close", number, str(actor), via, status="closed")
+
+    async def escalate(self, number: int, actor: Actor, via: str, evidence: str = "") -> FakeDone:
+        return self.did("escalate", number, str(actor), via)
+
+    async def snooze(self, number: int, until: Instant, actor: Actor, via: str) -> FakeDone:
+        return self.did("snooze", number, str(actor), via, until)
+
+    async def note(self, number: int, text: str, actor: Actor, via: str) -> FakeDone:
+        return self.did("note", number, str(actor), via, text)
+
+    async def page(self, number: int, target: str, actor: Actor, via: str) -> FakeDone:
+        return self.did("page", number, str(actor), via, target)
+
+    async def trigger(self, title: str, actor: Actor, via: str, **facts: Any) -> FakeDone:
+        return self.did("trigger", 42, str(actor), via, title, facts)
+
+
+class FakeSilences:
+    def __init__(self) -> None:
+        self.kept: dict[str, Silence] = {}
+
+    async def add(
+        self, matchers: Any, starts_at: Instant, ends_at: Instant, author: str, comment: str, id: str | None = None
+    ) -> Silence:
+        silence = Silence(f"s{len(self.kept) + 1}", tuple(matchers), starts_at, ends_at, author, comment, NOW)
+        self.kept[silence.id] = silence
+        return silence
+
+    async def expire(self, id: str, actor: Actor) -> Silence:
+        self.kept[id] = replace(self.kept[id], ends_at=NOW)
+        return self.kept[id]
+
+    async def list(self, active: bool) -> Any:
+        return [one for one in self.kept.values() if not active or one.starts_at <= NOW < one.ends_at]
+
+
+@dataclass(frozen=True)
+class FakeTurn:
+    say: str
+    menu: bool
+
+
+@dataclass(frozen=True)
+class FakeView:
+    incident: Incident
+    user: str
+    said: str
+    live: bool
+
+
+class FakeAnswers:
+    """Answers as work/answers.py: attempt "known" and link "good" exist."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[Any, ...]] = []
+
+    async def sms(self, account: str, to: str, sender: str, body: str, message_id: str, opt_out: str) -> str | None:
+        self.heard.append(("sms", account, to, sender, body, message_id, opt_out))
+        return "INC 42 acknowledged by you." if sender == "+15005550010" else None
+
+    async def voice(self, attempt_id: str, call_id: str, digits: str | None) -> FakeTurn:
+        self.heard.append(("voice", attempt_id, call_id, digits))
+        if attempt_id != "known":
+            return FakeTurn("This call is not known. Goodbye.", False)
+        return FakeTurn("Acknowledged.", False) if digits == "4" else FakeTurn("Press 4 & more.", True)
+
+    async def receipt(self, attempt_id: str, state: str, error: str | None) -> None:
+        self.heard.append(("receipt", attempt_id, state, error))
+
+    async def link(self, token: str) -> FakeView | None:
+        return FakeView(INCIDENT, "ana", "", True) if token == "good" else None
+
+    async def press(self, token: str, action: str = "acknowledge") -> FakeView | None:
+        if token != "good":
+            return None
+        self.heard.append(("press", token, action))
+        after = replace(INCIDENT, status="acknowledged", acknowledged_by="ana")
+        return FakeView(after, "ana", "INC 42 acknowledged by you. Paging stopped.", False)
+
+
+class FakeAccess:
+    async def check(self, bearer: str) -> Token | None:
+        return TOKENS.get(bearer)
+
+
+class FakeHealth:
+    def __init__(self) -> None:
+        self.good = True
+
+    async def ready(self) -> tuple[bool, dict[str, Any]]:
+        return self.good, {"status": "ready" if self.good else "not ready", "database": "ok"}
+
+
+class FakeStore:
+    """Incidents 42..40, newest first, whatever is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+        self.trouble: Exception | None = None
+
+    async def incident(self, number: int) -> Incident | None:
+        if self.trouble is not None:
+            raise self.trouble
+        return INCIDENT if number == 42 else None
+
+    async def incidents(self, where: Any, limit: int, before: int | None) -> list[Incident]:
+        self.asked.append((where, limit, before))
+        below = 43 if before is None else before
+        return [replace(INCIDENT, number=number) for number in (42, 41, 40) if number < below][:limit]
+
+    async def timeline(self, number: int, limit: int, after: int | None) -> list[Entry]:
+        return [Entry(number, NOW, "note", "user:ana", "api", "looking", id=7)]
+
+    async def pages(self, number: int) -> list[Any]:
+        return []
+
+    async def incident_alerts(self, number: int, limit: int, after: int | None) -> list[Any]:
+        return []
+
+    async def alerts(self, **_: Any) -> list[Any]:
+        return []
+
+
+@dataclass
+class FakeLive:
+    settings: Settings = SETTINGS
+    sources: dict[str, Any] = field(
+        default_factory=lambda: {kind: JsonSource(kind) for kind in ("alertmanager", "webhook", "pagerduty")}
+    )
+
+
+class FakeDaemon:
+    def __init__(self) -> None:
+        self.clock = FixedClock()
+        self.live = FakeLive()
+        self.intake = FakeIntake()
+        self.actions = FakeActions()
+        self.silences = FakeSilences()
+        self.answers = FakeAnswers()
+        self.access = FakeAccess()
+        self.health = FakeHealth()
+        self.store = FakeStore()
+        self.metrics = Metrics()
+        self.reloads: list[bool] = []
+
+    async def reload(self, yes: bool = False) -> str:
+        self.reloads.append(yes)
+        return "1 service added"
+
+    def with_settings(self, **changes: Any) -> None:
+        self.live.settings = replace(self.live.settings, **changes)
