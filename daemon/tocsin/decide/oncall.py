@@ -284,19 +284,27 @@ class _CalendarWeeks:
 
 def _turns(rotation: Rotation) -> _Turns:
     start = _wall(rotation.start)
-    match rotation.unit, rotation.days:
-        case "hours", _:
+    match rotation.unit:
+        case "hours":
             return _Even(start, rotation.length * HOUR)
-        case "days", None:
-            return _Even(start, rotation.length * DAY)
-        case "days", frozenset() as days:
-            return _ActiveDays(start, rotation.length, _steps(start, days))
-        case "weeks", None:
-            return _Even(start, rotation.length * _WEEK)
-        case "weeks", frozenset() as days:
-            return _calendar_weeks(start, rotation.length, days)
-        case "months", _:
+        case "days":
+            return _days(start, rotation)
+        case "weeks":
+            return _weeks(start, rotation)
+        case "months":
             return _Months(start, _EPOCH + timedelta(milliseconds=start), rotation.length)
+
+
+def _days(start: Wall, rotation: Rotation) -> _Turns:
+    if rotation.days is None:
+        return _Even(start, rotation.length * DAY)
+    return _ActiveDays(start, rotation.length, _steps(start, rotation.days))
+
+
+def _weeks(start: Wall, rotation: Rotation) -> _Turns:
+    if rotation.days is None:
+        return _Even(start, rotation.length * _WEEK)
+    return _calendar_weeks(start, rotation.length, rotation.days)
 
 
 def _steps(start: Wall, days: frozenset[int]) -> tuple[int, ...]:

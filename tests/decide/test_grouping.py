@@ -1,0 +1,96 @@
+"""The incident key: who shares an incident, and keys that cannot be mistaken for each other."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tocsin.decide.grouping import LONGEST, group_of
+from tocsin.decide.rules import Rulebook, Verdict
+from tocsin.model import Alert, IntegrationConfig, Rule, RuleSet, Settings
+
+PROMETHEUS = IntegrationConfig("prometheus", "alertmanager")
+
+
+def verdict(labels: dict[str, str], *group_by: str, service: str = "shop", dedup_key: str | None = None) -> Verdict:
+    """What one rule with this group_by makes of an alert with these labels."""
+    rule = Rule("group", group_by=group_by or None, set=RuleSet(dedup_key=dedup_key))
+    alert = Alert("firing", "k1", severity="error", service=service, labels=labels, source="web-1")
+    return Rulebook(Settings(rules=(rule,))).walk(alert, PROMETHEUS)
+
+
+@pytest.mark.parametrize(
+    ("labels", "group_by", "key", "grouped"),
+    [
+        ({"cluster": "eu"}, (), "prometheus/k1", False),
+        ({"cluster": "eu"}, ("cluster",), 'shop{cluster="eu"}', True),
+        ({"cluster": "eu", "alertname": "X"}, ("cluster", "alertname"), 'shop{alertname="X",cluster="eu"}', True),
+        ({"cluster": "eu"}, ("cluster", "alertname"), 'shop{alertname="",cluster="eu"}', True),  # one is there
+        ({"other": "x"}, ("cluster", "alertname"), "prometheus/k1", False),  # all missing: alone
+        ({"cluster": ""}, ("cluster",), "prometheus/k1", False),  # an empty label is a missing one
+        ({}, ("severity",), 'shop{severity="error"}', True),  # fields group as well
+        ({}, ("source",), 'shop{source="web-1"}', True),
+        ({"severity": "page"}, ("severity",), 'shop{severity="page"}', True),  # a label before the field
+        ({"severity": "page"}, ("field.severity",), 'shop{field.severity="error"}', True),
+        ({"c": 'a"b\\c\nd'}, ("c",), 'shop{c="a\\"b\\\\c\\nd"}', True),
+        ({"c": "x"}, ("c", "c"), 'shop{c="x"}', True),
+    ],
+)
+def test_the_key_is_the_service_and_the_sorted_values_of_group_by(labels, group_by, key, grouped):
+    group = group_of(verdict(labels, *group_by), "k1", PROMETHEUS)
+    assert (group.key, group.grouped) == (key, grouped)
+
+
+def test_the_same_group_of_another_service_is_another_incident():
+    keys = {group_of(verdict({"c": "x"}, "c", service=name), "k1", PROMETHEUS).key for name in ("shop", "bank", "")}
+    assert len(keys) == 3
+
+
+def test_a_rules_dedup_key_joins_alerts_of_one_integration():
+    found = [group_of(verdict({}, dedup_key="deploy-7"), source_key, PROMETHEUS) for source_key in ("k1", "k2")]
+    assert found[0].key == found[1].key == "prometheus#deploy-7"
+    assert found[0].grouped
+    other = group_of(verdict({}, dedup_key="deploy-7"), "k1", IntegrationConfig("apps", "pagerduty"))
+    assert other.key != found[0].key
+
+
+def test_group_by_goes_before_dedup_key_unless_all_its_labels_are_missing():
+    assert group_of(verdict({"c": "x"}, "c", dedup_key="d"), "k1", PROMETHEUS).key == 'shop{c="x"}'
+    assert group_of(verdict({}, "c", dedup_key="d"), "k1", PROMETHEUS).key == "prometheus#d"
+
+
+def test_the_reason_says_what_was_the_same_or_missing():
+    assert group_of(verdict({"c": "x"}, "c", "a"), "k1", PROMETHEUS).because == "same a and c"
+    assert "none of a, c is there" in group_of(verdict({}, "c", "a"), "k1", PROMETHEUS).because
+
+
+def test_a_long_key_is_bounded_and_stays_its_own():
+    long = ["x" * 600 + end for end in ("a", "b")]
+    keys = {group_of(verdict({"c": value}, "c"), "k1", PROMETHEUS).key for value in long}
+    keys |= {group_of(verdict({}), value, PROMETHEUS).key for value in long}
+    assert len(keys) == 4
+    assert all(len(key) == LONGEST for key in keys)
+
+
+TEXTS = st.text(st.sampled_from('a="{},/#\\\n'), max_size=6)
+
+
+@given(TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS)
+def test_whatever_the_texts_different_groups_have_different_keys(service, a, b, other_service, c, d):
+    def key(service: str, a: str, b: str) -> str:
+        return group_of(verdict({"a": a, "b": b}, "a", "b", service=service), "k1", PROMETHEUS).key
+
+    same = (service, a, b) == (other_service, c, d) or not (a or b or c or d)
+    if (a or b) and (c or d):
+        assert (key(service, a, b) == key(other_service, c, d)) is same
+
+
+@given(TEXTS.filter(bool), TEXTS, TEXTS, TEXTS)
+def test_whatever_the_texts_a_group_a_dedup_key_and_an_alert_alone_never_share_a_key(
+    value, service, source_key, dedup_key
+):
+    group = group_of(verdict({"a": value}, "a", service=service), source_key, PROMETHEUS).key
+    alone = group_of(verdict({}, service=service), source_key, PROMETHEUS).key
+    keyed = group_of(verdict({}, service=service)._replace(dedup_key=dedup_key), source_key, PROMETHEUS).key
+    assert len({group, alone, keyed}) == 3
