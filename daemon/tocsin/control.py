@@ -16,7 +16,7 @@ import stat
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from tocsin.contracts import Clock
 from tocsin.errors import Refused, SettingsError, StoreBusy, TocsinError
@@ -116,6 +116,7 @@ class Control:
         self._actions = actions
         self._clock = clock
         self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Raises StoreBusy when another daemon answers at this path."""
@@ -128,13 +129,19 @@ class Control:
             return
         self._server.close()
         self._server = None
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
         self._path.unlink(missing_ok=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection; asyncio owns its task. Whatever goes wrong ends this connection only."""
+        """One connection, in the task asyncio made for it. Whatever goes wrong ends this connection only."""
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
         try:
-            if not _trusted(writer.get_extra_info("socket")):
-                return
+            if self._server is None or not _trusted(writer.get_extra_info("socket")):
+                return  # stopping meanwhile, or a stranger
             async with self._clock.timeout(PATIENCE):
                 line = await reader.readline()
             writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
