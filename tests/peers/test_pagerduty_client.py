@@ -30,8 +30,10 @@ def client(front: Front, key: str = KEY) -> EventsApiV2Client:
 
 
 @pytest.mark.peers
-async def test_an_event_of_pagerdutys_client_opens_acknowledges_and_resolves_one_incident(tmp_path: Path) -> None:
-    async with Daemon(tmp_path, CONFIGURATION) as daemon, tls_front(daemon.port) as front:
+async def test_an_event_of_pagerdutys_client_opens_acknowledges_and_resolves_one_incident(
+    tmp_path: Path, database: str
+) -> None:
+    async with Daemon(tmp_path, CONFIGURATION, database) as daemon, tls_front(daemon.port) as front:
         await daemon.token()
         with client(front) as apps:
             key = await asyncio.to_thread(apps.trigger, "queue is full", "worker-3", severity="critical")
