@@ -148,6 +148,10 @@ class Control:
             await writer.drain()
         except (TimeoutError, ValueError, OSError) as broken:
             _log.warning("a control connection broke off: %s", broken or type(broken).__name__)
+        except asyncio.CancelledError:
+            if self._server is not None:
+                raise
+            # hung up by `stop`; Python 3.11 logs an error for a connection's task that ends cancelled
         except Exception:  # outermost loop of this connection: the daemon goes on
             _log.exception("a control request failed")
         finally:
