@@ -32,7 +32,7 @@ class Sieve:
         self._patterns = _Patterns((1 << position, m) for position, m in pairs if m.op in ("=~", "!~"))
         self._known = Memory()
         for position, matcher in pairs:
-            self._index(1 << position, matcher, alone=asked[position] == 1)
+            self._index(1 << position, matcher)
 
     def refuses(self, value: str) -> int:
         """The bits of the rules that a thing with this value cannot match."""
@@ -43,8 +43,8 @@ class Sieve:
                 self._known.put(value, known)
         return known
 
-    def _index(self, bit: int, matcher: Matcher, alone: bool) -> None:
-        if matcher.op == "=" and alone:
+    def _index(self, bit: int, matcher: Matcher) -> None:
+        if matcher.op == "=":
             self._wants_equal |= bit
             self._equal[matcher.value] = self._equal.get(matcher.value, 0) | bit
         if matcher.op == "!=":
