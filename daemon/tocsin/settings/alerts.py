@@ -51,7 +51,7 @@ _FILL_KEYS = {
     "policy": Key(Name("policies"), "the policy"),
 }
 _FILL = Record("defaults", _FILL_KEYS, lambda got, _reading: dict(got.values))
-_ACKS = ("pagerduty", "opsgenie")      # sources whose senders acknowledge on purpose
+_ACKS = ("pagerduty", "opsgenie")  # sources whose senders acknowledge on purpose
 
 
 def _integration_keys(kind: Any) -> Mapping[str, Key]:
@@ -238,7 +238,9 @@ MAINTENANCE = Record(
 )
 
 CALENDARS = Table(
-    Record("a calendar", {**SUPPORT_KEYS, **HOURS_KEYS}, lambda got, _reading: dict(got.values)), scalars.name, "calendars"
+    Record("a calendar", {**SUPPORT_KEYS, **HOURS_KEYS}, lambda got, _reading: dict(got.values)),
+    scalars.name,
+    "calendars",
 )
 
 ENRICH_KEYS = {
@@ -250,7 +252,9 @@ LOOKUPS = Table(Record("a lookup", ENRICH_KEYS, lambda got, _reading: dict(got.v
 
 CATEGORIES = Either(
     listed=Many(LINE),
-    mapped=Table(Record("a category", {"description": Key(text(), "what belongs into it")}, lambda got, _reading: None)),
+    mapped=Table(
+        Record("a category", {"description": Key(text(), "what belongs into it")}, lambda got, _reading: None)
+    ),
     word=Many(LINE),
 )
 
@@ -263,4 +267,3 @@ STORM = Record(
     },
     lambda got, _reading: dict(got.values),
 )
-

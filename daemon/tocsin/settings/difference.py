@@ -79,7 +79,8 @@ def _plain(settings: Settings, name: str) -> Any:
 def _needs_restart(old: Settings, new: Settings) -> list[str]:
     unlike = {
         "listen": (old.server.host, old.server.port) != (new.server.host, new.server.port),
-        "admin_listen": (old.server.admin_host, old.server.admin_port) != (new.server.admin_host, new.server.admin_port),
+        "admin_listen": (old.server.admin_host, old.server.admin_port)
+        != (new.server.admin_host, new.server.admin_port),
         "database": old.database != new.database,
     }
     return [name for name, changed in unlike.items() if changed]

@@ -21,8 +21,8 @@ MOST_FILES = 1000
 class File:
     """One file of a configuration, as it was read."""
 
-    path: Path                         # absolute
-    shown: str                         # as problems name it
+    path: Path  # absolute
+    shown: str  # as problems name it
     raw: bytes
     tree: Tree
 

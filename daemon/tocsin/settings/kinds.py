@@ -9,7 +9,7 @@ from typing import Any
 import jmespath
 import jmespath.exceptions
 
-from tocsin.model import Option
+from tocsin.model import Millis, Option
 from tocsin.settings import nodes, scalars
 from tocsin.settings.nodes import Node, Scalar
 from tocsin.settings.plugins import COMING, INSTALLED, Broken, Group
@@ -73,7 +73,9 @@ class Kinded(Shape[Any]):
         type = written.text
         kind = reading.kinds.kind(self.group, type)
         if isinstance(kind, Broken):
-            reading.error(written, "unknown-type", f"the {SINGULAR[self.group]} type '{type}' cannot be loaded: {kind.because}")
+            reading.error(
+                written, "unknown-type", f"the {SINGULAR[self.group]} type '{type}' cannot be loaded: {kind.because}"
+            )
             return BROKEN
         if kind is None and type not in COMING[self.group]:
             types = reading.kinds.types(self.group)
@@ -85,7 +87,9 @@ class Kinded(Shape[Any]):
         return record.read(node, reading)
 
     def _keys(self, type: str, kind: Any, options: Mapping[str, Option]) -> dict[str, Key]:
-        own = {name: Key(shape_of(type, name, option), option.help, option.required) for name, option in options.items()}
+        own = {
+            name: Key(shape_of(type, name, option), option.help, option.required) for name, option in options.items()
+        }
         return {"type": Key(text(), "which kind it is", required=True), **own, **self.common(kind)}
 
     def _make(self, type: str, kind: Any) -> Callable[[Got, Reading], Any]:
@@ -120,7 +124,7 @@ MAP_KEYS = (
     "each", "dedup_key", "status", "resolved_when", "title", "description", "severity", "service", "source",
     "labels", "links", "started_at", "ended_at",
 )  # fmt: skip
-LITERAL_MAP_KEYS = frozenset({"resolved_when"})     # compared with what `status` yields; not an expression
+LITERAL_MAP_KEYS = frozenset({"resolved_when"})  # compared with what `status` yields; not an expression
 
 
 def jmespath_expression(written: str) -> str:
@@ -159,7 +163,7 @@ def shape_of(type: str, name: str, option: Option) -> Shape[Any]:
         case "flag":
             return Flag()
         case "duration":
-            return DURATION
+            return _bounded(option)
         case "choice":
             return Choice(option.choices)
         case "phone":
@@ -176,6 +180,18 @@ def shape_of(type: str, name: str, option: Option) -> Shape[Any]:
 
 def _named_key(got: Got, _reading: Reading) -> dict[str, Any]:
     return {"key": got.get("key"), "service": got.get("service")}
+
+
+def _bounded(option: Option) -> Word[Millis]:
+    def parse(written: str) -> Millis:
+        length = scalars.duration(written)
+        if option.least is not None and length < option.least:
+            raise scalars.Mistake(f"'{written}' is too short; write {scalars.spell(Millis(option.least))} or more")
+        if option.most is not None and length > option.most:
+            raise scalars.Mistake(f"'{written}' is too long; write {scalars.spell(Millis(option.most))} or less")
+        return length
+
+    return Word(parse, "a duration", DURATION.pattern, "30s")
 
 
 _NAMED_KEY = Record(

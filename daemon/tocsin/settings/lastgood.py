@@ -17,10 +17,19 @@ NAME = "last-good.json"
 
 
 class LastGood:
-    """Keeps one set of files in `directory`, readable by its owner only."""
+    """Keeps one set of files in `directory`, readable by its owner only. With `main` given, a set that was
+    kept for another main file is not used: it would page other people."""
 
-    def __init__(self, directory: Path, *, env: Mapping[str, str] = os.environ, kinds: Kinds = INSTALLED) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        main: Path | None = None,
+        *,
+        env: Mapping[str, str] = os.environ,
+        kinds: Kinds = INSTALLED,
+    ) -> None:
         self.path = directory / NAME
+        self._main = main
         self._env = env
         self._kinds = kinds
 
@@ -31,7 +40,7 @@ class LastGood:
             raise ValueError("only a good configuration is kept")
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         files = [_packed(shown, loaded.paths[shown], raw) for shown, raw in loaded.files.items()]
-        body = json.dumps({"main": str(loaded.main.absolute()), "shown": str(loaded.main), "files": files})
+        body = json.dumps({"main": str(loaded.main.absolute()), "files": files})
         fresh = self.path.with_suffix(f".{os.getpid()}")
         with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             file.write(body)
@@ -47,6 +56,8 @@ class LastGood:
             files = [_unpacked(entry) for entry in kept["files"]]
             main = Path(kept["main"])
         except (OSError, ValueError, KeyError, TypeError):
+            return None
+        if self._main is not None and self._main.absolute() != main:
             return None
         reading = Reading(self._env, self._kinds, lenient_secrets=True)
         loaded = compiled(files, main, reading)

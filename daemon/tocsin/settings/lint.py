@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
@@ -24,6 +23,7 @@ from tocsin.model import (
     Where,
     rfc3339,
 )
+from tocsin.settings.scalars import is_loopback
 from tocsin.settings.words import is_template
 
 AHEAD = 30 * DAY
@@ -34,7 +34,7 @@ VOLATILE = frozenset(
 
 Places = Mapping[tuple[str, str], Where]
 NOWHERE: Places = MappingProxyType({})
-Finding = tuple[tuple[str, str], str, str]      # (section, name), code, message
+Finding = tuple[tuple[str, str], str, str]  # (section, name), code, message
 
 
 def lint(settings: Settings, now: Instant, places: Places = NOWHERE) -> tuple[Problem, ...]:
@@ -58,7 +58,7 @@ def _findings(settings: Settings, now: Instant) -> Iterator[Finding]:
 
 def _open_doors(settings: Settings) -> Iterator[Finding]:
     server = settings.server
-    if not _loopback(server.host) and server.admin_host is None:
+    if not is_loopback(server.host) and server.admin_host is None:
         message = (
             f"server: listens on {server.host} and has no admin_listen, so everyone who reaches it reads /metrics; "
             "write admin_listen: 127.0.0.1:8421"
@@ -66,13 +66,6 @@ def _open_doors(settings: Settings) -> Iterator[Finding]:
         yield ("server", ""), "open-admin", message
     if server.public_url is None and any(channel.type != "console" for channel in settings.channels.values()):
         yield ("server", ""), "no-public-url", "server: without public_url pages carry no link to answer by"
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 # ------------------------------------------------------------------------------------------- gaps
@@ -161,7 +154,9 @@ def _silent_policies(settings: Settings) -> Iterator[Finding]:
 
 def _silent_for(policy: Policy) -> Iterator[str]:
     for priority in PRIORITIES:
-        missing = [hours for hours in ("support", "off") if not any(_applies(step, priority, hours) for step in policy.steps)]
+        missing = [
+            hours for hours in ("support", "off") if not any(_applies(step, priority, hours) for step in policy.steps)
+        ]
         if len(missing) == 2:
             yield priority
         elif missing:
@@ -205,7 +200,7 @@ def _unused(settings: Settings) -> Iterator[Finding]:
 def _used_users(settings: Settings) -> set[str]:
     on_call = {user for schedule in settings.schedules.values() for user in _people_of_schedule(schedule)}
     in_teams = {user for team in settings.teams.values() for user in (*team.members, *team.managers)}
-    office = {key for key, user in settings.users.items() if user.role != "responder"}     # they need not be paged
+    office = {key for key, user in settings.users.items() if user.role != "responder"}  # they need not be paged
     return on_call | in_teams | office | {target.name for target in _targets(settings) if target.kind == "user"}
 
 
@@ -276,7 +271,8 @@ def _bare_names(rule: Rule) -> Iterator[tuple[str, str]]:
     """A bare `severity` means the label where there is one; a word that only a label can have may surprise."""
     for matcher in map(parse, rule.match):
         if matcher.name == "severity" and matcher.op in ("=", "!=") and not _may_be_severity(matcher):
-            message = f"{matcher.text}: only a label can have this value; write label.severity, or one of {', '.join(SEVERITIES)}"
+            words = ", ".join(SEVERITIES)
+            message = f"{matcher.text}: only a label can have this value; write label.severity, or one of {words}"
             yield "bare-name", message
 
 

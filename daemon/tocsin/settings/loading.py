@@ -50,6 +50,4 @@ def compiled(files: Sequence[File], main: Path, reading: Reading, problems: Sequ
     read = read_settings(files, main, database_folder(main, reading.env), reading, problems)
     contents = {file.shown: file.raw for file in files}
     paths = {file.shown: file.path for file in files}
-    return Loaded(
-        read.settings, read.problems, MappingProxyType(contents), main, read.places, MappingProxyType(paths)
-    )
+    return Loaded(read.settings, read.problems, MappingProxyType(contents), main, read.places, MappingProxyType(paths))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -68,7 +68,7 @@ class Tree:
 
     top: Mapping | None
     problems: tuple[Problem, ...]
-    broken: bool                       # syntax error or unreadable: names may be missing
+    broken: bool  # syntax error or unreadable: names may be missing
 
 
 def read_tree(raw: bytes, file: str) -> Tree:
@@ -104,9 +104,9 @@ class _Composer:
         self.start = Where(file, 1, 1)
         self.problems: list[Problem] = []
         self.open: list[Sequence | Mapping] = []
-        self.waiting: list[tuple[str, Where] | None] = []   # of each open mapping: the key that waits for its value
+        self.waiting: list[tuple[str, Where] | None] = []  # of each open mapping: the key that waits for its value
         self.documents = 0
-        self.skipping = 0                                    # containers open below what is refused
+        self.skipping = 0  # containers open below what is refused
         self.top: Node | None = None
         self.broken = False
 
@@ -116,7 +116,7 @@ class _Composer:
                 if self._take(event):
                     break
         except (yaml.YAMLError, RecursionError, ValueError) as error:
-            self._syntax(error)
+            self._syntax(error, text)
         return Tree(self._mapping(), tuple(self.problems), self.broken)
 
     def _take(self, event: Any) -> bool:
@@ -224,9 +224,7 @@ class _Composer:
         return bool(self.open) and isinstance(self.open[-1], Mapping) and self.waiting[-1] is None
 
     def _top_mapping(self) -> Mapping:
-        top = self.open[-1]
-        assert isinstance(top, Mapping)
-        return top
+        return cast(Mapping, self.open[-1])
 
     def _context(self, event: Any) -> tuple[str, Where]:
         """The nearest key above the place where the event's node will hang."""
@@ -246,14 +244,14 @@ class _Composer:
         if len(self.problems) < 1000:
             self.problems.append(Problem(where, "error", code, message))
 
-    def _syntax(self, error: Exception) -> None:
+    def _syntax(self, error: Exception, text: str) -> None:
         self.broken = True
         for node in self.open:
             if isinstance(node, Mapping):
                 node.cut = True
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         where = self.start if mark is None else Where(self.file, mark.line + 1, mark.column + 1)
-        self._problem(where, "syntax", f"broken YAML: {_said(error)}")
+        self._problem(where, "syntax", f"broken YAML: {_said(error, _character(text, where))}")
 
     def _mapping(self) -> Mapping | None:
         match self.top:
@@ -264,17 +262,24 @@ class _Composer:
             case Scalar() if self.top.empty:
                 return Mapping(self.start, "", self.start)
             case _:
-                self._problem(self.top.at, "wrong-kind", "a configuration file is a mapping of sections (users:, rules: …)")
+                message = "a configuration file is a mapping of sections (users:, rules: …)"
+                self._problem(self.top.at, "wrong-kind", message)
                 return None
 
 
-def _said(error: Exception) -> str:
+def _character(text: str, where: Where) -> str:
+    lines = text.split("\n")
+    line = lines[where.line - 1] if where.line <= len(lines) else ""
+    return line[where.column - 1 : where.column]
+
+
+def _said(error: Exception, character: str) -> str:
     problem = str(getattr(error, "problem", None) or error)
     context = getattr(error, "context", None)
-    if "'\\t'" in problem or "tab" in problem:
+    if character == "\t":
         return "a tab cannot indent here; write spaces"
     if "mapping values are not allowed" in problem:
-        return "a second ': ' in one line; put the value in quotes, or begin a new line"
+        return "a second ': ' in one line, or a wrong indent; put the value in quotes, or begin a new line"
     return f"{problem} ({context})" if context else problem
 
 

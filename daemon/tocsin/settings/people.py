@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 from tocsin.model import ChannelConfig, Contact, NotifyRule, Option, Team, User
 from tocsin.settings import nodes, scalars
@@ -45,8 +46,30 @@ def _channel_keys(kind: Any) -> Mapping[str, Key]:
     return {"to": Key(address_shape(kind), "a fixed destination; makes the channel a target: `channel:NAME`")}
 
 
-def _channel(got: Got, _reading: Reading, type: str, kind: Any) -> ChannelConfig:
+def _channel(got: Got, reading: Reading, type: str, kind: Any) -> ChannelConfig:
+    _check_sender(got, kind, reading)
+    _check_api_base(got, reading)
     return ChannelConfig(got.name, type, options_of(got, kind.options), got.get("to"))
+
+
+def _check_sender(got: Got, kind: Any, reading: Reading) -> None:
+    """A kind that takes either of two senders needs one of them."""
+    senders = ("from", "messaging_service_sid")
+    if (
+        all(name in kind.options for name in senders)
+        and not any(got.has(name) for name in senders)
+        and not got.node.cut
+    ):
+        reading.error(got.node, "missing-key", "'from' or 'messaging_service_sid' is missing", at=got.node.key_at)
+
+
+def _check_api_base(got: Got, reading: Reading) -> None:
+    """Pages and credentials go to another address than the provider's only where that is said twice."""
+    host = urlsplit(got.get("api_base", "")).hostname
+    if host is None or got.get("allow_private") or scalars.is_loopback(host):
+        return
+    message = f"'{host}' is neither the provider nor loopback; write allow_private: true if that is meant"
+    reading.error(got.at("api_base"), "api-base", message)
 
 
 def options_of(got: Got, options: Mapping[str, Option]) -> Mapping[str, Any]:
@@ -59,7 +82,9 @@ CHANNELS = Table(Kinded("channels", _channel_keys, _channel), scalars.name, "cha
 FALLBACKS = Table(Many(Name("channels"), least=1, alone=True))
 
 
-def fallbacks(written: Mapping[str, tuple[str, ...]], node: nodes.Mapping, reading: Reading) -> dict[str, tuple[str, ...]]:
+def fallbacks(
+    written: Mapping[str, tuple[str, ...]], node: nodes.Mapping, reading: Reading
+) -> dict[str, tuple[str, ...]]:
     """Channels to try when one is failing; both sides must exist, and be of one kind of address."""
     usable: dict[str, tuple[str, ...]] = {}
     for name, others in written.items():
@@ -87,7 +112,9 @@ def _check_fallback(name: str, other: str, entry: Node, reading: Reading) -> Non
     kinds = [reading.kinds.kind("channels", live[each].type) for each in (name, other)]
     wants, offers = (getattr(kind, "address", "text") for kind in kinds)
     if wants != offers:
-        reading.error(entry, "fallback", f"'{other}' needs {_A[offers]} and '{name}' {_A[wants]}; name a channel of the same kind")
+        reading.error(
+            entry, "fallback", f"'{other}' needs {_A[offers]} and '{name}' {_A[wants]}; name a channel of the same kind"
+        )
 
 
 _A = {"phone": "a phone number", "email": "a mail address", "text": "a free address"}
@@ -141,7 +168,9 @@ def _contact(name: str, channel: Node, to: Node, reading: Reading) -> Contact | 
     if not reading.knows(channel, "channels", written):
         return BROKEN
     if ("channels", written) in reading.left_out:
-        reading.warn(channel, "left-out", f"the contact '{name}' is left out: the channel '{written}' has no effect now")
+        reading.warn(
+            channel, "left-out", f"the contact '{name}' is left out: the channel '{written}' has no effect now"
+        )
         return LEFT_OUT
     config = reading.values.get("channels", {}).get(written)
     if config is None:
@@ -212,7 +241,11 @@ def _check_phones(got: Got, contacts: Mapping[str, Contact], reading: Reading) -
         node = _entries(got.at("contacts"))[name]
         owner, where = reading.phones.setdefault(contact.to, (got.name, node.at))
         if owner != got.name:
-            reading.error(node, "shared-phone", f"{contact.to} is {owner}'s phone already ({where}); a phone belongs to one person")
+            reading.error(
+                node,
+                "shared-phone",
+                f"{contact.to} is {owner}'s phone already ({where}); a phone belongs to one person",
+            )
 
 
 USERS = Table(
@@ -246,4 +279,3 @@ TEAMS = Table(
     scalars.name,
     "teams",
 )
-

@@ -8,7 +8,7 @@ from pathlib import Path
 
 SEARCHED = ("config/tocsin.yaml", "tocsin.yaml", "/etc/tocsin/tocsin.yaml")
 _PACKAGE = Path(__file__).resolve().parent.parent
-_STARTERS = (_PACKAGE / "shipped" / "config", _PACKAGE.parent.parent / "config")   # of a wheel, of a checkout
+_STARTERS = (_PACKAGE / "shipped" / "config", _PACKAGE.parent.parent / "config")  # of a wheel, of a checkout
 
 
 def find(given: str | None, env: Mapping[str, str]) -> Path:

@@ -9,7 +9,7 @@ from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from tocsin.model import Problem, Settings, Where
 from tocsin.settings import alerts, people, ruling, shapes
@@ -26,20 +26,18 @@ from tocsin.settings.shapes import Nothing, Table
 class Merged:
     """A section's nodes out of all files."""
 
-    nodes: list[Node] = field(default_factory=list)             # of a list: its items; of one: the node
-    entries: dict[str, Node] = field(default_factory=dict)      # of names
+    nodes: list[Node] = field(default_factory=list)  # of a list: its items; of one: the node
+    entries: dict[str, Node] = field(default_factory=dict)  # of names
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    settings: Settings | None          # None when any problem is an error
+    settings: Settings | None  # None when any problem is an error
     problems: tuple[Problem, ...]
-    places: Mapping[tuple[str, str], Where]     # (section, name) → where it is defined
+    places: Mapping[tuple[str, str], Where]  # (section, name) → where it is defined
 
 
-def read_settings(
-    files: Seq[File], main: Path, database: Path, reading: Reading, problems: Seq[Problem] = ()
-) -> Read:
+def read_settings(files: Seq[File], main: Path, database: Path, reading: Reading, problems: Seq[Problem] = ()) -> Read:
     """`files` in the order of their rules, the main file last; `database`: the folder of a relative sqlite path."""
     reading.problems.extend(problems)
     for file in files:
@@ -107,7 +105,8 @@ def _add_names(section: str, node: Node, merged: Merged, reading: Reading) -> No
     for name, entry in node.entries.items():
         first = merged.entries.setdefault(name, entry)
         if first is not entry:
-            message = f"{section}: a {SINGULAR.get(section, 'thing')} '{name}' exists already ({first.key_at}); names are unique"
+            what = f"a {SINGULAR.get(section, section.removesuffix('s'))} '{name}'"
+            message = f"{section}: {what} exists already ({first.key_at}); names are unique"
             reading.note("error", entry.key_at, "duplicate-name", message)
 
 
@@ -140,11 +139,10 @@ def _read_section(name: str, section: Section, merged: Merged, reading: Reading)
         reading.without_effect.add(name)
     match section.kind:
         case "names":
-            assert isinstance(section.shape, Table)
-            return section.shape.read_entries(merged.entries, reading)
+            return cast("Table[Any]", section.shape).read_entries(merged.entries, reading)
         case "list":
-            assert isinstance(section.shape, shapes.Many)
-            return _usable(section.shape.item.read(node, reading) for node in merged.nodes)
+            item = cast("shapes.Many[Any]", section.shape).item
+            return _usable(item.read(node, reading) for node in merged.nodes)
         case _:
             values = _usable(section.shape.read(node, reading) for node in merged.nodes)
             return values[0] if values else None
@@ -177,9 +175,12 @@ def _check_catch_all(merged: Mapping[str, Merged], reading: Reading) -> None:
     for name, node in merged["channels"].entries.items():
         type = node.entries.get("type") if isinstance(node, MappingNode) else None
         if isinstance(type, Scalar) and type.text != "console":
-            users = list(reading.names("users"))
-            message = f"catch_all: is missing; say who is paged when nobody else can be, as in catch_all: [user:{(users or ['ana'])[0]}]"
-            reading.note("error", node.key_at, "catch-all", f"{message} (needed since the channel '{name}' is no console)")
+            somebody = next(iter(reading.names("users")), "ana")
+            message = (
+                f"catch_all: is missing, and the channel '{name}' is no console; say who is paged when nobody else "
+                f"can be, as in catch_all: [user:{somebody}]"
+            )
+            reading.note("error", node.key_at, "catch-all", message)
             return
 
 
@@ -246,5 +247,3 @@ def _places(merged: Mapping[str, Merged]) -> Mapping[tuple[str, str], Where]:
         for node in part.nodes:
             places.setdefault((section, ""), node.key_at)
     return MappingProxyType(places)
-
-

@@ -29,13 +29,13 @@ class Reading:
     env: Mapping[str, str]
     kinds: Kinds
     lenient_secrets: bool = False
-    incomplete: bool = False           # a file could not be read: names may be missing for that reason alone
-    folders: dict[str, Path] = field(default_factory=dict)      # shown file name → its directory
+    incomplete: bool = False  # a file could not be read: names may be missing for that reason alone
+    folders: dict[str, Path] = field(default_factory=dict)  # shown file name → its directory
     declared: dict[str, dict[str, Where]] = field(default_factory=dict)
     left_out: dict[tuple[str, str], str] = field(default_factory=dict)
     without_effect: set[str] = field(default_factory=set)
-    values: dict[str, Any] = field(default_factory=dict)        # sections read so far, as model values
-    phones: dict[str, tuple[str, Where]] = field(default_factory=dict)   # number → whose it is, and where
+    values: dict[str, Any] = field(default_factory=dict)  # sections read so far, as model values
+    phones: dict[str, tuple[str, Where]] = field(default_factory=dict)  # number → whose it is, and where
     problems: list[Problem] = field(default_factory=list)
     _seen: set[Problem] = field(default_factory=set)
 

@@ -43,7 +43,9 @@ from tocsin.settings.words import (
 def _rotation(got: Got, reading: Reading) -> Rotation | Nothing:
     length, unit = got.get("every")
     if got.has("days") and unit in ("hours", "months"):
-        message = f"days do not go with turns of {unit}; write every: 1d or 1w, or cut the layer with hours: {{days: …}}"
+        message = (
+            f"days do not go with turns of {unit}; write every: 1d or 1w, or cut the layer with hours: {{days: …}}"
+        )
         reading.error(got.at("days"), "rotation", message, at=got.at("days").key_at)
         return BROKEN
     return Rotation(length, unit, got.get("start"), got.get("days"))
@@ -81,7 +83,9 @@ LAYER = Record(
     {
         "name": Key(LINE, "shown beside the shift"),
         "users": Key(
-            Many(_TURN, least=1, alone=True), "whose turn it is, in order; a list in the list: on call together", required=True
+            Many(_TURN, least=1, alone=True),
+            "whose turn it is, in order; a list in the list: on call together",
+            required=True,
         ),
         "rotation": Key(ROTATION, "when turns change", shown="the first entry, always"),
         "hours": Key(Either(mapped=_HOURS, listed=Many(_HOURS)), "cuts the coverage, not the turns", shown="always"),
@@ -98,7 +102,9 @@ def _override(got: Got, reading: Reading) -> Override | Nothing:
         return BROKEN
     start, end = got.get("from"), got.get("to")
     if end <= start:
-        reading.error(got.at("to"), "override", f"'{_shown(end)}' is not after the override's beginning, '{_shown(start)}'")
+        reading.error(
+            got.at("to"), "override", f"'{_shown(end)}' is not after the override's beginning, '{_shown(start)}'"
+        )
         return BROKEN
     return Override(users, start, end, got.get("replaces"), got.get("mode", "replace"))
 

@@ -148,7 +148,9 @@ RULE = Record(
         "group_by": Key(Many(text("a label's name"), alone=True), "alerts with the same values join one incident"),
         "join_within": Key(SOME_TIME, "later alerts open a new incident", shown="24h"),
         "hold": Key(DURATION, "wait so long before paging; healed by then: nobody is paged"),
-        "resolve_after": Key(DURATION, "quiet for so long after the last resolve before the incident resolves", later=True),
+        "resolve_after": Key(
+            DURATION, "quiet for so long after the last resolve before the incident resolves", later=True
+        ),
         "auto_resolve": Key(SOME_TIME, "resolve an alert that was not repeated for so long"),
         "threshold": Key(_THRESHOLD, "page only in bulk", later=True),
         "flap": Key(_FLAP, "an alert that comes and goes pages once", later=True),
@@ -156,7 +158,9 @@ RULE = Record(
         "drop": Key(Flag(), "keep nothing of it, end the walk", shown="false"),
         "suppress": Key(Flag(), "keep the alert, open no incident", shown="false"),
         "stop": Key(Flag(), "end the walk here", shown="false"),
-        "re_page": Key(Choice(("raise", "any", "never")), "which joins page an acknowledged incident again", shown="raise"),
+        "re_page": Key(
+            Choice(("raise", "any", "never")), "which joins page an acknowledged incident again", shown="raise"
+        ),
     },
     _rule,
 )

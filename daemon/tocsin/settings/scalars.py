@@ -54,7 +54,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """" (did you mean 'ana'?)", or nothing."""
+    """ " (did you mean 'ana'?)", or nothing."""
     close = nearest(word, known)
     return f" (did you mean '{close}'?)" if close else ""
 
@@ -67,7 +67,9 @@ def duration(text: str) -> Millis:
     found = _DURATION.fullmatch(text)
     if found is None or not text:
         raise Mistake(_not_a_duration(text))
-    length = sum(int(number[:12]) * each for number, each in zip(found.groups(), _LENGTHS.values(), strict=True) if number)
+    length = sum(
+        int(number[:12]) * each for number, each in zip(found.groups(), _LENGTHS.values(), strict=True) if number
+    )
     if length > _LONGEST:
         raise Mistake(f"'{text}' is longer than 100 years")
     return Millis(length)
@@ -75,7 +77,7 @@ def duration(text: str) -> Millis:
 
 def _not_a_duration(text: str) -> str:
     if re.fullmatch("[0-9]{1,12}", text):
-        return f"'{text}' has no unit; write {text}s, {text}m or {text}h"
+        return f"'{text}' has no unit; write {text}s, {text}m, {text}h or {text}d"
     meant = _meant(text)
     return f"'{text}' is not a duration; write {meant or 'for example 30s, 5m, 1h30m or 2d'}"
 
@@ -157,7 +159,11 @@ def _day(word: str, text: str) -> int:
     meant = [day for day in DAYS if len(word) > 1 and word.lower().startswith(day[:2].lower())]
     if "," in text:
         raise Mistake(f"'{text}' is not a day or range of days; write a list, for example [Mon, Wed-Fri]")
-    instead = f"write {text.replace(word, meant[0])}" if meant and word else "write for example Sat, Mon-Fri or [Mon, Wed-Fri]"
+    instead = (
+        f"write {text.replace(word, meant[0])}"
+        if meant and word
+        else "write for example Sat, Mon-Fri or [Mon, Wed-Fri]"
+    )
     raise Mistake(f"'{text}' is not a day or range of days; {instead}")
 
 
@@ -184,7 +190,9 @@ def _not_a_local_time(text: str) -> str:
 def calendar_date(text: str) -> str:
     """`2026-01-05`, a date that exists."""
     try:
-        return date.fromisoformat(text).isoformat() if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text) else _no_date(text)
+        return (
+            date.fromisoformat(text).isoformat() if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text) else _no_date(text)
+        )
     except ValueError:
         return _no_date(text)
 
@@ -246,7 +254,9 @@ def base_url(text: str) -> str:
     """A web address that paths are put after: no query, no fragment; the trailing slash is dropped."""
     parts = urlsplit(web_url(text))
     if parts.query or parts.fragment or parts.username:
-        raise Mistake(f"'{text}' must be a plain base; write {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
+        raise Mistake(
+            f"'{text}' must be a plain base; write {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        )
     return text.rstrip("/")
 
 
@@ -255,7 +265,9 @@ def listen(text: str) -> tuple[str, int]:
     found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]]+):([0-9]{1,5})", text)
     if found is None or int(found[2]) > 65535:
         port = re.fullmatch(":?([0-9]{2,5})", text)
-        raise Mistake(f"'{text}' is not an address to listen on; write {'127.0.0.1:' + port[1] if port else 'for example 127.0.0.1:8420'}")
+        raise Mistake(
+            f"'{text}' is not an address to listen on; write {'127.0.0.1:' + port[1] if port else 'for example 127.0.0.1:8420'}"
+        )
     return found[1].strip("[]"), int(found[2])
 
 
@@ -268,12 +280,22 @@ def network(text: str) -> str:
     return text
 
 
+def is_loopback(host: str) -> bool:
+    """Whether `host` surely means this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 @lru_cache(maxsize=4096)
 def phone(text: str) -> str:
     """A phone number as E.164: `+351912345678`. Spaces, dashes and brackets are taken out."""
     bare = re.sub(r"[ ()./-]", "", text)
     if not bare.startswith("+"):
-        raise Mistake(f"'{text}' is not an international phone number; begin with + and the country code, as in +351912345678")
+        raise Mistake(
+            f"'{text}' is not an international phone number; begin with + and the country code, as in +351912345678"
+        )
     try:
         number = phonenumbers.parse(bare)
     except phonenumbers.NumberParseException as error:

@@ -67,7 +67,7 @@ def _named(node: Mapping, reading: Reading) -> str | Nothing:
     if len(node.entries) != 1:
         reading.error(node, "secret", f"write one of file and env; {WANTED}")
         return BROKEN
-    (source, entry), = node.entries.items()
+    ((source, entry),) = node.entries.items()
     if not isinstance(entry, Scalar) or entry.empty:
         return wrong_kind(entry, reading, "a name")
     return _from_env(entry, reading) if source == "env" else _from_file(entry, reading)

@@ -215,7 +215,7 @@ class Table(Shape[dict[str, T]]):
 
     item: Shape[T]
     name: Callable[[str], str] | None = None
-    section: str = ""                   # entries that are left out are noted under it
+    section: str = ""  # entries that are left out are noted under it
 
     def read(self, node: Node, reading: Reading) -> dict[str, T] | Nothing:
         if isinstance(node, Scalar) and node.empty:
@@ -388,6 +388,9 @@ class Never(Shape[U]):
     def read(self, node: Node, reading: Reading) -> U | Nothing:
         if isinstance(node, Scalar) and node.plain and node.text == self.word:
             return self.value
+        if isinstance(node, Scalar) and nearest(node.text, (self.word,)):
+            reading.error(node, "bad-value", f"'{_short(node.text)}' is not known; write {self.word}")
+            return BROKEN
         return self.other.read(node, reading)
 
     def schema(self) -> dict[str, Any]:

@@ -100,7 +100,9 @@ def hours(got: Got, reading: Reading) -> Hours:
     """Weekly hours; one end without the other is a mistake."""
     for one, other in (("from", "to"), ("to", "from")):
         if got.has(one) and not got.has(other):
-            reading.error(got.node, "missing-key", f"'{other}' is missing; '{one}' alone says nothing", at=got.at(one).key_at)
+            reading.error(
+                got.node, "missing-key", f"'{other}' is missing; '{one}' alone says nothing", at=got.at(one).key_at
+            )
     return Hours(got.get("days", ALL_DAYS), got.get("from", 0), got.get("to", 0))
 
 
@@ -148,7 +150,7 @@ def _slip(node: Node) -> str | None:
     """`[schedule: primary]`: a space makes it a mapping."""
     if not isinstance(node, Mapping) or len(node.entries) != 1:
         return None
-    (kind, value), = node.entries.items()
+    ((kind, value),) = node.entries.items()
     if not isinstance(value, Scalar) or kind not in scalars.TARGET_KINDS:
         return None
     return f"'{kind}: {value.text}' with a space is a mapping in YAML; write {kind}:{value.text}"
@@ -191,10 +193,11 @@ def _fixed_channel(target: Target, node: Node, reading: Reading) -> Target | Not
     kind = reading.kinds.kind("channels", channel.type)
     if getattr(kind, "address", "text") == "text":
         return target
-    reading.error(node, "no-destination", f"the channel '{target.name}' has no fixed destination; give it `to:`, or name a user")
+    reading.error(
+        node, "no-destination", f"the channel '{target.name}' has no fixed destination; give it `to:`, or name a user"
+    )
     return BROKEN
 
 
 TARGET = _TargetShape()
 TARGETS = Many(TARGET, least=1, alone=True)
-
