@@ -38,37 +38,37 @@ def verdict(labels: dict[str, str], *group_by: str, service: str = "shop", dedup
     ],
 )
 def test_the_key_is_the_service_and_the_sorted_values_of_group_by(labels, group_by, key, grouped):
-    group = group_of(verdict(labels, *group_by), "k1", PROMETHEUS)
+    group = group_of(verdict(labels, *group_by), "k1", "prometheus")
     assert (group.key, group.grouped) == (key, grouped)
 
 
 def test_the_same_group_of_another_service_is_another_incident():
-    keys = {group_of(verdict({"c": "x"}, "c", service=name), "k1", PROMETHEUS).key for name in ("shop", "bank", "")}
+    keys = {group_of(verdict({"c": "x"}, "c", service=name), "k1", "prometheus").key for name in ("shop", "bank", "")}
     assert len(keys) == 3
 
 
 def test_a_rules_dedup_key_joins_alerts_of_one_integration():
-    found = [group_of(verdict({}, dedup_key="deploy-7"), source_key, PROMETHEUS) for source_key in ("k1", "k2")]
+    found = [group_of(verdict({}, dedup_key="deploy-7"), source_key, "prometheus") for source_key in ("k1", "k2")]
     assert found[0].key == found[1].key == "prometheus#deploy-7"
     assert found[0].grouped
-    other = group_of(verdict({}, dedup_key="deploy-7"), "k1", IntegrationConfig("apps", "pagerduty"))
+    other = group_of(verdict({}, dedup_key="deploy-7"), "k1", "apps")
     assert other.key != found[0].key
 
 
 def test_group_by_goes_before_dedup_key_unless_all_its_labels_are_missing():
-    assert group_of(verdict({"c": "x"}, "c", dedup_key="d"), "k1", PROMETHEUS).key == 'shop{c="x"}'
-    assert group_of(verdict({}, "c", dedup_key="d"), "k1", PROMETHEUS).key == "prometheus#d"
+    assert group_of(verdict({"c": "x"}, "c", dedup_key="d"), "k1", "prometheus").key == 'shop{c="x"}'
+    assert group_of(verdict({}, "c", dedup_key="d"), "k1", "prometheus").key == "prometheus#d"
 
 
 def test_the_reason_says_what_was_the_same_or_missing():
-    assert group_of(verdict({"c": "x"}, "c", "a"), "k1", PROMETHEUS).because == "same a and c"
-    assert "none of a, c is there" in group_of(verdict({}, "c", "a"), "k1", PROMETHEUS).because
+    assert group_of(verdict({"c": "x"}, "c", "a"), "k1", "prometheus").because == "same a and c"
+    assert "none of a, c is there" in group_of(verdict({}, "c", "a"), "k1", "prometheus").because
 
 
 def test_a_long_key_is_bounded_and_stays_its_own():
     long = ["x" * 600 + end for end in ("a", "b")]
-    keys = {group_of(verdict({"c": value}, "c"), "k1", PROMETHEUS).key for value in long}
-    keys |= {group_of(verdict({}), value, PROMETHEUS).key for value in long}
+    keys = {group_of(verdict({"c": value}, "c"), "k1", "prometheus").key for value in long}
+    keys |= {group_of(verdict({}), value, "prometheus").key for value in long}
     assert len(keys) == 4
     assert all(len(key) == LONGEST for key in keys)
 
@@ -79,7 +79,7 @@ TEXTS = st.text(st.sampled_from('a="{},/#\\\n'), max_size=6)
 @given(TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS)
 def test_whatever_the_texts_different_groups_have_different_keys(service, a, b, other_service, c, d):
     def key(service: str, a: str, b: str) -> str:
-        return group_of(verdict({"a": a, "b": b}, "a", "b", service=service), "k1", PROMETHEUS).key
+        return group_of(verdict({"a": a, "b": b}, "a", "b", service=service), "k1", "prometheus").key
 
     same = (service, a, b) == (other_service, c, d) or not (a or b or c or d)
     if (a or b) and (c or d):
@@ -90,7 +90,7 @@ def test_whatever_the_texts_different_groups_have_different_keys(service, a, b, 
 def test_whatever_the_texts_a_group_a_dedup_key_and_an_alert_alone_never_share_a_key(
     value, service, source_key, dedup_key
 ):
-    group = group_of(verdict({"a": value}, "a", service=service), source_key, PROMETHEUS).key
-    alone = group_of(verdict({}, service=service), source_key, PROMETHEUS).key
-    keyed = group_of(verdict({}, service=service)._replace(dedup_key=dedup_key), source_key, PROMETHEUS).key
+    group = group_of(verdict({"a": value}, "a", service=service), source_key, "prometheus").key
+    alone = group_of(verdict({}, service=service), source_key, "prometheus").key
+    keyed = group_of(verdict({}, service=service)._replace(dedup_key=dedup_key), source_key, "prometheus").key
     assert len({group, alone, keyed}) == 3

@@ -7,7 +7,6 @@ import re
 from typing import NamedTuple
 
 from tocsin.decide.rules import Verdict, fields_of, meaning
-from tocsin.model import IntegrationConfig
 
 LONGEST = 512
 """Characters of a key; what is beyond is replaced by a hash of the whole."""
@@ -23,23 +22,23 @@ class Group(NamedTuple):
     because: str
 
 
-def group_of(verdict: Verdict, alert_source_key: str, integration: IntegrationConfig) -> Group:
+def group_of(verdict: Verdict, alert_source_key: str, integration: str) -> Group:
     """The group of an alert as the rules left it.
 
     `checkout{alertname="NodeDown",cluster="eu"}` for a group; `prometheus/4fd1…` for an alert alone;
     `prometheus#deploy-7` where a rule set `dedup_key`. The three shapes cannot be mistaken for each other.
     """
     if verdict.group_by:
-        values = _values(verdict, integration.name)
+        values = _values(verdict, integration)
         if any(values.values()):
             return Group(_bounded(_named(verdict.service, values)), True, f"same {' and '.join(values)}")
         missing = f"none of {', '.join(values)} is there, so it stands alone"
     else:
         missing = "no rule groups it"
     if verdict.dedup_key is not None:
-        key = _bounded(f"{integration.name}#{verdict.dedup_key}")
+        key = _bounded(f"{integration}#{verdict.dedup_key}")
         return Group(key, True, f"a rule set its dedup_key to {verdict.dedup_key!r}")
-    return Group(_bounded(f"{integration.name}/{alert_source_key}"), False, missing)
+    return Group(_bounded(f"{integration}/{alert_source_key}"), False, missing)
 
 
 def _values(verdict: Verdict, integration: str) -> dict[str, str]:
