@@ -26,7 +26,12 @@ async def tls_front(port: int) -> AsyncIterator[Front]:
     outside = ssl.create_default_context()
     authority.configure_trust(outside)
 
+    lines: set[asyncio.Task[None]] = set()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        lines.add(task)
         back_reader, back_writer = await asyncio.open_connection("127.0.0.1", port)
         with suppress(ConnectionError, ssl.SSLError):
             await asyncio.gather(_copy(reader, back_writer), _copy(back_reader, writer))
@@ -36,6 +41,7 @@ async def tls_front(port: int) -> AsyncIterator[Front]:
         yield Front(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", outside)
     finally:
         server.close()
+        await asyncio.gather(*lines, return_exceptions=True)  # each ends with its client
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
