@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 from aiohttp.test_utils import TestClient
 from tests.web.fakes import FakeDaemon
 
@@ -17,3 +20,17 @@ def daemon() -> FakeDaemon:
 @pytest.fixture
 async def client(aiohttp_client: Any, daemon: FakeDaemon) -> TestClient:
     return await aiohttp_client(make_app(daemon))
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """What is logged, line by line, by structlog and by libraries alike."""
+    structlog.configure(
+        processors=[structlog.processors.KeyValueRenderer()],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    caplog.set_level(logging.INFO)
+    yield caplog
+    structlog.reset_defaults()
