@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Coroutine, Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
@@ -19,6 +21,7 @@ from tests.daemon import Daemon
 KILLS = int(os.environ.get("TOCSIN_KILLS", "100"))
 SEED = int(os.environ.get("TOCSIN_SEED", "1"))
 LANES = 2
+Lane = TypeVar("Lane")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -44,13 +47,12 @@ async def test_the_same_on_postgresql_during_paging(tmp_path: Path, postgres_url
 async def kill_during_ingest(folder: Path, databases: list[str], kills: int) -> None:
     """A lane for each database, side by side; each looks after its own promises."""
     daemons = [Daemon(folder / f"lane{n}", ingest.CONFIGURATION, url) for n, url in enumerate(databases)]
-    try:
-        lanes = await asyncio.gather(
-            *(ingest.kill_during_ingest(daemon, SEED * 10 + n, kills) for n, daemon in enumerate(daemons))
-        )
-    finally:
+    async with AsyncExitStack() as stack:
         for daemon in daemons:
-            await daemon.kill()
+            stack.push_async_callback(daemon.kill)
+        lanes = await side_by_side(
+            ingest.kill_during_ingest(daemon, SEED * 10 + n, kills) for n, daemon in enumerate(daemons)
+        )
     assert sum(lane.killed for lane in lanes) == kills * len(databases)
     assert all(lane.told for lane in lanes)
 
@@ -64,12 +66,17 @@ async def kill_during_paging(folder: Path, databases: list[str], kills: int) -> 
         ]
         for daemon in daemons:
             stack.push_async_callback(daemon.kill)
-        lanes = await asyncio.gather(
-            *(
-                paging.kill_during_paging(daemon, sink, SEED * 10 + n, kills)
-                for n, (daemon, sink) in enumerate(zip(daemons, sinks, strict=True))
-            )
+        lanes = await side_by_side(
+            paging.kill_during_paging(daemon, sink, SEED * 10 + n, kills)
+            for n, (daemon, sink) in enumerate(zip(daemons, sinks, strict=True))
         )
     assert sum(lane.killed for lane in lanes) == kills * len(databases)
     assert any(lane.acked for lane in lanes)
     assert all(lane.opened for lane in lanes)
+
+
+async def side_by_side(lanes: Iterable[Coroutine[Any, Any, Lane]]) -> list[Lane]:
+    """All of them at once; the first that fails ends the others."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(lane) for lane in lanes]
+    return [task.result() for task in tasks]
