@@ -67,11 +67,13 @@ class IngestLane:
 
     async def _load_until_killed(self) -> None:
         """Closed loops post alerts until the daemon is gone; a post without an answer promises nothing."""
-        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as session:
-            async with asyncio.TaskGroup() as clients:
-                for _ in range(CLIENTS):
-                    clients.create_task(self._client(session, self._chance.random()))
-                await self._kill_after(self._chance.uniform(0.02, 0.45))
+        async with (
+            aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as session,
+            asyncio.TaskGroup() as clients,
+        ):
+            for _ in range(CLIENTS):
+                clients.create_task(self._client(session, self._chance.random()))
+            await self._kill_after(self._chance.uniform(0.02, 0.45))
 
     async def _kill_after(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

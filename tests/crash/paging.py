@@ -86,11 +86,10 @@ class PagingLane:
         self._point = self._chance.choice(("", "", "", "answered", "called", "called", "acknowledged"))
         self._passes = self._chance.randint(1, 8)
         within = 1.5 if self._point else self._chance.uniform(0.01, 0.4)
-        async with aiohttp.ClientSession() as session:
-            async with asyncio.TaskGroup() as clients:
-                for _ in range(4):
-                    clients.create_task(self._client(session, self._chance.random()))
-                await self._kill_after(within)
+        async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as clients:
+            for _ in range(4):
+                clients.create_task(self._client(session, self._chance.random()))
+            await self._kill_after(within)
 
     def _passed(self, point: str) -> None:
         """Called where a request was answered, a call had arrived and has no answer yet, an ack was answered."""
