@@ -1,0 +1,83 @@
+"""The command line as a whole: every command is there, helps, and starts in time."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import typer
+
+from tocsin.cli import COMMANDS
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_the_help_lists_every_command(tocsin):
+    said = tocsin("--help")
+
+    assert said.returncode == 0
+    for name, (_, _, text) in COMMANDS.items():
+        assert re.search(rf"^  {name}\s+{re.escape(text[:40])}", said.stdout, re.MULTILINE), name
+
+
+def test_without_a_command_the_help_is_shown(tocsin):
+    said = tocsin()
+
+    assert said.returncode == 2
+    assert "Commands:" in said.stdout + said.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_is_where_the_table_says_and_has_a_docstring(name):
+    module, attribute, _ = COMMANDS[name]
+
+    found = getattr(importlib.import_module(f"tocsin.cli.{module}"), attribute)
+
+    if isinstance(found, typer.Typer):
+        assert all(command.callback.__doc__ for command in found.registered_commands)
+    else:
+        assert found.__doc__
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_helps(tocsin, name):
+    said = tocsin(name, "--help")
+
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.startswith(f"Usage: tocsin {name}")
+
+
+def test_the_manual_names_every_command():
+    manual = (ROOT / "docs" / "cli.md").read_text()
+
+    assert [name for name in COMMANDS if not re.search(rf"`{name}\b", manual)] == []
+
+
+def test_a_client_command_starts_within_a_third_of_a_second(daemon, tocsin):
+    """The median of five, on a machine that may be busy: the design asks for 0.3 s."""
+    daemon.on("GET", "/v1/incidents", {"incidents": [], "next": None})
+    taken = []
+    for _ in range(5):
+        before = time.perf_counter()
+        done = tocsin("incidents", TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t")
+        taken.append(time.perf_counter() - before)
+        assert done.returncode == 0
+    bare = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "pass"], check=True)
+    bare = time.perf_counter() - bare
+
+    assert statistics.median(taken) <= max(0.3, 12 * bare), f"{taken}, an empty Python {bare:.3f} s"
+
+
+@pytest.mark.parametrize("page", sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]), ids=lambda page: page.name)
+def test_every_link_of_the_manual_leads_somewhere(page):
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
+
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert missing == []
