@@ -8,12 +8,24 @@ from tocsin.clock import Tasks
 from tocsin.contracts import Chance, Clock, Spawn, Store
 from tocsin.errors import StoreUnavailable
 from tocsin.store.connections import Runner
+from tocsin.store.postgres import PostgresReader, PostgresStore, open_postgres, open_postgres_reader
 from tocsin.store.sqlite import SqliteReader, SqliteStore, open_sqlite, open_sqlite_reader
 from tocsin.store.watch import Unwatched, Watch
 
 log = logging.getLogger("tocsin.store")
 
-__all__ = ["Runner", "SqliteReader", "SqliteStore", "Unwatched", "Watch", "open_reader", "open_store", "sqlite_path"]
+__all__ = [
+    "PostgresReader",
+    "PostgresStore",
+    "Runner",
+    "SqliteReader",
+    "SqliteStore",
+    "Unwatched",
+    "Watch",
+    "open_reader",
+    "open_store",
+    "sqlite_path",
+]
 
 
 async def open_store(
@@ -34,12 +46,20 @@ async def open_store(
     database that is behind is refused. Raises StoreBusy, SchemaTooNew, StoreUnavailable, StoreError.
     """
     spawn = spawn or Tasks(report)
+    if is_postgres(url):
+        return await open_postgres(url, clock=clock, chance=chance, spawn=spawn, migrate=migrate, watch=watch)
     return await open_sqlite(sqlite_path(url), clock=clock, spawn=spawn, runner=runner, migrate=migrate, watch=watch)
 
 
-async def open_reader(url: str, clock: Clock) -> SqliteReader:
-    """The reads alone, beside whoever writes; creates nothing. Raises StoreUnavailable when there is nothing to read."""
+async def open_reader(url: str, clock: Clock) -> SqliteReader | PostgresReader:
+    """The reads alone, beside whoever writes; creates nothing. StoreUnavailable when there is nothing to read."""
+    if is_postgres(url):
+        return await open_postgres_reader(url, clock=clock)
     return await open_sqlite_reader(sqlite_path(url), clock=clock)
+
+
+def is_postgres(url: str) -> bool:
+    return url.startswith(("postgresql:", "postgres:"))
 
 
 def sqlite_path(url: str) -> str:

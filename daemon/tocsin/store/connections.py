@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 from urllib.parse import quote
 
 import aiosqlite
@@ -72,7 +72,9 @@ async def connect(runner: Runner, open_it: Callable[[], sqlite3.Connection]) -> 
     try:
         if runner == "inline":
             return InlineConnection(open_it())
-        return await ThreadConnection(open_it, iter_chunk_size=64)
+        connection = ThreadConnection(open_it, iter_chunk_size=64)
+        await connection
+        return connection
     except sqlite3.Error as error:
         raise as_store_error(error) from error
 
@@ -118,11 +120,3 @@ def as_store_error(error: Exception) -> StoreError:
             return StoreUnavailable(f"the database file is damaged: {error}; see `tocsin db verify`")
         case _:
             return StoreError(f"the database cannot keep this: {error}")
-
-
-def version() -> str:
-    """For logs and build_info."""
-    return sqlite3.sqlite_version
-
-
-Steps = Callable[[sqlite3.Connection], Any]

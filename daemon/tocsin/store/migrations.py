@@ -55,7 +55,9 @@ def migrate_sqlite(
     version = version_of(conn)
     todo = missing(version, steps, str(path))
     if todo and not apply:
-        raise StoreError(f"{path}: its schema is number {version}, {todo[-1].number} is needed; run `tocsin db migrate`")
+        raise StoreError(
+            f"{path}: its schema is number {version}, {todo[-1].number} is needed; run `tocsin db migrate`"
+        )
     if todo and version:
         keep_copy(conn, path.with_name(f"{path.name}.before-{todo[-1].number}"))
     for step in todo:

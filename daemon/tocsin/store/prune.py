@@ -7,8 +7,7 @@ restart goes on counting where it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from tocsin.model import DAY, Instant
 from tocsin.store.reads import Reads
@@ -16,6 +15,7 @@ from tocsin.store.rows import Row
 from tocsin.store.tx import Transaction
 
 Judge = Callable[[Row], bool]
+Work = Callable[[Transaction], Awaitable[tuple[list[Row], int]]]
 AROUND_AN_INCIDENT = ("prune_attempts", "prune_pages", "prune_timeline", "prune_incident_keys")
 FINAL = ("resolved", "closed", "canceled")
 
@@ -26,7 +26,9 @@ class Pruner(Reads):
     async def prune(self, alerts_before: Instant, incidents_before: Instant, limit: int) -> int:
         now = self._clock.now()
         gone = (
-            await self._in_order("alerts", limit, alerts_before, lambda row: row[2] is not None and row[2] < alerts_before)
+            await self._in_order(
+                "alerts", limit, alerts_before, lambda row: row[2] is not None and row[2] < alerts_before
+            )
             or await self._in_order("posts", limit, alerts_before, lambda row: True)
             or await self._in_order("incidents", limit, incidents_before, lambda row: over(row, incidents_before))
         )
@@ -48,7 +50,7 @@ class Pruner(Reads):
                 return gone
             after = seen[-1][0]
 
-    def _slice(self, table: str, after: int, limit: int, before: Instant, judge: Judge) -> Any:
+    def _slice(self, table: str, after: int, limit: int, before: Instant, judge: Judge) -> Work:
         async def forget(tx: Transaction) -> tuple[list[Row], int]:
             seen = await tx.ask(f"{table}_in_order", after, limit)
             old = [row[0] for row in seen if row[1] < before and judge(row)]

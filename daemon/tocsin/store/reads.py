@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from tocsin.contracts import Clock, Counts, IncidentFilter
 from tocsin.model import OPEN, Attempt, Entry, Incident, Instant, Page, Silence, StoredAlert, Token
 from tocsin.store.rows import ALERT, ATTEMPT, ENTRY, INCIDENT, PAGE, SILENCE, TOKEN, Row
-from tocsin.store.tx import EVERYTHING, Change, Transaction, first, only
+from tocsin.store.tx import Transaction, first, only
 
 T = TypeVar("T")
 SLICE = 5_000
@@ -77,7 +77,7 @@ class Reads:
         return first(ATTEMPT.values(await self._look("one_attempt", id)))
 
     async def policy_version(self, hash: str) -> str | None:
-        return only(await self._look("policy_version", hash))
+        return only(await self._look("policy_version", hash), str)
 
     async def silences(self, *, active_at: Instant | None, limit: int) -> list[Silence]:
         if active_at is None:
@@ -88,13 +88,13 @@ class Reads:
         return TOKEN.values(await self._look("tokens"))
 
     async def next_due(self) -> Instant | None:
-        return only(await self._look("next_due"))
+        return only(await self._look("next_due"), Instant)
 
     async def next_due_page(self, channel: str) -> Instant | None:
-        return only(await self._look("next_due_page", channel))
+        return only(await self._look("next_due_page", channel), Instant)
 
     async def next_confirmation(self) -> Instant | None:
-        return only(await self._look("next_confirmation"))
+        return only(await self._look("next_confirmation"), Instant)
 
     async def counts(self) -> Counts:
         now = self._clock.now()
@@ -110,11 +110,11 @@ class Reads:
         integration, source_key = "", ""
         while rows := await self._look("open_keys", integration, source_key, SLICE):
             for row in rows:
-                yield row  # type: ignore[misc]  # five columns, as the query names them
+                yield row
             integration, source_key = rows[-1][0], rows[-1][1]
 
     async def meta(self, name: str) -> str | None:
-        return only(await self._look("meta", name))
+        return only(await self._look("meta", name), str)
 
     async def set_meta(self, name: str, value: str) -> None:
         async def remember(tx: Transaction) -> None:
@@ -144,3 +144,13 @@ def escaped(text: str) -> str:
     return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
 
 
+Repeat = tuple[int, int, Instant, Instant | None]
+
+
+def added_up(rows: Sequence[Repeat]) -> list[Repeat]:
+    """One row an alert, in ascending order: counts summed, the latest sight, the last end that was given."""
+    sums: dict[int, Repeat] = {}
+    for id, more, seen, expires in rows:
+        _, before, earlier, end = sums.get(id, (id, 0, seen, None))
+        sums[id] = (id, before + more, max(earlier, seen), end if expires is None else expires)
+    return [sums[id] for id in sorted(sums)]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from types import NoneType, UnionType
-from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Generic, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import orjson
 
@@ -38,10 +38,10 @@ class Shape(Generic[V]):
 
     cls: Callable[..., V]
     columns: tuple[str, ...]
-    types: tuple[str, ...]             # PostgreSQL's names; SQLite needs none
+    types: tuple[str, ...]  # PostgreSQL's names; SQLite needs none
     key: tuple[str, ...]
     fixed: frozenset[str]
-    given: tuple[str, ...]             # columns an insert gives; the store makes the others
+    given: tuple[str, ...]  # columns an insert gives; the store makes the others
     detours: tuple[tuple[int, Callable[[Any], Any], Callable[[Any], Any] | None], ...]
     pick: Callable[[V], Row]
 
@@ -72,7 +72,9 @@ class Shape(Generic[V]):
         return tuple(row[self.given.index(name)] for name in self.key)
 
 
-def shape(cls: Callable[..., V], *, key: Sequence[str], fixed: Sequence[str] = (), made: Sequence[str] = ()) -> Shape[V]:
+def shape(
+    cls: Callable[..., V], *, key: Sequence[str], fixed: Sequence[str] = (), made: Sequence[str] = ()
+) -> Shape[V]:
     """The shape of a dataclass. `made` names trailing columns the database fills in itself."""
     hints = get_type_hints(cls)
     columns = tuple(field.name for field in fields(cls))  # type: ignore[arg-type]
@@ -106,7 +108,7 @@ def type_of(hint: Any) -> str:
 
 def plain(hint: Any) -> Any:
     """The annotation without `| None`, `NewType` and `Literal` around it."""
-    if isinstance(hint, UnionType):
+    if get_origin(hint) in (Union, UnionType):
         (hint,) = [part for part in get_args(hint) if part is not NoneType]
     if get_origin(hint) is Literal:
         return str
@@ -143,7 +145,7 @@ def as_dict(value: Any) -> Any:
 
 
 def load_mapping(text: str) -> Mapping[str, Any]:
-    return EMPTY if text == "{}" else orjson.loads(text)  # type: ignore[no-any-return]
+    return EMPTY if text == "{}" else cast(Mapping[str, Any], orjson.loads(text))
 
 
 def load_tuple(text: str) -> tuple[Any, ...]:

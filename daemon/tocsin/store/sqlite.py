@@ -28,16 +28,16 @@ from tocsin.store.lock import LockFile
 from tocsin.store.migrations import migrate_sqlite
 from tocsin.store.prune import Pruner
 from tocsin.store.queries import Insert, Queries, load
-from tocsin.store.reads import Reads
+from tocsin.store.reads import Reads, added_up
 from tocsin.store.rows import Row
 from tocsin.store.tx import Change, Transaction
 from tocsin.store.watch import Unwatched, Watch
 
 T = TypeVar("T")
 Lane = Literal["urgent", "ingest"]
-MOST_TOGETHER = 256     # urgent works in one commit
-MOST_WAITING = 20_000   # works in a lane before the store says no
-MOST_TRIES = 6          # the first and five more
+MOST_TOGETHER = 256  # urgent works in one commit
+MOST_WAITING = 20_000  # works in a lane before the store says no
+MOST_TRIES = 6  # the first and five more
 READERS = 3
 CHUNKS = (64, 16, 4, 1)
 WAL_LIMIT = 128 * 1024 * 1024
@@ -60,7 +60,13 @@ class Lost(Exception):
 
 
 async def open_sqlite(
-    database: str, *, clock: Clock, spawn: Spawn, runner: Runner = "thread", migrate: bool = True, watch: Watch | None = None
+    database: str,
+    *,
+    clock: Clock,
+    spawn: Spawn,
+    runner: Runner = "thread",
+    migrate: bool = True,
+    watch: Watch | None = None,
 ) -> SqliteStore:
     """Open, lock and migrate the file, creating it where there is none. ":memory:" is a file that goes with the store.
 
@@ -83,17 +89,30 @@ async def open_sqlite(
         lock.release()
         raise
     return SqliteStore(
-        path, clock=clock, spawn=spawn, writer=writer, readers=opened[1:], lock=lock, last=last, folder=folder,
+        path,
+        clock=clock,
+        spawn=spawn,
+        writer=writer,
+        readers=opened[1:],
+        lock=lock,
+        last=last,
+        folder=folder,
         watch=watch or Unwatched(),
     )
 
 
 async def open_sqlite_reader(database: str, *, clock: Clock, runner: Runner = "thread") -> SqliteReader:
     """Read an existing file beside whoever writes it. Raises StoreUnavailable when there is none."""
+    path = existing(database)
+    return SqliteReader([await connect(runner, lambda: open_reading(path))], clock)
+
+
+def existing(database: str) -> Path:
+    """The path of a file that is there."""
     path = Path(database)
     if not path.is_file():
         raise StoreUnavailable(f"{path}: there is no database yet; `tocsin serve` makes it")
-    return SqliteReader([await connect(runner, lambda: open_reading(path))], clock)
+    return path
 
 
 @cache
@@ -176,7 +195,7 @@ class SqliteStore(SqliteReader, Pruner):
             return
 
         async def add_up(tx: Transaction) -> None:
-            tx.changes.run("alerts", "flush_repeats", [list(row) for row in rows])
+            tx.changes.run("alerts", "flush_repeats", added_up(rows))
 
         await self._write(add_up, "ingest", quiet=True)
 
@@ -285,16 +304,14 @@ class SqliteStore(SqliteReader, Pruner):
 class Turn:
     """One transaction of the writer. Statements that answer nothing wait for the next hop to the connection."""
 
-    def __init__(
-        self, writer: Connection, last: dict[str, int], watch: Watch, clock: Clock, *, shared: bool
-    ) -> None:
+    def __init__(self, writer: Connection, last: dict[str, int], watch: Watch, clock: Clock, *, shared: bool) -> None:
         self._writer = writer
         self._last = last
         self._watch = watch
         self._clock = clock
         self._shared = shared
         self._begun = False
-        self._marked = False     # the piece's savepoint is set
+        self._marked = False  # the piece's savepoint is set
         self._rows = 0
         self.changed = False
 
@@ -344,7 +361,9 @@ class Turn:
         self.changed = False
         await self._writer.run(roll_back_all)
 
-    async def _hop(self, changes: list[Change], steps: Callable[[sqlite3.Connection], T] | None, *, commit: bool = False) -> T:
+    async def _hop(
+        self, changes: list[Change], steps: Callable[[sqlite3.Connection], T] | None, *, commit: bool = False
+    ) -> T:
         """Begin where needed, apply `changes`, run `steps`, perhaps commit: one crossing."""
         begin, mark = not self._begun, not self._marked and not (commit and steps is None)
         self._begun = self._marked = True

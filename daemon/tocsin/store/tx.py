@@ -6,9 +6,9 @@ or the commit, and then travel with it in one hop.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, cast
 
 from tocsin.contracts import Door
 from tocsin.model import (
@@ -25,6 +25,7 @@ from tocsin.model import (
 )
 from tocsin.store.rows import ALERT, ATTEMPT, CONTACT_STATE, INCIDENT, PAGE, SILENCE, Row
 
+V = TypeVar("V")
 EVERYTHING = 1_000_000_000
 
 
@@ -103,7 +104,9 @@ class Transaction:
         found = ALERT.values(await self.ask("open_alerts", *self._session.pairs(keys)))
         return {(alert.integration, alert.source_key): alert for alert in found}
 
-    async def recent_alerts(self, keys: Sequence[tuple[str, str]], since: Instant) -> dict[tuple[str, str], StoredAlert]:
+    async def recent_alerts(
+        self, keys: Sequence[tuple[str, str]], since: Instant
+    ) -> dict[tuple[str, str], StoredAlert]:
         if not keys:
             return {}
         found = ALERT.values(await self.ask("recent_alerts", *self._session.pairs(keys), since))
@@ -116,7 +119,7 @@ class Transaction:
         return {(integration, source_key): ended_at for integration, source_key, ended_at in rows}
 
     async def minted(self, integration: str, body_hash: str, now: Instant) -> str | None:
-        return only(await self.ask("minted", integration, body_hash, now))
+        return only(await self.ask("minted", integration, body_hash, now), str)
 
     async def incidents(self, numbers: Sequence[int]) -> dict[int, Incident]:
         if not numbers:
@@ -184,10 +187,10 @@ class Transaction:
         return first(SILENCE.values(await self.ask("silence", id)))
 
     async def answers_to(self, door: Door) -> str | None:
-        return only(await self.ask("answers_to", door.door, door.message_id))
+        return only(await self.ask("answers_to", door.door, door.message_id), str)
 
     async def replies_since(self, address: str, since: Instant) -> int:
-        return int(only(await self.ask("replies_since", address, since)) or 0)
+        return only(await self.ask("replies_since", address, since), int) or 0
 
     async def pages_to(self, address: str, since: Instant) -> list[tuple[Page, Attempt]]:
         width = len(PAGE.columns)
@@ -265,10 +268,10 @@ class Transaction:
         self.changes.insert("tokens", "save_token", [token])
 
 
-def first(values: list[Any]) -> Any:
+def first(values: list[V]) -> V | None:
     return values[0] if values else None
 
 
-def only(rows: list[Row]) -> Any:
-    """The single value of a query that finds at most one row of one column."""
-    return rows[0][0] if rows else None
+def only(rows: list[Row], kind: Callable[..., V]) -> V | None:
+    """The single value of a query that finds at most one row of one column; `kind` names its type."""
+    return cast(V, rows[0][0]) if rows else None

@@ -196,7 +196,7 @@ order by a.confirm_by, a.id limit $2 for update of a skip locked;
 -- name: sent_since
 -- When a person was reached for over a channel, surely unsent ones left out.
 select a.started_at from attempts a join pages p on p.id = a.page
-where a.channel = $2 and a.started_at >= $3 and a.state not in ('cancelled', 'failed') and p."user" = $1
+where a.channel = $2 and a.started_at >= $3 and a.state not in ('cancelled', 'failed', 'bundled') and p."user" = $1
 order by a.started_at;
 
 -- name: pages_to

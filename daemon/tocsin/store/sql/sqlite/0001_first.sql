@@ -127,7 +127,6 @@ create table pages (
 );
 create index pages_incident on pages (incident);
 create index pages_claim on pages (channel, rank, due_at, id) where status = 'planned';
-create index pages_due on pages (due_at) where status = 'planned';
 
 create table attempts (
     id text not null unique,

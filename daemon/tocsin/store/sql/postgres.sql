@@ -1,0 +1,79 @@
+-- What only PostgreSQL says this way.
+
+-- name: open_alerts
+-- Firing alerts by (integration, source_key), locked in ascending order.
+select {a.alert} from alerts a
+join unnest($1::text[], $2::text[]) as k(integration, source_key)
+  on a.integration = k.integration and a.source_key = k.source_key and a.ended_at is null
+order by a.id for update of a;
+
+-- name: recent_alerts
+-- Of each identity the alert that ended last, unless that was before an instant.
+select {a.alert} from unnest($1::text[], $2::text[]) as k(integration, source_key)
+cross join lateral (
+    select * from alerts e
+    where e.integration = k.integration and e.source_key = k.source_key and e.ended_at is not null and e.ended_at >= $3
+    order by e.ended_at desc limit 1
+) as a;
+
+-- name: tombstones
+-- Tombstones of these identities that still hold.
+select t.integration, t.source_key, t.ended_at from unnest($1::text[], $2::text[]) as k(integration, source_key)
+join tombstones t on t.integration = k.integration and t.source_key = k.source_key and t.until > $3;
+
+-- name: due_incidents
+-- Incidents whose time has come: by priority, then the longest overdue. Those another replica holds are skipped.
+select {i.incident} from unnest(array['P1', 'P2', 'P3', 'P4', 'P5']) as p(priority)
+cross join lateral (
+    select * from incidents
+    where {live} and priority = p.priority and due_at <= $1
+    order by due_at, number limit $2
+    for update skip locked
+) as i
+order by i.priority, i.due_at, i.number limit $2;
+
+-- name: due_pages
+-- Planned pages of a channel whose time has come, by rank. Those another replica holds are skipped.
+with recursive ranks(rank) as (
+    select min(rank) from pages where status = 'planned' and channel = $1
+    union all
+    select (select min(p.rank) from pages p where p.status = 'planned' and p.channel = $1 and p.rank > ranks.rank)
+    from ranks where ranks.rank is not null
+)
+select {p.page} from ranks
+cross join lateral (
+    select * from pages d
+    where d.status = 'planned' and d.channel = $1 and d.rank = ranks.rank and d.due_at <= $2
+    order by d.due_at, d.id limit $3
+    for update skip locked
+) as p
+order by p.rank, p.due_at, p.id limit $3;
+
+-- name: lock_alerts
+-- Hold these alerts, in ascending order.
+select id from alerts where id = any($1::bigint[]) order by id for update;
+
+-- name: flush_repeats
+-- Add up pure repeats; a later last sight and a new end win.
+update alerts set
+    count = count + r.more,
+    last_seen_at = greatest(last_seen_at, r.seen),
+    expires_at = coalesce(r.expires, expires_at)
+from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) as r(id, more, seen, expires)
+where alerts.id = r.id;
+
+-- name: take_numbers
+-- The first of so many numbers in a row.
+select take_numbers($1::text::regclass, $2::bigint);
+
+-- name: lock_keys
+-- Hold these keys until the end of the transaction; they come sorted.
+select pg_advisory_xact_lock(7267246, key) from unnest($1::integer[]) as k(key);
+
+-- name: this_transaction
+-- Its number, where it has changed anything.
+select pg_current_xact_id_if_assigned()::text;
+
+-- name: what_became_of
+-- Whether a transaction was committed: "committed", "aborted", "in progress"; null when it is too long ago.
+select pg_xact_status($1::text::xid8);

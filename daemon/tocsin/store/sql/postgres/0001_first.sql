@@ -1,0 +1,249 @@
+-- The first shape. An alert that stands alone touches four B-trees when it opens: alerts, alerts_open,
+-- incidents, incidents_live. Everything else is written by rarer events.
+
+create table meta (
+    name text primary key,
+    value text not null
+);
+
+create table posts (
+    id bigint primary key,
+    integration text not null,
+    received_at bigint not null,
+    body bytea not null,
+    alerts bigint not null,
+    repeats bigint not null
+);
+
+create table alerts (
+    id bigint primary key,
+    integration text not null,
+    source_key text not null,
+    content bigint not null,
+    status text not null,
+    incident bigint,
+    post bigint,
+    severity text not null,
+    title text not null,
+    description text not null,
+    service text not null,
+    source text not null,
+    labels text not null,
+    links text not null,
+    rules text not null,
+    started_at bigint not null,
+    received_at bigint not null,
+    last_seen_at bigint not null,
+    ended_at bigint,
+    expires_at bigint,
+    hold_until bigint,
+    acknowledged_at bigint,
+    count bigint not null,
+    truncated boolean not null,
+    joined boolean not null,
+    muted_by text
+);
+create unique index alerts_open on alerts (integration, source_key) where ended_at is null;
+create index alerts_ended on alerts (integration, source_key, ended_at) where ended_at is not null;
+create index alerts_joined on alerts (incident) where joined;
+create index alerts_expiring on alerts (expires_at) where ended_at is null and expires_at is not null;
+
+create table incidents (
+    number bigint primary key,
+    key text not null,
+    status text not null,
+    title text not null,
+    service text not null,
+    severity text not null,
+    impact text not null,
+    urgency text not null,
+    priority text not null,
+    category text not null,
+    integration text not null,
+    policy text not null,
+    policy_hash text not null,
+    created_at bigint not null,
+    updated_at bigint not null,
+    version bigint not null,
+    cycle bigint not null,
+    round bigint not null,
+    step bigint not null,
+    due_at bigint,
+    due_kind text,
+    planned_at bigint,
+    acknowledged_at bigint,
+    acknowledged_by text,
+    resolved_at bigint,
+    resolved_by text,
+    closed_at bigint,
+    muted_by text,
+    muted_left bigint,
+    held_until bigint,
+    snoozed_until bigint,
+    joins_until bigint,
+    grouped boolean not null,
+    alert bigint,
+    previous bigint,
+    merged_into bigint,
+    firing bigint not null,
+    resolved bigint not null,
+    total bigint not null,
+    opened_by text not null
+);
+create index incidents_live on incidents (priority, due_at, number, status)
+    where (due_at is not null or status in ('triggered', 'acknowledged', 'on_hold'));
+create index incidents_ended on incidents (key, number) where status in ('resolved', 'closed', 'canceled');
+
+create table incident_keys (
+    key text primary key,
+    incident bigint not null,
+    joins_until bigint
+);
+create index incident_keys_incident on incident_keys (incident);
+
+create table pages (
+    id text primary key,
+    key text not null unique,
+    kind text not null,
+    incident bigint,
+    cycle bigint not null,
+    round bigint not null,
+    step bigint not null,
+    rule bigint not null,
+    target text not null,
+    "user" text not null,
+    contact text not null,
+    channel text not null,
+    due_at bigint not null,
+    created_at bigint not null,
+    status text not null,
+    tries bigint not null,
+    failures bigint not null,
+    rank bigint not null,
+    because text not null,
+    config text not null,
+    text text not null,
+    updated_at bigint
+);
+create index pages_incident on pages (incident);
+create index pages_claim on pages (channel, rank, due_at, id) where status = 'planned';
+
+create table attempts (
+    id text primary key,
+    page text not null,
+    incident bigint,
+    channel text not null,
+    address text not null,
+    number bigint not null,
+    owner text not null,
+    started_at bigint not null,
+    state text not null,
+    ref text not null,
+    because text not null,
+    ended_at bigint,
+    confirm_by bigint,
+    delivery text not null,
+    delivery_rank bigint not null,
+    permanent boolean not null
+);
+create index attempts_page on attempts (page);
+create index attempts_address on attempts (address, started_at);
+create index attempts_channel on attempts (channel, started_at);
+create index attempts_open on attempts (started_at) where state = 'open';
+create index attempts_unknown on attempts (confirm_by) where state = 'unknown' and confirm_by is not null;
+
+create table timeline (
+    incident bigint not null,
+    at bigint not null,
+    kind text not null,
+    actor text not null,
+    via text not null,
+    because text not null,
+    channel text not null,
+    detail text not null,
+    id bigint generated by default as identity primary key
+);
+create index timeline_incident on timeline (incident, id);
+
+create table inbound (
+    door text not null,
+    message_id text not null,
+    address text not null,
+    answer text not null,
+    at bigint not null,
+    primary key (door, message_id)
+);
+create index inbound_address on inbound (address, at);
+
+create table tombstones (
+    integration text not null,
+    source_key text not null,
+    ended_at bigint not null,
+    until bigint not null,
+    primary key (integration, source_key)
+);
+
+create table minted (
+    integration text not null,
+    body_hash text not null,
+    key text not null,
+    until bigint not null,
+    primary key (integration, body_hash)
+);
+
+create table policy_versions (
+    hash text primary key,
+    name text not null,
+    body text not null
+);
+
+create table silences (
+    id text primary key,
+    matchers text not null,
+    starts_at bigint not null,
+    ends_at bigint not null,
+    author text not null,
+    comment text not null,
+    created_at bigint not null
+);
+create index silences_ends on silences (ends_at);
+
+create table tokens (
+    id text primary key,
+    name text not null,
+    role text not null,
+    "user" text,
+    hash text not null,
+    created_at bigint not null,
+    revoked_at bigint,
+    last_used_at bigint
+);
+
+create table contacts_state (
+    channel_kind text not null,
+    address text not null,
+    usable boolean not null,
+    because text not null,
+    at bigint not null,
+    primary key (channel_kind, address)
+);
+
+create sequence incident_numbers;
+create sequence alert_ids;
+create sequence post_ids;
+
+-- The first of `count` numbers in a row. Only this function moves the sequences, one caller at a time;
+-- like every sequence they move on even when the caller's transaction does not commit.
+create function take_numbers(sequence regclass, count bigint) returns bigint language plpgsql as $$
+declare
+    first bigint;
+begin
+    perform pg_advisory_lock(7267245, sequence::oid::integer);
+    first := nextval(sequence);
+    if count > 1 then
+        perform setval(sequence, first + count - 1);
+    end if;
+    perform pg_advisory_unlock(7267245, sequence::oid::integer);
+    return first;
+end
+$$;
