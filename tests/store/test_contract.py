@@ -1,0 +1,783 @@
+"""What every store promises, on every store."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import fields, replace
+
+import pytest
+
+from tests.store.facts import T0, alert, at, attempt, entry, incident, page, post, silence, token
+from tocsin.contracts import Door, IncidentFilter
+from tocsin.errors import Conflict, Refused, StoreUnavailable
+from tocsin.model import EMPTY, ContactState
+
+DEADLINE = 20
+
+
+async def put(store, *, lane="urgent", **changes):
+    """One transaction of changes: put(store, add_alerts=[…], add_incidents=[…])."""
+
+    async def work(tx):
+        for name, values in changes.items():
+            getattr(tx, name)(values)
+
+    await store.write(work, lane=lane)
+
+
+async def ask(store, name, *args):
+    """What one read of a transaction answers."""
+    return await store.write(lambda tx: getattr(tx, name)(*args))
+
+
+# ------------------------------------------------------------------------------- round trips
+
+
+async def test_an_alert_comes_back_as_it_went_in(store):
+    full = alert(
+        3, 9, post=4, description="línea\nnueva", ended_at=at(5), expires_at=at(6), hold_until=at(7), acknowledged_at=at(8),
+        count=12, truncated=True, joined=True, muted_by="silence s1", content=2**62,
+    )  # fmt: skip
+    bare = alert(5, labels=EMPTY, links=(), rules=())
+    await put(store, add_alerts=[full, bare])
+    assert await store.alerts(integration=None, status=None, limit=10, before=None) == [bare, full]
+
+
+async def test_an_incident_comes_back_as_it_went_in(store):
+    # every field gets a value of its own, so that two swapped columns cannot hide
+    values = {}
+    for index, field in enumerate(fields(incident(1))):
+        number = "int" in str(field.type) or "Instant" in str(field.type) or "Millis" in str(field.type)
+        values[field.name] = index + 1 if number else f"text {index}"
+    values |= {"number": 7, "status": "acknowledged", "priority": "P1", "grouped": True, "due_kind": "step"}
+    full = replace(incident(7), **values)
+    await put(store, add_incidents=[full, incident(8)])
+    assert await store.incident(7) == full
+    assert await store.incident(8) == incident(8)
+
+
+async def test_pages_attempts_posts_silences_tokens_come_back_as_they_went_in(store):
+    kept = page("p1", because="Ana is on call", text="fixed", updated_at=at(3), tries=1, failures=2, rank=1, config="c")
+    call = attempt("a1", "p1", state="accepted", ref="SM1", ended_at=at(1), confirm_by=at(2), permanent=True, delivery="sent")
+    quiet, key = silence("s1", matchers=('a="b"', "c!~d")), token("t1", revoked_at=at(9), user=None)
+
+    async def work(tx):
+        tx.add_pages([kept])
+        tx.add_attempts([call])
+        tx.add_posts([post(1, body=bytes(range(256)))])
+        tx.add_silence(quiet)
+        tx.add_token(key)
+        tx.save_contact_state(ContactState("sms", "+1", False, "STOP", T0))
+
+    await store.write(work)
+    assert await store.pages(1) == [(kept, [call])]
+    assert await store.page("p1") == kept
+    assert await store.attempt("a1") == call
+    assert await store.silences(active_at=None, limit=5) == [quiet]
+    assert await store.tokens() == [key]
+    assert await ask(store, "contact_state", "sms", "+1") == ContactState("sms", "+1", False, "STOP", T0)
+    assert await ask(store, "contact_state", "voice", "+1") is None
+
+
+async def test_a_line_of_the_timeline_keeps_its_detail_and_gets_a_number(store):
+    lines = [entry(1, "opened"), entry(1, "paged", detail={"to": ["ana"], "n": 3, "deep": {"x": None}}), entry(2, "note")]
+    await put(store, add_entries=lines)
+    found = await store.timeline(1, 10, None)
+    assert [replace(line, id=None) for line in found] == lines[:2]
+    assert await store.timeline(1, 10, found[0].id) == found[1:]
+    assert await store.timeline(1, 1, None) == found[:1]
+
+
+# ------------------------------------------------------------------------------ transactions
+
+
+async def test_a_failing_work_leaves_nothing_and_its_neighbours_untouched(store):
+    async def good(tx, number):
+        tx.add_incidents([incident(number)])
+        await tx.incidents([number])
+        return number
+
+    async def bad(tx):
+        tx.add_incidents([incident(50)])
+        assert (await tx.incidents([50]))[50].number == 50
+        tx.add_incidents([incident(51)])
+        raise Refused("no")
+
+    answers = await asyncio.gather(
+        store.write(lambda tx: good(tx, 1)),
+        store.write(bad),
+        store.write(lambda tx: good(tx, 2)),
+        store.write(lambda tx: good(tx, 3)),
+        return_exceptions=True,
+    )
+    assert [str(answer) for answer in answers] == ["1", "no", "2", "3"]
+    found = await store.incidents(IncidentFilter(), 10, None)
+    assert [one.number for one in found] == [3, 2, 1]
+
+
+async def test_the_last_of_a_group_may_fail_without_harm_to_the_others(store):
+    async def clash(tx):
+        tx.add_incidents([incident(1), incident(2)])
+
+    first = asyncio.ensure_future(put(store, add_incidents=[incident(1)]))
+    second = asyncio.ensure_future(store.write(clash))
+    await first
+    with pytest.raises(Conflict):
+        await second
+    assert [one.number for one in await store.incidents(IncidentFilter(), 10, None)] == [1]
+
+
+async def test_later_reads_see_what_was_written_in_the_order_it_was_written(store):
+    async def work(tx):
+        tx.add_incidents([incident(1)])
+        tx.save_incidents([incident(1, title="two")])
+        tx.add_alerts([alert(1, 1)])
+        tx.save_incidents([incident(1, title="three", version=3)])
+        seen = await tx.incidents([1])
+        tx.save_incidents([replace(seen[1], title="four")])
+        return seen[1], (await tx.incidents([1]))[1].title
+
+    seen, title = await store.write(work)
+    assert (seen.title, seen.version, title) == ("three", 3, "four")
+
+
+async def test_what_is_not_committed_is_not_seen_outside(store):
+    inside, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(tx):
+        tx.add_incidents([incident(1)])
+        await tx.incidents([1])
+        inside.set()
+        await go_on.wait()
+
+    writing = asyncio.ensure_future(store.write(slow))
+    await inside.wait()
+    assert await store.incident(1) is None
+    go_on.set()
+    await writing
+    assert await store.incident(1) is not None
+
+
+async def test_cancelling_the_caller_neither_stops_the_transaction_nor_leaves_a_lock(store):
+    inside, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(tx):
+        tx.add_incidents([incident(1)])
+        await tx.incidents([1])
+        inside.set()
+        await go_on.wait()
+        tx.add_incidents([incident(2)])
+
+    writing = asyncio.ensure_future(store.write(slow))
+    await inside.wait()
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    go_on.set()
+    async with asyncio.timeout(DEADLINE):
+        await put(store, add_incidents=[incident(3)])
+        while await store.incident(2) is None:
+            await asyncio.sleep(0.005)
+    assert [one.number for one in await store.incidents(IncidentFilter(), 10, None)] == [3, 2, 1]
+
+
+@pytest.mark.parametrize("turns", range(0, 30, 3))
+async def test_a_caller_may_be_cancelled_anywhere(store, turns):
+    async def work(tx):
+        await tx.incidents([1])
+        tx.add_incidents([incident(1)])
+        await tx.incidents([1])
+        tx.add_alerts([alert(1, 1)])
+
+    writing = asyncio.ensure_future(store.write(work))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+    async with asyncio.timeout(DEADLINE):
+        await put(store, add_incidents=[incident(2)])
+        while (await store.incident(1) is None) and turns:
+            await asyncio.sleep(0.005)
+    opened = await store.incident(1)
+    assert bool(opened) == bool(await store.alerts(integration=None, status=None, limit=1, before=None))
+
+
+async def test_a_conflict_is_tried_again_on_fresh_facts(store):
+    tries = []
+
+    async def work(tx):
+        tries.append(await tx.incidents([1]))
+        tx.add_incidents([incident(1)])
+        if len(tries) < 4:
+            raise Conflict("look again")
+        return "done"
+
+    assert await store.write(work) == "done"
+    assert tries == [{}, {}, {}, {}]
+    assert await store.incident(1) is not None
+
+
+async def test_a_conflict_that_stays_is_the_callers_after_five_more_tries(store):
+    tries = []
+
+    async def work(tx):
+        tries.append(1)
+        tx.add_incidents([incident(1)])
+        await tx.incidents([1])
+        raise Conflict("for ever")
+
+    with pytest.raises(Conflict, match="for ever"):
+        await store.write(work)
+    assert len(tries) == 6
+    assert await store.incident(1) is None
+
+
+async def test_a_work_that_cancels_itself_harms_nobody(store):
+    async def odd(tx):
+        tx.add_incidents([incident(1)])
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await store.write(odd)
+    await put(store, add_incidents=[incident(2)])
+    assert [one.number for one in await store.incidents(IncidentFilter(), 10, None)] == [2]
+
+
+async def test_what_cannot_be_kept_is_refused_and_harms_nobody(store):
+    answers = await asyncio.gather(
+        put(store, add_incidents=[incident(1)]),
+        put(store, add_incidents=[incident(2, title="\ud800")]),
+        put(store, add_incidents=[incident(3, due_at=2**70)]),
+        put(store, add_alerts=[alert(1, labels={"a": object()})]),
+        put(store, add_incidents=[incident(4)]),
+        return_exceptions=True,
+    )
+    assert [type(answer).__name__ for answer in answers] == ["NoneType", "StoreError", "StoreError", "StoreError", "NoneType"]
+    assert [one.number for one in await store.incidents(IncidentFilter(), 10, None)] == [4, 1]
+
+
+async def test_listeners_hear_of_commits_that_changed_something(store):
+    heard = []
+    store.on_commit(lambda: heard.append(1))
+    await ask(store, "incidents", [1])
+    assert heard == []
+    await put(store, add_incidents=[incident(1)])
+    assert heard == [1]
+    await store.set_meta("alive_at", "1")
+    assert heard == [1]
+
+
+async def test_a_closed_store_says_so(store):
+    await store.close()
+    with pytest.raises(StoreUnavailable):
+        await put(store, add_incidents=[incident(1)])
+    await store.close()
+
+
+async def test_closing_waits_for_what_is_under_way(store, open_it):
+    writing = [asyncio.ensure_future(put(store, add_incidents=[incident(n)])) for n in range(1, 20)]
+    await asyncio.sleep(0)
+    await store.close()
+    await asyncio.gather(*writing)
+    again = await open_it()
+    assert len(await again.incidents(IncidentFilter(), 50, None)) == 19
+
+
+# ------------------------------------------------------------------------- alerts and identity
+
+
+async def test_a_second_open_alert_of_one_identity_is_refused(store):
+    await put(store, add_alerts=[alert(1, source_key="db")])
+    with pytest.raises(Conflict):
+        await put(store, add_alerts=[alert(2, source_key="db")])
+    await put(store, save_alerts=[alert(1, source_key="db", ended_at=at(1), status="resolved")])
+    await put(store, add_alerts=[alert(2, source_key="db")])
+    assert (await ask(store, "open_alerts", [("apps", "db")]))["apps", "db"].id == 2
+
+
+async def test_open_alerts_are_found_by_integration_and_key(store):
+    await put(
+        store,
+        add_alerts=[alert(1, source_key="a"), alert(2, source_key="a", integration="other"), alert(3, source_key="b", ended_at=at(1))],
+    )
+    asked = [("apps", "a"), ("apps", "b"), ("other", "a"), ("apps", "a"), ("nobody", "x' or 1=1")]
+    found = await ask(store, "open_alerts", asked)
+    assert {key: one.id for key, one in found.items()} == {("apps", "a"): 1, ("other", "a"): 2}
+    assert await ask(store, "open_alerts", []) == {}
+
+
+async def test_the_newest_ended_alert_of_each_key_is_found(store):
+    await put(
+        store,
+        add_alerts=[
+            alert(1, source_key="a", ended_at=at(10)), alert(2, source_key="a", ended_at=at(30)),
+            alert(3, source_key="a"), alert(4, source_key="b", ended_at=at(5)),
+        ],
+    )  # fmt: skip
+    found = await ask(store, "recent_alerts", [("apps", "a"), ("apps", "b")], at(10))
+    assert {key: one.id for key, one in found.items()} == {("apps", "a"): 2}
+
+
+async def test_tombstones_hold_until_their_time_is_over(store):
+    await put(store, add_tombstones=[("apps", "a", at(1), at(300)), ("apps", "b", at(2), at(300))])
+    await put(store, add_tombstones=[("apps", "a", at(7), at(400))])
+    asked = [("apps", "a"), ("apps", "b"), ("apps", "c")]
+    assert await ask(store, "tombstones", asked, at(299)) == {("apps", "a"): at(7), ("apps", "b"): at(2)}
+    assert await ask(store, "tombstones", asked, at(300)) == {("apps", "a"): at(7)}
+
+
+async def test_minted_keys_are_remembered_for_their_time(store):
+    async def mint(tx):
+        tx.add_minted("apps", "hash", "key-1", at(120))
+
+    await store.write(mint)
+    assert await ask(store, "minted", "apps", "hash", at(119)) == "key-1"
+    assert await ask(store, "minted", "apps", "hash", at(120)) is None
+    assert await ask(store, "minted", "other", "hash", at(119)) is None
+
+
+async def test_repeats_add_up(store):
+    await put(store, add_alerts=[alert(1, count=2, expires_at=at(5)), alert(2)])
+    await store.flush_repeats([(1, 3, at(50), None), (1, 4, at(40), at(60)), (2, 1, at(1), None), (99, 1, at(1), None)])
+    await store.flush_repeats([])
+    two, one = await store.alerts(integration=None, status="firing", limit=10, before=None)
+    assert (one.count, one.last_seen_at, one.expires_at) == (9, at(50), at(60))
+    assert (two.count, two.last_seen_at, two.expires_at) == (2, at(1), None)
+
+
+async def test_every_open_alert_fills_the_cache(store):
+    await put(store, add_alerts=[alert(1, 7), alert(2), alert(3, ended_at=at(1)), alert(4, integration="zed")])
+    assert {tuple(row) async for row in await store.open_keys()} == {
+        ("apps", "key-1", 1, 7, 7),
+        ("apps", "key-2", 2, 14, None),
+        ("zed", "key-4", 4, 28, None),
+    }
+
+
+async def test_alerts_are_listed_newest_first(store):
+    await put(store, add_alerts=[alert(1), alert(2, ended_at=at(1), status="resolved"), alert(3, integration="zed"), alert(4)])
+
+    async def ids(**where):
+        asked = {"integration": None, "status": None, "limit": 10, "before": None, **where}
+        return [one.id for one in await store.alerts(**asked)]
+
+    assert await ids() == [4, 3, 2, 1]
+    assert await ids(limit=2) == [4, 3]
+    assert await ids(before=3) == [2, 1]
+    assert await ids(status="firing") == [4, 3, 1]
+    assert await ids(status="firing", integration="apps", before=4) == [1]
+    assert await ids(status="resolved") == [2]
+    assert await ids(integration="zed") == [3]
+
+
+# --------------------------------------------------------------------------------- incidents
+
+
+async def test_an_incidents_alerts_are_the_one_that_opened_it_and_those_that_joined(store):
+    await put(
+        store,
+        add_incidents=[incident(1, alert=1), incident(2, alert=5)],
+        add_alerts=[
+            alert(1, 1), alert(2, 1, joined=True), alert(3, 1, joined=True, ended_at=at(1)), alert(4, None), alert(5, 2),
+        ],
+    )  # fmt: skip
+    assert [one.id for one in await ask(store, "firing_alerts", 1)] == [1, 2]
+    assert [one.id for one in await ask(store, "firing_alerts", 2)] == [5]
+    assert [one.id for one in await store.incident_alerts(1, 10, None)] == [1, 2, 3]
+    assert [one.id for one in await store.incident_alerts(1, 1, 1)] == [2]
+    assert await store.incident_alerts(9, 10, None) == []
+
+
+async def test_an_alert_moved_to_another_incident_is_found_there_only(store):
+    await put(store, add_incidents=[incident(1, alert=1), incident(2)], add_alerts=[alert(1, 1)])
+    await put(store, save_alerts=[alert(1, 2, joined=True)])
+    assert await ask(store, "firing_alerts", 1) == []
+    assert [one.id for one in await ask(store, "firing_alerts", 2)] == [1]
+
+
+async def test_a_group_key_leads_to_its_open_incident(store):
+    await put(
+        store,
+        add_incidents=[incident(1, key="g"), incident(2, key="h", status="resolved")],
+        add_incident_keys=[("g", 1, at(9)), ("merged", 1, None), ("h", 2, None)],
+    )
+    found = await ask(store, "incidents_by_key", ["g", "h", "merged", "nobody"])
+    assert {key: one.number for key, one in found.items()} == {"g": 1, "merged": 1}
+    await put(store, add_incidents=[incident(3, key="g")], add_incident_keys=[("g", 3, None)])
+    assert (await ask(store, "incidents_by_key", ["g"]))["g"].number == 3
+
+
+async def test_the_newest_incident_of_a_key_is_found_in_any_state(store):
+    await put(
+        store,
+        add_incidents=[
+            incident(1, key="alone", status="closed"), incident(2, key="alone", status="resolved"), incident(3, key="other"),
+            incident(4, key="g", status="resolved"), incident(5, key="g"), incident(6, key="gone", status="canceled"),
+        ],
+        add_incident_keys=[("g", 5, None)],
+    )  # fmt: skip
+    found = await ask(store, "latest_by_key", ["alone", "g", "gone", "nobody", "g"])
+    assert {key: one.number for key, one in found.items()} == {"alone": 2, "g": 5, "gone": 6}
+
+
+async def test_due_incidents_come_by_priority_then_age(store):
+    await put(
+        store,
+        add_incidents=[
+            incident(1, priority="P3", due_at=at(1)), incident(2, priority="P1", due_at=at(9)), incident(3, priority="P1", due_at=at(5)),
+            incident(4, priority="P5", due_at=at(2)), incident(5, priority="P1", due_at=at(11)), incident(6, priority="P1", due_at=None),
+            incident(7, priority="P4", due_at=at(3), status="resolved", due_kind="close"),
+        ],
+    )  # fmt: skip
+
+    async def due(now, limit):
+        return [one.number for one in await ask(store, "due_incidents", at(now), limit)]
+
+    assert await due(10, 10) == [3, 2, 1, 7, 4]
+    assert await due(10, 2) == [3, 2]
+    assert await due(0, 10) == []
+    assert await store.next_due() == at(1)
+
+
+async def test_incidents_are_listed_and_searched(store):
+    await put(
+        store,
+        add_incidents=[
+            incident(1, title="Disk 100% full", service="db"), incident(2, status="acknowledged", key="K_2"),
+            incident(3, status="closed", title="disk"), incident(4, status="resolved", due_at=at(5)),
+        ],
+    )  # fmt: skip
+
+    async def numbers(limit=10, before=None, **where):
+        return [one.number for one in await store.incidents(IncidentFilter(**where), limit, before)]
+
+    assert await numbers() == [4, 3, 2, 1]
+    assert await numbers(limit=2) == [4, 3]
+    assert await numbers(before=3) == [2, 1]
+    assert await numbers(status=("triggered", "acknowledged", "on_hold")) == [2, 1]
+    assert await numbers(status=("triggered", "closed")) == [3, 1]
+    assert await numbers(service="db") == [1]
+    assert await numbers(text="DISK") == [3, 1]
+    assert await numbers(text="0% f") == [1]
+    assert await numbers(text="k_2") == [2]
+    assert await numbers(text="%") == [1]
+    assert await numbers(text="4") == [4]
+    assert await numbers(text="' or 1=1 --") == []
+    assert await store.incident(99) is None
+    assert await store.incident(2**80) is None
+
+
+async def test_open_incidents_are_counted_by_status_and_priority(store):
+    await put(
+        store,
+        add_incidents=[
+            incident(1, due_at=at(-5)), incident(2, due_at=at(5)), incident(3, status="acknowledged", priority="P1"),
+            incident(4, status="resolved", due_at=at(1)), incident(5, status="closed"),
+        ],
+        add_alerts=[alert(1, expires_at=at(-1)), alert(2), alert(3, ended_at=at(1))],
+        add_attempts=[attempt("a", "p"), attempt("b", "p", state="accepted")],
+    )  # fmt: skip
+    counts = await store.counts()
+    assert counts.incidents == {("triggered", "P2"): 2, ("acknowledged", "P1"): 1}
+    assert (counts.open_alerts, counts.due_timers, counts.open_intents, counts.oldest_due) == (2, 2, 1, at(-5))
+
+
+async def test_due_alerts_come_the_longest_overdue_first(store):
+    await put(store, add_alerts=[alert(1, expires_at=at(9)), alert(2, expires_at=at(3)), alert(3), alert(4, expires_at=at(2), ended_at=at(1))])
+    assert [one.id for one in await ask(store, "due_alerts", at(9), 10)] == [2, 1]
+    assert [one.id for one in await ask(store, "due_alerts", at(8), 10)] == [2]
+    assert await store.next_due() == at(3)
+
+
+# ------------------------------------------------------------------------ pages and attempts
+
+
+async def test_a_page_is_planned_once_however_often_it_is_asked_for(store):
+    first = page("p1", key="1/1/1/1/user:ana/1/sms")
+    await put(store, add_pages=[first])
+    await put(store, add_pages=[replace(first, id="p2", because="again"), page("p3", key="other")])
+    assert [one.id for one, _ in await store.pages(1)] == ["p1", "p3"]
+
+
+async def test_due_pages_come_by_rank_then_age(store):
+    await put(
+        store,
+        add_pages=[
+            page("a", rank=5, due_at=at(1)), page("b", rank=1, due_at=at(9)), page("c", rank=1, due_at=at(2)),
+            page("d", rank=3, due_at=at(2)), page("e", rank=1, due_at=at(99)), page("f", rank=1, channel="voice"),
+            page("g", rank=1, status="done"),
+        ],
+    )  # fmt: skip
+
+    async def due(now, limit):
+        return [one.id for one in await ask(store, "due_pages", "sms", at(now), limit)]
+
+    assert await due(10, 10) == ["c", "b", "d", "a"]
+    assert await due(10, 3) == ["c", "b", "d"]
+    assert await due(1, 3) == ["a"]
+    assert await store.next_due_page("sms") == at(1)
+    assert await store.next_due_page("voice") == at(0)
+    assert await store.next_due_page("mail") is None
+
+
+async def test_the_pages_of_an_incident(store):
+    await put(
+        store,
+        add_pages=[
+            page("a", created_at=at(2), cycle=2), page("b", created_at=at(1)), page("c", status="waiting"), page("d", 2),
+            page("e", status="done"), page("f", kind="update"),
+        ],
+    )  # fmt: skip
+    assert [one.id for one in await ask(store, "pages_of", 1)] == ["c", "e", "f", "b", "a"]
+    assert [one.id for one in await ask(store, "pages_of", 1, 2)] == ["a"]
+    assert [one.id for one in await ask(store, "unsent_pages", [1, 2])] == ["a", "b", "c", "d"]
+    assert set(await ask(store, "pages", ["a", "x"])) == {"a"}
+
+
+async def test_a_page_changes_but_never_its_key(store):
+    await put(store, add_pages=[page("a")])
+    await put(store, save_pages=[page("a", status="calling", tries=1, due_at=at(7), rank=2, key="forged")])
+    found = await store.page("a")
+    assert found == page("a", status="calling", tries=1, due_at=at(7), rank=2)
+
+
+async def test_attempts_of_a_page_in_order(store):
+    await put(store, add_pages=[page("p")], add_attempts=[attempt("b", "p", number=2), attempt("a", "p"), attempt("c", "q")])
+    assert [one.id for one in await ask(store, "attempts_of", "p")] == ["a", "b"]
+    assert [[call.id for call in calls] for _, calls in await store.pages(1)] == [["a", "b"]]
+    assert (await ask(store, "attempt", "c")).page == "q"
+    assert await ask(store, "attempt", "x") is None
+
+
+async def test_open_attempts_of_one_owner_or_all(store):
+    await put(
+        store,
+        add_attempts=[
+            attempt("a", "p", started_at=at(5)), attempt("b", "p", owner="replica-2"), attempt("c", "p", state="accepted"),
+        ],
+    )  # fmt: skip
+    assert [one.id for one in await ask(store, "open_attempts", None, 10)] == ["b", "a"]
+    assert [one.id for one in await ask(store, "open_attempts", "replica-1", 10)] == ["a"]
+    assert [one.id for one in await ask(store, "open_attempts", None, 1)] == ["b"]
+
+
+async def test_unknown_attempts_wait_for_a_confirmation_while_their_page_waits(store):
+    await put(
+        store,
+        add_pages=[page("w", status="waiting"), page("d", status="done")],
+        add_attempts=[
+            attempt("a", "w", state="unknown", confirm_by=at(20)), attempt("b", "d", state="unknown", confirm_by=at(1)),
+            attempt("c", "w", state="unknown", confirm_by=at(10)), attempt("e", "w", state="accepted", confirm_by=at(1)),
+        ],
+    )  # fmt: skip
+    assert [one.id for one in await ask(store, "unconfirmed", at(20), 10)] == ["c", "a"]
+    assert [one.id for one in await ask(store, "unconfirmed", at(10), 10)] == ["c"]
+    assert await store.next_confirmation() == at(10)
+
+
+async def test_when_a_person_was_reached_for(store):
+    await put(
+        store,
+        add_pages=[page("ana"), page("bo", user="bo")],
+        add_attempts=[
+            attempt("1", "ana", started_at=at(10)), attempt("2", "ana", started_at=at(20), state="accepted"),
+            attempt("3", "ana", started_at=at(30), state="failed"), attempt("4", "ana", started_at=at(40), state="cancelled"),
+            attempt("5", "ana", started_at=at(50), channel="voice"), attempt("6", "bo", started_at=at(60)),
+            attempt("7", "ana", started_at=at(70), state="unknown"),
+        ],
+    )  # fmt: skip
+    assert await ask(store, "sent_since", "ana", "sms", at(0)) == [at(10), at(20), at(70)]
+    assert await ask(store, "sent_since", "ana", "sms", at(20)) == [at(20), at(70)]
+
+
+async def test_whose_answer_a_message_may_be(store):
+    await put(
+        store,
+        add_pages=[page("p"), page("q", 2)],
+        add_attempts=[
+            attempt("1", "p", started_at=at(1)), attempt("2", "q", started_at=at(2)), attempt("3", "q", started_at=at(3), address="+9"),
+            attempt("4", "p", started_at=at(4), state="failed"),
+        ],
+    )  # fmt: skip
+    found = await ask(store, "pages_to", "+351000", at(0))
+    assert [(one.id, call.id) for one, call in found] == [("q", "2"), ("p", "1")]
+    assert found[0] == (page("q", 2), attempt("2", "q", started_at=at(2)))
+    assert [call.id for _, call in await ask(store, "pages_to", "+351000", at(2))] == ["2"]
+
+
+async def test_a_providers_message_is_answered_once(store):
+    door = Door("twilio_sms", "SM1")
+
+    async def answer(tx):
+        if (said := await tx.answers_to(door)) is not None:
+            return said
+        tx.add_answer(door, "+1", "INC 1 acknowledged", at(5))
+        return "fresh"
+
+    assert await store.write(answer) == "fresh"
+    assert await store.write(answer) == "INC 1 acknowledged"
+
+    async def without_looking(tx):
+        tx.add_answer(door, "+1", "another", at(6))
+        tx.add_incidents([incident(1)])
+
+    with pytest.raises(Conflict):
+        await store.write(without_looking)
+    assert await store.incident(1) is None
+
+    async def silent(tx):
+        tx.add_answer(Door("twilio_sms", "SM2"), "+1", "", at(7))
+
+    await store.write(silent)
+    assert await ask(store, "answers_to", Door("twilio_sms", "SM2")) == ""
+    assert await ask(store, "replies_since", "+1", at(0)) == 1
+    assert await ask(store, "replies_since", "+1", at(6)) == 0
+
+
+# ------------------------------------------------------------------- silences, tokens, the rest
+
+
+async def test_silences_are_in_force_from_their_start_until_their_end(store):
+    async def add(tx):
+        tx.add_silence(silence("a", starts_at=at(0), ends_at=at(10)))
+        tx.add_silence(silence("b", starts_at=at(5), ends_at=at(20)))
+
+    await store.write(add)
+    for now, expected in ((-1, []), (0, ["a"]), (5, ["a", "b"]), (10, ["b"]), (20, [])):
+        assert [one.id for one in await ask(store, "silences", at(now))] == expected
+        assert [one.id for one in await store.silences(active_at=at(now), limit=9)] == expected
+    assert [one.id for one in await store.silences(active_at=None, limit=9)] == ["b", "a"]
+
+    async def shorten(tx):
+        tx.add_silence(silence("b", ends_at=at(6)))
+
+    await store.write(shorten)
+    assert (await ask(store, "silence", "b")).ends_at == at(6)
+    assert await ask(store, "silence", "x") is None
+
+
+async def test_tokens_are_added_once_and_revoked(store):
+    async def add(tx):
+        tx.add_token(token("a"))
+
+    await store.write(add)
+    with pytest.raises(Conflict):
+        await store.write(add)
+
+    async def revoke(tx):
+        tx.save_token(token("a", revoked_at=at(5)))
+
+    await store.write(revoke)
+    assert await store.tokens() == [token("a", revoked_at=at(5))]
+
+
+async def test_a_policys_text_is_kept_under_its_hash(store):
+    async def keep(tx, body):
+        tx.add_policy_version("h1", "default", body)
+
+    await store.write(lambda tx: keep(tx, "{}"))
+    await store.write(lambda tx: keep(tx, "never the second text of one hash"))
+    assert await store.policy_version("h1") == "{}"
+    assert await store.policy_version("h2") is None
+
+
+async def test_values_are_remembered_and_forgotten(store):
+    assert await store.meta("alive_at") is None
+    await store.set_meta("alive_at", "1")
+    await store.set_meta("alive_at", "2")
+    assert await store.meta("alive_at") == "2"
+    await store.forget_meta("alive_at")
+    assert await store.meta("alive_at") is None
+    await store.check()
+
+
+# ------------------------------------------------------------------------------------ numbers
+
+
+async def test_numbers_ascend_and_never_come_twice(store, open_it):
+    async def take(tx):
+        return [*await tx.next_numbers(3), *await tx.next_numbers(1)], list(await tx.next_alert_ids(2)), list(await tx.next_post_ids(1))
+
+    numbers, alerts, posts = await store.write(take)
+    assert (numbers, alerts, posts) == ([1, 2, 3, 4], [1, 2], [1])
+    many = await asyncio.gather(*(store.write(take) for _ in range(10)))
+    taken = [number for numbers, _, _ in many for number in numbers]
+    assert len(set(taken)) == 40
+    assert min(taken) > 4
+    await put(store, add_incidents=[incident(max(taken))], add_alerts=[alert(77)], add_posts=[post(5)])
+    assert list(await ask(store, "next_numbers", 0)) == []
+    await store.close()
+    again = await open_it()
+    assert next(iter(await ask(again, "next_numbers", 1))) > max(taken)
+
+
+# ----------------------------------------------------------------------------------- retention
+
+
+async def prune_all(store, alerts_before, incidents_before, limit=2):
+    gone = 0
+    while more := await store.prune(alerts_before, incidents_before, limit):
+        assert more <= limit
+        gone += more
+    return gone
+
+
+async def test_old_ended_alerts_and_bodies_go_and_firing_ones_stay(store):
+    await put(
+        store,
+        add_alerts=[
+            alert(1, received_at=at(1), ended_at=at(2)), alert(2, received_at=at(2)), alert(3, received_at=at(3), ended_at=at(4)),
+            alert(4, received_at=at(4), ended_at=at(99)), alert(5, received_at=at(5), ended_at=at(6)),
+            alert(6, received_at=at(50), ended_at=at(51)),
+        ],
+        add_posts=[post(1, received_at=at(1)), post(2, received_at=at(2)), post(3, received_at=at(3)), post(4, received_at=at(50))],
+    )  # fmt: skip
+    assert await prune_all(store, at(50), at(0)) == 6
+    assert [one.id for one in await store.alerts(integration=None, status=None, limit=10, before=None)] == [6, 4, 2]
+    assert await prune_all(store, at(50), at(0)) == 0
+
+
+async def test_old_closed_incidents_go_with_all_that_belongs_to_them(store):
+    await put(
+        store,
+        add_incidents=[
+            incident(1, status="closed", created_at=at(1), updated_at=at(2)), incident(2, created_at=at(1), updated_at=at(2)),
+            incident(3, status="resolved", created_at=at(1), updated_at=at(2), due_at=at(99)),
+            incident(4, status="closed", created_at=at(1), updated_at=at(60)), incident(5, created_at=at(70)),
+        ],
+        add_incident_keys=[("g1", 1, None), ("g2", 2, None)],
+        add_pages=[page("p1", 1), page("p2", 2)],
+        add_attempts=[attempt("a1", "p1"), attempt("a2", "p2", incident=2)],
+        add_entries=[entry(1, "opened"), entry(2, "opened")],
+    )  # fmt: skip
+    assert await prune_all(store, at(0), at(50)) == 1
+    assert [one.number for one in await store.incidents(IncidentFilter(), 10, None)] == [5, 4, 3, 2]
+    assert await store.page("p1") is None
+    assert await store.attempt("a1") is None
+    assert await store.timeline(1, 10, None) == []
+    assert await store.attempt("a2") is not None
+    assert len(await store.timeline(2, 10, None)) == 1
+    assert await ask(store, "latest_by_key", ["g1"]) == {}
+
+
+async def test_what_was_only_kept_for_a_moment_goes(store, clock):
+    async def add(tx):
+        tx.add_tombstones([("apps", "a", at(1), at(10))])
+        tx.add_minted("apps", "h", "k", at(10))
+        tx.add_answer(Door("sms", "old"), "+1", "x", at(0))
+        tx.add_silence(silence("s", ends_at=at(5)))
+
+    await store.write(add)
+    assert await prune_all(store, at(0), at(0)) == 0
+    clock.advance_to(at(5 * 86_400_000))
+    assert await prune_all(store, at(3 * 86_400_000), at(6)) == 4
+    assert await store.silences(active_at=None, limit=5) == []
+
+
+async def test_the_newest_of_each_kind_stays_so_that_numbers_go_on(store, open_it):
+    await put(store, add_alerts=[alert(9, ended_at=at(1))], add_incidents=[incident(9, status="closed")], add_posts=[post(9)])
+    await prune_all(store, at(100), at(100))
+    await store.close()
+    again = await open_it()
+    assert await again.incident(9) is not None
+    assert len(await again.alerts(integration=None, status=None, limit=9, before=None)) == 1
