@@ -388,9 +388,13 @@ class Store(Protocol):
     async def tokens(self) -> list[Token]: ...
 
     async def next_due(self) -> Instant | None:
-        """The earliest of: incidents' due_at, planned pages' due_at, alerts' expires_at, confirm_by."""
+        """The earliest of incidents' due_at and firing alerts' expires_at: what the timers wait for."""
 
-    async def next_due_page(self, channel: str) -> Instant | None: ...
+    async def next_due_page(self, channel: str) -> Instant | None:
+        """The earliest due_at of this channel's planned pages."""
+
+    async def next_confirmation(self) -> Instant | None:
+        """The earliest confirm_by of unknown attempts whose page is `waiting`."""
 
     async def counts(self) -> Counts: ...
 

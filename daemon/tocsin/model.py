@@ -241,7 +241,7 @@ class Silence:
 
 PageKind = Literal["page", "update", "test", "summary", "notice"]
 PageStatus = Literal["planned", "calling", "waiting", "done", "failed", "cancelled", "bundled"]
-AttemptState = Literal["open", "accepted", "failed", "unknown", "cancelled"]
+AttemptState = Literal["open", "accepted", "failed", "unknown", "cancelled", "bundled"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,193 @@
+"""What time is it, what is chance, who owns a task: the ports, and the only code that asks the system.
+
+`SystemClock` is production; `VirtualClock` is a clock that moves only when a test moves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from tocsin.contracts import Wakeable
+from tocsin.model import Instant, Millis
+
+LONGEST_NAP = 1.0  # seconds; the wall clock may be set while we sleep
+
+
+class SystemClock:
+    """Wall time in whole milliseconds that never goes backwards, and real waiting.
+
+    With PostgreSQL the wiring calls `anchor` with the database's time, so that replicas agree.
+    """
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._offset = 0
+
+    def now(self) -> Instant:
+        self._last = max(self._last, time.time_ns() // 1_000_000 + self._offset)
+        return Instant(self._last)
+
+    def anchor(self, true_now: Instant) -> Millis:
+        """Follow another clock from here on; returns how far this machine's clock is off it."""
+        off = true_now - time.time_ns() // 1_000_000
+        self._offset = off
+        return Millis(off)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep_until(self, due: Instant) -> None:
+        while (left := due - self.now()) > 0:
+            await asyncio.sleep(min(left / 1000, LONGEST_NAP))
+
+    async def sleep(self, length: Millis) -> None:
+        await asyncio.sleep(length / 1000)
+
+    def timeout(self, length: Millis) -> AbstractAsyncContextManager[Any]:
+        return asyncio.timeout(length / 1000)
+
+    async def wait(self, event: Wakeable, until: Instant | None) -> bool:
+        while not event.is_set():
+            left = LONGEST_NAP if until is None else (until - self.now()) / 1000
+            if left <= 0:
+                return False
+            try:
+                async with asyncio.timeout(min(left, LONGEST_NAP)):
+                    await event.wait()
+            except TimeoutError:
+                continue
+        return True
+
+
+class VirtualClock:
+    """A clock that stands still until `advance_to`; waits sit in its own heap, never in the event loop."""
+
+    def __init__(self, start: Instant) -> None:
+        self._now = start
+        self._heap: list[tuple[int, int, Callable[[], None]]] = []
+        self._count = 0
+
+    def now(self) -> Instant:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._now / 1000
+
+    def next_due(self) -> Instant | None:
+        """The earliest instant anybody waits for."""
+        return Instant(self._heap[0][0]) if self._heap else None
+
+    def advance_to(self, at: Instant) -> None:
+        """Move to `at` and wake everybody whose time has come, in order."""
+        self._now = max(self._now, at)
+        while self._heap and self._heap[0][0] <= self._now:
+            heapq.heappop(self._heap)[2]()
+
+    def at(self, due: Instant, wake: Callable[[], None]) -> None:
+        self._count += 1
+        heapq.heappush(self._heap, (due, self._count, wake))
+
+    async def sleep_until(self, due: Instant) -> None:
+        if due <= self._now:
+            return
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.at(due, lambda: None if woken.done() else woken.set_result(None))
+        await woken
+
+    async def sleep(self, length: Millis) -> None:
+        await self.sleep_until(Instant(self._now + length))
+
+    @asynccontextmanager
+    async def timeout(self, length: Millis) -> AsyncIterator[None]:
+        async with asyncio.timeout(None) as limit:
+            inside = True
+
+            def expire() -> None:
+                if inside:
+                    limit.reschedule(0)
+
+            self.at(Instant(self._now + length), expire)
+            try:
+                yield
+            finally:
+                inside = False
+
+    async def wait(self, event: Wakeable, until: Instant | None) -> bool:
+        if event.is_set():
+            return True
+        if until is None:
+            await event.wait()
+            return True
+        if until <= self._now:
+            return False
+        try:
+            async with self.timeout(Millis(until - self._now)):
+                await event.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+class SystemChance:
+    """The operating system's randomness."""
+
+    def token(self) -> str:
+        return secrets.token_hex(16)
+
+    def fraction(self) -> float:
+        return secrets.randbelow(1 << 53) / (1 << 53)
+
+
+class SeededChance:
+    """Repeatable chance for simulations; never for production: its tokens can be guessed."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)  # noqa: S311  # simulation only
+
+    def token(self) -> str:
+        return f"{self._random.getrandbits(128):032x}"
+
+    def fraction(self) -> float:
+        return self._random.random()
+
+
+class Tasks:
+    """Owner of the tasks it spawns: keeps them alive, hears of their failures, stops them all."""
+
+    def __init__(self, on_failure: Callable[[str, BaseException], None]) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._on_failure = on_failure
+
+    def __call__(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_failure(task.get_name(), error)
+
+    @property
+    def running(self) -> int:
+        return len(self._tasks)
+
+    async def stop(self) -> None:
+        """Cancel all that still run, and wait until they have ended."""
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks)
+
+
+def spawn(work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+    """A task whose owner awaits or cancels it itself."""
+    return asyncio.get_running_loop().create_task(work, name=name)

@@ -1,0 +1,1 @@
+"""Pure decisions: facts and `now` in, a value with a reason out. No I/O, no clock, no async."""

@@ -1,0 +1,145 @@
+"""What does this reply ask for? The one parser of SMS, mail and key presses."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from tocsin.model import MINUTE, Millis
+
+Verb = Literal["acknowledge", "resolve", "escalate", "snooze", "note", "status", "who"]
+
+# Words carriers act upon themselves (Twilio: default keywords of long codes); never commands of ours.
+CARRIER = frozenset(
+    "STOP STOPALL UNSUBSCRIBE CANCEL END QUIT REVOKE OPTOUT START YES UNSTOP HELP INFO".split()
+)
+OPT_OUT = frozenset("STOP STOPALL UNSUBSCRIBE CANCEL END QUIT REVOKE OPTOUT".split())
+OPT_IN = frozenset("START YES UNSTOP".split())
+
+VERBS: dict[str, Verb] = {
+    "ACK": "acknowledge", "A": "acknowledge", "4": "acknowledge", "ACKNOWLEDGE": "acknowledge",
+    "RES": "resolve", "R": "resolve", "6": "resolve", "RESOLVE": "resolve",
+    "ESC": "escalate", "E": "escalate", "5": "escalate", "ESCALATE": "escalate",
+    "SNZ": "snooze", "SNOOZE": "snooze",
+    "NOTE": "note", "STATUS": "status", "WHO": "who",
+}  # fmt: skip
+LONGEST_SNOOZE = Millis(7 * 24 * 60 * MINUTE)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A reply understood. `number` None: the last page sent to that phone."""
+
+    verb: Verb
+    number: int | None = None
+    code: str = ""
+    text: str = ""
+    length: Millis | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """A word for the carrier: STOP and the like. Never acted upon as a command."""
+
+    word: str
+
+    @property
+    def opts_out(self) -> bool:
+        return self.word in OPT_OUT
+
+    @property
+    def opts_in(self) -> bool:
+        return self.word in OPT_IN
+
+
+@dataclass(frozen=True, slots=True)
+class NotUnderstood:
+    because: str
+
+
+def parse(text: str) -> Command | Carrier | NotUnderstood:
+    """Case, spaces and punctuation do not matter: " ack. 42!" is `acknowledge` of 42."""
+    words = re.findall(r"[^\W_]+", text.upper()[:1600])
+    if len(words) == 1 and words[0] in CARRIER:
+        return Carrier(words[0])
+    if not words:
+        return NotUnderstood("The message was empty.")
+    verb, rest = _verb(words)
+    match verb:
+        case None:
+            return NotUnderstood("Reply ACK, RES, ESC, SNZ 30, NOTE text, STATUS or WHO, with the incident's number.")
+        case "snooze":
+            return _snooze(rest)
+        case "note":
+            return _note(text, rest)
+        case "who":
+            return Command("who", text=_after(text, 1))
+        case "status":
+            return Command("status", number=_number(rest[:1]))
+        case _:
+            return _act(verb, rest)
+
+
+def key_press(digits: str) -> Verb | Literal["details", "repeat"] | None:
+    """What one key of the voice menu asks for; None for a key without meaning, or more than one."""
+    table: dict[str, Verb | Literal["details", "repeat"]] = {
+        "4": "acknowledge", "5": "escalate", "6": "resolve", "1": "details", "*": "repeat",
+    }  # fmt: skip
+    return table.get(digits)
+
+
+def _verb(words: list[str]) -> tuple[Verb | None, list[str]]:
+    first = words[0]
+    if first in VERBS:
+        return VERBS[first], words[1:]
+    glued = re.fullmatch(r"(ACK|RES|ESC|SNZ|A|R|E)(\d{1,9})", first)
+    if glued:
+        return VERBS[glued[1]], [glued[2], *words[1:]]
+    return None, words
+
+
+def _act(verb: Verb, rest: list[str]) -> Command | NotUnderstood:
+    """ACK, ACK 42, ACK WXYZ, ACK 42 WXYZ: a number and a page's code in any order."""
+    words = [word for word in rest if word not in ("INC", "INCIDENT")]
+    numbers = [word for word in words if word.isdecimal() and len(word) <= 9]
+    codes = [word for word in words if re.fullmatch("[A-Z]{4}", word)]
+    if len(numbers) > 1 or len(numbers) + len(codes) < len(words):
+        return NotUnderstood(f"One incident at a time: write {verb[:3].upper()} and its number.")
+    return Command(verb, int(numbers[0]) if numbers else None, codes[0] if codes else "")
+
+
+def _snooze(rest: list[str]) -> Command | NotUnderstood:
+    if not rest or (found := re.fullmatch(r"(\d{1,5})(M|MIN|H|D)?", rest[0])) is None:
+        return NotUnderstood("Say for how long: SNZ 30 is half an hour, SNZ 2H two hours.")
+    unit = {"H": 60, "D": 24 * 60}.get(found[2] or "M", 1)
+    length = Millis(int(found[1]) * unit * MINUTE)
+    if not 0 < length <= LONGEST_SNOOZE:
+        return NotUnderstood("A snooze lasts from one minute to seven days.")
+    return Command("snooze", _number(rest[1:2]), length=length)
+
+
+def _note(text: str, rest: list[str]) -> Command | NotUnderstood:
+    number = _number(rest[:1]) if len(rest) > 1 else None
+    said = _after(text, 1 if number is None else 2)
+    return Command("note", number, text=said) if said else NotUnderstood("Write the note behind NOTE.")
+
+
+def _number(words: list[str]) -> int | None:
+    return int(words[0]) if words and words[0].isdecimal() and len(words[0]) <= 9 else None
+
+
+def _after(text: str, words: int) -> str:
+    """`text` as written, behind its first `words` words."""
+    found = re.match(r"(?:[\W_]*[^\W_]+){" + str(words) + r"}[\W_]*", text)
+    return text[found.end() :].strip() if found else ""
+
+
+def code_of(page_id: str) -> str:
+    """The four letters that prove an SMS answer is to this page (`answers: {sms: code}`)."""
+    number = int(page_id[:8] or "0", 16)
+    letters = []
+    for _ in range(4):
+        number, letter = divmod(number, 26)
+        letters.append(chr(ord("A") + letter))
+    return "".join(letters)

@@ -1,0 +1,230 @@
+"""Where does an incident go from here? Every move of its state, with the line it leaves behind.
+
+A move returns the incident as it is afterwards, or None with a reason when nothing changes. The
+caller writes it together with what `stops_pages` asks for: unsent pages are cancelled in the same
+transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from tocsin.model import (
+    EMPTY,
+    TOCSIN,
+    Actor,
+    Entry,
+    Impact,
+    Incident,
+    Instant,
+    Millis,
+    Priority,
+    Severity,
+    Urgency,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A changed incident and its timeline entries."""
+
+    incident: Incident
+    entries: tuple[Entry, ...]
+    stops_pages: bool = False
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """Nothing changes, and why."""
+
+    because: str
+
+
+def acknowledge(
+    incident: Incident, actor: Actor, via: str, now: Instant, ack_timeout: Millis | None, evidence: str = ""
+) -> Move | Stay:
+    """Somebody has it: paging stops. A second one, or one that is too late, is a polite no-op."""
+    if not incident.open:
+        return Stay(f"INC {incident.number} is {incident.status} already.")
+    if incident.status in ("acknowledged", "on_hold"):
+        return Stay(f"INC {incident.number} is acknowledged already by {incident.acknowledged_by}.")
+    due = None if ack_timeout is None else Instant(now + ack_timeout)
+    after = replace(
+        _unheld(incident, now),
+        status="acknowledged",
+        acknowledged_at=now,
+        acknowledged_by=actor.shown,
+        snoozed_until=None,
+        due_at=due,
+        due_kind="ack_timeout" if due else None,
+    )
+    entry = _entry(after, "acknowledged", actor, via, now, evidence, {"cycle": after.cycle, "by": actor.shown})
+    return Move(after, (entry,), stops_pages=True)
+
+
+def unacknowledge(incident: Incident, actor: Actor, via: str, now: Instant) -> Move | Stay:
+    """The one who had it gives it back: a new cycle starts at once."""
+    if incident.status not in ("acknowledged", "on_hold"):
+        return Stay(f"INC {incident.number} is {incident.status}: there is no acknowledgement to take back.")
+    after = retriggered(incident, now)
+    return Move(after, (_entry(after, "unacknowledged", actor, via, now, "", {"cycle": after.cycle}),))
+
+
+def retrigger(incident: Incident, now: Instant, because: str, via: str = "timer") -> Move | Stay:
+    """Page again from the first step: an ack timed out, a snooze ended, the priority rose."""
+    if not incident.open:
+        return Stay(f"INC {incident.number} is {incident.status}.")
+    after = retriggered(incident, now)
+    return Move(after, (_entry(after, "retriggered", TOCSIN, via, now, because, {"cycle": after.cycle}),))
+
+
+def snooze(incident: Incident, until: Instant, actor: Actor, via: str, now: Instant) -> Move | Stay:
+    """Acknowledged with an end: at `until` a new cycle starts."""
+    if not incident.open:
+        return Stay(f"INC {incident.number} is {incident.status}: there is nothing to snooze.")
+    after = replace(
+        _unheld(incident, now),
+        status="acknowledged",
+        acknowledged_at=now,
+        acknowledged_by=actor.shown,
+        snoozed_until=until,
+        due_at=until,
+        due_kind="unsnooze",
+    )
+    detail = {"cycle": after.cycle, "until": until, "by": actor.shown}
+    return Move(after, (_entry(after, "snoozed", actor, via, now, "", detail),), stops_pages=True)
+
+
+def escalate(incident: Incident, actor: Actor, via: str, now: Instant, because: str = "") -> Move | Stay:
+    """The next step runs now. An acknowledged incident starts a new cycle at the step it had reached."""
+    if not incident.open:
+        return Stay(f"INC {incident.number} is {incident.status}: there is nobody to escalate to.")
+    if incident.status == "triggered":
+        kind = incident.due_kind if incident.due_kind in ("step", "again") else "step"
+        after = replace(
+            _unheld(incident, now), due_at=now, due_kind=kind, planned_at=now, muted_by=None, muted_left=None
+        )
+    else:
+        after = replace(retriggered(incident, now), round=incident.round, step=incident.step, due_kind=_where(incident))
+    return Move(after, (_entry(after, "escalated", actor, via, now, because, {"cycle": after.cycle}),))
+
+
+def _where(incident: Incident) -> Literal["step", "again"]:
+    return "again" if incident.step == 0 else "step"
+
+
+def resolve(
+    incident: Incident, actor: Actor, via: str, now: Instant, close_after: Millis, because: str = ""
+) -> Move | Stay:
+    """It is over. Nothing is paged any more; it closes by itself after `close_after`."""
+    if not incident.open:
+        return Stay(f"INC {incident.number} is {incident.status} already.")
+    after = replace(
+        _unheld(incident, now),
+        status="resolved",
+        resolved_at=now,
+        resolved_by=actor.shown,
+        due_at=Instant(now + close_after),
+        due_kind="close",
+        snoozed_until=None,
+        muted_by=None,
+        muted_left=None,
+    )
+    return Move(after, (_entry(after, "resolved", actor, via, now, because, {"by": actor.shown}),), stops_pages=True)
+
+
+def cancel(incident: Incident, actor: Actor, via: str, now: Instant, because: str = "") -> Move | Stay:
+    """It should not have been: no page, no count among the resolved."""
+    if not incident.open:
+        return Stay(f"INC {incident.number} is {incident.status} already.")
+    after = replace(
+        _unheld(incident, now), status="canceled", closed_at=now, due_at=None, due_kind=None, snoozed_until=None
+    )
+    return Move(after, (_entry(after, "canceled", actor, via, now, because),), stops_pages=True)
+
+
+def close(incident: Incident, actor: Actor, via: str, now: Instant) -> Move | Stay:
+    """The end of its life; a resolved incident only. Closed is final."""
+    if incident.status in ("closed", "canceled"):
+        return Stay(f"INC {incident.number} is {incident.status} already.")
+    if incident.status != "resolved":
+        return Stay(f"INC {incident.number} is {incident.status}: resolve it first.")
+    after = replace(_moved(incident, now), status="closed", closed_at=now, due_at=None, due_kind=None)
+    return Move(after, (_entry(after, "closed", actor, via, now, ""),))
+
+
+def reopen(incident: Incident, now: Instant, because: str) -> Move | Stay:
+    """A resolved incident whose trouble came back within `reopen_within`."""
+    if incident.status != "resolved":
+        return Stay(f"INC {incident.number} is {incident.status}.")
+    after = replace(retriggered(incident, now), resolved_at=None, resolved_by=None)
+    return Move(after, (_entry(after, "reopened", TOCSIN, "alert", now, because, {"cycle": after.cycle}),))
+
+
+def mute(incident: Incident, reason: str, until: Instant, now: Instant) -> Move | Stay:
+    """Paging pauses until `until`: the step timer stands still with what is left of its wait."""
+    if incident.status != "triggered":
+        return Stay(f"INC {incident.number} is {incident.status}: nobody is paged.")
+    if incident.muted_by is not None:
+        after = replace(_moved(incident, now), muted_by=reason, due_at=until)
+        return Move(after, ()) if (incident.muted_by, incident.due_at) != (reason, until) else Stay("muted already")
+    left = None if incident.due_at is None else Millis(max(0, incident.due_at - now))
+    after = replace(_moved(incident, now), muted_by=reason, muted_left=left, due_at=until, due_kind="unmute")
+    return Move(after, (_entry(after, "muted", TOCSIN, "silence", now, reason),), stops_pages=True)
+
+
+def unmute(incident: Incident, now: Instant, because: str) -> Move | Stay:
+    """Paging goes on: the step due next runs at once, once."""
+    if incident.muted_by is None:
+        return Stay(f"INC {incident.number} is not muted.")
+    due = Instant(max(now, incident.held_until or 0))
+    after = replace(_moved(incident, now), muted_by=None, muted_left=None)
+    if incident.status == "triggered":
+        after = replace(after, due_at=due, due_kind=_where(incident), planned_at=due)
+    return Move(after, (_entry(after, "unmuted", TOCSIN, "silence", now, because),))
+
+
+def reassessed(
+    incident: Incident, severity: Severity, impact: Impact, urgency: Urgency, priority: Priority, now: Instant
+) -> Incident:
+    """The same incident under a new assessment; its timer is not touched."""
+    same = (incident.severity, incident.impact, incident.urgency, incident.priority)
+    if same == (severity, impact, urgency, priority):
+        return incident
+    return replace(
+        incident, severity=severity, impact=impact, urgency=urgency, priority=priority, updated_at=now,
+        version=incident.version + 1,
+    )  # fmt: skip
+
+
+def retriggered(incident: Incident, now: Instant) -> Incident:
+    """A new cycle from the first step, due now; a muted one waits until it is unmuted."""
+    muted = incident.muted_by is not None
+    return replace(
+        _unheld(incident, now),
+        status="triggered",
+        cycle=incident.cycle + 1,
+        round=1,
+        step=1,
+        snoozed_until=None,
+        due_at=incident.due_at if muted else now,
+        due_kind="unmute" if muted else "step",
+        planned_at=now,
+    )
+
+
+def _unheld(incident: Incident, now: Instant) -> Incident:
+    return replace(_moved(incident, now), held_until=None)
+
+
+def _moved(incident: Incident, now: Instant) -> Incident:
+    return replace(incident, version=incident.version + 1, updated_at=now)
+
+
+def _entry(
+    incident: Incident, kind: str, actor: Actor, via: str, now: Instant, because: str, detail: Mapping[str, Any] = EMPTY
+) -> Entry:
+    return Entry(incident.number, now, kind, str(actor), via, because, detail=detail)

@@ -1,0 +1,47 @@
+"""How bad is it, and how fast must somebody look? Impact × urgency → priority."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tocsin.decide.oncall import in_hours
+from tocsin.decide.rules import Verdict
+from tocsin.model import URGENCY_OF, Impact, Instant, Priority, Settings, Severity, Urgency
+
+RANK = {"critical": 0, "error": 1, "warning": 2, "info": 3}
+LATER = ("P3", "P4", "P5")
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    impact: Impact
+    urgency: Urgency
+    priority: Priority
+    because: str
+
+
+def assess(verdict: Verdict, severity: Severity, settings: Settings, now: Instant) -> Assessment:
+    """What a rule set wins; else the service's impact and the severity's urgency by the table.
+
+    Outside the service's support hours P3..P5 get urgency low, and the table is asked again.
+    """
+    service = settings.services.get(verdict.service)
+    impact = verdict.impact or (service.impact if service else "medium")
+    urgency = verdict.urgency or URGENCY_OF[severity]
+    if verdict.priority:
+        return Assessment(impact, urgency, verdict.priority, "a rule sets the priority")
+    priority = settings.priorities[impact][urgency]
+    hours = service.support_hours if service else None
+    if priority in LATER and hours is not None and urgency != "low" and not in_hours(hours, now):
+        return Assessment(impact, "low", settings.priorities[impact]["low"], "outside support hours")
+    return Assessment(impact, urgency, priority, f"impact {impact}, urgency {urgency}")
+
+
+def worst(severities: list[Severity]) -> Severity:
+    """The highest of them; info when there is none."""
+    return min(severities, key=RANK.__getitem__, default="info")
+
+
+def is_higher(new: Priority, old: Priority) -> bool:
+    """Whether `new` asks for more haste than `old`."""
+    return new < old

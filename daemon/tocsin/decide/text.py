@@ -1,0 +1,76 @@
+"""Which text from outside is fit to keep and to show? One total sanitiser for every source."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+
+TITLE = 1024
+DESCRIPTION = 15_000
+LABEL_NAME = 256
+LABEL_VALUE = 2_048
+KEY = 512
+LABELS = 64
+
+# Marks that reorder text (Unicode UAX #9): a title must not read differently from what it says.
+BIDI = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C])
+JOINERS = {"\u200d", "\ufe0e", "\ufe0f"}
+
+
+def clean(text: str, limit: int, *, lines: bool = False) -> str:
+    """`text` without control and bidi characters, in NFC, at most `limit` characters.
+
+    Lone surrogates become U+FFFD. The cut falls between graphemes. With `lines` newlines and tabs
+    stay; without, they become spaces. Total: any str gives a str that UTF-8 can hold.
+    """
+    if text.isascii() and text.isprintable():
+        return text if len(text) <= limit else text[:limit]
+    shown = "".join(filter(None, (_fit(char, lines) for char in text[: limit * 4])))
+    return cut(unicodedata.normalize("NFC", shown.translate(BIDI)), limit)
+
+
+def _fit(char: str, lines: bool) -> str:
+    if char.isprintable():
+        return char
+    if char in "\n\t":
+        return char if lines else " "
+    if "\ud800" <= char <= "\udfff":
+        return "\ufffd"
+    category = unicodedata.category(char)
+    if category in ("Zs", "Zl", "Zp"):
+        return " "
+    return char if category == "Cf" or category == "Co" else ""
+
+
+def cut(text: str, limit: int) -> str:
+    """At most `limit` characters, never inside a grapheme (base with its marks and joiners)."""
+    if len(text) <= limit:
+        return text
+    end = limit
+    while end > 0 and limit - end < 32 and _continues(text, end):
+        end -= 1
+    return text[: end or limit]
+
+
+def _continues(text: str, at: int) -> bool:
+    """Whether the character at `at` belongs to the one before it."""
+    char = text[at]
+    return bool(unicodedata.combining(char)) or char in JOINERS or text[at - 1] == "\u200d" or _is_tone(char)
+
+
+def _is_tone(char: str) -> bool:
+    return "\U0001f3fb" <= char <= "\U0001f3ff"
+
+
+def clean_labels(labels: Mapping[str, str]) -> tuple[dict[str, str], bool]:
+    """The labels fit to keep, sorted by nothing, at most 64; and whether anything was cut."""
+    if len(labels) <= LABELS and all(
+        len(k) <= LABEL_NAME and len(v) <= LABEL_VALUE and k.isascii() and k.isprintable() and v.isascii() and v.isprintable()
+        for k, v in labels.items()
+    ):
+        return dict(labels), False
+    kept = {
+        clean(name, LABEL_NAME): clean(value, LABEL_VALUE, lines=True) for name, value in list(labels.items())[:LABELS]
+    }
+    shortened = len(labels) > LABELS or any(len(k) > LABEL_NAME or len(v) > LABEL_VALUE for k, v in labels.items())
+    return kept, shortened

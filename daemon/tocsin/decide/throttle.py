@@ -1,0 +1,57 @@
+"""May this person be messaged over this channel now, or when?
+
+Limits are per person and channel. Pages at the limit wait, and become one summary at the next free
+slot; a summary may go beyond the limit once per window, so that nobody hears nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tocsin.model import Instant, Limit, Millis, Settings
+
+PATIENCE = Millis(60_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """There is room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The limit is reached; a slot is free at `at`."""
+
+    at: Instant
+    because: str
+
+
+def limits_for(settings: Settings, channel: str, kind: str) -> tuple[Limit, ...]:
+    """The limits of a channel: those by its name replace those by its kind (sms, voice)."""
+    by_name = settings.throttle.get(channel)
+    return by_name if by_name is not None else (settings.throttle.get(kind, ()) if kind else ())
+
+
+def longest(limits: Sequence[Limit]) -> Millis:
+    return max((limit.window for limit in limits), default=Millis(0))
+
+
+def room(sent: Sequence[Instant], limits: Sequence[Limit], now: Instant, *, urgent: bool) -> Now | Later:
+    """Whether one more message fits. One slot of each window that has several is kept for P1 (`urgent`)."""
+    frees = [
+        (at, limit) for limit in limits if (at := _free_at(sent, limit, now, spare=0 if urgent else 1)) > now
+    ]
+    if not frees:
+        return Now()
+    at, limit = max(frees, key=lambda pair: pair[0])
+    return Later(at, f"{limit.count} messages in {limit.window // 1000} s are reached")
+
+
+def _free_at(sent: Sequence[Instant], limit: Limit, now: Instant, spare: int) -> Instant:
+    """When the window lets one more through; `now` when it does already."""
+    allowed = limit.count - spare if limit.count > 1 else limit.count
+    inside = sorted(at for at in sent if at > now - limit.window)
+    if len(inside) < allowed:
+        return now
+    return Instant(inside[len(inside) - allowed] + limit.window)

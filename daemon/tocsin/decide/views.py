@@ -1,0 +1,215 @@
+"""How incidents, pages and alerts look from outside: JSON shapes of the API, texts of pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from tocsin.decide.text import cut
+from tocsin.model import Attempt, Entry, Incident, Instant, Page, Settings, StoredAlert, rfc3339
+
+SMS = 300  # characters: two GSM-7 segments, or close to it, with the link
+
+
+def when(at: Instant | None) -> str | None:
+    return None if at is None else rfc3339(at)
+
+
+def incident_url(number: int, settings: Settings) -> str:
+    """The page of one incident; relative where no public_url is configured."""
+    return f"{settings.server.public_url or ''}/incidents/{number}"
+
+
+def incident_view(incident: Incident, settings: Settings) -> dict[str, Any]:
+    """The Incident JSON of the HTTP API."""
+    paging = incident.status == "triggered" and incident.due_kind in ("step", "again")
+    return {
+        "number": incident.number,
+        "key": incident.key,
+        "status": incident.status,
+        "title": incident.title,
+        "service": incident.service or None,
+        "severity": incident.severity,
+        "impact": incident.impact,
+        "urgency": incident.urgency,
+        "priority": incident.priority,
+        "category": incident.category or None,
+        "policy": incident.policy or None,
+        "step": incident.step,
+        "cycle": incident.cycle,
+        "acknowledged_by": incident.acknowledged_by,
+        "alerts": {"firing": incident.firing, "resolved": incident.resolved, "total": incident.total},
+        "created_at": when(incident.created_at),
+        "acknowledged_at": when(incident.acknowledged_at),
+        "resolved_at": when(incident.resolved_at),
+        "closed_at": when(incident.closed_at),
+        "snoozed_until": when(incident.snoozed_until),
+        "next_page_at": when(incident.due_at) if paging else None,
+        "muted_by": incident.muted_by,
+        "merged_into": incident.merged_into,
+        "previous": incident.previous,
+        "url": incident_url(incident.number, settings),
+    }
+
+
+def entry_view(entry: Entry) -> dict[str, Any]:
+    """One line of `…/timeline`."""
+    shown = {
+        "at": rfc3339(entry.at),
+        "kind": entry.kind,
+        "actor": entry.actor,
+        "via": entry.via,
+        "channel": entry.channel,
+        "because": entry.because,
+    }
+    return {**{name: value for name, value in entry.detail.items() if name not in shown}, **shown}
+
+
+def opening(incident: Incident) -> Entry:
+    """The first line of a timeline; kept in the incident itself."""
+    detail = {"alert": incident.alert, "key": incident.key, "previous": incident.previous}
+    return Entry(incident.number, incident.created_at, "opened", incident.opened_by, "alert", incident.title, "", detail)
+
+
+def attempt_view(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "attempt": attempt.id,
+        "number": attempt.number,
+        "channel": attempt.channel,
+        "to": attempt.address,
+        "started_at": rfc3339(attempt.started_at),
+        "ended_at": when(attempt.ended_at),
+        "outcome": attempt.state,
+        "ref": attempt.ref or None,
+        "because": attempt.because,
+        "delivery": attempt.delivery or None,
+    }
+
+
+def page_view(page: Page, attempts: Sequence[Attempt]) -> dict[str, Any]:
+    """One element of `…/pages`. `outcome` is the page's fate in one word."""
+    return {
+        "page": page.id,
+        "key": page.key,
+        "kind": page.kind,
+        "cycle": page.cycle,
+        "round": page.round,
+        "step": page.step,
+        "rule": page.rule,
+        "user": page.user or None,
+        "target": page.target,
+        "contact": page.contact or None,
+        "channel": page.channel,
+        "due_at": rfc3339(page.due_at),
+        "outcome": page_outcome(page, attempts),
+        "because": page.because,
+        "attempts": [attempt_view(attempt) for attempt in attempts],
+    }
+
+
+def page_outcome(page: Page, attempts: Sequence[Attempt]) -> str:
+    """planned, calling, accepted, failed, unknown, cancelled or bundled."""
+    if page.status == "waiting":
+        return "unknown"
+    if page.status != "done":
+        return page.status
+    states = [attempt.state for attempt in attempts]
+    return "accepted" if "accepted" in states else "unknown" if "unknown" in states else "failed"
+
+
+def alert_view(alert: StoredAlert) -> dict[str, Any]:
+    return {
+        "id": alert.id,
+        "integration": alert.integration,
+        "dedup_key": alert.source_key,
+        "status": alert.status,
+        "incident": alert.incident,
+        "severity": alert.severity,
+        "title": alert.title,
+        "description": alert.description,
+        "service": alert.service or None,
+        "source": alert.source or None,
+        "labels": dict(alert.labels),
+        "links": [{"href": link.href, "text": link.text} for link in alert.links],
+        "rules": list(alert.rules),
+        "count": alert.count,
+        "started_at": rfc3339(alert.started_at),
+        "received_at": rfc3339(alert.received_at),
+        "last_seen_at": rfc3339(alert.last_seen_at),
+        "ended_at": when(alert.ended_at),
+        "muted_by": alert.muted_by,
+        "truncated": alert.truncated,
+    }
+
+
+# ------------------------------------------------------------------------------------ page texts
+
+
+def headline(incident: Incident) -> str:
+    service = f"[{incident.service}] " if incident.service else ""
+    return f"INC {incident.number} {incident.priority} {service}{incident.title}"
+
+
+def short_text(incident: Incident, ack_url: str, code: str, *, interactive: bool) -> str:
+    """What an SMS says: the headline, cut so that the ways to answer always fit."""
+    ways = []
+    if interactive:
+        ways.append(f"Reply ACK {incident.number}{' ' + code if code else ''}")
+    if ack_url:
+        ways.append(ack_url)
+    tail = " ".join(ways)
+    more = f" (+{incident.firing - 1} alerts)" if incident.firing > 1 else ""
+    head = cut(headline(incident), max(60, SMS - len(tail) - len(more) - 2))
+    return f"{head}{more}. {tail}".strip() if tail else head + more
+
+
+def long_text(incident: Incident, alerts: Sequence[StoredAlert], settings: Settings, zone: str, ack_url: str) -> str:
+    """What a mail says: the incident, its first alerts, the runbook, how to answer."""
+    lines = [headline(incident), ""]
+    lines.append(f"Severity {incident.severity}, impact {incident.impact}, urgency {incident.urgency}.")
+    lines.append(f"Since {rfc3339(incident.created_at, ZoneInfo(zone))}.")
+    for alert in alerts[:5]:
+        lines += ["", f"* {alert.title}"]
+        lines += [f"  {line}" for line in alert.description.splitlines()[:6]]
+        lines += [f"  {link.text or 'link'}: {link.href}" for link in alert.links[:3]]
+    if len(alerts) > 5:
+        lines += ["", f"... and {incident.firing - 5} more alerts."]
+    service = settings.services.get(incident.service)
+    if service is not None and service.runbook:
+        lines += ["", f"Runbook: {service.runbook}"]
+    if ack_url:
+        lines += ["", f"Acknowledge: {ack_url}"]
+    return "\n".join([*lines, "", f"On the command line: tocsin ack {incident.number}"])
+
+
+def spoken_text(incident: Incident) -> str:
+    """What a voice says before the menu."""
+    service = f" Service {incident.service}." if incident.service else ""
+    title = "".join(char if char.isalnum() or char in " .,:%-" else " " for char in incident.title[:300])
+    return f"Tocsin. Incident {incident.number}, priority {incident.priority[1:]}.{service} {title}."
+
+
+def resolved_text(incident: Incident) -> str:
+    by = f" by {incident.resolved_by}" if incident.resolved_by else ""
+    return f"INC {incident.number} resolved{by}: {cut(incident.title, 120)}"
+
+
+def summary_text(incidents: Sequence[Incident]) -> str:
+    """Several pages in one message; each incident is named."""
+    names = "; ".join(f"INC {one.number} {one.priority} {cut(one.title, 40)}" for one in incidents[:12])
+    more = f"; and {len(incidents) - 12} more" if len(incidents) > 12 else ""
+    return f"{len(incidents)} incidents wait for you: {names}{more}. Reply ACK and a number."
+
+
+def in_words(length: int) -> str:
+    """A length in milliseconds for people: 30m, 1h30m, 45s."""
+    seconds = max(0, round(length / 1000))
+    parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
+    shown = [f"{count}{unit}" for count, unit in parts if count]
+    return "".join(shown[:2]) or "0s"
+
+
+def facts_of(incident: Incident, settings: Settings) -> Mapping[str, Any]:
+    """The incident as it stands in a webhook channel's body."""
+    return incident_view(incident, settings)

@@ -1,0 +1,354 @@
+"""The one place that chooses store, clock and channels, and starts and stops the daemon's tasks."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from tocsin import __version__
+from tocsin.clock import SystemChance, SystemClock, Tasks
+from tocsin.contracts import Chance, ChannelKind, Clock, Http, Mail, Source, Store, Tools
+from tocsin.control import SOCKET, Control, actions_of
+from tocsin.decide.rules import Rulebook
+from tocsin.errors import Refused, SettingsError
+from tocsin.metrics import Metrics
+from tocsin.model import Instant, Millis, Settings
+from tocsin.settings import LastGood, Loaded, difference, load
+from tocsin.store import open_store
+from tocsin.store.postgres import PostgresStore
+from tocsin.transport import AioHttp, AioSmtp
+from tocsin.web.app import make_admin_app, make_app
+from tocsin.work.access import Access
+from tocsin.work.actions import Actions
+from tocsin.work.answers import Answers
+from tocsin.work.core import Core, InForce
+from tocsin.work.health import Health
+from tocsin.work.housekeeping import Housekeeping
+from tocsin.work.intake import Intake
+from tocsin.work.keys import Keys
+from tocsin.work.links import Links
+from tocsin.work.pager import Pager
+from tocsin.work.selfcare import Selfcare
+from tocsin.work.silences import Silences
+from tocsin.work.timers import Timers
+
+log = structlog.stdlib.get_logger("tocsin.wiring")
+
+BACKLOG = 2048
+HEADERS_WITHIN = 15      # seconds a connection may take between requests and for its headers
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the daemon stands on; tests and simulations bring their own."""
+
+    clock: Clock
+    chance: Chance
+    http: Http
+    mail: Mail
+    show: Callable[[str], None]
+    runner: str = "thread"
+
+
+def system_ports(show: Callable[[str], None] | None = None) -> Ports:
+    clock = SystemClock()
+    return Ports(clock, SystemChance(), AioHttp(clock), AioSmtp(clock), show or _print)
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text.rstrip("\n") + "\n")
+    sys.stdout.flush()
+
+
+class Daemon:
+    """One running Tocsin. `start` returns when alerts can be taken; `stop` leaves nothing half done.
+
+    `loaded` must hold settings. `state` is the folder for the last good configuration and the
+    control socket (None: neither is used). `on_last_good`: why the configuration asked for is not used.
+    """
+
+    store: Store
+    intake: Intake
+    actions: Actions
+    silences: Silences
+    answers: Answers
+    access: Access
+    health: Health
+    timers: Timers
+    pager: Pager
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        *,
+        state: Path | None = None,
+        on_last_good: str = "",
+        ports: Ports | None = None,
+        env: Mapping[str, str] = os.environ,
+    ) -> None:
+        if loaded.settings is None:
+            raise SettingsError(loaded.problems)
+        self.loaded, self.state, self.on_last_good, self.env = loaded, state, on_last_good, env
+        self.ports = ports or system_ports()
+        self.clock, self.chance = self.ports.clock, self.ports.chance
+        self.metrics = Metrics()
+        self.tasks = Tasks(self._task_failed)
+        self.sources: dict[str, Source] = _plugins("tocsin.sources")
+        self.kinds: dict[str, ChannelKind] = _plugins("tocsin.channels")
+        self._settings: Settings = loaded.settings
+        self._runners: list[web.AppRunner] = []
+        self._control: Control | None = None
+        self.paging = False
+
+    # ----------------------------------------------------------------------------- start, stop
+
+    async def start(self, *, listen: bool = True, sockets: Sequence[socket.socket] = ()) -> None:
+        """Open the store, recover what a crash left, open the doors.
+
+        Raises StoreError when the database cannot be used, OSError when the address is taken.
+        """
+        settings = self._settings
+        if self.state is not None:
+            self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.store = await open_store(
+            settings.database, clock=self.clock, chance=self.chance, runner=self.ports.runner,  # type: ignore[arg-type]  # "thread" or "inline"
+            spawn=self.tasks, watch=StoreWatch(self.metrics),
+        )  # fmt: skip
+        try:
+            await self._wire(settings)
+            await self._recover()
+            if listen:
+                await self._listen(sockets)
+        except BaseException:
+            await self.stop()
+            raise
+        self._tell_started()
+
+    async def _wire(self, settings: Settings) -> None:
+        if isinstance(self.store, PostgresStore):
+            await self._anchor()
+        live = InForce(settings, Rulebook(settings), self.sources)
+        self.core = core = Core(self.store, self.clock, self.chance, self.tasks, self.metrics, live, self.kinds)
+        keys = Keys(self.store, self.chance)
+        await keys.load()
+        self.intake = Intake(core)
+        self.selfcare = Selfcare(core, self.intake)
+        self.actions = Actions(core, self.intake)
+        self.silences = Silences(core)
+        self.access = Access(self.store, self.clock, self.chance, keys, lambda user: user in self.core.settings.users)
+        links = Links(core, keys)
+        self.timers = Timers(core, self.intake)
+        self.pager = Pager(core, self._tools(), self.selfcare)
+        self.answers = Answers(core, self.actions, links, self.pager)
+        self.health = Health(core, self.timers, self.pager)
+        self.housekeeping = Housekeeping(core, self.intake, self.silences, self.access, self.health)
+        core.links, core.planned, core.alarm = links.url, self._planned, self.selfcare.alarm
+
+    def _tools(self) -> Tools:
+        ports = self.ports
+        return Tools(ports.http, ports.mail, ports.clock, ports.chance, ports.show)
+
+    async def _recover(self) -> None:
+        """Learn what a crash left behind, then let work begin: answers first, then overdue steps."""
+        keeping = self.housekeeping
+        await self.silences.refresh()
+        await keeping.learn_contacts()
+        await keeping.judge_downtime()
+        self.tasks(self.intake.run(), "intake")
+        self.health.quarantined = bool(await self.store.meta("quarantine"))
+        if self.health.quarantined:
+            log.error("quarantined", advice="a restored copy pages nobody; confirm with: tocsin db restore --confirm")
+            self.tasks(self._await_release(), "quarantine")
+        else:
+            await self._start_paging()
+        keeping.start()
+        if isinstance(self.store, PostgresStore):
+            self.tasks(self._keep_anchored(), "database clock")
+
+    async def _start_paging(self) -> None:
+        self.paging = True
+        await self.pager.recover(Millis(0) if self.store.exclusive else Millis(15_000))
+        self.tasks(self.timers.run(), "timers")
+        self.pager.configure()
+        self.tasks(self.pager.run_confirmations(), "confirmations")
+
+    async def _await_release(self) -> None:
+        while self.health.quarantined:
+            await self.clock.sleep(Millis(1_000))
+            self.health.quarantined = bool(await self.store.meta("quarantine"))
+        log.warning("quarantine_ended")
+        await self._start_paging()
+
+    async def stop(self) -> None:
+        """Close the doors, let what is under way end, close the store last."""
+        if self._control is not None:
+            await self._control.stop()
+        for runner in self._runners:
+            await runner.cleanup()
+        if hasattr(self, "intake"):
+            await self._last_words()
+        await self.tasks.stop()
+        for port in (self.ports.http, self.ports.mail):
+            close = getattr(port, "close", None)
+            if close is not None:
+                await close()
+        await self.store.close()
+
+    async def _last_words(self) -> None:
+        try:
+            await self.intake.flush_repeats()
+            await self.housekeeping.alive()
+        except Exception as error:  # noqa: BLE001  # stopping goes on whatever happens
+            log.warning("not_flushed", error=repr(error))
+
+    # --------------------------------------------------------------------------------- doors
+
+    async def _listen(self, sockets: Sequence[socket.socket]) -> None:
+        server = self._settings.server
+        app = web.AppRunner(make_app(self), access_log=None, keepalive_timeout=75, handle_signals=False)
+        await self._serve(app, server.host, server.port, sockets)
+        if server.admin_port is not None:
+            admin = web.AppRunner(make_admin_app(self), access_log=None, handle_signals=False)
+            await self._serve(admin, server.admin_host or "127.0.0.1", server.admin_port, ())
+        if self.state is not None:
+            self._control = Control(self.state / SOCKET, actions_of(self), self.clock)
+            await self._control.start()
+
+    async def _serve(self, runner: web.AppRunner, host: str, port: int, sockets: Sequence[socket.socket]) -> None:
+        await runner.setup()
+        self._runners.append(runner)
+        sites: list[web.BaseSite] = [web.SockSite(runner, one, backlog=BACKLOG) for one in sockets]
+        for site in sites or [web.TCPSite(runner, host, port, backlog=BACKLOG, reuse_address=True)]:
+            await site.start()
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on: the system's choice where the configuration says 0."""
+        return int(self._runners[0].addresses[0][1])
+
+    # -------------------------------------------------------------------------- configuration
+
+    @property
+    def live(self) -> InForce:
+        return self.core.live
+
+    async def reload(self, yes: bool = False) -> str:
+        """Read the configuration again and put it in force, whole or not at all.
+
+        Returns what changed, in counts. Raises SettingsError with every problem, Refused when most of
+        something would go and `yes` was not said; then nothing has changed.
+        """
+        loaded = load(self.loaded.main, env=self.env)
+        if loaded.settings is None:
+            self.metrics.config_last_reload_successful.set(0)
+            for problem in loaded.problems:
+                if problem.level == "error":
+                    log.error("configuration", problem=str(problem))
+            raise SettingsError(tuple(problem for problem in loaded.problems if problem.level == "error"))
+        changed = difference(self.core.settings, loaded.settings)
+        if changed.removes_most and not yes:
+            self.metrics.config_last_reload_successful.set(0)
+            most = ", ".join(changed.removes_most)
+            log.error("reload_refused", removes_most=most)
+            raise Refused(f"this would remove more than half of: {most}; if it is meant: tocsin reload --yes")
+        self._put_in_force(loaded)
+        await self.housekeeping.learn_contacts()
+        log.info("reloaded", changed=str(changed))
+        return str(changed)
+
+    def _put_in_force(self, loaded: Loaded) -> None:
+        assert loaded.settings is not None
+        self.loaded, self.on_last_good = loaded, ""
+        self.core.live = InForce(loaded.settings, Rulebook(loaded.settings), self.sources)
+        if self.paging:
+            self.pager.configure()
+        self._keep_last_good()
+
+    def _keep_last_good(self) -> None:
+        """Kept for a start with a bad file; not being able to keep it is loud, not fatal."""
+        self.metrics.config_running_on_last_good.set(bool(self.on_last_good))
+        self.metrics.config_last_reload_successful.set(not self.on_last_good)
+        if self.on_last_good:
+            log.error("running_on_last_good_configuration", because=self.on_last_good)
+            return
+        self.metrics.config_last_reload_success_timestamp_seconds.set(self.clock.now() / 1000)
+        if self.state is None:
+            return
+        try:
+            LastGood(self.state, self.loaded.main).keep(self.loaded)
+        except OSError as error:
+            log.error("last_good_not_kept", error=str(error))
+
+    # ---------------------------------------------------------------------------------- hints
+
+    def _planned(self, channels: set[str], due: Instant | None) -> None:
+        """Pages or timers were committed: wake whoever waits for a later time."""
+        if not self.paging:
+            return
+        if channels:
+            self.pager.wake(list(channels))
+        if due is not None:
+            self.timers.wake.set()
+
+    def _task_failed(self, name: str, error: BaseException) -> None:
+        log.error("task_failed", task=name, error=repr(error), exc_info=error)
+
+    def _tell_started(self) -> None:
+        kind = "postgresql" if isinstance(self.store, PostgresStore) else "sqlite"
+        self.metrics.build_info.labels(__version__, platform.python_version(), kind).set(1)
+        self._keep_last_good()
+        log.info("started", version=__version__, database=kind, users=len(self._settings.users))
+
+    # ---------------------------------------------------------------------------- shared clock
+
+    async def _anchor(self) -> None:
+        """With a shared database all replicas follow its clock."""
+        if isinstance(self.store, PostgresStore) and isinstance(self.clock, SystemClock):
+            off = self.clock.anchor(await self.store.database_now())
+            if abs(off) > 1_000:
+                log.error("clock_off", milliseconds=off, advice="this machine's clock differs from the database's")
+
+    async def _keep_anchored(self) -> None:
+        while True:
+            await self.clock.sleep(Millis(30_000))
+            try:
+                await self._anchor()
+            except Exception as error:  # noqa: BLE001  # the next round tries again
+                log.warning("not_anchored", error=repr(error))
+
+
+class StoreWatch:
+    """The store's figures as metrics."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def commit_seconds(self, seconds: float) -> None:
+        self._metrics.db_commit_seconds.observe(seconds)
+
+    def batch_rows(self, rows: int) -> None:
+        self._metrics.db_batch_rows.observe(rows)
+
+    def error(self, kind: str) -> None:
+        self._metrics.db_errors.labels(kind).inc()
+
+
+def _plugins(group: str) -> dict[str, Any]:
+    """The installed kinds of sources or channels; one that cannot be loaded is left out, loudly."""
+    found = {}
+    for point in entry_points(group=group):
+        try:
+            found[point.name] = point.load()
+        except Exception as error:  # noqa: BLE001  # a broken third-party plug-in must not stop paging
+            log.error("plugin_broken", group=group, name=point.name, error=repr(error))
+    return found

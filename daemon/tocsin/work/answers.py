@@ -1,0 +1,332 @@
+"""What people answer to a page: by SMS, by a key on the phone, by the one-tap link. And delivery receipts.
+
+Closed by default: an answer acts only for an incident of which a page went to that very phone, attempt
+or person. A second delivery of the same provider message changes nothing and says the same again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+
+from tocsin.contracts import Door, Tx
+from tocsin.decide.answers import Carrier, Command, NotUnderstood, code_of, key_press, parse
+from tocsin.decide.oncall import on_call
+from tocsin.decide.text import cut
+from tocsin.decide.views import headline, spoken_text
+from tocsin.errors import NoSuchIncident, Refused
+from tocsin.model import DAY, HOUR, Actor, Attempt, ContactState, Incident, Instant, Page, User
+from tocsin.work.actions import Actions, Done
+from tocsin.work.core import Core
+from tocsin.work.ledger import Effects
+from tocsin.work.links import Claim, Links
+from tocsin.work.pager import Pager, Record
+
+log = structlog.stdlib.get_logger("tocsin.answers")
+
+MOST_REPLIES = 5            # automatic replies to a number within an hour
+MENU = "Press 4 to acknowledge, 5 to escalate, 6 to resolve, 1 for details, star to repeat."
+RANKS = {
+    "accepted": 1, "scheduled": 1, "queued": 1, "initiated": 1, "sending": 2, "ringing": 2, "sent": 3,
+    "in-progress": 3, "answered": 3, "delivered": 5, "read": 6, "completed": 5, "machine": 4,
+    "undelivered": 5, "failed": 5, "busy": 5, "no-answer": 5, "canceled": 5,
+}  # fmt: skip
+# Twilio errors that say this address cannot be reached this way at all.
+DEAD = frozenset("21610 21211 21614 21612 21408 21215 30004 30005 30006 32017".split())
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceTurn:
+    """What to say on the phone; with `menu` a key is asked for again, else the call ends."""
+
+    say: str
+    menu: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """What the one-tap page shows; `live`: pressing would still do something."""
+
+    incident: Incident
+    user: str
+    said: str
+    live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A page that went to the phone that now answers."""
+
+    page: Page
+    attempt: Attempt
+    incident: Incident
+
+
+class Answers:
+    """The doors of those who were paged."""
+
+    def __init__(self, core: Core, actions: Actions, links: Links, pager: Pager) -> None:
+        self.core, self.actions, self.links, self.pager = core, actions, links, pager
+
+    # ------------------------------------------------------------------------------------- SMS
+
+    async def sms(self, account: str, to: str, sender: str, body: str, message_id: str, opt_out: str) -> str | None:
+        """The text to reply; None: an empty reply. The signature was checked by the door."""
+        door = Door("twilio_sms", message_id)
+        before = await self._answered(door)
+        if before is not None:
+            return before or None
+        user = self._phone_of(sender)
+        command = Carrier(opt_out.upper()) if opt_out else parse(body)
+        if isinstance(command, Carrier):
+            if user is not None:
+                await self._carrier(command, sender)
+            return await self._keep(door, sender, None)
+        if user is None:
+            self._refused("sms", "stranger")
+            log.warning("sms_from_stranger", account=account)
+            return await self._keep(door, sender, None)
+        answer = await self._obey_sms(user, sender, command, message_id)
+        if await self._too_many(sender):
+            log.warning("sms_replies_capped", user=user.key)
+            return await self._keep(door, sender, None)
+        return await self._keep(door, sender, answer)
+
+    async def _obey_sms(self, user: User, sender: str, command: Command | NotUnderstood, message_id: str) -> str:
+        if isinstance(command, NotUnderstood):
+            self._refused("sms", "not_understood")
+            return command.because
+        if command.verb == "who":
+            return self._who(command.text)
+        found = await self._meant(sender, command)
+        if isinstance(found, str):
+            self._refused("sms", "no_incident")
+            return found
+        needs_code = self.core.settings.answers.get("sms") == "code" and command.verb != "status"
+        if needs_code and command.code != code_of(found.page.id):
+            self._refused("sms", "code")
+            return f"INC {found.incident.number}: add the four letters of the page to your answer."
+        return await self._obey(user, found.incident, command, "sms", f"SMS {message_id}")
+
+    async def _meant(self, sender: str, command: Command) -> Sent | str:
+        """The incident the answer is about: of those paged to this phone in the last 24 h. Else what to say."""
+        sent = await self._sent_to(sender)
+        if command.number is not None:
+            for one in sent:
+                if command.number in (one.incident.number, one.page.incident):
+                    return one
+            return f"INC {command.number} was not paged to this phone in the last 24 hours."
+        if not sent:
+            return "No page went to this phone in the last 24 hours."
+        open_ones = [one for one in sent if one.incident.open]
+        if command.verb == "resolve" and len({one.incident.number for one in open_ones}) > 1:
+            names = ", ".join(str(number) for number in dict.fromkeys(one.incident.number for one in open_ones))
+            return f"Several incidents are open: {names}. Reply RES and the number."
+        return sent[0]
+
+    async def _sent_to(self, address: str) -> list[Sent]:
+        since = Instant(self.core.clock.now() - DAY)
+
+        async def work(tx: Tx) -> list[Sent]:
+            rows = [(page, attempt) for page, attempt in await tx.pages_to(address, since) if page.kind != "test"]
+            numbers = [page.incident for page, _ in rows if page.incident is not None]
+            incidents = await tx.incidents(list(dict.fromkeys(numbers)))
+            merged = [one.merged_into for one in incidents.values() if one.merged_into is not None]
+            targets = await tx.incidents(merged) if merged else {}
+            found = []
+            for page, attempt in rows:
+                incident = incidents.get(page.incident or 0)
+                if incident is not None:
+                    found.append(Sent(page, attempt, targets.get(incident.merged_into or 0, incident)))
+            return found
+
+        return await self.core.store.write(work)
+
+    async def _obey(self, user: User, incident: Incident, command: Command, via: str, evidence: str) -> str:
+        """Do what was asked, as this person, and say what happened and what is next."""
+        actor, number = Actor("user", user.key), incident.number
+        actions = self.actions
+        try:
+            match command.verb:
+                case "acknowledge":
+                    done = await actions.acknowledge(number, actor, via, evidence)
+                case "resolve":
+                    done = await actions.resolve(number, actor, via, evidence)
+                case "escalate":
+                    done = await actions.escalate(number, actor, via, evidence)
+                case "snooze":
+                    until = Instant(self.core.clock.now() + (command.length or 0))
+                    done = await actions.snooze(number, until, actor, via)
+                case "note":
+                    done = await actions.note(number, command.text, actor, via)
+                case _:
+                    return self._status(incident)
+        except (Refused, NoSuchIncident) as refused:
+            self._refused(via, "refused")
+            return str(refused)
+        if not done.changed:
+            self._refused(via, "too_late")
+        return done.said
+
+    def _status(self, incident: Incident) -> str:
+        who = f" by {incident.acknowledged_by}" if incident.status == "acknowledged" else ""
+        return cut(f"{headline(incident)}: {incident.status}{who}, {incident.firing} alerts firing.", 300)
+
+    def _who(self, service: str) -> str:
+        """Who is on call, in all schedules or those behind a service's policy."""
+        settings, now = self.core.settings, self.core.clock.now()
+        known = next((one for one in settings.services.values() if one.name.upper() == service.upper()), None)
+        policy = settings.policies.get((known.policy if known else None) or "") if service else None
+        named = {target.name for step in policy.steps for target in step.notify if target.kind == "schedule"} if policy else None
+        lines = []
+        for schedule in settings.schedules.values():
+            if named is None or schedule.name in named:
+                users = ", ".join(on_call(schedule, now).users) or "nobody"
+                lines.append(f"{schedule.name}: {users}")
+        return cut("; ".join(lines) or "No schedule is configured.", 300)
+
+    def _phone_of(self, address: str) -> User | None:
+        """The one user whose phone this is (a phone of two users is refused by the configuration)."""
+        for user in self.core.settings.users.values():
+            if any(contact.to == address for contact in user.contacts.values()):
+                return user
+        return None
+
+    async def _carrier(self, word: Carrier, sender: str) -> None:
+        """STOP: the carrier blocks the number already; START lets messages through again."""
+        if not (word.opts_out or word.opts_in):
+            return
+        because = f"answered {word.word}" if word.opts_out else f"answered {word.word}: messages pass again"
+        state = ContactState("twilio_sms", sender, word.opts_in, because, self.core.clock.now())
+
+        async def work(tx: Tx) -> Effects:
+            tx.save_contact_state(state)
+            return Effects(contacts=[state])
+
+        effects = await self.core.store.write(work)
+        effects.apply(self.core)
+
+    async def _answered(self, door: Door) -> str | None:
+        async def work(tx: Tx) -> str | None:
+            return await tx.answers_to(door)
+
+        return await self.core.store.write(work)
+
+    async def _keep(self, door: Door, address: str, answer: str | None) -> str | None:
+        async def work(tx: Tx) -> None:
+            tx.add_answer(door, address, answer or "", self.core.clock.now())
+
+        await self.core.store.write(work)
+        return answer
+
+    async def _too_many(self, address: str) -> bool:
+        since = Instant(self.core.clock.now() - HOUR)
+
+        async def work(tx: Tx) -> int:
+            return await tx.replies_since(address, since)
+
+        return await self.core.store.write(work) >= MOST_REPLIES
+
+    # ----------------------------------------------------------------------------------- voice
+
+    async def voice(self, attempt_id: str, call_id: str, digits: str | None) -> VoiceTurn | None:
+        """The next words of a call; None: an attempt that is not known. Without `digits` nothing acts."""
+        found = await self._attempt(attempt_id)
+        if found is None or (found.attempt.ref and found.attempt.ref != call_id):
+            return None
+        user = self.core.settings.users.get(found.page.user)
+        if user is None:
+            return None
+        if not found.incident.open:
+            return VoiceTurn(f"Incident {found.incident.number} is {found.incident.status} already. Goodbye.", menu=False)
+        pressed = key_press(digits) if digits else None
+        match pressed:
+            case None | "repeat":
+                return VoiceTurn(f"{spoken_text(found.incident)} {MENU}", menu=True)
+            case "details":
+                return VoiceTurn(f"{await self._details(found.incident)} {MENU}", menu=True)
+            case verb:
+                evidence = f"key {digits} in call {call_id}"
+                said = await self._obey(user, found.incident, Command(verb), "voice", evidence)
+                return VoiceTurn(said.replace("INC ", "Incident ") + " Goodbye.", menu=False)
+
+    async def _attempt(self, attempt_id: str) -> Sent | None:
+        attempt = await self.core.store.attempt(attempt_id)
+        page = await self.core.store.page(attempt.page) if attempt is not None else None
+        if attempt is None or page is None or page.incident is None:
+            return None
+        incident = await self.core.store.incident(page.incident)
+        if incident is not None and incident.merged_into is not None:
+            incident = await self.core.store.incident(incident.merged_into)
+        return Sent(page, attempt, incident) if incident is not None else None
+
+    async def _details(self, incident: Incident) -> str:
+        alerts = await self.core.store.incident_alerts(incident.number, 3, None)
+        told = ". ".join(cut(alert.description or alert.title, 200) for alert in alerts)
+        return f"{len(alerts)} alerts. Severity {incident.severity}. {told}."
+
+    # -------------------------------------------------------------------------------- receipts
+
+    async def receipt(self, attempt_id: str, state: str, error: str | None) -> None:
+        """A delivery state from the provider: kept monotone; bad news send the next contact on its way."""
+        rank = RANKS.get(state)
+        if rank is None:
+            return
+
+        async def work(tx: Tx) -> Effects:
+            attempt = await tx.attempt(attempt_id)
+            if attempt is None:
+                return Effects()
+            record = Record(self.pager, tx, None)
+            await record.receipt(attempt, state, rank, error, error in DEAD)
+            return await record.ledger.close()
+
+        effects = await self.core.store.write(work)
+        effects.apply(self.core)
+
+    # ------------------------------------------------------------------------------------ links
+
+    async def link(self, token: str) -> LinkView | None:
+        """What the link shows; never acts. None: wrong, expired, or of another time."""
+        claim = self.links.read(token)
+        incident = await self._linked(claim) if claim is not None else None
+        if claim is None or incident is None:
+            return None
+        if incident.cycle != claim.cycle and incident.merged_into is None:
+            return LinkView(incident, claim.user, "This link belongs to an earlier page.", live=False)
+        live = incident.status == "triggered"
+        said = "" if live else f"INC {incident.number} is {incident.status}" + (
+            f" by {incident.acknowledged_by}." if incident.status == "acknowledged" else "."
+        )
+        return LinkView(incident, claim.user, said, live)
+
+    async def press(self, token: str, action: str = "acknowledge") -> LinkView | None:
+        """Act as the link's person. A second press is a polite no-op."""
+        claim = self.links.read(token)
+        view = await self.link(token)
+        if claim is None or view is None:
+            self._refused("link", "invalid")
+            return None
+        if not view.live or action not in ("acknowledge", "resolve", "escalate"):
+            self._refused("link", "too_late")
+            return view
+        actor, number, evidence = Actor("user", claim.user), view.incident.number, f"link of page {claim.page}"
+        done: Done
+        match action:
+            case "resolve":
+                done = await self.actions.resolve(number, actor, "link", evidence)
+            case "escalate":
+                done = await self.actions.escalate(number, actor, "link", evidence)
+            case _:
+                done = await self.actions.acknowledge(number, actor, "link", evidence)
+        return LinkView(done.incident, claim.user, done.said, live=False)
+
+    async def _linked(self, claim: Claim) -> Incident | None:
+        incident = await self.core.store.incident(claim.incident)
+        if incident is not None and incident.merged_into is not None:
+            return await self.core.store.incident(incident.merged_into)
+        return incident
+
+    def _refused(self, via: str, reason: str) -> None:
+        self.core.metrics.acks_refused.labels(via, reason).inc()

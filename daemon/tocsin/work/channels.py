@@ -1,0 +1,67 @@
+"""The lines out: each configured channel opened, with its free slots and its health."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from tocsin.contracts import Channel, ChannelKind, Tools
+from tocsin.model import ChannelConfig, Settings
+
+SLOTS = 32
+SICK_AFTER = 3     # calls in a row without success
+
+
+@dataclass(slots=True)
+class Line:
+    """One channel at work."""
+
+    config: ChannelConfig
+    kind: ChannelKind
+    channel: Channel
+    slots: int = SLOTS
+    busy: int = 0
+    failed_in_a_row: int = 0
+    because: str = ""
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    @property
+    def free(self) -> int:
+        return self.slots - self.busy
+
+    @property
+    def healthy(self) -> bool:
+        return self.failed_in_a_row < SICK_AFTER
+
+    @property
+    def confirms(self) -> bool:
+        return self.kind.confirms != "nothing"
+
+    def succeeded(self) -> bool:
+        """Note a call that went through; True when the line has recovered by it."""
+        recovered = not self.healthy
+        self.failed_in_a_row, self.because = 0, ""
+        return recovered
+
+    def failed(self, because: str) -> bool:
+        """Note a call that did not; True when the line counts as failing from now on."""
+        self.failed_in_a_row += 1
+        self.because = because
+        return self.failed_in_a_row == SICK_AFTER
+
+
+def open_lines(settings: Settings, kinds: dict[str, ChannelKind], tools: Tools, old: dict[str, Line]) -> dict[str, Line]:
+    """A line for each configured channel; one whose configuration did not change is kept as it is."""
+    lines = {}
+    for name, config in settings.channels.items():
+        kept = old.get(name)
+        if kept is not None and kept.config == config:
+            lines[name] = kept
+            continue
+        kind = kinds[config.type]
+        lines[name] = Line(config, kind, kind.open(name, config.options, tools))
+    return lines

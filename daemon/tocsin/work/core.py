@@ -1,0 +1,145 @@
+"""What every piece of work needs at hand: the ports, the configuration in force, what was learnt."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+from tocsin.contracts import Chance, ChannelKind, Clock, Source, Spawn, Store
+from tocsin.decide.escalation import People
+from tocsin.decide.rules import Rulebook
+from tocsin.metrics import Metrics
+from tocsin.model import Contact, ContactState, Incident, Instant, Only, Policy, Settings, Step, Target
+from tocsin.work.muting import Mutes
+
+REMEMBERED_STOPS = 20_000
+
+
+@dataclass(slots=True)
+class InForce:
+    """The configuration in force; a reload replaces both at once."""
+
+    settings: Settings
+    rulebook: Rulebook
+    sources: Mapping[str, Source]
+    rules_end_quiet_alerts: bool = field(init=False)   # some rule has auto_resolve
+
+    def __post_init__(self) -> None:
+        self.rules_end_quiet_alerts = any(rule.auto_resolve is not None for rule in self.settings.rules)
+
+
+@dataclass(slots=True)
+class Core:
+    """Shared by all of `work/`; made once by the wiring."""
+
+    store: Store
+    clock: Clock
+    chance: Chance
+    spawn: Spawn
+    metrics: Metrics
+    live: InForce
+    kinds: dict[str, ChannelKind]
+    policies: Policies = field(init=False)
+    stops: Stops = field(init=False)
+    mutes: Mutes = field(init=False)
+    dead: set[tuple[str, str]] = field(default_factory=set)   # (channel type, address) that cannot be used
+    links: Callable[[Incident, str, str], str] = field(default=lambda _incident, _user, _page: "")
+    planned: Callable[[set[str], Instant | None], None] = field(default=lambda _channels, _due: None)
+    alarm: Callable[[str, str, str], None] = field(default=lambda _key, _title, _because: None)
+
+    def __post_init__(self) -> None:
+        self.policies, self.stops, self.mutes = Policies(self.store), Stops(), Mutes()
+
+    @property
+    def settings(self) -> Settings:
+        return self.live.settings
+
+    def people(self) -> People:
+        """What the escalation must know of people beyond the configuration."""
+        return People(unusable=self.is_dead)
+
+    def learn(self, state: ContactState) -> None:
+        """What became known of an address, after its commit; a dead one raises an alarm."""
+        known = (state.channel_kind, state.address)
+        if state.usable:
+            self.dead.discard(known)
+        elif known not in self.dead:
+            self.dead.add(known)
+            who = self.owner_of(state.address)
+            self.alarm(f"contact/{state.channel_kind}/{who}", f"{who} cannot be reached by {state.channel_kind}", state.because)
+
+    def owner_of(self, address: str) -> str:
+        """The user whose contact this is; "somebody" when nobody's."""
+        for user in self.settings.users.values():
+            if any(contact.to == address for contact in user.contacts.values()):
+                return user.key
+        return "somebody"
+
+    def is_dead(self, contact: Contact) -> bool:
+        channel = self.settings.channels.get(contact.channel)
+        return channel is None or (channel.type, contact.to) in self.dead
+
+
+class Stops:
+    """Which cycles were ended in this process: the gate in front of every call looks here first."""
+
+    def __init__(self) -> None:
+        self._cycles: dict[int, int] = {}
+
+    def add(self, incident: Incident) -> None:
+        self._cycles.pop(incident.number, None)
+        self._cycles[incident.number] = incident.cycle
+        if len(self._cycles) > REMEMBERED_STOPS:
+            del self._cycles[next(iter(self._cycles))]
+
+    def has(self, incident: int, cycle: int) -> bool:
+        return self._cycles.get(incident, 0) >= cycle
+
+
+class Policies:
+    """Frozen policies by the hash of their content: kept for as long as an incident may need them."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._frozen: dict[str, Policy] = {}
+        self._hashes: dict[int, tuple[Policy, str, str]] = {}
+
+    def freeze(self, policy: Policy) -> tuple[str, str]:
+        """(hash, JSON) of a policy; the caller adds it to its transaction."""
+        known = self._hashes.get(id(policy))
+        if known is not None and known[0] is policy:
+            return known[1], known[2]
+        body = orjson.dumps(policy, option=orjson.OPT_SORT_KEYS)
+        digest = content_digest(body)
+        self._frozen[digest] = policy
+        self._hashes[id(policy)] = (policy, digest, body.decode())
+        return digest, body.decode()
+
+    async def thaw(self, digest: str) -> Policy | None:
+        """The policy an incident was opened under; None for "" (it has none)."""
+        if not digest:
+            return None
+        if digest not in self._frozen:
+            body = await self._store.policy_version(digest)
+            if body is None:
+                return None
+            self._frozen[digest] = policy_from(orjson.loads(body))
+        return self._frozen[digest]
+
+
+def content_digest(body: bytes) -> str:
+    return hashlib.blake2b(body, digest_size=12).hexdigest()
+
+
+def policy_from(body: dict[str, object]) -> Policy:
+    """The inverse of what `Policies.freeze` writes."""
+    raw: dict[str, object] = dict(body)
+    steps = []
+    for step in raw.pop("steps"):  # type: ignore[attr-defined]  # our own JSON
+        targets = tuple(Target(**target) for target in step.pop("notify"))
+        only = {name: tuple(v) if isinstance(v, list) else v for name, v in step.pop("only").items()}
+        steps.append(Step(notify=targets, only=Only(**only), **step))
+    return Policy(steps=tuple(steps), **raw)  # type: ignore[arg-type]  # our own JSON

@@ -1,0 +1,46 @@
+"""Can alerts and answers be stored, and do the timers run? And what of sending, which is another matter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tocsin.errors import StoreUnavailable
+from tocsin.model import Millis
+from tocsin.work.core import Core
+from tocsin.work.pager import Pager
+from tocsin.work.timers import Timers
+
+STUCK = Millis(10_000)      # timers that made no round for so long do not run
+
+
+class Health:
+    """What /readyz says. Trouble with sending is `degraded`, never unready: alerts and answers still come in."""
+
+    def __init__(self, core: Core, timers: Timers, pager: Pager) -> None:
+        self.core, self.timers, self.pager = core, timers, pager
+        self.quarantined = False
+
+    async def ready(self) -> tuple[bool, dict[str, Any]]:
+        """(ready, body): `{"status": "ready|degraded|unready", "checks": {...}}`."""
+        store = await self._store()
+        timers = "ok" if self._timers_run() else "no progress"
+        failing = {name: line.because for name, line in self.pager.lines.items() if not line.healthy}
+        ready = store == "ok" and timers == "ok"
+        degraded = bool(failing) or self.quarantined
+        body: dict[str, Any] = {
+            "status": "unready" if not ready else "degraded" if degraded else "ready",
+            "checks": {"store": store, "timers": timers, "channels": failing or "ok"},
+        }
+        if self.quarantined:
+            body["checks"]["quarantine"] = "a restored copy: nobody is paged until `tocsin db restore --confirm`"
+        return ready, body
+
+    def _timers_run(self) -> bool:
+        return self.quarantined or self.core.clock.now() - self.timers.progressed_at < STUCK
+
+    async def _store(self) -> str:
+        try:
+            await self.core.store.check()
+        except StoreUnavailable as error:
+            return str(error) or "unavailable"
+        return "ok"

@@ -1,0 +1,145 @@
+"""What must be done now and then: counts written, gauges read, old rows pruned, the clock watched."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import structlog
+
+from tocsin.contracts import Tx
+from tocsin.decide.escalation import usable_contacts
+from tocsin.decide.oncall import on_call, shifts
+from tocsin.errors import StoreUnavailable
+from tocsin.model import DAY, HOUR, MINUTE, SECOND, ContactState, Instant, Millis
+from tocsin.work.access import Access
+from tocsin.work.core import Core
+from tocsin.work.health import Health
+from tocsin.work.intake import Intake
+from tocsin.work.silences import Silences
+
+log = structlog.stdlib.get_logger("tocsin.housekeeping")
+
+ALIVE = "alive_at"
+DOWN = Millis(30 * SECOND)
+PRUNED_AT_ONCE = 500
+
+
+class Housekeeping:
+    """Each chore in a loop of its own; a chore that fails is logged and done again next time."""
+
+    def __init__(self, core: Core, intake: Intake, silences: Silences, access: Access, health: Health) -> None:
+        self.core, self.intake, self.silences = core, intake, silences
+        self.access, self.health = access, health
+
+    def start(self) -> None:
+        for every, chore in (
+            (Millis(SECOND), self.intake.flush_repeats),
+            (Millis(SECOND), self.silences.begin),
+            (Millis(5 * SECOND), self.alive),
+            (Millis(5 * SECOND), self.gauges),
+            (Millis(5 * SECOND), self.learn_from_others),
+            (Millis(5 * MINUTE), self.gaps),
+            (Millis(HOUR), self.prune),
+        ):
+            self.core.spawn(self._every(every, chore), f"chore {chore.__name__}")
+        self.core.spawn(self._lag(), "event loop lag")
+
+    async def _every(self, length: Millis, chore: Callable[[], Awaitable[object]]) -> None:
+        while True:
+            await self.core.clock.sleep(length)
+            try:
+                await chore()
+            except StoreUnavailable as error:
+                log.warning("chore_postponed", chore=chore.__name__, error=str(error))
+            except Exception as error:  # noqa: BLE001  # a chore must not end the daemon
+                log.error("chore_failed", chore=chore.__name__, error=repr(error), exc_info=True)
+
+    async def _lag(self) -> None:
+        clock = self.core.clock
+        while True:
+            before = clock.monotonic()
+            await clock.sleep(Millis(SECOND))
+            self.core.metrics.event_loop_lag_seconds.observe(max(0.0, clock.monotonic() - before - 1))
+
+    # ---------------------------------------------------------------------------------- chores
+
+    async def alive(self) -> None:
+        """For the next start: how long nobody was here."""
+        await self.core.store.set_meta(ALIVE, str(self.core.clock.now()))
+
+    async def gauges(self) -> None:
+        counts, metrics, now = await self.core.store.counts(), self.core.metrics, self.core.clock.now()
+        metrics.incidents.clear()
+        for (status, priority), count in counts.incidents.items():
+            metrics.incidents.labels(status, priority).set(count)
+        metrics.due_timers.set(counts.due_timers)
+        metrics.open_intents.set(counts.open_intents)
+        metrics.oldest_due_step_seconds.set(0 if counts.oldest_due is None else max(0, now - counts.oldest_due) / 1000)
+        metrics.people_without_contact.set(len(self._unreachable(now)))
+
+    def _unreachable(self, now: Instant) -> set[str]:
+        settings, people = self.core.settings, self.core.people()
+        on_duty = {key for schedule in settings.schedules.values() for key in on_call(schedule, now).users}
+        return {key for key in on_duty if key in settings.users and not usable_contacts(settings.users[key], settings, people)}
+
+    async def gaps(self) -> None:
+        now = self.core.clock.now()
+        for schedule in self.core.settings.schedules.values():
+            gaps = shifts(schedule, now, Instant(now + 30 * DAY)).gaps
+            seconds = sum(gap.end - gap.start for gap in gaps) / 1000
+            self.core.metrics.schedule_gap_seconds_ahead.labels(schedule.name).set(seconds)
+
+    async def prune(self) -> None:
+        """In small slices, so that nobody waits for it."""
+        now, keep = self.core.clock.now(), self.core.settings.retention
+        while await self.core.store.prune(
+            Instant(now - keep.alerts), Instant(now - keep.incidents), PRUNED_AT_ONCE
+        ):
+            await self.core.clock.sleep(Millis(50))
+
+    async def learn_from_others(self) -> None:
+        """Where other replicas write too: their silences and what they learnt of contacts."""
+        self.health.quarantined = bool(await self.core.store.meta("quarantine"))
+        if not self.core.store.exclusive:
+            await self.silences.refresh()
+            await self.learn_contacts()
+
+    # --------------------------------------------------------------------------------- at start
+
+    async def learn_contacts(self) -> None:
+        """Which configured addresses cannot be used."""
+        settings = self.core.settings
+        known = {
+            (settings.channels[contact.channel].type, contact.to)
+            for user in settings.users.values() for contact in user.contacts.values()
+            if contact.channel in settings.channels
+        }  # fmt: skip
+
+        async def work(tx: Tx) -> list[ContactState]:
+            found = [await tx.contact_state(kind, address) for kind, address in sorted(known)]
+            return [state for state in found if state is not None]
+
+        states = await self.core.store.write(work)
+        self.core.dead = {(state.channel_kind, state.address) for state in states if not state.usable}
+
+    async def judge_downtime(self) -> None:
+        """Expiries that fell into a downtime are judged anew: sources could not refresh them meanwhile."""
+        now = self.core.clock.now()
+        alive = await self.core.store.meta(ALIVE)
+        if alive is None or now - int(alive) <= DOWN:
+            return
+        log.warning("was_down", seconds=(now - int(alive)) // 1000)
+
+        async def work(tx: Tx) -> int:
+            due = await tx.due_alerts(now, 1000)
+            tx.save_alerts(
+                [
+                    replace(one, expires_at=Instant(now + max(5 * MINUTE, (one.expires_at or 0) - one.last_seen_at)))
+                    for one in due
+                ]
+            )
+            return len(due)
+
+        while await self.core.store.write(work):
+            pass

@@ -1,0 +1,811 @@
+"""Posts become incidents: batched, decided, committed; only then is the sender answered.
+
+Posts that arrive while a batch commits form the next batch (group commit, no timer). A batch that
+fails is halved until only the culprit is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import orjson
+import structlog
+import zstandard
+
+from tocsin.contracts import Tx
+from tocsin.decide import lifecycle
+from tocsin.decide.grouping import Group, group_of
+from tocsin.decide.priority import assess, is_higher, worst
+from tocsin.decide.rules import Verdict, value_of
+from tocsin.decide.text import DESCRIPTION, KEY, TITLE, clean, clean_labels
+from tocsin.errors import BadBody, StoreUnavailable
+from tocsin.model import (
+    MINUTE,
+    Actor,
+    Alert,
+    Incident,
+    Instant,
+    IntegrationConfig,
+    Link,
+    Millis,
+    Parsed,
+    Policy,
+    Post,
+    Rejected,
+    SignalStatus,
+    StoredAlert,
+)
+from tocsin.work.core import Core
+from tocsin.work.ledger import Effects, Ledger
+from tocsin.work.muting import Mute
+
+log = structlog.stdlib.get_logger("tocsin.intake")
+
+BATCH_ALERTS = 2_000        # alerts in one transaction, but for a single larger post
+SLICE = 100                 # alerts decided before the event loop gets a turn
+WAITING_BYTES = 64 << 20    # posts that may wait; beyond it senders are told to come back
+STALE = Millis(5 * MINUTE)
+MINTED = Millis(2 * MINUTE)
+LINKS = 32
+
+
+class Overloaded(StoreUnavailable):
+    """Too many posts wait to be committed; come back in a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of one post. `incidents`: numbers, each once. `keys`: identity of each alert taken."""
+
+    accepted: int
+    incidents: tuple[int, ...]
+    rejected: tuple[Rejected, ...]
+    keys: tuple[str, ...]
+    reason: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Queued:
+    """A post that waits for its batch."""
+
+    integration: IntegrationConfig
+    raw: bytes
+    parsed: Parsed
+    received_at: Instant
+    done: asyncio.Future[Taken]
+    body: bytes = b""
+
+
+@dataclass(slots=True)
+class Item:
+    """One alert of a post on its way through a batch."""
+
+    post: int
+    integration: IntegrationConfig
+    alert: Alert
+    pair: tuple[str, str]
+    content: int = 0
+    verdict: Verdict | None = None
+    group: Group | None = None
+    repeat: tuple[int, int] | None = None    # (alert id, incident or 0): a pure repeat, from the cache
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a committed batch leaves to do outside the database."""
+
+    results: list[Taken]
+    effects: Effects
+    repeats: dict[int, tuple[int, Instant | None]] = field(default_factory=dict)
+    fresh: list[StoredAlert] = field(default_factory=list)
+    ended: list[tuple[str, str]] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+class Intake:
+    """The door through which every alert goes."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self._queue: list[Queued] = []
+        self._queued_bytes = 0
+        self._wake = asyncio.Event()
+        self._compress = zstandard.ZstdCompressor(level=1).compress
+        self._open = OpenAlerts()
+        self._repeats: dict[int, tuple[int, Instant, Instant | None]] = {}
+
+    # ------------------------------------------------------------------------------- the door
+
+    async def take(self, integration: IntegrationConfig, raw: bytes, parsed: Parsed) -> Taken:
+        """Commit the post's alerts; returns once they are durable.
+
+        Raises Overloaded when too much waits, StoreUnavailable when the database does not answer,
+        BadBody when this very post cannot be stored.
+        """
+        if self._queued_bytes > WAITING_BYTES:
+            raise Overloaded("too many posts wait to be committed")
+        done: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
+        self._queue.append(Queued(integration, raw, parsed, self.core.clock.now(), done))
+        self._queued_bytes += len(raw)
+        self._wake.set()
+        return await done
+
+    async def run(self) -> None:
+        """Take what is queued, commit it, answer; forever."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while batch := self._next_batch():
+                await self._commit_or_halve(batch)
+
+    def _next_batch(self) -> list[Queued]:
+        """As many queued posts, in order, as make one transaction."""
+        size = 0
+        for index, post in enumerate(self._queue):
+            size += len(post.parsed.alerts)
+            if index and size > BATCH_ALERTS:
+                batch, self._queue = self._queue[:index], self._queue[index:]
+                break
+        else:
+            batch, self._queue = self._queue, []
+        self._queued_bytes -= sum(len(post.raw) for post in batch)
+        return batch
+
+    async def _commit_or_halve(self, batch: list[Queued]) -> None:
+        try:
+            outcome = await self._commit(batch)
+        except StoreUnavailable as error:
+            _fail(batch, error)
+        except Exception as error:  # noqa: BLE001  # whatever one post can raise must cost only that post
+            if len(batch) == 1:
+                log.error("post_poisoned", integration=batch[0].integration.name, error=repr(error), exc_info=True)
+                _fail(batch, BadBody("this post cannot be stored", status=422))
+                return
+            log.warning("batch_halved", posts=len(batch), error=repr(error))
+            middle = len(batch) // 2
+            await self._commit_or_halve(batch[:middle])
+            await self._commit_or_halve(batch[middle:])
+        else:
+            self._apply(batch, outcome)
+
+    async def _commit(self, batch: list[Queued]) -> Outcome:
+        for post in batch:
+            post.body = post.body or self._compress(post.raw)
+
+        async def work(tx: Tx) -> Outcome:
+            return await Batch(self, tx, batch).run()
+
+        return await self.core.store.write(work, lane="ingest")
+
+    def _apply(self, batch: list[Queued], outcome: Outcome) -> None:
+        """After the commit: remember, count, answer."""
+        now = self.core.clock.now()
+        for alert_id, (count, expires) in outcome.repeats.items():
+            before = self._repeats.get(alert_id, (0, now, None))
+            self._repeats[alert_id] = (before[0] + count, now, expires or before[2])
+        if self.core.store.exclusive:
+            for pair in outcome.ended:
+                self._open.forget(pair)
+            for alert in outcome.fresh:
+                self._open.remember(alert)
+        outcome.effects.apply(self.core)
+        for name, count in outcome.counts.items():
+            self.core.metrics.alerts_outcome.labels(name).inc(count)
+        for post, taken in zip(batch, outcome.results, strict=True):
+            self._count(post)
+            if not post.done.done():
+                post.done.set_result(taken)
+
+    def _count(self, post: Queued) -> None:
+        name = post.integration.name
+        statuses: dict[SignalStatus, int] = {}
+        for alert in post.parsed.alerts:
+            statuses[alert.status] = statuses.get(alert.status, 0) + 1
+        for status, count in statuses.items():
+            self.core.metrics.alerts_received.labels(name, status).inc(count)
+        if post.parsed.rejected:
+            self.core.metrics.alerts_rejected.labels(name, "invalid").inc(len(post.parsed.rejected))
+
+    # ------------------------------------------------------------------------- repeats, the cache
+
+    def known(self, pair: tuple[str, str], content: int) -> tuple[int, int] | None:
+        """(alert id, incident or 0) of an open alert with this very content, as far as this process may trust it."""
+        return self._open.same(pair, content) if self.core.store.exclusive else None
+
+    def forget(self, alerts: Sequence[StoredAlert]) -> None:
+        """Alerts that ended elsewhere (a person resolved, an expiry)."""
+        for alert in alerts:
+            self._open.forget((alert.integration, alert.source_key))
+
+    def unflushed(self, alert_id: int) -> int:
+        """Repeats that were counted and are not in the database yet."""
+        return self._repeats.get(alert_id, (0,))[0]
+
+    def newest_expiry(self, alert_id: int) -> Instant | None:
+        """A later expiry that a repeat brought and that is not in the database yet."""
+        return self._repeats.get(alert_id, (0, 0, None))[2]
+
+    async def flush_repeats(self) -> None:
+        """Write the counts of pure repeats; on failure they are kept for the next time."""
+        if not self._repeats:
+            return
+        rows, self._repeats = self._repeats, {}
+        try:
+            await self.core.store.flush_repeats([(key, *row) for key, row in rows.items()])
+        except StoreUnavailable:
+            for key, (count, seen, expires) in rows.items():
+                now = self._repeats.get(key, (0, seen, None))
+                self._repeats[key] = (now[0] + count, max(now[1], seen), now[2] or expires)
+            raise
+
+
+def _fail(batch: list[Queued], error: Exception) -> None:
+    for post in batch:
+        if not post.done.done():
+            post.done.set_exception(error)
+
+
+class OpenAlerts:
+    """Open alerts by identity, packed: key → content hash, alert id and incident in one number."""
+
+    def __init__(self) -> None:
+        self._packed: dict[str, int] = {}
+
+    def same(self, pair: tuple[str, str], content: int) -> tuple[int, int] | None:
+        packed = self._packed.get(f"{pair[0]}\0{pair[1]}")
+        if packed is None or packed & MASK63 != content:
+            return None
+        return packed >> 63 & MASK40, packed >> 103
+
+    def remember(self, alert: StoredAlert) -> None:
+        self._packed[f"{alert.integration}\0{alert.source_key}"] = (
+            alert.content | alert.id << 63 | (alert.incident or 0) << 103
+        )
+
+    def forget(self, pair: tuple[str, str]) -> None:
+        self._packed.pop(f"{pair[0]}\0{pair[1]}", None)
+
+    def __len__(self) -> int:
+        return len(self._packed)
+
+
+MASK63 = (1 << 63) - 1
+MASK40 = (1 << 40) - 1
+
+
+class Batch:
+    """One transaction's worth of posts. Made anew for each try, so that a retry starts clean."""
+
+    def __init__(self, intake: Intake, tx: Tx, posts: Sequence[Queued]) -> None:
+        self.intake, self.core, self.tx, self.posts = intake, intake.core, tx, posts
+        self.settings, self.rulebook = self.core.live.settings, self.core.live.rulebook
+        self.now = self.core.clock.now()
+        self.ledger = Ledger(self.core, tx, self.now)
+        self.out = Outcome([], self.ledger.effects)
+        self.alerts: dict[tuple[str, str], StoredAlert | None] = {}
+        self.latest: dict[str, Incident | None] = {}
+        self.stale: dict[tuple[str, str], Instant] = {}
+        self.added: dict[int, StoredAlert] = {}
+        self.saved: dict[int, StoredAlert] = {}
+        self.touched: dict[int, None] = {}
+        self.acked: dict[int, None] = {}
+        self.incidents: list[dict[int, None]] = [{} for _ in posts]
+        self.keys: list[list[str]] = [[] for _ in posts]
+        self.repeats: list[int] = [0] * len(posts)
+
+    async def run(self) -> Outcome:
+        self.post_ids = await self.tx.next_post_ids(len(self.posts))
+        if not self.core.store.exclusive:
+            await self._lock()
+        slice_: list[Item] = []
+        for index, post in enumerate(self.posts):
+            for alert in post.parsed.alerts:
+                slice_.append(await self._prepare(index, post, alert))
+                if len(slice_) == SLICE:
+                    await self._decide(slice_)
+                    slice_ = []
+        if slice_:
+            await self._decide(slice_)
+        await self._reassess()
+        return await self._write()
+
+    async def _lock(self) -> None:
+        keys = [
+            f"{post.integration.name}\0{alert.source_key}"
+            for post in self.posts for alert in post.parsed.alerts if alert.source_key
+        ]  # fmt: skip
+        await self.tx.lock_keys(keys)
+
+    # ----------------------------------------------------------------------------- prepare
+
+    async def _prepare(self, index: int, post: Queued, alert: Alert) -> Item:
+        """Identity and content of one alert; for a new one also what the rules say."""
+        key = alert.source_key
+        if not key:
+            key = await self._mint(post, alert)
+        elif len(key) > KEY or not (key.isascii() and key.isprintable()):
+            key = fit_key(key)
+        integration = post.integration
+        self.keys[index].append(key)
+        item = Item(index, integration, alert, (integration.name, key))
+        if alert.status == "firing" or alert.status == "heartbeat":
+            item.content = content_of(alert)
+            item.repeat = self.intake.known(item.pair, item.content) if item.pair not in self.alerts else None
+            if item.repeat is None:
+                item.verdict = self.rulebook.walk(alert, integration)
+                item.group = group_of(item.verdict, key, integration.name)
+        return item
+
+    async def _mint(self, post: Queued, alert: Alert) -> str:
+        """An identity for an alert that has none: the same bytes within two minutes are the same alert."""
+        body = hashlib.blake2b(post.raw + alert.pointer.encode(), digest_size=16).hexdigest()
+        known = await self.tx.minted(post.integration.name, body, self.now)
+        if known is not None:
+            return known
+        key = self.core.chance.token()
+        self.tx.add_minted(post.integration.name, body, key, Instant(self.now + MINTED))
+        return key
+
+    # ------------------------------------------------------------------------------ decide
+
+    async def _decide(self, items: list[Item]) -> None:
+        """Read what this slice needs in few reads, then decide alert by alert."""
+        await self._read_alerts(items)
+        await self._read_for_new(items)
+        ids = iter(await self.tx.next_alert_ids(len(items)))
+        for item in items:
+            if item.repeat is not None:
+                self._repeat(item, *item.repeat)
+                continue
+            existing = self.alerts[item.pair]
+            match item.alert.status:
+                case "firing" | "heartbeat":
+                    await self._fire(item, existing, next(ids))
+                case "resolved":
+                    self._resolve(item, existing)
+                case "acknowledged":
+                    self._acknowledge(item, existing)
+                case _:
+                    self._remark(item, existing)
+
+    async def _read_alerts(self, items: list[Item]) -> None:
+        pairs = [item.pair for item in items if item.repeat is None and item.pair not in self.alerts]
+        if not pairs:
+            return
+        found = await self.tx.open_alerts(pairs)
+        for pair in pairs:
+            self.alerts[pair] = found.get(pair)
+        await self.ledger.load([alert.incident for alert in found.values() if alert.incident is not None])
+
+    async def _read_for_new(self, items: list[Item]) -> None:
+        fresh = [item for item in items if item.group is not None and self.alerts.get(item.pair) is None]
+        dated = [item.pair for item in fresh if item.alert.started_at is not None]
+        if dated:
+            self.stale.update(await self.tx.tombstones(dated, self.now))
+        keys = [item.group.key for item in fresh if item.group is not None and item.group.key not in self.latest]
+        if keys:
+            found = await self.tx.latest_by_key(list(dict.fromkeys(keys)))
+            for key in keys:
+                self.latest[key] = found.get(key)
+            self.ledger.know(found.values())
+
+    def _repeat(self, item: Item, alert_id: int, incident: int) -> None:
+        self.repeats[item.post] += 1
+        count, expires = self.out.repeats.get(alert_id, (0, None))
+        self.out.repeats[alert_id] = (count + 1, self._expiry(item) or expires)
+        if incident:
+            self.incidents[item.post][incident] = None
+        self._outcome("repeat")
+
+    async def _fire(self, item: Item, existing: StoredAlert | None, new_id: int) -> None:
+        if existing is not None:
+            if existing.content == item.content and existing.id not in self.added:
+                self._repeat(item, existing.id, existing.incident or 0)
+                if existing.id not in self.saved:
+                    self.out.fresh.append(existing)
+            elif existing.content == item.content:
+                self._keep(item, replace(existing, count=existing.count + 1, last_seen_at=self.now))
+                self._outcome("repeat")
+            else:
+                await self._update(item, existing)
+            return
+        ended = self.stale.get(item.pair)
+        if ended is not None and item.alert.started_at is not None and item.alert.started_at < ended:
+            self._outcome("stale")
+            return
+        await self._new(item, new_id)
+
+    async def _new(self, item: Item, new_id: int) -> None:
+        verdict, group = item.verdict, item.group
+        assert verdict is not None
+        assert group is not None
+        for rule, error in verdict.errors:
+            self.core.metrics.rule_errors.labels(rule).inc()
+            log.warning("rule_error", rule=rule, error=error)
+        stored = self._stored(item, verdict, new_id)
+        if stored.status == "firing":
+            stored = await self._into_incident(item, verdict, group, stored)
+        self.added[stored.id] = stored
+        self._keep(item, stored)
+
+    def _keep(self, item: Item, stored: StoredAlert) -> None:
+        """This alert is now as `stored`, for the rest of the batch and for the store."""
+        self.alerts[item.pair] = stored
+        (self.added if stored.id in self.added else self.saved)[stored.id] = stored
+        if stored.incident:
+            self.incidents[item.post][stored.incident] = None
+
+    def _stored(self, item: Item, verdict: Verdict, new_id: int) -> StoredAlert:
+        alert, now = item.alert, self.now
+        labels, cut = clean_labels(verdict.labels)
+        dropped = verdict.dropped_by or verdict.suppressed_by
+        status = "heartbeat" if alert.status == "heartbeat" else "dropped" if dropped else "firing"
+        if dropped or status == "heartbeat":
+            self._outcome("dropped" if verdict.dropped_by else "suppressed" if dropped else "heartbeat")
+        return StoredAlert(
+            id=new_id,
+            integration=item.pair[0],
+            source_key=item.pair[1],
+            content=item.content,
+            status=status,
+            incident=None,
+            post=self.post_ids[item.post],
+            severity=verdict.severity,
+            title=clean(verdict.title, TITLE) or "(no title)",
+            description=clean(alert.description, DESCRIPTION, lines=True),
+            service=clean(verdict.service, 256),
+            source=clean(alert.source, 256),
+            labels=labels,
+            links=tuple(Link(clean(one.href, 2048), clean(one.text, 256)) for one in alert.links[:LINKS]),
+            rules=verdict.rules,
+            started_at=now if alert.started_at is None else alert.started_at,
+            received_at=now,
+            last_seen_at=now,
+            expires_at=self._expiry(item, verdict),
+            hold_until=None if verdict.hold is None else Instant(now + verdict.hold),
+            truncated=cut,
+        )
+
+    def _expiry(self, item: Item, verdict: Verdict | None = None) -> Instant | None:
+        """When silence of the source ends this alert: its own expiry, else the quiet time of rule or integration."""
+        if item.alert.expires_at is not None:
+            return item.alert.expires_at
+        quiet = (verdict.auto_resolve if verdict is not None else None) or item.integration.auto_resolve
+        if quiet is None and verdict is None and self.core.live.rules_end_quiet_alerts:
+            quiet = self.rulebook.walk(item.alert, item.integration).auto_resolve
+        return None if quiet is None else Instant(self.now + quiet)
+
+    # ------------------------------------------------------------------------ incidents
+
+    async def _into_incident(self, item: Item, verdict: Verdict, group: Group, stored: StoredAlert) -> StoredAlert:
+        mute = self._mute(item, verdict)
+        if mute is not None:
+            stored = replace(stored, muted_by=mute.reason)
+        before = self.latest.get(group.key)
+        if before is not None:
+            before = self.ledger.get(before.number) or before
+        if before is not None and self._joinable(before):
+            self._join(before, verdict, stored, mute)
+            return replace(stored, incident=before.number, joined=True)
+        if before is not None and self._reopens(before):
+            self._reopen(before, verdict, stored)
+            return replace(stored, incident=before.number, joined=True)
+        incident = await self._open(verdict, group, stored, mute, before)
+        return replace(stored, incident=incident.number)
+
+    def _mute(self, item: Item, verdict: Verdict) -> Mute | None:
+        if not self.core.mutes:
+            return None
+        return self.core.mutes.of(value_of(verdict, item.alert, item.pair[0]), self.now)
+
+    def _joinable(self, incident: Incident) -> bool:
+        return incident.open and (incident.joins_until is None or self.now < incident.joins_until)
+
+    def _reopens(self, incident: Incident) -> bool:
+        within = self.settings.defaults.reopen_within
+        return incident.status == "resolved" and within > 0 and self.now - (incident.resolved_at or 0) <= within
+
+    async def _open(
+        self, verdict: Verdict, group: Group, stored: StoredAlert, mute: Mute | None, before: Incident | None
+    ) -> Incident:
+        number = (await self.tx.next_numbers(1))[0]
+        policy = self.policy_of(verdict)
+        assessed = assess(verdict, stored.severity, self.settings, self.now)
+        due = stored.hold_until if stored.hold_until is not None else self.now
+        incident = Incident(
+            number=number,
+            key=group.key,
+            status="triggered",
+            title=stored.title,
+            service=stored.service,
+            severity=stored.severity,
+            impact=assessed.impact,
+            urgency=assessed.urgency,
+            priority=assessed.priority,
+            category=verdict.category,
+            integration=stored.integration,
+            policy=policy.name if policy else "",
+            policy_hash=self.ledger.freeze(policy) if policy else "",
+            created_at=self.now,
+            updated_at=self.now,
+            due_at=due,
+            due_kind="step",
+            planned_at=due,
+            held_until=stored.hold_until,
+            joins_until=Instant(self.now + verdict.join_within) if group.grouped else None,
+            grouped=group.grouped,
+            alert=stored.id,
+            previous=before.number if before else None,
+            firing=1,
+            total=1,
+            opened_by=f"integration:{stored.integration}",
+        )
+        self.ledger.open(incident)
+        self.latest[group.key] = incident
+        if group.grouped:
+            self.tx.add_incident_keys([(group.key, number, incident.joins_until)])
+        if mute is not None:
+            self.ledger.take(lifecycle.mute(incident, mute.reason, mute.until, self.now))
+        elif stored.hold_until is None:
+            self.ledger.step(incident, policy)
+        self._outcome("opened")
+        return incident
+
+    def policy_of(self, verdict: Verdict) -> Policy | None:
+        """By rule or integration, else the service's, else the default; None: the catch-all is paged at once."""
+        service = self.settings.services.get(verdict.service)
+        for name in (verdict.policy, service.policy if service else None, self.settings.defaults.policy):
+            if name and (policy := self.settings.policies.get(name)) is not None:
+                return policy
+        return None
+
+    def _join(self, incident: Incident, verdict: Verdict, stored: StoredAlert, mute: Mute | None) -> None:
+        severity = worst([incident.severity, stored.severity]) if incident.firing else stored.severity
+        after = replace(
+            self._assessed(incident, verdict, severity), firing=incident.firing + 1, total=incident.total + 1
+        )
+        self.ledger.put(after)
+        self.ledger.note(
+            after, "joined", _by(stored), "alert", stored.title, alert=stored.id, dedup_key=stored.source_key
+        )
+        self._outcome("joined")
+        if self._pages_anew(incident, after, verdict):
+            because = f"priority rose from {incident.priority} to {after.priority}"
+            if incident.priority == after.priority:
+                because = "another alert joined (re_page: any)"
+            self.ledger.take(lifecycle.retrigger(after, self.now, because, "alert"))
+        elif after.muted_by is not None and mute is None:
+            self.ledger.take(lifecycle.unmute(after, self.now, "an alert that is not silenced joined"))
+        elif after.held_until is not None and (stored.hold_until or self.now) < after.held_until:
+            due = stored.hold_until or self.now
+            self.ledger.put(replace(after, held_until=stored.hold_until, due_at=due, planned_at=due))
+
+    def _pages_anew(self, before: Incident, after: Incident, verdict: Verdict) -> bool:
+        if before.status != "acknowledged" or verdict.re_page == "never":
+            return False
+        return verdict.re_page == "any" or is_higher(after.priority, before.priority)
+
+    def _assessed(self, incident: Incident, verdict: Verdict, severity: str) -> Incident:
+        found = assess(verdict, severity, self.settings, self.now)  # type: ignore[arg-type]  # a Severity
+        if is_higher(incident.priority, found.priority) and severity == incident.severity:
+            return incident  # a joining alert never makes an incident less urgent
+        return lifecycle.reassessed(incident, severity, found.impact, found.urgency, found.priority, self.now)  # type: ignore[arg-type]  # a Severity
+
+    def _reopen(self, incident: Incident, verdict: Verdict, stored: StoredAlert) -> None:
+        self.ledger.take(lifecycle.reopen(incident, self.now, "the alert fired again"))
+        again = self.ledger.get(incident.number) or incident
+        after = replace(
+            self._assessed(again, verdict, stored.severity), firing=again.firing + 1, total=again.total + 1
+        )
+        self.ledger.put(after)
+        self._outcome("reopened")
+
+    async def _update(self, item: Item, existing: StoredAlert) -> None:
+        """The same alert with other content: kept, and its incident assessed again."""
+        verdict, group = item.verdict, item.group
+        assert verdict is not None
+        assert group is not None
+        fresh = self._stored(item, verdict, existing.id)
+        after = replace(
+            fresh,
+            status=existing.status if existing.incident else fresh.status,
+            incident=existing.incident,
+            received_at=existing.received_at,
+            joined=existing.joined,
+            count=existing.count + 1,
+            hold_until=existing.hold_until,
+            acknowledged_at=existing.acknowledged_at,
+            muted_by=existing.muted_by,
+        )
+        if after.incident is None and after.status == "firing":
+            after = await self._into_incident(item, verdict, group, replace(after, hold_until=fresh.hold_until))
+        elif after.incident is not None:
+            self._update_incident(after, existing, verdict)
+        self._keep(item, after)
+        self._outcome("updated")
+
+    def _update_incident(self, alert: StoredAlert, existing: StoredAlert, verdict: Verdict) -> None:
+        assert alert.incident is not None
+        incident = self.ledger.get(alert.incident)
+        if incident is None or not incident.open:
+            return
+        if incident.firing > 1 and alert.severity != existing.severity:
+            self.touched[incident.number] = None
+        severity = alert.severity if incident.firing == 1 else worst([incident.severity, alert.severity])
+        after = self._assessed(incident, verdict, severity)
+        if incident.firing == 1 and alert.title != incident.title:
+            after = replace(after, title=alert.title, updated_at=self.now, version=after.version + 1)
+        if after is incident:
+            return
+        self.ledger.put(after)
+        self.ledger.note(after, "updated", _by(alert), "alert", alert.title, alert=alert.id, severity=alert.severity)
+        if self._pages_anew(incident, after, verdict) and is_higher(after.priority, incident.priority):
+            because = f"priority rose from {incident.priority} to {after.priority}"
+            self.ledger.take(lifecycle.retrigger(after, self.now, because, "alert"))
+
+    # ------------------------------------------------------------------- resolve, acknowledge
+
+    def _resolve(self, item: Item, existing: StoredAlert | None) -> None:
+        ended = item.alert.ended_at
+        if existing is None:
+            if ended is not None:
+                self._bury(item.pair, ended)
+            self._outcome("resolve_without_alert")
+            return
+        if not item.integration.may_resolve:
+            self._outcome("resolve_not_allowed")
+            return
+        if existing.started_at != existing.received_at:
+            self._bury(item.pair, Instant(existing.started_at + 1))
+        after = replace(existing, status="resolved", ended_at=self.now, last_seen_at=self.now, expires_at=None)
+        self._keep(item, after)
+        self.alerts[item.pair] = None
+        self.out.ended.append(item.pair)
+        self._outcome("resolved")
+        if after.incident is not None:
+            end_in_incident(self.ledger, after, self.touched, self.latest)
+
+    def _bury(self, pair: tuple[str, str], ended: Instant) -> None:
+        self.tx.add_tombstones([(*pair, ended, Instant(self.now + STALE))])
+        self.stale[pair] = ended
+
+    def _acknowledge(self, item: Item, existing: StoredAlert | None) -> None:
+        if existing is None or not item.integration.may_acknowledge:
+            self._outcome("ack_without_alert" if existing is None else "ack_not_allowed")
+            return
+        after = replace(existing, acknowledged_at=self.now, last_seen_at=self.now)
+        self._keep(item, after)
+        if after.incident is not None:
+            self.acked[after.incident] = None
+        self._outcome("acknowledged")
+
+    def _remark(self, item: Item, existing: StoredAlert | None) -> None:
+        """A note or a change: context for the timeline of its incident, if there is one."""
+        self._outcome(item.alert.status)
+        incident = self.ledger.get(existing.incident) if existing is not None and existing.incident else None
+        if incident is not None:
+            text = clean(item.alert.description or item.alert.title, 2000, lines=True)
+            self.ledger.note(incident, "note", Actor("integration", item.pair[0]), "alert", text)
+            self.incidents[item.post][incident.number] = None
+
+    # ------------------------------------------------------------------------------- the end
+
+    async def _reassess(self) -> None:
+        """Incidents whose severity may have sunk, or whose alerts may all be acknowledged: look at all their alerts."""
+        if not (self.touched or self.acked):
+            return
+        for number in dict.fromkeys([*self.touched, *self.acked]):
+            incident = self.ledger.get(number)
+            if incident is None or not incident.open:
+                continue
+            alerts = await self._firing_of(number)
+            if number in self.touched and alerts:
+                self._sink(incident, worst([alert.severity for alert in alerts]))
+            if number in self.acked and alerts and all(alert.acknowledged_at for alert in alerts):
+                await self._acknowledge_incident(number)
+
+    async def _firing_of(self, number: int) -> list[StoredAlert]:
+        """Its firing alerts as this batch leaves them."""
+        rows = {alert.id: alert for alert in await self.tx.firing_alerts(number)}
+        for alert in [*self.added.values(), *self.saved.values()]:
+            if alert.incident == number:
+                rows[alert.id] = alert
+        return [alert for alert in rows.values() if alert.ended_at is None]
+
+    def _sink(self, incident: Incident, severity: str) -> None:
+        if severity == incident.severity:
+            return
+        plain = replace(NO_VERDICT, service=incident.service)
+        found = assess(plain, severity, self.settings, self.now)  # type: ignore[arg-type]  # a Severity
+        after = lifecycle.reassessed(incident, severity, found.impact, found.urgency, found.priority, self.now)  # type: ignore[arg-type]  # a Severity
+        self.ledger.put(after)
+
+    async def _acknowledge_incident(self, number: int) -> None:
+        incident = self.ledger.get(number)
+        assert incident is not None
+        actor = Actor("integration", incident.integration)
+        policy = await self.core.policies.thaw(incident.policy_hash)
+        timeout = policy.ack_timeout if policy else Policy("", ()).ack_timeout
+        move = lifecycle.acknowledge(incident, actor, "alert", self.now, timeout, "all its firing alerts are acknowledged")
+        self.ledger.take(move, "alert")
+
+    async def _write(self) -> Outcome:
+        tx = self.tx
+        tx.add_posts(
+            [
+                Post(id_, post.integration.name, post.received_at, post.body, len(post.parsed.alerts), repeats)
+                for id_, post, repeats in zip(self.post_ids, self.posts, self.repeats, strict=True)
+            ]
+        )
+        if self.added:
+            tx.add_alerts(list(self.added.values()))
+        if self.saved:
+            tx.save_alerts(list(self.saved.values()))
+        await self.ledger.close()
+        self.out.fresh.extend(alert for alert in self.added.values() if alert.ended_at is None)
+        self.out.fresh.extend(alert for alert in self.saved.values() if alert.ended_at is None)
+        for post, incidents, keys in zip(self.posts, self.incidents, self.keys, strict=True):
+            rejected = post.parsed.rejected
+            self.out.results.append(Taken(len(post.parsed.alerts), tuple(incidents), rejected, tuple(keys)))
+        return self.out
+
+    def _outcome(self, name: str) -> None:
+        self.out.counts[name] = self.out.counts.get(name, 0) + 1
+
+
+NO_VERDICT = Verdict(
+    rules=(), severity="error", service="", title="", category="", labels={}, impact=None, urgency=None,
+    priority=None, policy=None, group_by=None, join_within=Millis(0), dedup_key=None, hold=None, auto_resolve=None,
+    re_page="raise", dropped_by=None, suppressed_by=None, errors=(),
+)  # fmt: skip
+
+
+def end_in_incident(
+    ledger: Ledger, alert: StoredAlert, touched: dict[int, None], latest: dict[str, Incident | None] | None = None
+) -> None:
+    """One alert of an incident has ended: count it; the last one resolves the incident."""
+    assert alert.incident is not None
+    incident = ledger.get(alert.incident)
+    if incident is None or not incident.open:
+        return
+    after = replace(incident, firing=max(0, incident.firing - 1), resolved=incident.resolved + 1)
+    ledger.put(after)
+    if after.firing:
+        touched[after.number] = None
+        return
+    held = after.held_until is not None and ledger.now < after.held_until
+    because = "self-recovered before anybody was paged" if held else "its last alert resolved"
+    settings = ledger.core.settings
+    ledger.take(lifecycle.resolve(after, _by(alert), "alert", ledger.now, settings.defaults.close_after, because))
+    if not after.grouped:
+        ledger.tx.add_incident_keys([(after.key, after.number, ledger.now)])
+    if latest is not None:
+        latest[after.key] = ledger.get(after.number)
+
+
+def _by(alert: StoredAlert) -> Actor:
+    return Actor("integration", alert.integration)
+
+
+def fit_key(key: str) -> str:
+    """An identity that can be stored: cleaned, and when too long its tail replaced by a hash of the whole."""
+    text = clean(key, len(key))
+    if len(text) <= KEY:
+        return text
+    return f"{text[: KEY - 34]}~{hashlib.blake2b(key.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"
+
+
+def content_of(alert: Alert) -> int:
+    """A 63-bit hash of what an alert says; times of the source that move by themselves are left out."""
+    try:
+        body = orjson.dumps(
+            (alert.severity, alert.title, alert.description, alert.service, alert.source, alert.labels,
+             alert.status, [link.href for link in alert.links])
+        )  # fmt: skip
+    except TypeError:  # lone surrogates: not UTF-8, so orjson refuses
+        body = repr((alert.severity, alert.title, alert.description, alert.service, alert.source,
+                     sorted(alert.labels.items()), alert.status)).encode("utf-8", "backslashreplace")  # fmt: skip
+    return int.from_bytes(hashlib.blake2b(body, digest_size=8).digest()) >> 1

@@ -1,0 +1,237 @@
+"""The incidents one transaction touches: as they are after each move, written together at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from tocsin.contracts import Tx
+from tocsin.decide.escalation import StepRun, run_step, usable_contacts
+from tocsin.decide.lifecycle import Move, Stay
+from tocsin.decide.views import resolved_text
+from tocsin.model import Actor, ContactState, Entry, Incident, Instant, Page, Policy, Silence, User
+from tocsin.work.core import Core
+
+SPOKEN = frozenset({"twilio_voice"})
+
+
+@dataclass(slots=True)
+class Effects:
+    """What a committed transaction means outside it: metrics, the gate, the next wake-up."""
+
+    opened: list[Incident] = field(default_factory=list)
+    acknowledged: list[tuple[Incident, str]] = field(default_factory=list)
+    resolved: list[Incident] = field(default_factory=list)
+    stopped: list[Incident] = field(default_factory=list)
+    nobody: list[Incident] = field(default_factory=list)
+    silences: list[Silence] = field(default_factory=list)
+    contacts: list[ContactState] = field(default_factory=list)
+    channels: set[str] = field(default_factory=set)
+    due: Instant | None = None
+
+    def falls_due(self, at: Instant | None) -> None:
+        """Something waits for `at`: the timers must know when it is earlier than what they wait for."""
+        if at is not None and (self.due is None or at < self.due):
+            self.due = at
+
+    def apply(self, core: Core) -> None:
+        """After the commit, and only then."""
+        for incident in self.stopped:
+            core.stops.add(incident)
+        for incident in self.opened:
+            service = incident.service if incident.service in core.settings.services else "other"
+            core.metrics.incidents_total.labels(service, incident.priority).inc()
+        for incident, via in self.acknowledged:
+            core.metrics.acks.labels(via).inc()
+            core.metrics.time_to_acknowledge_seconds.observe(
+                max(0, (incident.acknowledged_at or 0) - incident.created_at) / 1000
+            )
+        for incident in self.resolved:
+            core.metrics.time_to_resolve_seconds.observe(
+                max(0, (incident.resolved_at or 0) - incident.created_at) / 1000
+            )
+        if self.nobody:
+            core.metrics.nobody_reached.inc(len(self.nobody))
+        for silence in self.silences:
+            core.mutes.set(silence)
+        for state in self.contacts:
+            core.learn(state)
+        core.planned(self.channels, self.due)
+
+
+class Ledger:
+    """Collects moves of incidents within one transaction. `close` writes them all."""
+
+    def __init__(self, core: Core, tx: Tx, now: Instant) -> None:
+        self.core, self.tx, self.now = core, tx, now
+        self.effects = Effects()
+        self._known: dict[int, Incident] = {}
+        self._new: set[int] = set()
+        self._dirty: dict[int, None] = {}
+        self._entries: list[Entry] = []
+        self._pages: list[Page] = []
+        self._stopped: dict[int, None] = {}
+        self._frozen: dict[str, tuple[str, str]] = {}
+
+    async def load(self, numbers: Iterable[int]) -> None:
+        """Read these incidents, locked, unless they are here already."""
+        missing = [number for number in dict.fromkeys(numbers) if number not in self._known]
+        if missing:
+            self._known.update(await self.tx.incidents(missing))
+
+    def know(self, incidents: Iterable[Incident]) -> None:
+        """Incidents this transaction has read already; what was changed here stays as changed."""
+        for incident in incidents:
+            self._known.setdefault(incident.number, incident)
+
+    def get(self, number: int) -> Incident | None:
+        return self._known.get(number)
+
+    async def find(self, number: int) -> Incident | None:
+        """The incident, or the one it was merged into."""
+        await self.load([number])
+        found = self._known.get(number)
+        if found is not None and found.merged_into is not None:
+            await self.load([found.merged_into])
+            return self._known.get(found.merged_into)
+        return found
+
+    def open(self, incident: Incident) -> None:
+        self._known[incident.number] = incident
+        self._new.add(incident.number)
+        self.effects.opened.append(incident)
+
+    def put(self, incident: Incident) -> None:
+        """The incident as it is from now on."""
+        self._known[incident.number] = incident
+        if incident.number not in self._new:
+            self._dirty[incident.number] = None
+
+    def tell(self, entry: Entry) -> None:
+        self._entries.append(entry)
+
+    def note(self, incident: Incident, kind: str, actor: Actor, via: str, because: str, **detail: object) -> None:
+        self.tell(Entry(incident.number, self.now, kind, str(actor), via, because, detail=dict(detail)))
+
+    def add_pages(self, pages: Sequence[Page]) -> None:
+        self._pages.extend(pages)
+
+    def take(self, move: Move | Stay, via: str = "") -> bool:
+        """Keep a move; False when there was none."""
+        if isinstance(move, Stay):
+            return False
+        self.put(move.incident)
+        self._entries.extend(move.entries)
+        if move.stops_pages:
+            self._stopped[move.incident.number] = None
+            if move.incident.muted_by is None:
+                self.effects.stopped.append(move.incident)
+        if move.incident.status == "acknowledged" and move.stops_pages:
+            self.effects.acknowledged.append((move.incident, via))
+        elif move.incident.status == "resolved":
+            self.effects.resolved.append(move.incident)
+        return True
+
+    def freeze(self, policy: Policy) -> str:
+        """The hash under which this transaction keeps the policy."""
+        digest, body = self.core.policies.freeze(policy)
+        self._frozen[digest] = (policy.name, body)
+        return digest
+
+    def step(self, incident: Incident, policy: Policy | None) -> Incident:
+        """Run the step that is due now; its pages and story are kept here."""
+        core = self.core
+        run: StepRun = run_step(incident, policy, core.settings, core.people(), self.now, core.chance.token)
+        self.put(run.incident)
+        self._pages.extend(run.pages)
+        self._entries.extend(run.entries)
+        self.effects.nobody.extend([run.incident] * run.nobody)
+        return run.incident
+
+    async def close(self) -> Effects:
+        """Write everything. The transaction commits when the caller returns."""
+        tx = self.tx
+        for digest, (name, body) in self._frozen.items():
+            tx.add_policy_version(digest, name, body)
+        if self._new:
+            tx.add_incidents([self._known[number] for number in self._known if number in self._new])
+        await self._stop_pages()
+        await self._tell_those_paged()
+        for number in (*self._new, *self._dirty):
+            self.effects.falls_due(self._known[number].due_at)
+        if self._dirty:
+            tx.save_incidents([self._known[number] for number in self._dirty])
+        if self._pages:
+            tx.add_pages(self._pages)
+            self.effects.channels.update(page.channel for page in self._pages)
+        if self._entries:
+            tx.add_entries(self._entries)
+        return self.effects
+
+    async def _stop_pages(self) -> None:
+        """Cancel what was not sent yet, here and in the store."""
+        old = [number for number in self._stopped if number not in self._new]
+        if not old:
+            return
+        unsent = await self.tx.unsent_pages(old)
+        self.tx.save_pages(
+            [replace(page, status="cancelled", updated_at=self.now, because=page.because) for page in unsent]
+        )
+
+    async def _tell_those_paged(self) -> None:
+        if not self.core.settings.defaults.notify_resolved:
+            return
+        for incident in self.effects.resolved:
+            if (incident.cycle, incident.round, incident.step) == (1, 1, 1):
+                continue  # no step ever ran: nobody knows of it
+            self._pages.extend(self._resolved_pages(incident, await self.tx.pages_of(incident.number)))
+
+    def _resolved_pages(self, incident: Incident, pages: Sequence[Page]) -> Iterable[Page]:
+        """One update for each person and channel target that a page may have reached."""
+        heard = [page for page in pages if page.kind == "page" and (page.tries > 0 or page.status == "bundled")]
+        for target in dict.fromkeys(page.target for page in heard):
+            mine = [page for page in heard if page.target == target]
+            found = self._quiet_way(mine)
+            if found is not None and mine[0].user != incident.resolved_by:
+                yield self._update(incident, mine[0], *found)
+
+    def _quiet_way(self, pages: Sequence[Page]) -> tuple[str, str] | None:
+        """(contact, channel) to say it is over: as they were paged, but never by a call."""
+        channels = self.core.settings.channels
+        for page in pages:
+            channel = channels.get(page.channel)
+            if channel is not None and channel.type not in SPOKEN:
+                return page.contact, page.channel
+        user = self.core.settings.users.get(pages[0].user)
+        return self._other_way(user) if user is not None else None
+
+    def _other_way(self, user: User) -> tuple[str, str] | None:
+        settings = self.core.settings
+        for contact in usable_contacts(user, settings, self.core.people()):
+            if settings.channels[contact.channel].type not in SPOKEN:
+                return contact.name, contact.channel
+        return None
+
+    def _update(self, incident: Incident, page: Page, contact: str, channel: str) -> Page:
+        return Page(
+            id=self.core.chance.token(),
+            key=f"{incident.number}/{incident.version}/resolved/{page.target}/{contact}",
+            kind="update",
+            incident=incident.number,
+            cycle=incident.cycle,
+            round=0,
+            step=0,
+            rule=0,
+            target=page.target,
+            user=page.user,
+            contact=contact,
+            channel=channel,
+            due_at=self.now,
+            created_at=self.now,
+            rank=7,
+            because="was paged for it",
+            config=self.core.settings.hash,
+            text=resolved_text(incident),
+        )
+
+

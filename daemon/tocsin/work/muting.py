@@ -1,0 +1,72 @@
+"""Which silence mutes this alert? The active silences, with their matchers compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from tocsin.decide.matchers import Matcher, hit_all, parse
+from tocsin.model import Instant, Silence, StoredAlert
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """Why an alert does not page now, and until when."""
+
+    reason: str
+    until: Instant
+
+
+class Mutes:
+    """The silences this process knows; refreshed from the store, changed with each silence made here."""
+
+    def __init__(self) -> None:
+        self._silences: dict[str, tuple[Silence, tuple[Matcher, ...]]] = {}
+        self._looked = Instant(0)
+
+    def replace(self, silences: Iterable[Silence]) -> None:
+        self._silences = {one.id: (one, tuple(parse(text) for text in one.matchers)) for one in silences}
+
+    def set(self, silence: Silence) -> None:
+        self._silences[silence.id] = (silence, tuple(parse(text) for text in silence.matchers))
+
+    def starting(self, now: Instant) -> list[Silence]:
+        """Silences that were made for later and whose time has come since the last call."""
+        begun = [one for one, _ in self._silences.values() if self._looked < one.starts_at <= now < one.ends_at]
+        self._looked = now
+        return begun
+
+    def of(self, value_of: Callable[[str], str], now: Instant) -> Mute | None:
+        """The longest-lasting active silence whose matchers all hit; None: the alert may page."""
+        found: Mute | None = None
+        for silence, matchers in self._silences.values():
+            if silence.starts_at <= now < silence.ends_at and hit_all(matchers, value_of):
+                if found is None or silence.ends_at > found.until:
+                    found = Mute(f"silence:{silence.id}", silence.ends_at)
+        return found
+
+    def __bool__(self) -> bool:
+        return bool(self._silences)
+
+
+def stored_values(alert: StoredAlert) -> Callable[[str], str]:
+    """What matchers see of a stored alert: names as they stand after the rules."""
+    fields = {
+        "integration": alert.integration,
+        "service": alert.service,
+        "severity": alert.severity,
+        "title": alert.title,
+        "source": alert.source,
+    }
+
+    def value_of(name: str) -> str:
+        space, _, rest = name.partition(".")
+        if rest and space == "label":
+            return alert.labels.get(rest, "")
+        if rest and space == "field":
+            return fields.get(rest, "")
+        if name in ("service", "severity") and fields[name]:
+            return fields[name]
+        return alert.labels.get(name) or fields.get(name, "")
+
+    return value_of

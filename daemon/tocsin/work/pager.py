@@ -1,0 +1,709 @@
+"""The send protocol: claim and intent in one transaction, the gate, the call, its outcome.
+
+One task a channel claims pages for the slots it has free. Each call runs in a task of its own, and
+what it may have done is never forgotten: the attempt's row was there before the first byte left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from tocsin.contracts import Gate, Tools, Tx
+from tocsin.decide import retry, throttle
+from tocsin.decide.answers import code_of
+from tocsin.decide.escalation import usable_contacts
+from tocsin.decide.views import headline, incident_view, long_text, short_text, spoken_text, summary_text
+from tocsin.errors import GateClosed, StoreUnavailable
+from tocsin.model import (
+    EMPTY,
+    MINUTE,
+    TOCSIN,
+    Accepted,
+    Attempt,
+    Cancelled,
+    ContactState,
+    Failed,
+    Incident,
+    Instant,
+    Message,
+    Millis,
+    Outcome,
+    Page,
+    Unknown,
+    User,
+)
+from tocsin.work.channels import Line, open_lines
+from tocsin.work.core import Core
+from tocsin.work.ledger import Effects, Ledger
+from tocsin.work.selfcare import Selfcare
+
+log = structlog.stdlib.get_logger("tocsin.pager")
+
+POLL = Millis(1_000)
+BREATH = Millis(500)
+FRESH = 0.1                       # seconds: an intent younger than this needs no second look at the store
+DEAD_AFTER = Millis(30_000)       # an intent of another replica older than this was left by a crash
+STALE_AFTER = Millis(10 * MINUTE) # what a provider may still deliver late
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One claimed page on its way to a provider."""
+
+    page: Page
+    attempt: Attempt
+    incident: Incident | None
+    user: User | None
+    bundled: tuple[Incident, ...] = ()
+    intent_at: float = 0.0
+
+
+class Pager:
+    """Sends what is planned. `start` once, `configure` after each reload."""
+
+    def __init__(self, core: Core, tools: Tools, selfcare: Selfcare) -> None:
+        self.core, self.tools, self.selfcare = core, tools, selfcare
+        self.owner = core.chance.token()
+        self.lines: dict[str, Line] = {}
+        self.confirm_wake = asyncio.Event()
+
+    def configure(self) -> None:
+        """Open the channels of the configuration in force and keep a task for each."""
+        old, self.lines = self.lines, open_lines(self.core.settings, self.core.kinds, self.tools, self.lines)
+        for name, line in self.lines.items():
+            self.core.metrics.channel_healthy.labels(name).set(line.healthy)
+            if old.get(name) is not line:
+                self.core.spawn(self._run_line(line), f"channel {name}")
+        for name, line in old.items():
+            if self.lines.get(name) is not line:
+                line.wake.set()
+
+    def wake(self, channels: Sequence[str]) -> None:
+        """Pages were planned for these channels."""
+        for name in channels:
+            line = self.lines.get(name)
+            if line is not None:
+                line.wake.set()
+
+    # -------------------------------------------------------------------------------- the loop
+
+    async def _run_line(self, line: Line) -> None:
+        """Claim and call for one channel, until a reload replaces the line."""
+        clock = self.core.clock
+        while self.lines.get(line.name) is line:
+            line.wake.clear()
+            try:
+                due = await self._claim_all(line)
+            except StoreUnavailable as error:
+                log.error("store_unavailable", channel=line.name, error=str(error))
+                await clock.sleep(BREATH)
+                continue
+            except Exception as error:  # noqa: BLE001  # the loop of a channel never ends
+                log.error("claim_failed", channel=line.name, error=repr(error), exc_info=True)
+                await clock.sleep(BREATH)
+                continue
+            rest = Instant(clock.now() + POLL)
+            await clock.wait(line.wake, rest if due is None else min(due, rest))
+
+    async def _claim_all(self, line: Line) -> Instant | None:
+        """Claim while slots are free and pages are due; when the next one will be."""
+        while line.free > 0:
+            due = await self.core.store.next_due_page(line.name)
+            if due is None or due > self.core.clock.now():
+                return due
+            for call in await self._claim(line):
+                line.busy += 1
+                self.core.spawn(self._call(line, call), f"call {call.attempt.id}")
+        return None
+
+    # ------------------------------------------------------------------------------- the claim
+
+    async def _claim(self, line: Line) -> list[Call]:
+        """Pages and intents in one transaction, committed before any byte leaves."""
+
+        async def work(tx: Tx) -> tuple[list[Call], Effects]:
+            claim = Claim(self, line, tx)
+            calls = await claim.run()
+            return calls, await claim.ledger.close()
+
+        calls, effects = await self.core.store.write(work)
+        effects.apply(self.core)
+        monotonic = self.core.clock.monotonic()
+        return [replace(call, intent_at=monotonic) for call in calls]
+
+    # -------------------------------------------------------------------------------- the call
+
+    async def _call(self, line: Line, call: Call) -> None:
+        try:
+            outcome = await self._send(line, call)
+            await self._record(line, call, outcome)
+        finally:
+            line.busy -= 1
+            line.wake.set()
+
+    async def _send(self, line: Line, call: Call) -> Outcome:
+        clock = self.core.clock
+        started = clock.monotonic()
+        try:
+            message = await self.message(line, call)
+            outcome = await line.channel.send(message, self._gate(call))
+        except GateClosed as closed:
+            outcome = Cancelled(str(closed))
+        except Exception as error:  # noqa: BLE001  # a channel broke its promise: it may have sent
+            log.error("channel_broke", channel=line.name, error=repr(error), exc_info=True)
+            outcome = Unknown(f"{type(error).__name__} in the channel")
+        self.core.metrics.attempt_seconds.labels(line.name).observe(clock.monotonic() - started)
+        return outcome
+
+    def _gate(self, call: Call) -> Gate:
+        """The last look, with the connection in hand."""
+
+        async def gate() -> None:
+            self._refuse_stopped(call)
+            if self.core.clock.monotonic() - call.intent_at > FRESH:
+                await self._look_again(call)
+                self._refuse_stopped(call)
+            if call.page.rank <= 1 and call.attempt.number == 1 and call.incident is not None:
+                waited = (self.core.clock.now() - call.incident.created_at) / 1000
+                self.core.metrics.ingest_to_first_attempt_seconds.observe(max(0.0, waited))
+
+        return gate
+
+    def _refuse_stopped(self, call: Call) -> None:
+        page = call.page
+        if page.kind == "page" and page.rule > 0 and self.core.stops.has(page.incident or 0, page.cycle):
+            raise GateClosed("it was answered meanwhile")
+
+    async def _look_again(self, call: Call) -> None:
+        attempt = await self.core.store.attempt(call.attempt.id)
+        if attempt is None or attempt.state != "open":
+            raise GateClosed("the intent is no longer ours")
+        if call.page.kind == "page" and call.page.incident is not None:
+            incident = await self.core.store.incident(call.page.incident)
+            refused = incident is None or why_not(call.page, incident)
+            if refused:
+                raise GateClosed(refused if isinstance(refused, str) else "the incident is gone")
+
+    async def message(self, line: Line, call: Call) -> Message:
+        """What the channel carries. Whatever fails here falls back to the headline: the page goes out."""
+        page, incident, settings = call.page, call.incident, self.core.settings
+        now = self.core.clock.now()
+        ack_url = self.core.links(incident, page.user, page.id) if incident is not None and page.user else ""
+        text = body = page.text
+        title, spoken = page.text.splitlines()[0] if page.text else "", page.text
+        if call.bundled:
+            title = text = body = spoken = summary_text(call.bundled)
+        elif page.kind == "page" and incident is not None:
+            code = code_of(page.id) if settings.answers.get("sms") == "code" and line.kind.throttle == "sms" else ""
+            title = headline(incident)
+            text = short_text(incident, ack_url, code, interactive=line.kind.throttle == "sms")
+            body, spoken = await self._body(line, incident, call.user, ack_url), spoken_text(incident)
+        base = settings.server.public_url
+        callbacks = f"{base}/v1/callbacks/twilio" if base else ""
+        return Message(
+            page=page.id,
+            attempt=call.attempt.id,
+            kind=page.kind,
+            channel=line.name,
+            to=call.attempt.address,
+            user=page.user,
+            name=call.user.name if call.user else "",
+            urgency=incident.urgency if incident else "low",
+            title=title,
+            text=text,
+            body=body,
+            spoken=spoken,
+            ack_url=ack_url,
+            status_url=f"{callbacks}/status/{call.attempt.id}" if callbacks else "",
+            voice_url=f"{callbacks}/voice/{call.attempt.id}" if callbacks else "",
+            incident=incident_view(incident, settings) if incident else EMPTY,
+            cycle=page.cycle,
+            round=page.round,
+            step=page.step,
+            rule=page.rule,
+            try_number=call.attempt.number,
+            expires_in=STALE_AFTER,
+            now=now,
+        )
+
+    async def _body(self, line: Line, incident: Incident, user: User | None, ack_url: str) -> str:
+        """The longer text, for mail; read only where it is used."""
+        if line.kind.address != "email":
+            return headline(incident)
+        try:
+            alerts = await self.core.store.incident_alerts(incident.number, 10, None)
+            zone = user.timezone if user else self.core.settings.defaults.timezone
+            return long_text(incident, alerts, self.core.settings, zone, ack_url)
+        except Exception as error:  # noqa: BLE001  # fail open: the plain text goes out
+            self.core.metrics.template_fallbacks.inc()
+            log.warning("body_fallback", incident=incident.number, error=repr(error))
+            return f"{headline(incident)}\n{ack_url}"
+
+    # ----------------------------------------------------------------------------- the outcome
+
+    async def _record(self, line: Line, call: Call, outcome: Outcome) -> None:
+        """Keep the outcome; while the database does not answer, keep trying: the row stays an open intent."""
+
+        async def work(tx: Tx) -> tuple[str, Effects]:
+            record = Record(self, tx, line)
+            return await record.outcome(call, outcome), await record.ledger.close()
+
+        while True:
+            try:
+                state, effects = await self.core.store.write(work)
+                break
+            except StoreUnavailable as error:
+                log.error("outcome_not_stored", attempt=call.attempt.id, error=str(error))
+                await self.core.clock.sleep(BREATH)
+        effects.apply(self.core)
+        self.core.metrics.attempts.labels(line.name, line.config.type, state).inc()
+        log.info(
+            "attempt", attempt=call.attempt.id, page=call.page.id, incident=call.page.incident, channel=line.name,
+            user=call.page.user, outcome=state, because=getattr(outcome, "because", ""),
+        )  # fmt: skip
+        self._health(line, outcome)
+        self.confirm_wake.set()
+
+    def _health(self, line: Line, outcome: Outcome) -> None:
+        match outcome:
+            case Accepted():
+                if line.succeeded():
+                    self.selfcare.recovered(f"channel/{line.name}")
+            case Failed(permanent=True, account=False) | Cancelled():
+                return
+            case Failed(because=because) | Unknown(because=because):
+                if line.failed(because):
+                    self.selfcare.alarm(f"channel/{line.name}", f"channel {line.name} is failing", because)
+        self.core.metrics.channel_healthy.labels(line.name).set(line.healthy)
+
+    def fallback_of(self, channel: str) -> str:
+        """The channel to use while this one fails: the first healthy of its fallbacks."""
+        names = self.core.settings.fallbacks.get(channel, ())
+        healthy = [name for name in names if name in self.lines and self.lines[name].healthy]
+        return (healthy or [name for name in names if name in self.lines] or [""])[0]
+
+    # ------------------------------------------------------------------- unknown ones, and a crash
+
+    async def run_confirmations(self) -> None:
+        """Unknown attempts whose time to be confirmed is over get their one more attempt; forever."""
+        clock = self.core.clock
+        while True:
+            self.confirm_wake.clear()
+            try:
+                await self.recover(DEAD_AFTER)
+                while (due := await self.core.store.next_confirmation()) is not None and due <= clock.now():
+                    await self._confirm()
+            except StoreUnavailable as error:
+                log.error("store_unavailable", error=str(error))
+                await clock.sleep(BREATH)
+                continue
+            rest = Instant(clock.now() + 5 * POLL)
+            await clock.wait(self.confirm_wake, rest if due is None else min(due, rest))
+
+    async def _confirm(self) -> None:
+        async def work(tx: Tx) -> Effects:
+            record = Record(self, tx, None)
+            for attempt in await tx.unconfirmed(self.core.clock.now(), 100):
+                await record.unconfirmed(attempt)
+            return await record.ledger.close()
+
+        effects = await self.core.store.write(work)
+        effects.apply(self.core)
+
+    async def recover(self, older_than: Millis) -> int:
+        """Open intents that nobody holds any more are unknown. With an own database: at start, all of them."""
+
+        async def work(tx: Tx) -> tuple[int, Effects]:
+            record = Record(self, tx, None)
+            before = self.core.clock.now() - older_than
+            lost = [one for one in await tx.open_attempts(None, 1000)
+                    if one.owner != self.owner and one.started_at <= before]  # fmt: skip
+            for attempt in lost:
+                await record.lost(attempt)
+            return len(lost), await record.ledger.close()
+
+        count, effects = await self.core.store.write(work)
+        effects.apply(self.core)
+        return count
+
+
+def why_not(page: Page, incident: Incident) -> str:
+    """Why this page of an incident must not go out now; "" when it may."""
+    if page.rule == 0:
+        return "" if incident.open else f"the incident is {incident.status}"
+    if incident.status != "triggered":
+        return f"the incident is {incident.status}"
+    if incident.cycle != page.cycle:
+        return "a new cycle has begun"
+    return f"muted by {incident.muted_by}" if incident.muted_by else ""
+
+
+class Claim:
+    """One claiming transaction of one channel."""
+
+    def __init__(self, pager: Pager, line: Line, tx: Tx) -> None:
+        self.pager, self.line, self.tx = pager, line, tx
+        self.core = pager.core
+        self.now = self.core.clock.now()
+        self.ledger = Ledger(self.core, tx, self.now)
+        self.limits = throttle.limits_for(self.core.settings, line.name, line.kind.throttle)
+        self.calls: list[Call] = []
+
+    async def run(self) -> list[Call]:
+        pages = await self.tx.due_pages(self.line.name, self.now, 200 if self.limits else self.line.free)
+        await self.ledger.load([page.incident for page in pages if page.incident is not None])
+        fit = [page for page in pages if self._fits(page)]
+        if not self.limits:
+            for page in fit[: self.line.free]:
+                self._intent(page)
+            return self.calls
+        for user in dict.fromkeys(page.user or page.target for page in fit):
+            mine = [page for page in fit if (page.user or page.target) == user]
+            if len(self.calls) < self.line.free:
+                await self._within_limits(user, mine)
+        return self.calls
+
+    def _fits(self, page: Page) -> bool:
+        """Whether the page may still go out as planned; else it is put where it belongs."""
+        incident = self.ledger.get(page.incident) if page.incident is not None else None
+        if page.kind in ("page", "summary") and page.incident is not None:
+            refused = "the incident is gone" if incident is None else why_not(page, incident)
+            if refused:
+                self._end(page, "cancelled", refused)
+                return False
+        return self._reachable(page, incident)
+
+    def _reachable(self, page: Page, incident: Incident | None) -> bool:
+        if not page.user:
+            return True
+        user = self.core.settings.users.get(page.user)
+        contact = user.contacts.get(page.contact) if user is not None else None
+        if contact is None:
+            self._end(page, "cancelled", "the person or contact was removed from the configuration")
+            if incident is not None and user is None and page.kind == "page":
+                self._ask_again(incident)
+            return False
+        if contact.channel != page.channel and page.channel not in self.core.settings.fallbacks.get(contact.channel, ()):
+            self.tx.save_pages([replace(page, channel=contact.channel, updated_at=self.now)])
+            self.ledger.effects.channels.add(contact.channel)
+            return False
+        if self.core.is_dead(contact):
+            self._end(page, "failed", "the contact cannot be used")
+            return False
+        return True
+
+    def _ask_again(self, incident: Incident) -> None:
+        """Somebody who was to be paged is no longer there: the step is asked again, now."""
+        if incident.status == "triggered" and incident.due_kind in ("step", "again") and not incident.muted_by:
+            self.ledger.put(replace(incident, due_at=self.now, planned_at=self.now, version=incident.version + 1))
+
+    def _end(self, page: Page, status: str, because: str) -> None:
+        self.tx.save_pages([replace(page, status=status, updated_at=self.now)])  # type: ignore[arg-type]  # a PageStatus
+        self.core.metrics.pages.labels(page.channel, status).inc()
+        if page.incident is not None and (incident := self.ledger.get(page.incident)) is not None:
+            self.ledger.note(
+                incident, f"page_{status}", TOCSIN, "pager", because, page=page.id, user=page.user, contact=page.contact
+            )
+
+    # ------------------------------------------------------------------------------- throttle
+
+    async def _within_limits(self, user: str, pages: list[Page]) -> None:
+        """As many as there is room for go out one by one; more become one summary in the last slot."""
+        sent = await self.tx.sent_since(pages[0].user, self.line.name, Instant(self.now - throttle.longest(self.limits)))
+        waiting = list(pages)
+        while waiting:
+            page = waiting[0]
+            found = throttle.room(sent, self.limits, self.now, urgent=self._urgent(page))
+            if isinstance(found, throttle.Later):
+                await self._wait(waiting, found, sent)
+                return
+            sent.append(self.now)
+            last = isinstance(throttle.room(sent, self.limits, self.now, urgent=False), throttle.Later)
+            if last and len(waiting) > 1 and page.kind == "page":
+                self._bundle(waiting)
+                return
+            self._intent(waiting.pop(0))
+
+    def _urgent(self, page: Page) -> bool:
+        incident = self.ledger.get(page.incident) if page.incident is not None else None
+        return incident is not None and incident.priority == "P1"
+
+    async def _wait(self, pages: list[Page], later: throttle.Later, sent: list[Instant]) -> None:
+        """No room: until the next slot, at most 60 s; then another channel, or one summary beyond the limit."""
+        since = min(page.updated_at or self.now for page in pages)
+        deadline = Instant(since + throttle.PATIENCE)
+        if later.at <= deadline or self.now < deadline:
+            self._postpone(pages, Instant(min(later.at, deadline)), since)
+            return
+        other = await self._other_contact(pages[0])
+        if other is not None:
+            name, channel = other
+            moved = [replace(page, contact=name, channel=channel, updated_at=since) for page in pages]
+            self.tx.save_pages(moved)
+            self.ledger.effects.channels.add(channel)
+        elif len(sent) <= max(limit.count for limit in self.limits):
+            self._bundle(pages)
+        else:
+            self._postpone(pages, later.at, since)
+
+    def _postpone(self, pages: list[Page], at: Instant, since: Instant) -> None:
+        self.tx.save_pages([replace(page, due_at=at, updated_at=page.updated_at or since) for page in pages])
+        for page in pages:
+            if page.updated_at is None:
+                self.core.metrics.pages_throttled.labels(self.line.name).inc()
+                incident = self.ledger.get(page.incident) if page.incident is not None else None
+                if incident is not None:
+                    self.ledger.note(
+                        incident, "page_throttled", TOCSIN, "pager", "the person's limit on this channel is reached",
+                        page=page.id, user=page.user, until=at,
+                    )  # fmt: skip
+
+    async def _other_contact(self, page: Page) -> tuple[str, str] | None:
+        """(contact, channel) of the same person where there is room now."""
+        settings = self.core.settings
+        user = settings.users.get(page.user)
+        if user is None:
+            return None
+        for contact in usable_contacts(user, settings, self.core.people()):
+            line = self.pager.lines.get(contact.channel)
+            if contact.channel == self.line.name or line is None or not line.healthy:
+                continue
+            limits = throttle.limits_for(settings, contact.channel, line.kind.throttle)
+            since = Instant(self.now - throttle.longest(limits))
+            sent = await self.tx.sent_since(page.user, contact.channel, since) if limits else []
+            if isinstance(throttle.room(sent, limits, self.now, urgent=False), throttle.Now):
+                return contact.name, contact.channel
+        return None
+
+    def _bundle(self, pages: list[Page]) -> None:
+        """One message for all of them; each is marked as carried by it."""
+        if len(pages) == 1:
+            self._intent(pages[0])
+            return
+        incidents = [self.ledger.get(page.incident) for page in pages if page.incident is not None]
+        named = tuple({one.number: one for one in incidents if one is not None}.values())
+        lead, *others = pages
+        self._intent(lead, named)
+        address = self.calls[-1].attempt.address
+        for page in others:
+            self.tx.save_pages([replace(page, status="bundled", tries=page.tries + 1, updated_at=self.now)])
+            self.tx.add_attempts([self._attempt(page, address, state="bundled")])
+            self.core.metrics.pages.labels(page.channel, "bundled").inc()
+
+    # --------------------------------------------------------------------------------- intent
+
+    def _intent(self, page: Page, bundled: tuple[Incident, ...] = ()) -> None:
+        settings = self.core.settings
+        user = settings.users.get(page.user) if page.user else None
+        address = user.contacts[page.contact].to if user is not None else self.line.config.to or ""
+        attempt = self._attempt(page, address)
+        calling = replace(page, status="calling", updated_at=self.now)
+        self.tx.add_attempts([attempt])
+        self.tx.save_pages([calling])
+        incident = self.ledger.get(page.incident) if page.incident is not None else None
+        self.calls.append(Call(calling, attempt, incident, user, bundled))
+
+    def _attempt(self, page: Page, address: str, state: str = "open") -> Attempt:
+        return Attempt(
+            id=self.core.chance.token(),
+            page=page.id,
+            incident=page.incident,
+            channel=self.line.name,
+            address=address,
+            number=page.tries + page.failures + 1,
+            owner=self.pager.owner,
+            started_at=self.now,
+            state=state,  # type: ignore[arg-type]  # an AttemptState
+            ended_at=None if state == "open" else self.now,
+        )
+
+
+class Record:
+    """One transaction that keeps what became of attempts."""
+
+    def __init__(self, pager: Pager, tx: Tx, line: Line | None) -> None:
+        self.pager, self.tx, self.line = pager, tx, line
+        self.core = pager.core
+        self.now = self.core.clock.now()
+        self.ledger = Ledger(self.core, tx, self.now)
+
+    async def outcome(self, call: Call, outcome: Outcome) -> str:
+        """Keep one call's outcome; the attempt's state afterwards."""
+        attempt, page = await self._read(call.attempt.id, call.page.id)
+        if attempt is None or page is None:
+            return "gone"
+        if attempt.state != "open":
+            return attempt.state  # a callback was faster than the answer
+        attempt, page = self._ended(attempt, page, outcome)
+        self.tx.save_attempts([attempt])
+        await self._tell(page, attempt)
+        await self._follow(page, attempt, outcome)
+        return attempt.state
+
+    def _ended(self, attempt: Attempt, page: Page, outcome: Outcome) -> tuple[Attempt, Page]:
+        ended = replace(attempt, ended_at=self.now)
+        tried = replace(page, tries=page.tries + 1)
+        match outcome:
+            case Accepted(ref):
+                return replace(ended, state="accepted", ref=ref), tried
+            case Failed(because, permanent):
+                failed = replace(page, failures=page.failures + 1)
+                return replace(ended, state="failed", because=because[:500], permanent=permanent), failed
+            case Unknown(because):
+                return replace(ended, state="unknown", because=because[:500]), tried
+            case Cancelled(because):
+                return replace(ended, state="cancelled", because=because[:500]), page
+
+    async def _follow(self, page: Page, attempt: Attempt, outcome: Outcome) -> None:
+        line = self.line or self.pager.lines.get(page.channel)
+        confirms = line is not None and line.confirms and bool(self.core.settings.server.public_url)
+        next_pages = await self._planned_elsewhere(page) if not isinstance(outcome, Accepted | Cancelled) else []
+        found = retry.after(
+            outcome, page, self.now,
+            confirms=confirms, fallback=self.pager.fallback_of(page.channel), more_contacts=bool(next_pages),
+        )  # fmt: skip
+        if isinstance(outcome, Failed) and outcome.permanent and not outcome.account and page.user and line is not None:
+            self._bury_contact(line, attempt, outcome)
+        await self._do(page, attempt, found, next_pages)
+
+    async def _do(
+        self, page: Page, attempt: Attempt, found: retry.Over | retry.Again | retry.Wait, next_pages: list[Page]
+    ) -> None:
+        match found:
+            case retry.Wait(until):
+                self.tx.save_pages([replace(page, status="waiting", updated_at=self.now)])
+                self.tx.save_attempts([replace(attempt, confirm_by=until)])
+            case retry.Again(at, _, channel, next_contact):
+                again = replace(page, status="planned", due_at=at, channel=channel or page.channel)
+                self.tx.save_pages([again])
+                self.ledger.effects.channels.add(again.channel)
+                self._hasten(next_pages if next_contact else [])
+            case retry.Over(status, _, next_contact):
+                self.tx.save_pages([replace(page, status=status, updated_at=self.now)])  # type: ignore[arg-type]  # a PageStatus
+                self.core.metrics.pages.labels(page.channel, attempt.state).inc()
+                self._hasten(next_pages if next_contact else [])
+                if next_contact and not next_pages:
+                    await self._escalate_early(page)
+
+    async def _read(self, attempt: str, page: str) -> tuple[Attempt | None, Page | None]:
+        found = await self.tx.attempt(attempt)
+        return found, (await self.tx.pages([page])).get(page)
+
+    async def _planned_elsewhere(self, page: Page) -> list[Page]:
+        """The person's next planned page of this incident over another contact."""
+        if page.kind != "page" or page.incident is None or not page.user:
+            return []
+        mine = [one for one in await self.tx.pages_of(page.incident, page.cycle)
+                if one.user == page.user and one.status == "planned"
+                and one.kind == "page" and one.contact != page.contact]  # fmt: skip
+        return sorted(mine, key=lambda one: one.due_at)[:1]
+
+    def _hasten(self, pages: list[Page]) -> None:
+        for page in pages:
+            if page.due_at > self.now:
+                self.tx.save_pages([replace(page, due_at=self.now)])
+            self.ledger.effects.channels.add(page.channel)
+
+    async def _escalate_early(self, page: Page) -> None:
+        """Nothing of this step can reach anybody any more: the next step runs now."""
+        if page.kind != "page" or page.incident is None or page.rule == 0:
+            return
+        await self.ledger.load([page.incident])
+        incident = self.ledger.get(page.incident)
+        if incident is None or incident.status != "triggered" or incident.cycle != page.cycle or incident.muted_by:
+            return
+        if incident.due_at is None or incident.due_at <= self.now:
+            return
+        step = [one for one in await self.tx.pages_of(page.incident, page.cycle)
+                if one.kind == "page" and (one.round, one.step) == (page.round, page.step) and one.id != page.id]  # fmt: skip
+        if any(one.status in ("planned", "calling", "waiting", "done", "bundled") for one in step):
+            return
+        after = replace(incident, due_at=self.now, planned_at=self.now, version=incident.version + 1)
+        self.ledger.put(after)
+        self.ledger.note(after, "escalated_early", TOCSIN, "pager", f"no page of step {page.step} got through")
+
+    def _bury_contact(self, line: Line, attempt: Attempt, failed: Failed) -> None:
+        """A number that cannot be reached this way: skipped from now on, shown, and alarmed on."""
+        state = ContactState(line.config.type, attempt.address, False, failed.because, self.now)
+        self.tx.save_contact_state(state)
+        self.ledger.effects.contacts.append(state)
+
+    async def _tell(self, page: Page, attempt: Attempt) -> None:
+        if page.incident is None:
+            return
+        await self.ledger.load([page.incident])
+        incident = self.ledger.get(page.incident)
+        if incident is not None:
+            self.ledger.note(
+                incident, "attempt", TOCSIN, "pager", attempt.because, channel_name=attempt.channel, page=page.id,
+                attempt=attempt.id, user=page.user, contact=page.contact, outcome=attempt.state,
+            )  # fmt: skip
+
+    # ---------------------------------------------------------------- unconfirmed, lost, receipts
+
+    async def unconfirmed(self, attempt: Attempt) -> None:
+        """No word within the time: still unknown, so one more attempt or the end."""
+        page = (await self.tx.pages([attempt.page])).get(attempt.page)
+        self.tx.save_attempts([replace(attempt, confirm_by=None)])
+        if page is None or page.status != "waiting":
+            return
+        next_pages = await self._planned_elsewhere(page)
+        found = retry.after_unknown(
+            attempt.because, page, self.now, self.pager.fallback_of(page.channel), bool(next_pages)
+        )
+        await self._do(page, attempt, found, next_pages)
+
+    async def lost(self, attempt: Attempt) -> None:
+        """An intent whose process died: it may or may not have gone out."""
+        page = (await self.tx.pages([attempt.page])).get(attempt.page)
+        if page is None:
+            self.tx.save_attempts([replace(attempt, state="unknown", because="a crash", ended_at=self.now)])
+            return
+        outcome = Unknown("the process ended with the call under way")
+        ended, tried = self._ended(attempt, page, outcome)
+        self.tx.save_attempts([ended])
+        await self._tell(tried, ended)
+        await self._follow(tried, ended, outcome)
+
+    async def receipt(self, attempt: Attempt, state: str, rank: int, error: str | None, dead: bool) -> bool:
+        """A delivery state from the provider; False when it is old news. Never moves backwards."""
+        if rank <= attempt.delivery_rank:
+            return False
+        page = (await self.tx.pages([attempt.page])).get(attempt.page)
+        heard = replace(attempt, delivery=state, delivery_rank=rank, confirm_by=None)
+        if attempt.state in ("open", "unknown"):
+            heard = replace(heard, state="accepted", ended_at=attempt.ended_at or self.now)
+        self.tx.save_attempts([heard])
+        if page is None:
+            return True
+        if attempt.state == "open":
+            page = replace(page, tries=page.tries + 1)
+        if page.status in ("waiting", "calling"):
+            page = replace(page, status="done", updated_at=self.now)
+            self.tx.save_pages([page])
+        if page.incident is not None:
+            await self.ledger.load([page.incident])
+            if (incident := self.ledger.get(page.incident)) is not None:
+                self.ledger.note(
+                    incident, "delivery", TOCSIN, "callback", error or "", attempt=attempt.id, state=state, user=page.user
+                )
+        if state in NOT_DELIVERED:
+            await self._not_delivered(page, heard, state, error, dead)
+        return True
+
+    async def _not_delivered(self, page: Page, attempt: Attempt, state: str, error: str | None, dead: bool) -> None:
+        line = self.pager.lines.get(page.channel)
+        if dead and line is not None:
+            self._bury_contact(line, attempt, Failed(f"{state} ({error})", permanent=True))
+        self.tx.save_pages([replace(page, status="failed", updated_at=self.now)])
+        next_pages = await self._planned_elsewhere(page)
+        self._hasten(next_pages)
+        if not next_pages:
+            await self._escalate_early(page)
+
+
+NOT_DELIVERED = frozenset({"undelivered", "failed", "busy", "no-answer", "canceled"})

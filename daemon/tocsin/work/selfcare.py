@@ -1,0 +1,48 @@
+"""Tocsin's own trouble becomes an incident like any other: a failing channel, a dead contact, refused posts."""
+
+from __future__ import annotations
+
+import structlog
+
+from tocsin.model import Alert, Instant, IntegrationConfig, Parsed, Severity
+from tocsin.work.core import Core
+from tocsin.work.intake import Intake
+
+log = structlog.stdlib.get_logger("tocsin.selfcare")
+
+OWN = IntegrationConfig(name="tocsin", type="tocsin")
+
+
+class Selfcare:
+    """Alarms about Tocsin itself, folded by key like every other alert."""
+
+    def __init__(self, core: Core, intake: Intake) -> None:
+        self.core, self.intake = core, intake
+
+    def alarm(self, key: str, title: str, because: str, severity: Severity = "error") -> None:
+        """Open (or repeat) the incident of this trouble. Returns at once; failing to store it is logged."""
+        log.error("own_trouble", key=key, title=title, because=because)
+        self._send(Alert("firing", key, severity, title, because, labels={"tocsin": key.partition("/")[0]}))
+
+    def recovered(self, key: str) -> None:
+        self._send(Alert("resolved", key, ended_at=self.core.clock.now()))
+
+    def refused_post(self, integration: str, detail: str) -> None:
+        """A post of a valid token could not be taken: one incident a day and integration."""
+        day = self.core.clock.now() // 86_400_000
+        expires = Instant((day + 1) * 86_400_000)
+        self._send(
+            Alert(
+                "firing", f"refused/{integration}/{day}", "warning", f"posts of integration {integration} are refused",
+                detail, labels={"tocsin": "refused", "integration": integration}, expires_at=expires,
+            )
+        )  # fmt: skip
+
+    def _send(self, alert: Alert) -> None:
+        self.core.spawn(self._take(alert), f"alarm {alert.source_key}")
+
+    async def _take(self, alert: Alert) -> None:
+        try:
+            await self.intake.take(OWN, b"{}", Parsed((alert,)))
+        except Exception as error:  # noqa: BLE001  # an alarm about trouble must not make more of it
+            log.error("alarm_not_stored", key=alert.source_key, error=repr(error))
