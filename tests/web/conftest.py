@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import structlog
 from aiohttp.test_utils import TestClient
-from tests.web.fakes import FakeDaemon
 
+from tests.web.fakes import FakeDaemon
 from tocsin.web.app import make_app
 
 

@@ -46,7 +46,7 @@ SHOP_KEY = "abcdefabcdefabcdefabcdefabcdef00"
 SETTINGS = Settings(
     hash="h",
     source="tocsin.yaml",
-    server=Server(host="0.0.0.0", public_url="https://tocsin.larkspur.example"),  # noqa: S104  # nothing listens there
+    server=Server(host="0.0.0.0", public_url="https://tocsin.larkspur.example"),  # nothing listens there
     integrations={
         "prometheus": IntegrationConfig("prometheus", "alertmanager", Secret(("prom-token", "prom-token-2"))),
         "own": IntegrationConfig("own", "webhook", Secret(("own-token",))),
@@ -112,6 +112,7 @@ class FixedClock:
 
     def __init__(self) -> None:
         self.running: list[asyncio.Timeout] = []
+        self.waited_on = asyncio.Event()
         self.limits: list[Millis] = []
 
     def now(self) -> Instant:
@@ -125,6 +126,7 @@ class FixedClock:
         self.limits.append(length)
         async with asyncio.timeout(None) as limit:
             self.running.append(limit)
+            self.waited_on.set()
             yield
 
     def pass_deadlines(self) -> None:

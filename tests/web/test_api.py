@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
-from tests.web.fakes import NOW, FakeDaemon
 
+from tests.web.fakes import NOW, FakeDaemon
 from tocsin.errors import SettingsError, StoreUnavailable
 from tocsin.model import Instant, rfc3339
 from tocsin.web.api import ENDPOINTS, RANK

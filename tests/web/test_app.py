@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
-from tests.web.fakes import SETTINGS, FakeDaemon
 
+from tests.web.fakes import SETTINGS, FakeDaemon
 from tocsin.model import Server
 from tocsin.web.app import make_admin_app, make_app
 from tocsin.web.openapi import document
@@ -201,8 +203,7 @@ async def test_a_body_that_does_not_come_to_its_end_is_refused_at_its_deadline(
         reader, writer = await asyncio.open_connection(client.host, client.port)
         writer.write(HEAD + start)
         await writer.drain()
-        while not daemon.clock.running:  # the handler waits for the rest by now
-            await asyncio.sleep(0)
+        await daemon.clock.waited_on.wait()
         writer.write(rest)
         await writer.drain()
         daemon.clock.pass_deadlines()
@@ -223,8 +224,7 @@ async def test_a_client_that_hangs_up_in_the_middle_leaves_no_error(
         _, writer = await asyncio.open_connection(client.host, client.port)
         writer.write(HEAD + b"Content-Length: 100\r\n\r\n{")
         await writer.drain()
-        while not daemon.clock.running:
-            await asyncio.sleep(0)
+        await daemon.clock.waited_on.wait()
         writer.close()
         await writer.wait_closed()
     answer = await client.get("/healthz")
@@ -243,3 +243,12 @@ async def test_a_post_on_a_connection_kept_alive_is_answered_after_a_refused_one
 
     assert answer.startswith(b"HTTP/1.1 400")
     assert b"HTTP/1.1 202" in answer
+
+
+async def test_the_written_manual_has_every_path_and_no_other() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "http.md").read_text()
+
+    written = set(re.findall(r"^\| `(GET|POST|DELETE) (/\S*)`", text, re.MULTILINE))
+
+    documented = {(method.upper(), path) for path, methods in document()["paths"].items() for method in methods}
+    assert written == documented

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
-from tests.web.fakes import FakeDaemon
 
+from tests.web.fakes import FakeDaemon
 from tocsin.errors import StoreUnavailable
 from tocsin.model import Server
 
@@ -146,7 +146,7 @@ async def test_a_browser_is_asked_for_a_token(client: TestClient, path: str) -> 
         ("127.0.0.1", {}, 200),
         ("127.0.0.1", {"Host": "localhost:8420"}, 200),
         ("127.0.0.1", {"Host": "[::1]:8420"}, 200),
-        ("0.0.0.0", {}, 401),  # noqa: S104  # the point of this row
+        ("0.0.0.0", {}, 401),  # the point of this row
         ("127.0.0.1", {"Host": "rebound.example"}, 401),
         ("127.0.0.1", {"X-Forwarded-For": "192.0.2.1"}, 401),
         ("127.0.0.1", {"Forwarded": "for=192.0.2.1"}, 401),

@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 import pytest
 from aiohttp.test_utils import TestClient
-from tests.web.fakes import ROUTING_KEY, SETTINGS, SHOP_KEY, FakeDaemon
 
+from tests.web.fakes import ROUTING_KEY, SETTINGS, SHOP_KEY, FakeDaemon
 from tocsin.errors import BadBody, StoreUnavailable
 from tocsin.model import IntegrationConfig, Secret
 from tocsin.web.limits import MAX_BODY

@@ -17,6 +17,8 @@ from tocsin.model import (
     DAY,
     OPEN,
     Actor,
+    Entry,
+    Incident,
     Instant,
     Millis,
     Policy,
@@ -218,11 +220,16 @@ async def show_timeline(ask: Ask) -> web.Response:
         raise no_incident(ask.number)
     limit, after = whole(ask, "limit", TIMELINE_MOST, TIMELINE_MOST), cursor(ask)
     found = await ask.daemon.store.timeline(ask.number, limit + 1, after)
-    entries = [views.entry_view(entry) for entry in found[:limit]]
-    if after is None and not any(entry.kind == "opened" for entry in found):
-        entries.insert(0, views.entry_view(views.opening(incident)))
+    entries = [views.entry_view(entry) for entry in told(incident, found[:limit], after)]
     more = str(found[limit - 1].id) if len(found) > limit else None
     return json_answer({"entries": entries, "next": more})
+
+
+def told(incident: Incident, entries: list[Entry], after: int | None) -> list[Entry]:
+    """Its story from the start: the opening by an alert is kept in the incident, not as a line."""
+    if after is not None or any(entry.kind == "opened" for entry in entries):
+        return entries
+    return [views.opening(incident), *entries]
 
 
 async def show_pages(ask: Ask) -> web.Response:

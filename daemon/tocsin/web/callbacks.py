@@ -66,12 +66,19 @@ def status(daemon: Daemon) -> Handler:
     @guarded
     async def status(request: web.Request) -> web.StreamResponse:
         form = await signed_form(daemon, request, "status")
-        state = form.get("MessageStatus") or form.get("CallStatus") or form.get("AnsweredBy") or ""
+        state = state_of(form)
         if state:
             await daemon.answers.receipt(request.match_info["attempt"], state, form.get("ErrorCode") or None)
         return web.Response(status=204, headers=BASE_HEADERS)
 
     return status
+
+
+def state_of(form: Form) -> str:
+    """The state in Twilio's word; a machine that answered is one state, however far its greeting is."""
+    if form.get("AnsweredBy", "").startswith("machine"):
+        return "machine"
+    return form.get("MessageStatus") or form.get("CallStatus") or ""
 
 
 async def signed_form(daemon: Daemon, request: web.Request, door: str) -> Form:

@@ -18,6 +18,7 @@ from tocsin.contracts import IncidentFilter
 from tocsin.decide import oncall, views
 from tocsin.errors import Refused, StoreUnavailable
 from tocsin.model import OPEN, Instant, Settings
+from tocsin.web.api import told
 from tocsin.web.daemon import Daemon, LinkView
 from tocsin.web.limits import MAX_FORM, read_body
 from tocsin.web.problems import BASE_HEADERS, Handler, Problem, as_problem, guarded, log
@@ -122,7 +123,7 @@ def incident(daemon: Daemon) -> Handler:
         return html(
             "incident.html",
             incident=views.incident_view(found, settings),
-            entries=[views.entry_view(entry) for entry in entries],
+            entries=[views.entry_view(entry) for entry in told(found, entries, None)],
             pages=[views.page_view(page, attempts) for page, attempts in pages],
             name_of=name_of(settings),
             zone=zone_of(settings),
