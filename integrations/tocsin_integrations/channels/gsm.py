@@ -62,10 +62,18 @@ def is_gsm(text: str) -> bool:
 
 
 def segments(text: str) -> int:
-    """How many segments a carrier bills for this text."""
-    length = _length(text)
-    single, part = (_SINGLE, _PART) if is_gsm(text) else (_SINGLE_WIDE, _PART_WIDE)
-    return 1 if length <= single else -(-length // part)
+    """How many segments a carrier bills for this text. A character that counts double is never split."""
+    wide = not is_gsm(text)
+    single, part = (_SINGLE_WIDE, _PART_WIDE) if wide else (_SINGLE, _PART)
+    if _length(text) <= single:
+        return 1
+    count, left = 1, part
+    for char in text:
+        units = _units(char, wide=wide)
+        if units > left:
+            count, left = count + 1, part
+        left -= units
+    return count
 
 
 def _plain(char: str) -> str:
@@ -81,14 +89,14 @@ def _plain(char: str) -> str:
 
 def _length(text: str) -> int:
     """In septets for GSM-7, in UTF-16 units otherwise."""
-    if is_gsm(text):
-        return sum(2 if c in EXTENDED else 1 for c in text)
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+    wide = not is_gsm(text)
+    return sum(_units(char, wide=wide) for char in text)
 
 
 def _room(text: str, segments: int) -> int:
+    """Units that surely fit: at each border one may be lost to a character that counts double."""
     single, part = (_SINGLE, _PART) if is_gsm(text) else (_SINGLE_WIDE, _PART_WIDE)
-    return single if segments == 1 else part * segments
+    return single if segments == 1 else part * segments - (segments - 1)
 
 
 def _cut(text: str, room: int, *, wide: bool) -> str:

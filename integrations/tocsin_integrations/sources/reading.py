@@ -193,7 +193,7 @@ def severity_of(value: Any) -> Severity | None:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECONDS_FROM = 100_000_000_000  # as seconds this would be the year 5138
-_LATEST = 253_402_300_800_000  # the end of the year 9999
+_LATEST = 253_370_764_800_000  # the year 9999: later ones overflow where zones are added
 
 
 def instant_of(value: Any) -> Instant | None:
@@ -214,7 +214,7 @@ def _written(value: str) -> Instant | None:
         return _odd(value)
     since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
     millis = since.days * 86_400_000 + since.seconds * 1_000 + since.microseconds // 1_000
-    return Instant(millis) if millis > 0 else None
+    return Instant(millis) if 0 < millis < _LATEST else None
 
 
 def _odd(value: str) -> Instant | None:
