@@ -108,12 +108,16 @@ class _Composer:
         self.documents = 0
         self.skipping = 0  # containers open below what is refused
         self.top: Node | None = None
+        self.deep = False  # too deep: the parser's time grows with the depth squared
         self.broken = False
 
     def compose(self, text: str) -> Tree:
         try:
             for event in yaml.parse(text, Loader=_Loader):
                 if self._take(event):
+                    break
+                if self.deep:
+                    self._cut()
                     break
         except (yaml.YAMLError, RecursionError, ValueError) as error:
             self._syntax(error, text)
@@ -175,8 +179,10 @@ class _Composer:
             self._place(Refused(self._at(event), "", self._at(event)), keep_key=True)
             return
         if len(self.open) >= MAX_DEPTH:
-            self._refuse(event, "depth", f"this is nested deeper than {MAX_DEPTH} levels")
-            self.skipping = 1
+            self._refuse(
+                event, "depth", f"this is nested deeper than {MAX_DEPTH} levels; the file is not read any further"
+            )
+            self.deep = True
             return
         self._descend(event)
 
@@ -244,11 +250,15 @@ class _Composer:
         if len(self.problems) < 1000:
             self.problems.append(Problem(where, "error", code, message))
 
-    def _syntax(self, error: Exception, text: str) -> None:
+    def _cut(self) -> None:
+        """The rest of the file stays unread; what is open may lack what stands there."""
         self.broken = True
         for node in self.open:
             if isinstance(node, Mapping):
                 node.cut = True
+
+    def _syntax(self, error: Exception, text: str) -> None:
+        self._cut()
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         where = self.start if mark is None else Where(self.file, mark.line + 1, mark.column + 1)
         self._problem(where, "syntax", f"broken YAML: {_said(error, _character(text, where))}")

@@ -174,7 +174,7 @@ def _check_catch_all(merged: Mapping[str, Merged], reading: Reading) -> None:
         return
     for name, node in merged["channels"].entries.items():
         type = node.entries.get("type") if isinstance(node, MappingNode) else None
-        if isinstance(type, Scalar) and type.text != "console":
+        if isinstance(type, Scalar) and type.text != "console" and type.text in reading.kinds.types("channels"):
             somebody = next(iter(reading.names("users")), "ana")
             message = (
                 f"catch_all: is missing, and the channel '{name}' is no console; say who is paged when nobody else "

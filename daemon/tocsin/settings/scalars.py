@@ -265,9 +265,8 @@ def listen(text: str) -> tuple[str, int]:
     found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]]+):([0-9]{1,5})", text)
     if found is None or int(found[2]) > 65535:
         port = re.fullmatch(":?([0-9]{2,5})", text)
-        raise Mistake(
-            f"'{text}' is not an address to listen on; write {'127.0.0.1:' + port[1] if port else 'for example 127.0.0.1:8420'}"
-        )
+        meant = f"127.0.0.1:{port[1]}" if port else "for example 127.0.0.1:8420"
+        raise Mistake(f"'{text}' is not an address to listen on; write {meant}")
     return found[1].strip("[]"), int(found[2])
 
 
