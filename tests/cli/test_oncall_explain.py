@@ -1,0 +1,156 @@
+"""`tocsin oncall` and `tocsin explain`, run as a shell runs them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tocsin.cli import app
+
+CONFIG = """
+defaults: {timezone: Europe/Paris, policy: default}
+catch_all: [user:ana]
+integrations:
+  shop: {type: webhook, token: {file: no_such_file}}
+  apps: {type: webhook, token: secret}
+channels:
+  terminal: {type: console}
+users:
+  ana: {name: Ana Pires, timezone: Europe/Lisbon, contacts: {terminal: Ana}}
+  bo: {name: Bo Li, timezone: UTC, contacts: {terminal: Bo}}
+schedules:
+  primary:
+    timezone: Europe/Paris
+    layers:
+      - {name: week, users: [ana, bo], rotation: {every: 1w, start: 2026-01-05 09:00}}
+    overrides:
+      - {user: bo, from: 2026-01-07 00:00, to: 2026-01-08 00:00}
+  nights:
+    timezone: America/Chicago
+    layers:
+      - {name: night, users: [bo], hours: {from: 22:00, to: 06:00}}
+policies:
+  default: {steps: [{notify: [schedule:primary], wait: 5m}], repeat: 0}
+rules:
+  - {name: stale, match: ['env="stag"'], drop: true}
+"""
+ALERT = {
+    "dedup_key": "db",
+    "status": "firing",
+    "title": "Database down",
+    "severity": "critical",
+    "labels": {"env": "prod"},
+}
+
+
+@pytest.fixture
+def tocsin(tmp_path: Path):
+    """Runs `tocsin ARGS` beside the configuration above: (exit code, stdout, stderr)."""
+    (tmp_path / "tocsin.yaml").write_text(CONFIG)
+
+    def run(*args: str, stdin: str | None = None) -> tuple[int, str, str]:
+        with contextlib.chdir(tmp_path):
+            found = CliRunner(env={"TOCSIN_CONFIG": None}).invoke(app, list(args), input=stdin)
+        failed = str(found.exception) if found.exception and not isinstance(found.exception, SystemExit) else ""
+        return getattr(found.exception, "code", found.exit_code), found.stdout, found.stderr + failed
+
+    return run
+
+
+def test_who_is_on_call_at_a_time(tocsin):
+    code, out, _ = tocsin("oncall", "primary", "--at", "2026-01-06 09:00", "--json")
+    answer = json.loads(out)
+    assert code == 0
+    assert (answer["schedule"], answer["at"], answer["users"]) == ("primary", "2026-01-06T09:00:00+01:00", ["ana"])
+
+
+def test_without_a_name_all_schedules_answer_each_by_its_own_clock(tocsin):
+    _, out, _ = tocsin("oncall", "--at", "2026-01-06 23:00", "--json")
+    assert [(one["schedule"], one["at"], one["users"]) for one in json.loads(out)] == [
+        ("primary", "2026-01-06T23:00:00+01:00", ["ana"]),
+        ("nights", "2026-01-06T23:00:00-06:00", ["bo"]),
+    ]
+
+
+def test_the_shifts_of_a_window_are_cut_to_it(tocsin):
+    _, out, _ = tocsin("oncall", "primary", "--from", "2026-01-05", "--to", "2026-01-09T12:00:00+01:00", "--json")
+    answer = json.loads(out)
+    assert answer == {
+        "schedule": "primary",
+        "shifts": [
+            {
+                "start": "2026-01-05T09:00:00+01:00",
+                "end": "2026-01-07T00:00:00+01:00",
+                "users": ["ana"],
+                "layer": "week",
+            },
+            {"start": "2026-01-07T00:00:00+01:00", "end": "2026-01-08T00:00:00+01:00", "users": ["bo"], "layer": None},
+            {
+                "start": "2026-01-08T00:00:00+01:00",
+                "end": "2026-01-09T12:00:00+01:00",
+                "users": ["ana"],
+                "layer": "week",
+            },
+        ],
+        "gaps": [{"start": "2026-01-05T00:00:00+01:00", "end": "2026-01-05T09:00:00+01:00"}],
+    }
+
+
+def test_a_table_for_people_names_them_and_the_gaps(tocsin):
+    _, out, _ = tocsin("oncall", "primary", "--from", "2026-01-05", "--to", "2026-01-06")
+    assert "nobody" in out
+    assert "Ana Pires (ana)" in out
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (("oncall", "primry"), 1, "did you mean 'primary'?"),
+        (("oncall", "--at", "tomorrow"), 2, "write 2026-01-05T09:00:00Z, or 2026-01-05 09:00 for Europe/Paris"),
+        (("oncall", "--at", "99999-01-01"), 2, "is not a time"),
+        (("oncall", "--at", "9999-12-31"), 2, "is not a time"),
+        (("oncall", "--from", "2026-01-05"), 2, "give --at TIME, or --from TIME --to TIME"),
+        (("oncall", "--at", "2026-01-05", "--from", "2026-01-05", "--to", "2026-01-06"), 2, "give --at TIME, or"),
+        (("oncall", "--from", "2026-01-06", "--to", "2026-01-05"), 2, "is not after"),
+        (("oncall", "-c", "nowhere.yaml"), 2, "nowhere.yaml: no such file"),
+        (("explain", "-", "--integration", "aps"), 1, "did you mean 'apps'?"),
+        (("explain", "nowhere.json", "--integration", "apps"), 2, "nowhere.json: No such file"),
+        (("explain", "-", "--integration", "apps", "--at", "x"), 2, "is not a time"),
+        (("explain", "-", "--integration", "apps"), 2, "cannot be read as webhook"),
+    ],
+)
+def test_a_mistake_says_what_to_write_instead(tocsin, args, code, said):
+    found, _, err = tocsin(*args, stdin="{")
+    assert (found, said in err) == (code, True), err
+
+
+def test_a_body_is_explained_as_json(tocsin, tmp_path):
+    (tmp_path / "alert.json").write_text(json.dumps(ALERT))
+    code, out, err = tocsin("explain", "alert.json", "--integration", "apps", "--at", "2026-01-06 09:00", "--json")
+    answer = json.loads(out)
+    assert code == 0
+    [alert] = answer["alerts"]
+    assert (alert["dedup_key"], alert["action"], alert["priority"], alert["policy"]) == ("db", "open", "P2", "default")
+    assert [(page["after"], page["user"], page["channel"]) for page in alert["plan"]] == [
+        ("0s", "ana", "terminal"),
+        ("5m", "ana", "terminal"),
+    ]
+    assert "no_such_file" in err, "a missing secret is said and does no harm"
+
+
+def test_a_person_reads_rules_and_plan(tocsin):
+    code, out, _ = tocsin("explain", "-", "--integration", "apps", "--at", "2026-01-06 09:00", stdin=json.dumps(ALERT))
+    assert code == 0
+    for said in ("Database down", "env is 'prod'", "If nobody answers:", "Ana Pires (ana)", "catch-all", "+5m"):
+        assert said in out
+
+
+def test_nothing_is_created(tocsin, tmp_path):
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    tocsin("explain", "-", "--integration", "apps", stdin=json.dumps(ALERT))
+    tocsin("oncall")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
