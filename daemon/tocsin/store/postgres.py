@@ -279,6 +279,11 @@ class PostgresStore(PostgresReader, Pruner):
             return result, True
         return result, session.changed
 
+    async def database_now(self) -> Instant:
+        """The server's clock. Every replica anchors its own to it."""
+        ((now,),) = await self._look("database_now")
+        return Instant(now)
+
     async def _settle(self, number: str) -> None:
         """The connection went away during a commit: ask the server what became of it.
 

@@ -77,3 +77,7 @@ select pg_current_xact_id_if_assigned()::text;
 -- name: what_became_of
 -- Whether a transaction was committed: "committed", "aborted", "in progress"; null when it is too long ago.
 select pg_xact_status($1::text::xid8);
+
+-- name: database_now
+-- The server's clock, which all replicas follow; the one place where SQL is asked for the time.
+select (extract(epoch from clock_timestamp()) * 1000)::bigint;
