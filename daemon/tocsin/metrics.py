@@ -12,7 +12,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 HUMAN = (15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's annotation is missing
 ROWS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tocsin.decide.oncall import in_hours
 from tocsin.decide.rules import Verdict
-from tocsin.model import URGENCY_OF, Impact, Instant, Priority, Settings, Severity, Urgency
+from tocsin.model import URGENCY_OF, Impact, Incident, Instant, Priority, Settings, Severity, Urgency
 
 RANK = {"critical": 0, "error": 1, "warning": 2, "info": 3}
 LATER = ("P3", "P4", "P5")
@@ -30,7 +30,29 @@ def assess(verdict: Verdict, severity: Severity, settings: Settings, now: Instan
     urgency = verdict.urgency or URGENCY_OF[severity]
     if verdict.priority:
         return Assessment(impact, urgency, verdict.priority, "a rule sets the priority")
+    return _by_table(verdict.service, impact, urgency, settings, now)
+
+
+def by_service(service: str, severity: Severity, settings: Settings, now: Instant) -> Assessment:
+    """The assessment of a severity where no rule has a say."""
+    known = settings.services.get(service)
+    return _by_table(service, known.impact if known else "medium", URGENCY_OF[severity], settings, now)
+
+
+def reassess(incident: Incident, severity: Severity, settings: Settings, now: Instant) -> Assessment:
+    """The assessment under another severity or at another hour; what a rule had set stays as it is."""
+    as_it_is = (incident.impact, incident.urgency, incident.priority)
+    known = settings.services.get(incident.service)
+    impact, urgency = known.impact if known else "medium", URGENCY_OF[incident.severity]
+    usual = {(impact, word, settings.priorities[impact][word]) for word in (urgency, "low")}
+    if as_it_is not in usual:
+        return Assessment(*as_it_is, "set by a rule")
+    return by_service(incident.service, severity, settings, now)
+
+
+def _by_table(name: str, impact: Impact, urgency: Urgency, settings: Settings, now: Instant) -> Assessment:
     priority = settings.priorities[impact][urgency]
+    service = settings.services.get(name)
     hours = service.support_hours if service else None
     if priority in LATER and hours is not None and urgency != "low" and not in_hours(hours, now):
         return Assessment(impact, "low", settings.priorities[impact]["low"], "outside support hours")

@@ -9,7 +9,7 @@ from tocsin.contracts import Tx
 from tocsin.decide import lifecycle
 from tocsin.decide.escalation import reach, usable_contacts
 from tocsin.decide.lifecycle import Move, Stay
-from tocsin.decide.priority import assess
+from tocsin.decide.priority import by_service
 from tocsin.decide.text import DESCRIPTION, TITLE, clean
 from tocsin.decide.views import in_words
 from tocsin.errors import NoSuchIncident, Refused
@@ -25,7 +25,7 @@ from tocsin.model import (
     Target,
 )
 from tocsin.work.core import Core
-from tocsin.work.intake import NO_VERDICT, Intake
+from tocsin.work.intake import Intake
 from tocsin.work.ledger import Effects, Ledger
 
 
@@ -287,8 +287,7 @@ class Actions:
         actor: Actor, ledger: Ledger,
     ) -> Incident:  # fmt: skip
         level: Severity = severity or self.core.settings.defaults.severity
-        verdict = replace(NO_VERDICT, service=service)
-        found = assess(verdict, level, self.core.settings, ledger.now)
+        found = by_service(service, level, self.core.settings, ledger.now)
         return Incident(
             number=number,
             key=f"manual/{number}",

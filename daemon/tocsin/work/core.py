@@ -140,6 +140,7 @@ def policy_from(body: dict[str, object]) -> Policy:
     steps = []
     for step in raw.pop("steps"):  # type: ignore[attr-defined]  # our own JSON
         targets = tuple(Target(**target) for target in step.pop("notify"))
-        only = {name: tuple(v) if isinstance(v, list) else v for name, v in step.pop("only").items()}
-        steps.append(Step(notify=targets, only=Only(**only), **step))
+        only = step.pop("only")
+        applies = Only(tuple(only["priority"]), tuple(only["urgency"]), only["hours"])
+        steps.append(Step(notify=targets, only=applies, **step))
     return Policy(steps=tuple(steps), **raw)  # type: ignore[arg-type]  # our own JSON

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import orjson
 import structlog
@@ -18,7 +19,7 @@ import zstandard
 from tocsin.contracts import Tx
 from tocsin.decide import lifecycle
 from tocsin.decide.grouping import Group, group_of
-from tocsin.decide.priority import assess, is_higher, worst
+from tocsin.decide.priority import assess, is_higher, reassess, worst
 from tocsin.decide.rules import Verdict, value_of
 from tocsin.decide.text import DESCRIPTION, KEY, TITLE, clean, clean_labels
 from tocsin.errors import BadBody, StoreUnavailable
@@ -35,6 +36,8 @@ from tocsin.model import (
     Policy,
     Post,
     Rejected,
+    Settings,
+    Severity,
     SignalStatus,
     StoredAlert,
 )
@@ -42,6 +45,7 @@ from tocsin.work.core import Core
 from tocsin.work.ledger import Effects, Ledger
 from tocsin.work.muting import Mute
 
+KeptStatus = Literal["firing", "resolved", "dropped", "heartbeat"]
 log = structlog.stdlib.get_logger("tocsin.intake")
 
 BATCH_ALERTS = 2_000        # alerts in one transaction, but for a single larger post
@@ -442,7 +446,7 @@ class Batch:
         alert, now = item.alert, self.now
         labels, cut = clean_labels(verdict.labels)
         dropped = verdict.dropped_by or verdict.suppressed_by
-        status = "heartbeat" if alert.status == "heartbeat" else "dropped" if dropped else "firing"
+        status: KeptStatus = "heartbeat" if alert.status == "heartbeat" else "dropped" if dropped else "firing"
         if dropped or status == "heartbeat":
             self._outcome("dropped" if verdict.dropped_by else "suppressed" if dropped else "heartbeat")
         return StoredAlert(
@@ -588,11 +592,11 @@ class Batch:
             return False
         return verdict.re_page == "any" or is_higher(after.priority, before.priority)
 
-    def _assessed(self, incident: Incident, verdict: Verdict, severity: str) -> Incident:
-        found = assess(verdict, severity, self.settings, self.now)  # type: ignore[arg-type]  # a Severity
+    def _assessed(self, incident: Incident, verdict: Verdict, severity: Severity) -> Incident:
+        found = assess(verdict, severity, self.settings, self.now)
         if is_higher(incident.priority, found.priority) and severity == incident.severity:
             return incident  # a joining alert never makes an incident less urgent
-        return lifecycle.reassessed(incident, severity, found.impact, found.urgency, found.priority, self.now)  # type: ignore[arg-type]  # a Severity
+        return lifecycle.reassessed(incident, severity, found.impact, found.urgency, found.priority, self.now)
 
     def _reopen(self, incident: Incident, verdict: Verdict, stored: StoredAlert) -> None:
         self.ledger.take(lifecycle.reopen(incident, self.now, "the alert fired again"))
@@ -715,13 +719,10 @@ class Batch:
                 rows[alert.id] = alert
         return [alert for alert in rows.values() if alert.ended_at is None]
 
-    def _sink(self, incident: Incident, severity: str) -> None:
+    def _sink(self, incident: Incident, severity: Severity) -> None:
         if severity == incident.severity:
             return
-        plain = replace(NO_VERDICT, service=incident.service)
-        found = assess(plain, severity, self.settings, self.now)  # type: ignore[arg-type]  # a Severity
-        after = lifecycle.reassessed(incident, severity, found.impact, found.urgency, found.priority, self.now)  # type: ignore[arg-type]  # a Severity
-        self.ledger.put(after)
+        self.ledger.put(reassessed(incident, severity, self.settings, self.now))
 
     async def _acknowledge_incident(self, number: int) -> None:
         incident = self.ledger.get(number)
@@ -756,11 +757,10 @@ class Batch:
         self.out.counts[name] = self.out.counts.get(name, 0) + 1
 
 
-NO_VERDICT = Verdict(
-    rules=(), severity="error", service="", title="", category="", labels={}, impact=None, urgency=None,
-    priority=None, policy=None, group_by=None, join_within=Millis(0), dedup_key=None, hold=None, auto_resolve=None,
-    re_page="raise", dropped_by=None, suppressed_by=None, errors=(),
-)  # fmt: skip
+def reassessed(incident: Incident, severity: Severity, settings: Settings, now: Instant) -> Incident:
+    """The incident under another severity, or at another hour."""
+    found = reassess(incident, severity, settings, now)
+    return lifecycle.reassessed(incident, severity, found.impact, found.urgency, found.priority, now)
 
 
 def end_in_incident(

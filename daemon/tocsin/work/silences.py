@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from tocsin.contracts import IncidentFilter, Tx
@@ -101,8 +101,8 @@ class Silences:
         except ValueError as wrong:
             raise Refused(f"matcher {text!r}: {wrong}", status=422) from None
 
-    async def _commit(self, work: object) -> Silence:
-        silence, effects = await self.core.store.write(work)  # type: ignore[arg-type]  # one of the works above
+    async def _commit(self, work: Callable[[Tx], Awaitable[tuple[Silence, Effects]]]) -> Silence:
+        silence, effects = await self.core.store.write(work)
         effects.silences.append(silence)
         effects.apply(self.core)
         return silence

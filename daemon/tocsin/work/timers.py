@@ -14,11 +14,11 @@ import structlog
 
 from tocsin.contracts import Tx
 from tocsin.decide import lifecycle
-from tocsin.decide.priority import assess, worst
+from tocsin.decide.priority import worst
 from tocsin.errors import StoreUnavailable
 from tocsin.model import TOCSIN, Incident, Instant, Millis, StoredAlert
 from tocsin.work.core import Core
-from tocsin.work.intake import NO_VERDICT, Intake, end_in_incident
+from tocsin.work.intake import Intake, end_in_incident, reassessed
 from tocsin.work.ledger import Effects, Ledger
 from tocsin.work.muting import Mute, stored_values
 
@@ -148,8 +148,7 @@ class Timers:
         service = self.core.settings.services.get(incident.service)
         if service is None or service.support_hours is None or incident.urgency != "low":
             return incident
-        found = assess(replace(NO_VERDICT, service=incident.service), incident.severity, self.core.settings, now)
-        return lifecycle.reassessed(incident, incident.severity, found.impact, found.urgency, found.priority, now)
+        return reassessed(incident, incident.severity, self.core.settings, now)
 
     async def _again(self, ledger: Ledger, incident: Incident, because: str) -> None:
         """A new cycle, and its first step at once."""
@@ -207,7 +206,4 @@ class Timers:
             if incident is None or not incident.open or not left:
                 continue
             severity = worst([alert.severity for alert in left])
-            found = assess(replace(NO_VERDICT, service=incident.service), severity, self.core.settings, ledger.now)
-            ledger.put(
-                lifecycle.reassessed(incident, severity, found.impact, found.urgency, found.priority, ledger.now)
-            )
+            ledger.put(reassessed(incident, severity, self.core.settings, ledger.now))
