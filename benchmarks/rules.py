@@ -6,9 +6,8 @@ import time
 from dataclasses import replace
 from statistics import median
 
-from tocsin.decide.rules import Rulebook
-
 from benchmarks.row import Bench, Row, at_most
+from tocsin.decide.rules import Rulebook
 from tocsin.model import Alert, IntegrationConfig, Rule, RuleSet, Settings
 
 INTEGRATION = IntegrationConfig(name="bench", type="alertmanager")
