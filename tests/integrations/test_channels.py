@@ -27,10 +27,12 @@ SECRET = "hook-secret"
 
 async def test_the_console_shows_who_is_paged_for_what_and_how_to_answer() -> None:
     shown = Shown()
+    incident = {"number": 42, "service": "checkout", "severity": "critical", "policy": ""}
     async with real_tools(shown) as tools:
-        outcome = await console.CHANNEL.open("terminal", {}, tools).send(page(), Gatekeeper())
+        outcome = await console.CHANNEL.open("terminal", {}, tools).send(page(incident=incident), Gatekeeper())
 
     assert outcome == Accepted(ref="a" * 32)
+    assert "service checkout, severity critical\n" in shown.pages[0]
     for part in ("INC 42", "Ana Pires", "db down", "nothing is sold", "tocsin ack 42", "https://tocsin.example.org/a/tok"):
         assert part in shown.pages[0]
 

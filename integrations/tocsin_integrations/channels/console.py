@@ -51,15 +51,22 @@ def page(message: Message) -> str:
     """The page as it is printed: a frame with title, who is paged, and how to answer."""
     number = message.incident.get("number")
     head = f" {message.kind.upper()}{f' INC {number}' if number else ''} to {message.name or message.to} "
-    lines = [_plain(message.title), *(line for line in _plain(message.body or message.text).splitlines())]
-    if lines[1:2] == lines[:1]:
-        del lines[1]
+    lines = _plain(message.title).splitlines()[:1]
+    lines += [line for line in _plain(message.body or message.text).splitlines() if line not in lines]
+    lines += _facts(message)
     if message.kind == "page" and number:
         lines.append(f"acknowledge: tocsin ack {number}")
         if message.ack_url and message.ack_url not in message.body:
             lines.append(f"         or: {message.ack_url}")
     framed = [f"│ {line}" if line else "│" for line in lines]
     return "\n".join(["", "┌" + head.center(WIDTH, "─"), *framed, "└" + "─" * WIDTH])
+
+
+def _facts(message: Message) -> list[str]:
+    """One line of what helps to judge it from the bed."""
+    named = {name: message.incident.get(name) for name in ("service", "severity", "policy")}
+    line = ", ".join(f"{name} {value}" for name, value in named.items() if value)
+    return [_plain(line)] if line else []
 
 
 def _plain(text: str) -> str:
