@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from tocsin.cli import app
+from tocsin.clock import SystemChance, SystemClock
+from tocsin.contracts import Tx
+from tocsin.model import HOUR, Incident, Instant, Silence, instant
+from tocsin.store import open_store
 
 CONFIG = """
 defaults: {timezone: Europe/Paris, policy: default}
@@ -154,3 +160,35 @@ def test_nothing_is_created(tocsin, tmp_path):
     tocsin("explain", "-", "--integration", "apps", stdin=json.dumps(ALERT))
     tocsin("oncall")
     assert sorted(path.name for path in tmp_path.rglob("*")) == before
+
+
+NOW = instant(datetime.fromisoformat("2026-01-06T08:00:00Z"))
+OPEN_ONE = Incident(
+    number=7, key="apps/db", status="triggered", title="Database down", service="", severity="critical", impact="medium",
+    urgency="high", priority="P2", category="", integration="apps", policy="default", policy_hash="", created_at=NOW,
+    updated_at=NOW,
+)  # fmt: skip
+QUIET = Silence("s1", ('env="prod"',), NOW, Instant(NOW + HOUR), "ana", "patching", NOW)
+
+
+async def running_system(folder: Path) -> None:
+    """A database beside the configuration, with one open incident and one silence."""
+    store = await open_store(f"sqlite:{folder / 'tocsin.db'}", clock=SystemClock(), chance=SystemChance())
+
+    async def work(tx: Tx) -> None:
+        tx.add_incidents([OPEN_ONE])
+        tx.add_silence(QUIET)
+
+    await store.write(work)
+    await store.close()
+
+
+def test_what_is_open_and_silenced_in_the_database_counts(tocsin, tmp_path):
+    asyncio.run(running_system(tmp_path))
+    code, out, err = tocsin(
+        "explain", "-", "-i", "apps", "--at", "2026-01-06T08:30:00Z", "--json", stdin=json.dumps(ALERT)
+    )
+    assert code == 0, err
+    [alert] = json.loads(out)["alerts"]
+    assert (alert["action"], alert["muted_by"], alert["plan"]) == ("join", "s1", [])
+    assert "it joins incident 7" in alert["because"]

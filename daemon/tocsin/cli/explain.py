@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,15 +14,21 @@ import typer
 from tocsin.cli.oncall import moment_in, settings_without_secrets, this_second
 from tocsin.cli.tables import print_json, print_table, say
 from tocsin.cli.trouble import REFUSED, WRONG, Trouble
-from tocsin.contracts import Source
+from tocsin.clock import SystemClock
+from tocsin.contracts import IncidentFilter, Source
+from tocsin.decide.explain import Explained, Facts
 from tocsin.decide.explain import as_json as explained_json
 from tocsin.decide.explain import explain as explained
 from tocsin.decide.rules import Rulebook
-from tocsin.errors import BadBody
-from tocsin.model import Instant, IntegrationConfig, Parsed, Settings
+from tocsin.errors import BadBody, StoreError
+from tocsin.model import OPEN, Incident, Instant, IntegrationConfig, Millis, Parsed, Settings, StoredAlert
 from tocsin.settings.plugins import Broken, Kinds
+from tocsin.store import open_reader
+from tocsin.store.reads import Reads
 
 LARGEST = 4 << 20  # bytes; as the daemon takes it
+PATIENCE = Millis(3_000)
+AT_MOST = 1_000  # incidents, alerts, silences that are read for one answer
 
 
 def explain(
@@ -30,12 +38,18 @@ def explain(
     config: Annotated[Path | None, typer.Option("-c", "--config", help="The main file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a script.")] = False,
 ) -> None:
-    """What the rules would make of the alerts in FILE, and who would be paged when. Sends and stores nothing."""
+    """What the rules would make of the alerts in FILE, and who would be paged when. Sends and stores nothing.
+
+    Where there is a database, what is open and silenced now counts; it is only read.
+    """
     settings = settings_without_secrets(config)
     source = _integration(settings, integration)
     now = this_second() if at is None else moment_in(at, settings.defaults.timezone)
     parsed = _parsed(file, source, now)
-    answer = explained_json(explained(settings, Rulebook(settings), source, parsed, now), parsed, settings, now)
+    rulebook = Rulebook(settings)
+    fresh = explained(settings, rulebook, source, parsed, now)
+    facts = asyncio.run(_known(settings, fresh, now))
+    answer = explained_json(explained(settings, rulebook, source, parsed, now, facts), parsed, settings, now)
     if as_json:
         print_json(answer)
     else:
@@ -80,6 +94,36 @@ def _raw(file: str) -> bytes:
 def _whole(path: Path) -> bytes:
     with path.open("rb") as opened:
         return opened.read(LARGEST + 1)
+
+
+# ------------------------------------------------------------------------------ what is open now
+
+
+async def _known(settings: Settings, fresh: Sequence[Explained], at: Instant) -> Facts:
+    """What the database knows of these alerts: nothing where there is none, or it does not answer at once."""
+    clock = SystemClock()
+    try:
+        async with clock.timeout(PATIENCE):
+            reader = await open_reader(settings.database, clock)
+            try:
+                return await _facts(reader, fresh, at)
+            finally:
+                await reader.close()
+    except (StoreError, TimeoutError):
+        return Facts()
+
+
+async def _facts(reader: Reads, fresh: Sequence[Explained], at: Instant) -> Facts:
+    incidents: dict[str, Incident] = {}
+    alerts: dict[str, StoredAlert] = {}
+    for key in dict.fromkeys(one.group.key for one in fresh if one.group is not None):
+        for incident in await reader.incidents(IncidentFilter(status=tuple(OPEN), text=key), AT_MOST, None):
+            if incident.key == key and key not in incidents:
+                incidents[key] = incident
+    for incident in incidents.values():
+        stored = await reader.incident_alerts(incident.number, AT_MOST, None)
+        alerts.update({one.source_key: one for one in stored if one.status == "firing"})
+    return Facts(incidents, alerts, await reader.silences(active_at=at, limit=AT_MOST))
 
 
 # ----------------------------------------------------------------------------------- for people
