@@ -34,6 +34,7 @@ def verdict(labels: dict[str, str], *group_by: str, service: str = "shop", dedup
         ({"severity": "page"}, ("severity",), 'shop{severity="page"}', True),  # a label before the field
         ({"severity": "page"}, ("field.severity",), 'shop{field.severity="error"}', True),
         ({"c": 'a"b\\c\nd'}, ("c",), 'shop{c="a\\"b\\\\c\\nd"}', True),
+        ({"field.severity": "no"}, ("field.severity",), 'shop{field.severity="error"}', True),
         ({"c": "x"}, ("c", "c"), 'shop{c="x"}', True),
     ],
 )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
-from tocsin.decide.templates import LONGEST, Broken, Template, Text
+from tocsin.decide.templates import FILTERS, LONGEST, METHODS, Broken, Template, Text
 
 LABELS = {"cluster": "eu-1", "alertname": "NodeDown", "instance": "web-1:9100", "copy": "c", "a-b": "dash"}
 INPUTS = {
@@ -114,3 +117,9 @@ def test_the_output_is_cut():
 def test_a_template_knows_what_it_reads(source, labels, fields):
     template = Template(source)
     assert (template.labels, template.fields) == (labels, fields)
+
+
+def test_the_manual_names_every_filter_and_method():
+    manual = (Path(__file__).parents[2] / "docs" / "rules.md").read_text()
+    named = set(re.findall(r"[a-z]+", manual.split("A template is an expression, not a program")[1].split("##")[0]))
+    assert (FILTERS - {"d"}) | METHODS <= named

@@ -183,6 +183,9 @@ class _Asked:
             because += f"; that is acknowledged by {before.acknowledged_by}, and this one pages again"
             plan, notes = _split(self.plan(replace(before, step=1, due_at=self.at), policy_of(verdict, self.settings)))
             return replace(found, action="join", because=because, plan=plan, notes=notes)
+        muted = self.longest(found.muted_by)
+        if muted is not None:
+            because += f"; this alert is kept quiet by {_silence(muted)}"
         return replace(found, action="join", because=f"{because}; its paging goes on as it stands ({before.status})")
 
     def opens(self, found: Explained, verdict: Verdict, group: Group, policy: Policy | None) -> Explained:
@@ -199,7 +202,7 @@ class _Asked:
         if verdict.hold:
             because += f"; nobody is paged for {in_words(verdict.hold)}, and not at all if it resolves before"
         if muted is not None:
-            because += f"; silence {muted.id} keeps it quiet until {rfc3339(muted.ends_at)}: {muted.comment}"
+            because += f"; it is kept quiet by {_silence(muted)}"
         return because
 
     def muted_by(self, verdict: Verdict, alert: Alert) -> str | None:
@@ -277,6 +280,10 @@ def _of_run(run: StepRun) -> Iterator[Planned]:
     for entry in run.entries:
         if entry.kind in ("nobody", "unreachable"):
             yield Planned(entry.at, int(entry.detail.get("step", 0)), None, None, entry.because)
+
+
+def _silence(silence: Silence) -> str:
+    return f"silence {silence.id} until {rfc3339(silence.ends_at)} ({silence.comment})"
 
 
 def _no_id() -> str:

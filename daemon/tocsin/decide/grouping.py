@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from tocsin.decide.rules import Verdict, fields_of, meaning
@@ -29,7 +30,7 @@ def group_of(verdict: Verdict, alert_source_key: str, integration: str) -> Group
     `prometheus#deploy-7` where a rule set `dedup_key`. The three shapes cannot be mistaken for each other.
     """
     if verdict.group_by:
-        values = _values(verdict, integration)
+        values = _values(verdict, verdict.group_by, integration)
         if any(values.values()):
             return Group(_bounded(_named(verdict.service, values)), True, f"same {' and '.join(values)}")
         missing = f"none of {', '.join(values)} is there, so it stands alone"
@@ -41,10 +42,18 @@ def group_of(verdict: Verdict, alert_source_key: str, integration: str) -> Group
     return Group(_bounded(f"{integration}/{alert_source_key}"), False, missing)
 
 
-def _values(verdict: Verdict, integration: str) -> dict[str, str]:
+def _values(verdict: Verdict, group_by: tuple[str, ...], integration: str) -> dict[str, str]:
+    labels, written = verdict.labels, verdict.written
+    names = _sorted(group_by)
+    if all(name in labels and name not in written and "." not in name for name in names):
+        return {name: labels[name] for name in names}  # as `meaning` has it, without the fields
     fields = fields_of(verdict, integration)
-    names = sorted(set(verdict.group_by or ()))
-    return {name: meaning(name, fields, verdict.labels, verdict.written) for name in names}
+    return {name: meaning(name, fields, labels, written) for name in names}
+
+
+@lru_cache(maxsize=1024)
+def _sorted(group_by: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(group_by)))
 
 
 def _named(service: str, values: dict[str, str]) -> str:
@@ -53,12 +62,18 @@ def _named(service: str, values: dict[str, str]) -> str:
 
 
 def _bare(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) else _quoted(text)
+    return text if len(text) <= 256 and _is_plain(text) else _quoted(text)
+
+
+@lru_cache(maxsize=4096)
+def _is_plain(text: str) -> bool:
+    return _PLAIN.fullmatch(text) is not None
 
 
 def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
+    if not text.isalnum():
+        text = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{text}"'
 
 
 def _bounded(key: str) -> str:
