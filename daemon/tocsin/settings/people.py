@@ -127,6 +127,11 @@ _A = {"phone": "a phone number", "email": "a mail address", "text": "a free addr
 class _ContactShape(Shape[Contact]):
     """`sms: "+351…"` (the channel of that name), or `second: {channel: sms, to: "+351…"}`."""
 
+    @property
+    def named(self) -> Shape[Any]:
+        """The longer form's keys."""
+        return _NAMED_CONTACT
+
     def read(self, node: Node, reading: Reading) -> Contact | Nothing:
         if isinstance(node, nodes.Mapping):
             return _NAMED_CONTACT.read(node, reading)
