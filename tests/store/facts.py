@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 from tocsin.model import Attempt, Entry, Incident, Instant, Link, Page, Post, Silence, StoredAlert, Token
@@ -23,7 +26,7 @@ def alert(id: int, incident: int | None = None, **other: Any) -> StoredAlert:
         "description": "",
         "service": "shop",
         "source": "host-1",
-        "labels": {"alertname": "NodeDown", "ünï": "✓ \"quoted\""},
+        "labels": {"alertname": "NodeDown", "ünï": '✓ "quoted"'},
         "links": (Link("https://runbook.example.org/1", "runbook"),),
         "rules": ("one", "two"),
         "started_at": T0,
@@ -118,3 +121,15 @@ def token(id: str, **other: Any) -> Token:
 def at(offset: int) -> Instant:
     """`offset` milliseconds after the beginning of 2026."""
     return Instant(T0 + offset)
+
+
+async def eventually(condition: Callable[[], Any], seconds: float = 20) -> Any:
+    """What `condition` (plain or awaitable) answers once that is true; fails after `seconds`."""
+    async with asyncio.timeout(seconds):
+        while True:
+            answer = condition()
+            if inspect.isawaitable(answer):
+                answer = await answer
+            if answer:
+                return answer
+            await asyncio.sleep(0.001)

@@ -34,7 +34,8 @@ order by id desc limit $4;
 -- name: firing_now
 -- The same of the firing ones alone, found through the open alerts instead of through all there ever were.
 select {alert} from alerts
-where ended_at is null and id < $1 and ($2::text is null or integration = $2::text) and status = 'firing'
+where id in (select id from alerts where ended_at is null and ($2::text is null or integration = $2::text))
+  and id < $1 and status = 'firing'
 order by id desc limit $3;
 
 -- name: open_keys
@@ -98,7 +99,9 @@ order by number desc limit $7;
 -- name: list_open_incidents
 -- The same where only open ones are asked for: found through those that still wait for something.
 select {incident} from incidents
-where {live} and number < $1
+where number in (
+    select number from incidents where {live} and status in ('triggered', 'acknowledged', 'on_hold'))
+  and number < $1
   and ($2::text is null or service = $2::text)
   and ($3::text is null or lower(title) like $3::text escape '!' or lower(key) like $3::text escape '!'
        or cast(number as text) = $4::text)

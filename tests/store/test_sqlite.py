@@ -1,0 +1,412 @@
+"""What only SQLite promises: one writer, one lock, commits that are shared and true."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.store.facts import T0, alert, at, eventually, incident, page
+from tests.store.watching import Seen
+from tocsin.clock import SeededChance, VirtualClock
+from tocsin.contracts import IncidentFilter
+from tocsin.errors import Conflict, StoreBusy, StoreUnavailable
+from tocsin.store import open_reader, open_store
+from tocsin.store.queries import load
+from tocsin.store.sqlite import MOST_WAITING, SqliteStore
+
+DEADLINE = 20
+
+
+@pytest.fixture(params=["thread", "inline"])
+def runner(request):
+    return request.param
+
+
+@pytest.fixture
+async def opener(tmp_path, runner):
+    opened = []
+
+    async def open_one(name="tocsin.db", **how):
+        given = {"clock": VirtualClock(T0), "chance": SeededChance(1), "runner": runner, **how}
+        opened.append(await open_store(f"sqlite:{tmp_path / name}", **given))
+        return opened[-1]
+
+    yield open_one
+    for store in opened:
+        await store.close()
+
+
+def adds(number):
+    async def work(tx):
+        tx.add_incidents([incident(number)])
+
+    return work
+
+
+# --------------------------------------------------------------------------------------- the lock
+
+
+async def test_a_second_store_on_the_same_file_is_refused_and_told_who_holds_it(opener):
+    await opener()
+    with pytest.raises(StoreBusy, match=rf"tocsin\.db: process {os.getpid()} is using it; stop that one first"):
+        await opener()
+
+
+async def test_the_lock_is_free_again_after_closing(opener):
+    first = await opener()
+    await first.close()
+    await opener()
+
+
+async def test_a_store_that_could_not_be_opened_holds_no_lock(opener, tmp_path):
+    (tmp_path / "tocsin.db").write_bytes(b"this is no database, but it is long enough to look like one" * 40)
+    with pytest.raises(StoreUnavailable, match="damaged"):
+        await opener()
+    (tmp_path / "tocsin.db").unlink()
+    await opener()
+
+
+async def test_a_folder_that_is_not_there_is_said_so(tmp_path):
+    with pytest.raises(StoreUnavailable, match="does its directory exist"):
+        await open_store(f"sqlite:{tmp_path}/none/tocsin.db", clock=VirtualClock(T0), chance=SeededChance(1))
+
+
+async def test_a_killed_daemon_leaves_its_lock_free_and_what_it_said_was_kept(opener, tmp_path):
+    # given another process that commits, says so, and is killed inside its next transaction
+    script = f"""
+import asyncio, sys
+from tocsin.clock import SystemClock, SystemChance
+from tocsin.store import open_store
+from tests.store.facts import incident
+async def main():
+    store = await open_store("sqlite:{tmp_path}/tocsin.db", clock=SystemClock(), chance=SystemChance())
+    async def kept(tx): tx.add_incidents([incident(1)])
+    await store.write(kept)
+    async def lost(tx):
+        tx.add_incidents([incident(2)])
+        await tx.incidents([2])
+        print("inside", flush=True)
+        await asyncio.Event().wait()
+    await store.write(lost)
+asyncio.run(main())
+"""
+    victim = subprocess.Popen(  # noqa: ASYNC220
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+    )
+    assert await asyncio.to_thread(victim.stdout.readline) == b"inside\n"
+    with pytest.raises(StoreBusy, match=str(victim.pid)):
+        await opener()
+    victim.send_signal(signal.SIGKILL)
+    victim.wait(timeout=DEADLINE)
+    victim.stdout.close()
+    # when the next one opens it
+    store = await opener()
+    # then the first is there, the second is not, and it can write
+    await store.write(adds(3))
+    assert [one.number for one in await store.incidents(IncidentFilter(), 9, None)] == [3, 1]
+
+
+# ---------------------------------------------------------------------------------------- the turns
+
+
+async def test_what_queues_while_a_commit_runs_shares_the_next_one(opener):
+    watch = Seen()
+    store = await opener(watch=watch)
+    await asyncio.gather(*(store.write(adds(number)) for number in range(1, 101)))
+    assert sum(watch.rows) == 100
+    assert len(watch.rows) <= 2
+
+
+async def test_urgent_goes_first_and_ingest_goes_alone(opener):
+    store = await opener()
+    order = []
+    inside, go_on = asyncio.Event(), asyncio.Event()
+
+    async def first(tx):
+        inside.set()
+        await go_on.wait()
+
+    def noted(name):
+        async def work(tx):
+            order.append(name)
+            tx.add_incidents([incident(len(order))])
+
+        return work
+
+    waiting = [asyncio.ensure_future(store.write(first))]
+    await inside.wait()
+    waiting += [asyncio.ensure_future(store.write(noted(f"post {n}"), lane="ingest")) for n in (1, 2)]
+    await asyncio.sleep(0)
+    waiting += [asyncio.ensure_future(store.write(noted(f"ack {n}"))) for n in (1, 2)]
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(*waiting)
+    # the first turn ends, then a post may go (it queued when nothing urgent did), but never two in a row
+    assert order.index("ack 1") < order.index("post 2")
+    assert order.index("ack 2") < order.index("post 2")
+    assert order.index("post 1") < order.index("post 2")
+
+
+async def test_urgent_work_waits_for_one_post_at_the_most(opener):
+    store = await opener()
+    order = []
+
+    def noted(name):
+        async def work(tx):
+            await tx.incidents([1])
+            order.append(name)
+
+        return work
+
+    posts = [asyncio.ensure_future(store.write(noted("post"), lane="ingest")) for _ in range(20)]
+    await eventually(lambda: len(order) >= 3)
+    before = len(order)
+    await store.write(noted("ack"))
+    assert order.index("ack") <= before + 2
+    await asyncio.gather(*posts)
+
+
+async def test_a_full_disk_is_nobodys_success_and_passes(opener):
+    watch = Seen()
+    store = await opener(watch=watch)
+    assert isinstance(store, SqliteStore)
+    pages = (await store._writer.run(lambda conn: conn.execute("pragma page_count").fetchone()))[0]
+    await store._writer.run(lambda conn: conn.execute(f"pragma max_page_count = {pages + 2}").fetchall())
+
+    async def large(tx, number):
+        tx.add_incidents([incident(number, title="x" * 100_000)])
+
+    answers = await asyncio.gather(*(store.write(lambda tx, n=n: large(tx, n)) for n in (1, 2)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [StoreUnavailable, StoreUnavailable]
+    assert "StoreUnavailable" in watch.errors
+    await store._writer.run(lambda conn: conn.execute("pragma max_page_count = 1000000").fetchall())
+    await store.write(adds(3))
+    assert [one.number for one in await store.incidents(IncidentFilter(), 9, None)] == [3]
+
+
+async def test_when_the_commit_fails_everybody_in_it_hears_so(opener):
+    store = await opener()
+    # given a check that SQLite makes at the commit only
+    await store._writer.run(
+        lambda conn: conn.executescript(
+            """pragma foreign_keys = on;
+            create table parent (id integer primary key);
+            create table child (id integer references parent (id) deferrable initially deferred);"""
+        )
+    )
+
+    async def breaks_the_commit(tx):
+        tx.add_incidents([incident(1)])
+        await tx.incidents([1])
+        await store._writer.run(lambda conn: conn.execute("insert into child values (7)"))
+
+    async def refused(tx):
+        raise Conflict("mine alone")
+
+    answers = await asyncio.gather(
+        store.write(breaks_the_commit), store.write(adds(2)), store.write(refused), return_exceptions=True
+    )
+    assert [type(answer) for answer in answers] == [StoreUnavailable, StoreUnavailable, Conflict]
+    assert await store.incidents(IncidentFilter(), 9, None) == []
+    await store.write(adds(3))
+    assert [one.number for one in await store.incidents(IncidentFilter(), 9, None)] == [3]
+
+
+async def test_a_lane_that_is_too_long_says_so(opener):
+    store = await opener()
+    inside, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(tx):
+        inside.set()
+        await go_on.wait()
+
+    async def nothing(tx):
+        """Only waits in the lane."""
+
+    waiting = [asyncio.ensure_future(store.write(slow))]
+    await inside.wait()
+    waiting += [asyncio.ensure_future(store.write(nothing, lane="ingest")) for _ in range(MOST_WAITING)]
+    await asyncio.sleep(0)
+    with pytest.raises(StoreUnavailable, match="wait for the database already"):
+        await store.write(nothing, lane="ingest")
+    go_on.set()
+    await store.write(nothing)
+    for one in waiting:
+        one.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 5, 63, 64, 65, 149])
+async def test_any_number_of_rows_goes_in_whole_and_in_order(opener, count):
+    store = await opener()
+
+    async def work(tx):
+        tx.add_alerts([alert(number + 1) for number in range(count)])
+
+    await store.write(work)
+    found = await store.alerts(integration=None, status=None, limit=999, before=None)
+    assert [one.id for one in found] == list(range(count, 0, -1))
+
+
+async def test_the_log_does_not_grow_without_bound(opener, tmp_path):
+    store = await opener()
+    for start in range(130):
+        await store.write(adds(start + 1))
+    assert (tmp_path / "tocsin.db-wal").stat().st_size < 32 * 1024 * 1024
+    await store.close()
+    assert not (tmp_path / "tocsin.db-wal").exists()
+
+
+async def test_a_commit_is_on_the_disk_when_it_returns(opener):
+    store = await opener()
+    ((mode,), (sync,)) = await store._writer.run(
+        lambda conn: (conn.execute("pragma journal_mode").fetchone(), conn.execute("pragma synchronous").fetchone())
+    )
+    assert (mode, sync) == ("wal", 2)
+
+
+# ------------------------------------------------------------------------------------ readers
+
+
+async def test_a_reader_sees_what_is_committed_and_cannot_write(opener, tmp_path):
+    store = await opener()
+    await store.write(adds(1))
+    reader = await open_reader(f"sqlite:{tmp_path}/tocsin.db", VirtualClock(T0))
+    assert [one.number for one in await reader.incidents(IncidentFilter(), 9, None)] == [1]
+    with pytest.raises(StoreUnavailable, match="readonly"):
+        await reader._readers[0].run(lambda conn: conn.execute("delete from incidents"))
+    await store.write(adds(2))
+    assert len(await reader.incidents(IncidentFilter(), 9, None)) == 2
+    await reader.close()
+
+
+async def test_a_reader_makes_no_database(tmp_path):
+    with pytest.raises(StoreUnavailable, match="no database yet"):
+        await open_reader(f"sqlite:{tmp_path}/tocsin.db", VirtualClock(T0))
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_database_in_memory_goes_with_its_store():
+    store = await open_store("sqlite::memory:", clock=VirtualClock(T0), chance=SeededChance(1), runner="inline")
+    path = store.path
+    await store.write(adds(1))
+    assert await store.incident(1) is not None
+    await store.close()
+    assert not path.parent.exists()
+
+
+async def test_inline_never_leaves_the_loops_thread(tmp_path):
+    before = threading.active_count()
+    store = await open_store("sqlite::memory:", clock=VirtualClock(T0), chance=SeededChance(1), runner="inline")
+    await store.write(adds(1))
+    assert threading.active_count() == before
+    await store.close()
+
+
+# -------------------------------------------------------------------------------- cost and plans
+
+
+@pytest.fixture
+async def inline():
+    store = await open_store("sqlite::memory:", clock=VirtualClock(T0), chance=SeededChance(1), runner="inline")
+    yield store
+    await store.close()
+
+
+async def test_an_alert_that_stands_alone_touches_four_b_trees(inline):
+    store = inline
+
+    def cells(conn):
+        """How many cells each B-tree holds."""
+        return dict(conn.execute("select name, sum(ncell) from dbstat group by name"))
+
+    async def open_one(tx, number):
+        tx.add_alerts([alert(number, number)])
+        tx.add_incidents([incident(number, alert=number, due_at=at(1), due_kind="step")])
+
+    await store.write(lambda tx: open_one(tx, 1))
+    before = await store._writer.run(cells)
+    await store.write(lambda tx: open_one(tx, 2))
+    after = await store._writer.run(cells)
+    assert {name for name in after if after[name] != before[name]} == {
+        "alerts",
+        "alerts_open",
+        "incidents",
+        "incidents_live",
+    }
+
+
+PLANS = {
+    "open_alerts": "alerts_open",
+    "recent_alerts": "alerts_ended",
+    "due_alerts": "alerts_expiring",
+    "firing_alerts": "alerts_joined",
+    "open_keys": "alerts_open",
+    "firing_now": "alerts_open",
+    "latest_by_key": "incidents_ended",
+    "due_incidents": "incidents_live",
+    "list_open_incidents": "incidents_live",
+    "open_incidents_counted": "incidents_live",
+    "next_due": "incidents_live",
+    "due_pages": "pages_claim",
+    "next_due_page": "pages_claim",
+    "pages_of": "pages_incident",
+    "unsent_pages": "pages_incident",
+    "attempts_of": "attempts_page",
+    "open_attempts": "attempts_open",
+    "unconfirmed": "attempts_unknown",
+    "next_confirmation": "attempts_unknown",
+    "sent_since": "attempts_channel",
+    "pages_to": "attempts_address",
+    "replies_since": "inbound_address",
+    "timeline": "timeline_incident",
+}
+FULL_SCANS = {"list_silences", "tokens", "prune_tombstones", "prune_minted", "prune_inbound", "prune_silences"}
+
+
+@pytest.mark.parametrize("name", sorted(load("sqlite").texts))
+async def test_every_query_finds_its_rows_by_an_index(inline, name):
+    store = inline
+    text = load("sqlite").texts[name]
+
+    def plan(conn):
+        given = ["[]" if f"json_each(?{n})" in text else 1 for n in range(1, 10) if f"?{n}" in text]
+        return [row[3] for row in conn.execute(f"explain query plan {text}", given)]
+
+    steps = await store._writer.run(plan)
+    tables = ("alerts", "incidents", "pages", "attempts", "timeline", "posts", "inbound", "i", "a", "p", "e", "d", "k")
+    scans = [step for step in steps if step.startswith("SCAN") and step.split()[1] in tables and "INDEX" not in step]
+    if name not in FULL_SCANS:
+        assert [step for step in scans if step not in ("SCAN p", "SCAN k VIRTUAL TABLE INDEX 1:")] == []
+    if name in PLANS:
+        assert any(PLANS[name] in step for step in steps), steps
+
+
+async def test_claims_stay_cheap_with_many_pages_that_are_not_due(inline):
+    store = inline
+
+    async def many(tx):
+        tx.add_pages([page(f"{n:05}", n, rank=1, due_at=at(10**9 + n)) for n in range(5_000)])
+        tx.add_pages([page("due", 1, rank=9)])
+
+    await store.write(many)
+
+    def steps_of(conn):
+        steps = [0]
+        conn.set_progress_handler(lambda: steps.__setitem__(0, steps[0] + 1) or 0, 10)
+        try:
+            rows = conn.execute(load("sqlite").texts["due_pages"], ["sms", T0, 10]).fetchall()
+        finally:
+            conn.set_progress_handler(None, 0)
+        return len(rows), steps[0] * 10
+
+    found, steps = await store._writer.run(steps_of)
+    assert found == 1
+    assert steps < 1_000  # walking past all that is not due would take tens of thousands
