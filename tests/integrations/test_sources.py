@@ -539,3 +539,10 @@ def test_a_hundred_alerts_of_a_kilobyte_are_read_in_a_few_milliseconds() -> None
         return time.perf_counter() - started
 
     assert min(took() for _ in range(20)) < 0.005
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=6), st.text(min_size=1, max_size=6), min_size=1, max_size=6), st.randoms())
+def test_labels_in_any_order_are_one_identity(labels: dict[str, str], chance: Any) -> None:
+    pairs = list(labels.items())
+    chance.shuffle(pairs)
+    assert alertmanager.fingerprint(dict(pairs)) == alertmanager.fingerprint(labels)

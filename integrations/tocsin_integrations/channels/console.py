@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tocsin.contracts import Channel, Gate, Tools
+from tocsin.contracts import Channel, ChannelKind, Gate, Tools
 from tocsin.errors import GateClosed
 from tocsin.model import EMPTY, Accepted, Attempt, Cancelled, Message, Option, Outcome
 
 WIDTH = 78
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Console:
     """The kind of channel behind `type: console`."""
 
@@ -74,4 +74,4 @@ def _plain(text: str) -> str:
     return "".join(c for c in text if c == "\n" or c.isprintable())
 
 
-CHANNEL = Console()
+CHANNEL: ChannelKind = Console()

@@ -12,7 +12,7 @@ from email.utils import format_datetime, parseaddr
 from types import MappingProxyType
 from typing import Any, Literal
 
-from tocsin.contracts import Channel, Gate, Tools
+from tocsin.contracts import Channel, ChannelKind, Gate, Tools
 from tocsin.errors import GateClosed, MaybeSent, NotSent
 from tocsin.model import Accepted, Attempt, Cancelled, Failed, Message, Option, Outcome, Secret, Unknown
 
@@ -21,7 +21,7 @@ Security = Literal["none", "starttls", "tls"]
 PORTS: Mapping[Security, int] = MappingProxyType({"none": 25, "starttls": 587, "tls": 465})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SmtpKind:
     """The kind of channel behind `type: smtp`."""
 
@@ -139,4 +139,4 @@ def _one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-CHANNEL = SmtpKind()
+CHANNEL: ChannelKind = SmtpKind()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-from tocsin.contracts import Channel, Gate, Tools
+from tocsin.contracts import Channel, ChannelKind, Gate, Tools
 from tocsin.model import Attempt, Message, Millis, Option, Outcome
 from tocsin_integrations.channels.gsm import fit
 from tocsin_integrations.channels.twilio_options import ACCOUNT
@@ -17,7 +17,7 @@ SHORTEST, LONGEST = 6, 36_000
 """Seconds that Twilio keeps an SMS in its queue (more than 5 are advised, 36000 are allowed)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SmsKind:
     """The kind of channel behind `type: twilio_sms`."""
 
@@ -73,4 +73,4 @@ def validity(length: Millis) -> int:
     return max(SHORTEST, min(LONGEST, length // 1_000))
 
 
-CHANNEL = SmsKind()
+CHANNEL: ChannelKind = SmsKind()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-from tocsin.contracts import Channel, Gate, Tools
+from tocsin.contracts import Channel, ChannelKind, Gate, Tools
 from tocsin.model import Attempt, Message, Millis, Option, Outcome
 from tocsin_integrations.channels.twilio_options import ACCOUNT
 
@@ -16,7 +16,7 @@ EVENTS = ("initiated", "ringing", "answered", "completed")
 LONGEST_CALL = 300  # seconds
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class VoiceKind:
     """The kind of channel behind `type: twilio_voice`."""
 
@@ -77,4 +77,4 @@ class Voice:
         return None
 
 
-CHANNEL = VoiceKind()
+CHANNEL: ChannelKind = VoiceKind()

@@ -11,14 +11,14 @@ from typing import Any, Literal
 
 import orjson
 
-from tocsin.contracts import Channel, Gate, Reply, Tools
+from tocsin.contracts import Channel, ChannelKind, Gate, Reply, Tools
 from tocsin.model import Accepted, Attempt, Instant, Message, Option, Outcome, Secret
 from tocsin_integrations.channels.answers import refusal, sent
 
 SIGNATURE = "Tocsin-Signature"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WebhookKind:
     """The kind of channel behind `type: webhook`."""
 
@@ -103,4 +103,4 @@ def _plain(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else str(value)
 
 
-CHANNEL = WebhookKind()
+CHANNEL: ChannelKind = WebhookKind()

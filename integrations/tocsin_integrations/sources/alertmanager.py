@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tocsin.contracts import Source
 from tocsin.errors import BadBody
 from tocsin.model import EMPTY, MINUTE, Alert, Instant, IntegrationConfig, Link, Option, Parsed, Rejected, SignalStatus
 from tocsin_integrations.sources.reading import (
@@ -30,7 +31,7 @@ RESOLVE_TIMEOUT = 5 * MINUTE
 HEARTBEATS = frozenset({"Watchdog", "DeadMansSwitch"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Alertmanager:
     """The source behind `type: alertmanager`."""
 
@@ -144,4 +145,4 @@ def _joined(labels: Mapping[str, str]) -> bytes:
     )
 
 
-SOURCE = Alertmanager()
+SOURCE: Source = Alertmanager()

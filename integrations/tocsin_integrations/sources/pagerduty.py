@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from tocsin.contracts import Source
 from tocsin.errors import BadBody
 from tocsin.model import EMPTY, Alert, Instant, IntegrationConfig, Link, Option, Parsed, Secret, Severity, SignalStatus
 from tocsin_integrations.sources.reading import (
@@ -20,6 +21,7 @@ from tocsin_integrations.sources.reading import (
     link,
     links_of,
     read_json,
+    rounded,
     severity_of,
     text,
 )
@@ -38,7 +40,7 @@ WRONG_ACTION = "'event_action' is invalid (must be one of the following: 'trigge
 WRONG_TYPE = "Event type is invalid (must be one of the following: 'trigger', 'acknowledge' or 'resolve')"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PagerDuty:
     """The source behind `type: pagerduty`; v1, v2 and change events tell themselves apart."""
 
@@ -55,15 +57,22 @@ class PagerDuty:
 
     def parse(self, raw: bytes, headers: Mapping[str, str], config: IntegrationConfig, now: Instant) -> Parsed:
         """The one event of the body. Raises BadBody with PagerDuty's own sentences, one a line."""
-        match read_json(raw, big=True):
-            case {"service_key": _} | {"event_type": _} as body:
-                return Parsed((_v1(body, config),))
-            case {"payload": {"summary": _} as payload} as body if _is_change(body, payload):
-                return Parsed((_change(body, payload, config),))
-            case dict() as body:
-                return Parsed((_v2(body, config),))
-            case _:
-                raise BadBody("Event object is not a JSON object")
+        event = _event(read_json(raw), config)
+        if rounded((event,)):
+            event = _event(read_json(raw, exact=True), config)
+        return Parsed((event,))
+
+
+def _event(body: Any, config: IntegrationConfig) -> Alert:
+    match body:
+        case {"service_key": _} | {"event_type": _}:
+            return _v1(body, config)
+        case {"payload": {"summary": _} as payload} if _is_change(body, payload):
+            return _change(body, payload, config)
+        case dict():
+            return _v2(body, config)
+        case _:
+            raise BadBody("Event object is not a JSON object")
 
 
 def _is_change(body: Mapping[str, Any], payload: Mapping[str, Any]) -> bool:
@@ -245,4 +254,4 @@ def _refuse(errors: Iterator[str]) -> None:
         raise BadBody("\n".join(said))
 
 
-SOURCE = PagerDuty()
+SOURCE: Source = PagerDuty()

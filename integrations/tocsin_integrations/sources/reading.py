@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import orjson
 
 from tocsin.errors import BadBody
-from tocsin.model import EMPTY, Instant, Link, Severity
+from tocsin.model import EMPTY, Alert, Instant, Link, Severity
 
 DEPTH = 32
 KEY_LENGTH = 512
@@ -29,23 +29,24 @@ KEY_LENGTH = 512
 _LENIENT = re.compile(rb"\\u[dD][89a-fA-F]|^\xef\xbb\xbf")
 """What orjson refuses and others do send: escaped (perhaps lone) surrogates, a byte order mark."""
 
-_BIG = re.compile(rb"[:\[,]\s*-?\d{19,}\s*[,\]}]")
-"""Whole numbers that may not fit 64 bits: orjson would round them, and two ids would become one."""
-
-
-def read_json(raw: bytes, *, big: bool = False) -> Any:
+def read_json(raw: bytes, *, exact: bool = False) -> Any:
     """The value of a JSON body. Raises BadBody for anything else, NaN and nesting beyond 32 included.
 
-    Lone surrogates are let through (intake replaces them). `big`: whole numbers beyond 64 bits keep
-    all their digits, for bodies whose identities may be numbers.
+    Lone surrogates are let through (intake replaces them). Whole numbers beyond 64 bits are rounded
+    unless `exact`, which is slower.
     """
     try:
-        value = _exact(raw) if big and _BIG.search(raw) else orjson.loads(raw)
+        value = _exact(raw) if exact else orjson.loads(raw)
     except orjson.JSONDecodeError as e:
         value = _second_reading(raw, e)
     if too_deep(raw, value):
         raise BadBody(f"the body is nested deeper than {DEPTH} levels")
     return value
+
+
+def rounded(alerts: Iterable[Alert]) -> bool:
+    """Whether an identity may have been a number that `read_json` rounded: two would become one."""
+    return any(alert.source_key is not None and "e+" in alert.source_key for alert in alerts)
 
 
 def _second_reading(raw: bytes, first: orjson.JSONDecodeError) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 import jmespath
 from jmespath.exceptions import JMESPathError
 
+from tocsin.contracts import Source
 from tocsin.errors import BadBody
 from tocsin.model import Alert, Instant, IntegrationConfig, Option, Parsed, Rejected, SignalStatus
 from tocsin_integrations.sources.reading import (
@@ -23,6 +24,7 @@ from tocsin_integrations.sources.reading import (
     labels_of,
     links_of,
     read_json,
+    rounded,
     severity_of,
     text,
 )
@@ -61,7 +63,7 @@ Find = Callable[[str, Any], Any]
 """The value of a part ("title" ...) in one alert's body; None when there is none."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Webhook:
     """The source behind `type: webhook`."""
 
@@ -75,13 +77,17 @@ class Webhook:
 
     def parse(self, raw: bytes, headers: Mapping[str, str], config: IntegrationConfig, now: Instant) -> Parsed:
         """Every alert of the body, and those that are none. Raises BadBody when the body holds no alerts at all."""
-        body = read_json(raw, big=True)
         written: Mapping[str, str] = config.options.get("map") or {}
-        if not written:
-            return _read_all(*_own_shape(body), _by_name, "")
-        expressions = compiled(tuple(sorted(written.items())))
-        bodies, base = _each(expressions, written, body)
-        return _read_all(bodies, base, _by_expression(expressions), written.get("resolved_when", ""))
+        parsed = _read(read_json(raw), written)
+        return _read(read_json(raw, exact=True), written) if rounded(parsed.alerts) else parsed
+
+
+def _read(body: Any, written: Mapping[str, str]) -> Parsed:
+    if not written:
+        return _read_all(*_own_shape(body), _by_name, "")
+    expressions = compiled(tuple(sorted(written.items())))
+    bodies, base = _each(expressions, written, body)
+    return _read_all(bodies, base, _by_expression(expressions), written.get("resolved_when", ""))
 
 
 def _read_all(bodies: list[Any], base: str, find: Find, resolved_when: str) -> Parsed:
@@ -227,4 +233,4 @@ def _search(expression: Any, body: Any, name: str, pointer: str) -> Any:
         raise BadBody(f"map.{name} cannot be applied: {e}", pointer) from e
 
 
-SOURCE = Webhook()
+SOURCE: Source = Webhook()
