@@ -170,8 +170,8 @@ class _Compiled:
     """A rule ready to be applied."""
 
     __slots__ = (
-        "auto_resolve", "changes", "conditional", "drop", "ends", "fixed", "group_by", "hold", "join_within", "labels",
-        "matchers", "name", "position", "re_page", "suppress", "texts", "touches", "where",
+        "auto_resolve", "changes", "conditional", "drop", "ends", "fixed", "fixed_labels", "group_by", "hold",
+        "join_within", "labels", "matchers", "name", "position", "re_page", "suppress", "texts", "touches", "where",
     )  # fmt: skip
 
     def __init__(self, position: int, rule: Rule) -> None:
@@ -180,9 +180,12 @@ class _Compiled:
         self.where = rule.where
         self.matchers = tuple(_of_rule(rule, parse, text) for text in rule.match)
         self.conditional = "when" in rule.later
-        self.texts = tuple((field, _of_rule(rule, template, text)) for field, text in _texts(rule))
-        self.fixed = tuple((field, value) for field, value in _fixed(rule))
-        self.labels = tuple((label, _of_rule(rule, template, text)) for label, text in rule.set.labels.items())
+        texts = tuple((field, _of_rule(rule, template, text)) for field, text in _texts(rule))
+        labels = tuple((label, _of_rule(rule, template, text)) for label, text in rule.set.labels.items())
+        self.texts = tuple(pair for pair in texts if not _is_fixed(*pair))
+        self.fixed = (*_fixed(rule), *((field, text.source.strip()) for field, text in texts if _is_fixed(field, text)))
+        self.labels = tuple(pair for pair in labels if not pair[1].plain)
+        self.fixed_labels = {label: text.source for label, text in labels if text.plain}
         self.changes = frozenset(field for field, _ in (*self.texts, *self.fixed))
         self.group_by = rule.group_by
         self.join_within = rule.join_within if rule.group_by is not None or rule.join_within != DAY else None
@@ -199,7 +202,7 @@ class _Compiled:
 
     def may_change(self, name: str) -> bool:
         """Whether the meaning of `name` in a matcher may be another one after this rule."""
-        labels = {label for label, _ in self.labels}
+        labels = {label for label, _ in self.labels} | self.fixed_labels.keys()
         if name.startswith("label."):
             return name[6:] in labels
         return name.removeprefix("field.") in self.changes or name in labels
@@ -251,6 +254,8 @@ class _Draft:
             self._write(rule)
         for field, value in rule.fixed:
             self._set(field, value)
+        if rule.fixed_labels:
+            self._add_labels(rule.fixed_labels)
         if rule.group_by is not None:
             self.group_by = rule.group_by
         if rule.join_within is not None:
@@ -273,8 +278,11 @@ class _Draft:
         for field, said in fields:
             if said:
                 self._set(field, said)
-        self.labels_set |= {label: said for label, said in labels if said is not None}
-        self.labels = {**self.labels, **self.labels_set} if labels else self.labels
+        self._add_labels({label: said for label, said in labels if said is not None})
+
+    def _add_labels(self, more: Mapping[str, str]) -> None:
+        self.labels_set.update(more)
+        self.labels = {**self.labels, **more}
 
     def _set(self, field: str, value: str) -> None:
         self.fields[field] = value
@@ -459,6 +467,11 @@ def _fixed(rule: Rule) -> Iterator[tuple[str, str]]:
         value = getattr(rule.set, field)
         if value is not None:
             yield field, value
+
+
+def _is_fixed(field: str, text: Template) -> bool:
+    """Whether the text is the same for every alert and can be set without a look."""
+    return text.plain and bool(text.source.strip()) and (field != "severity" or text.source in SEVERITIES)
 
 
 def _of_rule(rule: Rule, read: Callable[[str], Any], text: str) -> Any:
