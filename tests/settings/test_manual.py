@@ -62,7 +62,9 @@ def test_the_manual_names_every_option_of_every_kind_and_no_other() -> None:
             kind = INSTALLED.kind(group, type)
             options = COMING[group][type] if kind is None else kind.options
             word = "Integration" if group == "sources" else "Channel"
-            below = {f"{name}.{path}" for name, option in options.items() for path, _ in rows(shape_of(type, name, option))}
+            below = {
+                f"{name}.{path}" for name, option in options.items() for path, _ in rows(shape_of(type, name, option))
+            }
             assert written(f"{word} type `{type}`") == set(options) | below, type
 
 

@@ -151,7 +151,11 @@ OVERRIDES = [
 
 @pytest.mark.parametrize(("override", "said"), OVERRIDES, ids=[said for _, said in OVERRIDES])
 def test_a_mistake_in_an_override_is_told_at_its_place(folder: Folder, override: str, said: str) -> None:
-    errors = folder.errors(f"{ROSTER}    - users: [ana]\n    overrides: [{override}]\n".replace("overrides: [{", "overrides:\n      - {").replace("}]", "}"))
+    errors = folder.errors(
+        f"{ROSTER}    - users: [ana]\n    overrides: [{override}]\n".replace(
+            "overrides: [{", "overrides:\n      - {"
+        ).replace("}]", "}")
+    )
 
     assert [error.replace("9:", "8:", 1) for error in errors] == [said]
 
@@ -171,7 +175,9 @@ CONTACTS = [
 @pytest.mark.parametrize(("contacts", "said"), CONTACTS, ids=[said for _, said in CONTACTS])
 def test_a_mistake_in_a_contact_is_told_at_its_place(folder: Folder, contacts: str, said: str) -> None:
     channels = "sms: {type: twilio_sms, account_sid: AC1, auth_token: t, from: +15005550006}, mail: {type: smtp, host: h, from: a@b.c}"
-    errors = folder.errors(f"channels: {{{channels}}}\ncatch_all: [user:ana]\nusers: {{ana: {{contacts: {contacts}}}}}\n")
+    errors = folder.errors(
+        f"channels: {{{channels}}}\ncatch_all: [user:ana]\nusers: {{ana: {{contacts: {contacts}}}}}\n"
+    )
 
     assert errors == [said]
 
@@ -185,7 +191,9 @@ def test_a_phone_belongs_to_one_person(folder: Folder) -> None:
         "  bo: {contacts: {sms: +351912345678}}\n"
     )
 
-    assert errors == ["5:24: sms: +351912345678 is ana's phone already (tocsin.yaml:4:25); a phone belongs to one person"]
+    assert errors == [
+        "5:24: sms: +351912345678 is ana's phone already (tocsin.yaml:4:25); a phone belongs to one person"
+    ]
 
 
 def test_a_notify_rule_names_contacts_of_its_person(folder: Folder) -> None:
@@ -242,27 +250,27 @@ def test_ten_mistakes_in_several_files_are_reported_in_one_run(folder: Folder) -
         {
             "tocsin.yaml": (
                 "include: [people.yaml, rules.yaml]\n"
-                "defaults: {policy: defalt}\n"                                   # 1
+                "defaults: {policy: defalt}\n"  # 1
                 "policies:\n"
                 "  default:\n"
                 "    steps:\n"
-                "      - {notify: [schedule: primary], wait: 300}\n"              # 2, 3
+                "      - {notify: [schedule: primary], wait: 300}\n"  # 2, 3
             ),
             "people.yaml": (
-                "channels: {terminal: {type: consol}}\n"                          # 4
+                "channels: {terminal: {type: consol}}\n"  # 4
                 "users:\n"
-                "  ana: {contact: {terminal: ana}}\n"                             # 5
+                "  ana: {contact: {terminal: ana}}\n"  # 5
                 "schedules:\n"
                 "  primary:\n"
-                "    layers: [{users: [anna]}]\n"                                 # 6
-                "    timezone: Europe/Lisboa\n"                                   # 7
+                "    layers: [{users: [anna]}]\n"  # 6
+                "    timezone: Europe/Lisboa\n"  # 7
             ),
             "rules.yaml": (
                 "rules:\n"
                 "  - name: disks\n"
-                "    match: ['alertname=~\"(Disk\"']\n"                           # 8
-                "    hold: 5 mins\n"                                              # 9
-                "  - {name: disks}\n"                                             # 10
+                "    match: ['alertname=~\"(Disk\"']\n"  # 8
+                "    hold: 5 mins\n"  # 9
+                "  - {name: disks}\n"  # 10
             ),
         }
     )
@@ -280,4 +288,20 @@ def test_ten_mistakes_in_several_files_are_reported_in_one_run(folder: Folder) -
         "rules.yaml:3:13:",
         "rules.yaml:4:11:",
         "rules.yaml:5:12:",
+    ]
+
+
+def test_a_message_is_one_line_whatever_it_quotes(folder: Folder) -> None:
+    errors = folder.errors('defaults: {severity: "\\e[31m\\nred\\u202e"}\n')
+
+    assert errors == [
+        "1:22: severity: '\\x1b[31m\\nred\\u202e' is not known; write critical or error or warning or info"
+    ]
+
+
+def test_a_password_in_a_mistaken_database_address_is_not_shown(folder: Folder) -> None:
+    errors = folder.errors("database: {url: 'postgre://tocsin:hush@db/tocsin'}\n")
+
+    assert errors == [
+        "1:17: url: 'postgre://…@db/tocsin' is not a database; write sqlite:tocsin.db or postgresql://user@host/name"
     ]

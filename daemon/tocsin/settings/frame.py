@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -69,7 +70,8 @@ def _database_url(written: str) -> str:
         return written
     if colon and scheme in ("postgresql", "postgres") and rest.startswith("//") and len(rest) > 2:
         return written
-    raise Mistake(f"'{written}' is not a database; write sqlite:tocsin.db or postgresql://user@host/name")
+    shown = re.sub(r"//[^@/]*@", "//…@", written)  # no password on the screen
+    raise Mistake(f"'{shown}' is not a database; write sqlite:tocsin.db or postgresql://user@host/name")
 
 
 DATABASE = Record(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from tocsin.settings.plugins import Kinds
 from tocsin.settings.scalars import did_you_mean, nearest
 
 MOST_PROBLEMS = 1000
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 SINGULAR = {
     "users": "user", "teams": "team", "schedules": "schedule", "policies": "policy", "services": "service",
@@ -52,7 +54,7 @@ class Reading:
         self.note("info", node.key_at, "no-effect-yet", f"{name}: is valid and has no effect yet")
 
     def note(self, level: str, where: Where, code: str, message: str) -> None:
-        problem = Problem(where, level, code, message)  # type: ignore[arg-type]  # one of three words
+        problem = Problem(where, level, code, _CONTROL.sub(_spelt, message))  # type: ignore[arg-type]  # one of three words
         if problem not in self._seen and len(self.problems) < MOST_PROBLEMS:
             self._seen.add(problem)
             self.problems.append(problem)
@@ -75,3 +77,8 @@ class Reading:
             hint = did_you_mean(name, self.names(section))
             self.error(node, "unknown-name", f"no such {SINGULAR[section]} '{name}'{hint}")
         return False
+
+
+def _spelt(found: re.Match[str]) -> str:
+    """A control character as one would write it: a message stays one line, whatever it quotes."""
+    return found.group().encode("unicode_escape").decode("ascii")

@@ -1,0 +1,143 @@
+"""What `tocsin check` finds in a configuration that is valid."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.settings.conftest import Folder
+from tocsin.model import instant
+from tocsin.settings import lint, load
+
+NOW = instant(datetime(2026, 11, 23, 8, 0, tzinfo=UTC))  # a Monday
+
+SOUND = """\
+channels: {terminal: {type: console}}
+users: {ana: {contacts: {terminal: ana}}}
+schedules: {primary: {layers: [{users: ana}]}}
+policies: {default: {steps: [{notify: schedule:primary}]}}
+defaults: {policy: default}
+catch_all: [user:ana]
+"""
+
+
+def findings(folder: Folder, content: str) -> list[str]:
+    loaded = folder.write({"tocsin.yaml": content}).load()
+    assert loaded.settings is not None, folder.said(loaded)
+    found = lint(loaded.settings, NOW, loaded.places)
+    assert {problem.level for problem in found} <= {"warning"}
+    return [str(problem).replace(f"{folder.path}/tocsin.yaml:", "") for problem in found]
+
+
+FINDINGS = [
+    # the server
+    ("server: {listen: '0.0.0.0:8420'}", "7:1: server: listens on 0.0.0.0 and has no admin_listen, so everyone who reaches it reads /metrics; write admin_listen: 127.0.0.1:8421"),
+    # names nobody uses
+    ("teams: {idle: {members: [ana]}}", "7:9: teams: nothing uses 'idle'"),
+    # rules
+    ("rules: [{name: a, stop: true}, {name: b, match: 'x=\"y\"'}]", "7:32: b: is never reached: 'a' ends the walk before it"),
+    ("rules: [{name: a, match: 'x=\"y\"', drop: true}, {name: b, match: ['x=\"y\"', 'z=\"y\"']}]", "7:48: b: is never reached: 'a' ends the walk before it"),
+    ("rules: [{name: a, match: 'severity=\"page\"'}]", "7:9: a: severity=\"page\": only a label can have this value; write label.severity, or one of critical, error, warning, info"),
+    ("rules: [{name: a, group_by: [cluster, timestamp]}]", "7:9: a: 'timestamp' changes from post to post, so each would open an incident of its own"),
+    ("rules: [{name: a, set: {dedup_key: '{{ labels.value }}'}}]", "7:9: a: 'value' changes from post to post, so each would open an incident of its own"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("more", "said"), FINDINGS, ids=[said for _, said in FINDINGS])
+def test_what_is_worth_a_second_look_is_told_at_its_place(folder: Folder, more: str, said: str) -> None:
+    assert findings(folder, SOUND + more + "\n") == [said]
+
+
+FINE = [
+    "",
+    "server: {listen: '0.0.0.0:8420', admin_listen: 127.0.0.1:8421}",
+    # the value that `a` looks at may be another one by the time `c` is asked
+    "rules: [{name: a, match: 'x=\"y\"', stop: true}, {name: b, set: {labels: {x: y}}}, {name: c, match: 'x=\"y\"'}]",
+    "rules: [{name: a, match: 'x=\"y\"', stop: true}, {name: b, match: 'x=\"z\"'}]",
+    "rules: [{name: a, match: 'label.severity=\"page\"'}]",
+    "rules: [{name: a, match: 'severity=~\"page|critical\"'}]",
+]
+
+
+@pytest.mark.parametrize("more", FINE)
+def test_a_sound_configuration_is_left_alone(folder: Folder, more: str) -> None:
+    assert findings(folder, SOUND + more + "\n") == []
+
+
+def test_hours_without_anybody_are_told_with_the_first_gap(folder: Folder) -> None:
+    content = SOUND.replace("{users: ana}", "{users: ana, hours: {days: Mon-Fri, from: 09:00, to: 17:00}}")
+
+    found = findings(folder, content)
+
+    assert len(found) == 1
+    assert found[0].startswith(
+        "3:13: primary: nobody is on call from 2026-11-23T08:00:00Z to 2026-11-23T09:00:00Z (and "
+    )
+
+
+def test_a_gap_in_a_schedule_that_nobody_asks_is_no_matter_but_its_uselessness_is(folder: Folder) -> None:
+    content = SOUND.replace(
+        "schedules: {primary", "schedules: {spare: {layers: [{users: ana, hours: {days: Sat}}]}, primary"
+    )
+
+    assert findings(folder, content) == ["3:13: schedules: nothing uses 'spare'"]
+
+
+def test_a_person_who_may_be_paged_needs_a_contact(folder: Folder) -> None:
+    content = SOUND.replace("users: {ana", "users: {bo: {}, ana").replace("[user:ana]", "[user:ana, user:bo]")
+
+    assert findings(folder, content) == ["2:9: bo: may be paged and has no usable contact"]
+
+
+def test_a_step_that_can_reach_nobody_is_told(folder: Folder) -> None:
+    content = SOUND.replace("users: {ana", "users: {bo: {}, ana").replace(
+        "steps: [{notify: schedule:primary}]", "steps: [{notify: schedule:primary}, {notify: user:bo}]"
+    )
+
+    assert findings(folder, content) == [
+        "2:9: bo: may be paged and has no usable contact",
+        "4:12: default: step 2 can reach nobody",
+    ]
+
+
+SILENT = [
+    ("only: {priority: [P1, P2]}", "P3, P4, P5; only the catch-all is paged"),
+    ("only: {hours: support}", "P1 outside support hours, P2 outside support hours, P3 outside support hours, "
+     "P4 outside support hours, P5 outside support hours; only the catch-all is paged"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("only", "said"), SILENT)
+def test_a_policy_that_pages_nobody_for_some_incidents_is_told(folder: Folder, only: str, said: str) -> None:
+    content = SOUND.replace("notify: schedule:primary", f"notify: schedule:primary, {only}")
+
+    assert findings(folder, content) == [f"4:12: default: no step applies to {said}"]
+
+
+def test_a_policy_that_ends_without_a_catch_all_ends_in_silence(folder: Folder) -> None:
+    content = SOUND.replace("catch_all: [user:ana]\n", "")
+
+    assert findings(folder, content) == [
+        "4:12: default: ends in silence after its last round; write catch_all: [user:…], or repeat: forever"
+    ]
+    assert findings(folder, content.replace("{steps", "{repeat: forever, steps")) == []
+
+
+def test_a_policy_that_a_template_may_name_is_no_unused_one(folder: Folder) -> None:
+    content = SOUND.replace("policies: {default", "policies: {night: {steps: [{notify: user:ana}]}, default")
+
+    assert findings(folder, content) == ["4:12: policies: nothing uses 'night'"]
+    assert findings(folder, content + "rules: [{name: a, set: {policy: '{{ labels.policy }}'}}]\n") == []
+
+
+STARTER = Path(__file__).parents[2] / "config" / "tocsin.yaml"
+
+
+def test_the_starter_is_without_any_finding() -> None:
+    loaded = load(STARTER, env={})
+
+    assert loaded.settings is not None
+    assert loaded.problems == ()
+    assert lint(loaded.settings, NOW, loaded.places) == ()
