@@ -122,7 +122,7 @@ class Daemon:
             self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.store = await open_store(
             settings.database, clock=self.clock, chance=self.chance, runner=self.ports.runner,  # type: ignore[arg-type]  # "thread" or "inline"
-            spawn=self.tasks, watch=StoreWatch(self.metrics),
+            watch=StoreWatch(self.metrics),  # its tasks are its own: `stop` ends ours first, and they still write
         )  # fmt: skip
         try:
             await self._wire(settings)
