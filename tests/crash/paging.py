@@ -51,6 +51,7 @@ class PagingLane:
     opened: set[int] = field(default_factory=set)  # incidents whose post was answered 2xx
     asked: set[int] = field(default_factory=set)  # acks sent
     acked: dict[int, float] = field(default_factory=dict)  # acks answered, and when
+    given_up: set[tuple[int, str]] = field(default_factory=set)
     killed: int = 0
     made: int = 0
     slowest: float = 0.0
@@ -58,7 +59,7 @@ class PagingLane:
     def __post_init__(self) -> None:
         self._chance = random.Random(self.seed)
         self._point, self._passes = "", 0
-        self.sink.on_call = lambda: self._passed("called")
+        self.sink.on_call = lambda mood: self._passed("lost" if mood == "lost" else "called")
 
     async def run(self, kills: int) -> None:
         await self.daemon.token()
@@ -83,8 +84,8 @@ class PagingLane:
 
     async def _page_until_killed(self) -> None:
         """Half of the kills come at a random moment, the others just as something happened for the n-th time."""
-        self._point = self._chance.choice(("", "", "", "answered", "called", "called", "acknowledged"))
-        self._passes = self._chance.randint(1, 8)
+        self._point = self._chance.choice(("", "", "", "answered", "called", "lost", "lost", "acknowledged"))
+        self._passes = 1 if self._point == "lost" else self._chance.randint(1, 8)
         within = 1.5 if self._point else self._chance.uniform(0.01, 0.4)
         async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as clients:
             for _ in range(4):
@@ -92,7 +93,7 @@ class PagingLane:
             await self._kill_after(within)
 
     def _passed(self, point: str) -> None:
-        """Called where a request was answered, a call had arrived and has no answer yet, an ack was answered."""
+        """Called where a post was answered, a call arrived or got lost on its way, an ack was answered."""
         if point == self._point:
             self._passes -= 1
             if self._passes == 0:
@@ -154,13 +155,13 @@ class PagingLane:
         """Everybody who must have been called about an incident nobody answered was called, soon."""
         started = time.monotonic()
 
-        def nobody_left_out() -> bool:
-            return not self._left_out(user)
+        async def nobody_left_out() -> bool:
+            return not await self._left_out(user)
 
         try:
             await until(nobody_left_out, within=within, what=f"{user} to be called about every triggered incident")
         except AssertionError as late:
-            left = sorted(self._left_out(user))
+            left = sorted(await self._left_out(user))
             story = await self.daemon.get(f"/v1/incidents/{left[0]}/timeline")
             pages = await self.daemon.get(f"/v1/incidents/{left[0]}/pages")
             raise AssertionError(
@@ -168,9 +169,20 @@ class PagingLane:
             ) from None
         self.slowest = max(self.slowest, time.monotonic() - started)
 
-    def _left_out(self, user: str) -> set[int]:
-        called = {number for number, who in self.sink.pairs() if who == user}
-        return self.opened - self.asked - called
+    async def _left_out(self, user: str) -> set[int]:
+        """Incidents nobody answered, and about which this person was neither told nor called in vain twice."""
+        told = {number for number, who in self.sink.told() if who == user}
+        left = self.opened - self.asked - told
+        return {number for number in left if not await self._called_twice(number, user)}
+
+    async def _called_twice(self, number: int, user: str) -> bool:
+        """Both attempts that I3 allows were started, and nobody knows what became of them: lost, or killed with."""
+        if (number, user) not in self.given_up:
+            for page in (await self.daemon.get(f"/v1/incidents/{number}/pages"))["pages"]:
+                unknown = [attempt for attempt in page["attempts"] if attempt["outcome"] == "unknown"]
+                if page["user"] == user and page["kind"] == "page" and len(unknown) == 2:
+                    self.given_up.add((number, user))
+        return (number, user) in self.given_up
 
     async def _acks_hold(self, numbers: list[int]) -> None:
         for number in numbers:
@@ -198,6 +210,6 @@ async def kill_during_paging(daemon: Daemon, sink: Sink, seed: int, kills: int) 
     await lane.run(kills)
     print(
         f"paging, seed {seed}: {lane.killed} kills in {time.monotonic() - started:.0f} s, {len(lane.opened)} incidents, "
-        f"{len(sink.calls)} calls, {len(lane.acked)} acks, slowest recovery {lane.slowest:.1f} s"
+        f"{len(sink.calls)} calls, {len(lane.acked)} acks, {len(lane.given_up)} called in vain, slowest recovery {lane.slowest:.1f} s"
     )
     return lane

@@ -20,7 +20,7 @@ PageKey = tuple[int, int, int, int, str, int, str]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request, as it arrived; `refused` when the answer said that nothing was delivered."""
+    """One request, as it arrived. `answer` "lost": as if it never had, and the connection is cut."""
 
     at: float
     body: dict[str, Any]
@@ -38,6 +38,7 @@ class Call:
 
     @property
     def refused(self) -> bool:
+        """The answer said that nothing was delivered."""
         return self.answer in {"429", "422"}
 
 
@@ -46,9 +47,11 @@ class Sink:
     """Listens on 127.0.0.1. `moods` are the answers it draws from, with their weights."""
 
     seed: int
-    moods: dict[str, int] = field(default_factory=lambda: {"200": 70, "slow": 14, "500": 6, "429": 5, "reset": 5})
+    moods: dict[str, int] = field(
+        default_factory=lambda: {"200": 64, "slow": 12, "500": 6, "429": 5, "reset": 5, "lost": 8}
+    )
     calls: list[Call] = field(default_factory=list)
-    on_call: Callable[[], None] = lambda: None  # heard before any answer
+    on_call: Callable[[str], None] = lambda mood: None  # told before any answer, with the answer to come
     port: int = field(default_factory=free_port)
 
     def __post_init__(self) -> None:
@@ -75,11 +78,11 @@ class Sink:
         body = orjson.loads(await request.read())
         mood = self._chance.choices(list(self.moods), list(self.moods.values()))[0]
         self.calls.append(Call(time.monotonic(), body, mood))
-        self.on_call()
+        self.on_call(mood)
         match mood:
             case "slow":
                 await asyncio.sleep(self._chance.uniform(0.005, 0.15))
-            case "reset":
+            case "reset" | "lost":
                 assert request.transport is not None
                 request.transport.abort()
             case "429":
@@ -90,9 +93,9 @@ class Sink:
 
     # ------------------------------------------------------------------------ what it can tell
 
-    def pairs(self) -> set[tuple[int, str]]:
-        """(incident, user) of all that arrived."""
-        return {(call.incident, call.body["user"]) for call in self.calls}
+    def told(self) -> set[tuple[int, str]]:
+        """(incident, user) where something arrived that was not lost on the way."""
+        return {(call.incident, call.body["user"]) for call in self.calls if call.answer != "lost"}
 
     def too_often(self) -> Iterator[tuple[PageKey, list[Call]]]:
         """Page keys with more than two calls that may have been delivered."""
