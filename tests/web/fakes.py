@@ -306,7 +306,16 @@ class FakeHealth:
         self.good = True
 
     async def ready(self) -> tuple[bool, dict[str, Any]]:
-        return self.good, {"status": "ready" if self.good else "not ready", "database": "ok"}
+        checks = {"store": "ok" if self.good else "gone", "timers": "ok", "channels": {"sms": "all calls failed"}}
+        return self.good, {"status": "ready" if self.good else "unready", "checks": checks}
+
+
+class FakeSelfcare:
+    def __init__(self) -> None:
+        self.refused: list[tuple[str, str]] = []
+
+    def refused_post(self, integration: str, detail: str) -> None:
+        self.refused.append((integration, detail))
 
 
 class FakeStore:
@@ -357,6 +366,7 @@ class FakeDaemon:
         self.answers = FakeAnswers()
         self.access = FakeAccess()
         self.health = FakeHealth()
+        self.selfcare = FakeSelfcare()
         self.store = FakeStore()
         self.metrics = Metrics()
         self.reloads: list[bool] = []

@@ -73,7 +73,7 @@ async def test_the_probes_tell_life_and_readiness(client: TestClient, daemon: Fa
     unready = await client.get("/readyz")
 
     assert (alive.status, ready.status, unready.status) == (200, 200, 503)
-    assert (await unready.json())["status"] == "not ready"
+    assert (await unready.json())["status"] == "unready"
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,18 @@ async def test_refusals_are_counted(client: TestClient, daemon: FakeDaemon) -> N
     assert (counted("token"), counted("body")) == (1, 1)
 
 
+async def test_refused_posts_of_a_right_token_raise_one_alarm_a_day_and_integration(
+    client: TestClient, daemon: FakeDaemon
+) -> None:
+    await client.post("/v1/webhooks/own", data=b"{", headers={"Authorization": "Bearer wrong"})
+    for body in (b"{", b"[7]", b"{"):
+        await client.post("/v1/webhooks/own", data=body, headers=OWN)
+    await client.post("/v1/webhooks/prometheus?token=prom-token", data=b"[7]")
+
+    assert [name for name, _ in daemon.selfcare.refused] == ["own", "prometheus"]
+    assert daemon.selfcare.refused[1][1] == "/0: not an object"
+
+
 # ----------------------------------------------------------------------------------- how it travels
 
 

@@ -130,8 +130,8 @@ def inside(value: Any) -> list[Any]:
 
 
 def one_line(error: Exception) -> str:
-    """What an error says, in its first line and without the sender's bytes."""
-    return str(error).strip().partition("\n")[0][:200]
+    """What an error says, on one line and not at length."""
+    return " ".join(str(error).split())[:200]
 
 
 class ServerLog(logging.LoggerAdapter[logging.Logger]):

@@ -76,7 +76,7 @@ def overview(daemon: Daemon) -> Handler:
         await may_look(daemon, request)
         settings, now = daemon.live.settings, daemon.clock.now()
         incidents = await daemon.store.incidents(IncidentFilter(tuple(sorted(OPEN))), SHOWN + 1, None)
-        ready, health = await daemon.health.ready()
+        _, health = await daemon.health.ready()
         ranked = sorted(incidents[:SHOWN], key=lambda one: (one.status != "triggered", one.priority, -one.number))
         return html(
             "overview.html",
@@ -84,7 +84,6 @@ def overview(daemon: Daemon) -> Handler:
             more=len(incidents) > SHOWN,
             on_call=[on_call_line(settings, name, now) for name in settings.schedules],
             name_of=name_of(settings),
-            ready=ready,
             health=health,
             now=views.when(now),
         )

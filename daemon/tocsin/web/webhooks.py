@@ -18,7 +18,7 @@ from multidict import CIMultiDict
 
 from tocsin.contracts import Source
 from tocsin.errors import BadBody, StoreUnavailable
-from tocsin.model import EMPTY, IntegrationConfig, Parsed, Secret, Settings, Token, secret_matches
+from tocsin.model import DAY, EMPTY, IntegrationConfig, Parsed, Secret, Settings, Token, secret_matches
 from tocsin.web.daemon import Daemon, Taken
 from tocsin.web.limits import read_body
 from tocsin.web.problems import JSON_HEADERS, Handler, Problem, as_problem, overloaded, refuse, shown
@@ -93,6 +93,7 @@ class Reception:
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
         self._doors = doors_of(daemon.live.settings, daemon.live.sources)
+        self._alarmed: dict[str, int] = {}
 
     @property
     def doors(self) -> Doors:
@@ -139,6 +140,7 @@ class Reception:
         parsed = self.parse(door, raw, headers)
         if parsed.rejected and not parsed.alerts:
             self.count_refusal(door, "invalid", len(parsed.rejected))
+            self.alarm(door, f"{parsed.rejected[0].pointer}: {parsed.rejected[0].detail}")
             raise Problem(400, "none of these alerts can be taken", errors=parsed.rejected)
         try:
             return await self.daemon.intake.take(door.config, raw, parsed)
@@ -150,9 +152,17 @@ class Reception:
         """The alerts of a body; `headers` look up names in any case."""
         try:
             return door.source.parse(raw, headers, door.config, self.daemon.clock.now())
-        except BadBody:
+        except BadBody as error:
             self.count_refusal(door, "body")
+            self.alarm(door, error.detail)
             raise
+
+    def alarm(self, door: Door, detail: str) -> None:
+        """Alerts are lost here, and the sender will not tell: once a day and integration it becomes an incident."""
+        name, day = door.config.name, self.daemon.clock.now() // DAY
+        if self._alarmed.get(name) != day:
+            self._alarmed[name] = day
+            self.daemon.selfcare.refused_post(name, detail[:500])
 
     def count_refusal(self, door: Door, reason: str, count: int = 1) -> None:
         self.daemon.metrics.alerts_rejected.labels(door.config.name, reason).inc(count)
