@@ -66,11 +66,10 @@ class Commands(TyperGroup):
 
 def _load(name: str, module: str, attribute: str, said: str) -> Any:
     found = getattr(importlib.import_module(f"tocsin.cli.{module}"), attribute)
-    if isinstance(found, typer.Typer):
-        group = get_command(found)
-        group.name, group.help = name, group.help or said
-        return group
     alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    if isinstance(found, typer.Typer):
+        alone.add_typer(found, name=name, help=said)
+        return cast(Any, get_command(alone)).commands[name]
     alone.command(name)(found)
     return get_command(alone)
 

@@ -70,3 +70,10 @@ def integration_token(name: str, config: Path | None) -> str:
             return secret.first
         case None:
             raise Trouble(f"{loaded.main}: integration {name!r} has no token", REFUSED)
+
+
+def address_of(settings: Settings) -> str:
+    """Where this machine reaches the daemon of these settings."""
+    host = settings.server.host
+    reached = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104  # a comparison
+    return f"http://{f'[{reached}]' if ':' in reached else reached}:{settings.server.port}"

@@ -24,6 +24,7 @@ from tocsin.errors import StoreError
 from tocsin.model import Settings
 from tocsin.store import open_store
 from tocsin.work.access import Access
+from tocsin.work.keys import Keys
 
 app = typer.Typer(help="API tokens: who may read, answer, administer.", no_args_is_help=True)
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="The daemon's configuration.")]
@@ -139,6 +140,9 @@ async def _on_database(settings: Settings, request: Mapping[str, Any]) -> dict[s
     except StoreError as closed:
         raise Trouble(str(closed), UNREACHABLE) from None
     try:
-        return await run(token_actions(Access(store, clock, chance, lambda: settings)), request)
+        keys = Keys(store, chance)
+        await keys.load()
+        access = Access(store, clock, chance, keys, lambda user: user in settings.users)
+        return await run(token_actions(access), request)
     finally:
         await store.close()
