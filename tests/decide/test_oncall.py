@@ -316,6 +316,12 @@ def test_later_layers_win_where_they_cover():
     assert on_call(plan, at("2026-01-31T23:00:00Z")).layer == "second"
 
 
+def test_a_layer_without_a_name_is_called_by_its_place():
+    plan = schedule(layer("", "ana", None), layer("", "bo", None, Hours(EVERY_DAY, 540, 600)))
+    assert on_call(plan, at("2026-01-05T00:00:00Z")).layer == "layer 1"
+    assert on_call(plan, at("2026-01-05T08:00:00Z")).because == "layer 2, turn 1"
+
+
 # ------------------------------------------------------------------------------------- overrides
 
 

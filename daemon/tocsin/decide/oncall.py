@@ -486,14 +486,16 @@ def _parsed(schedule: Schedule) -> _Plan:
         schedule,
         schedule.timezone,
         zone_of(schedule.timezone),
-        tuple(_planned(layer) for layer in reversed(schedule.layers) if layer.users),
+        tuple(_planned(layer, n) for n, layer in reversed([*enumerate(schedule.layers, 1)]) if layer.users),
         tuple(_placed(override, schedule.timezone) for override in schedule.overrides),
     )
 
 
-def _planned(layer: Layer) -> _PlannedLayer:
+def _planned(layer: Layer, number: int) -> _PlannedLayer:
+    """A layer without a name is called by its place in the schedule."""
     turns = None if layer.rotation is None else _turns(layer.rotation)
-    return _PlannedLayer(layer.name, layer.users, turns, layer.hours, f"layer {layer.name}")
+    name = layer.name or f"layer {number}"
+    return _PlannedLayer(name, layer.users, turns, layer.hours, f"layer {layer.name}" if layer.name else name)
 
 
 @lru_cache(maxsize=4096)
