@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cache
 from hashlib import blake2b
 from typing import Any, Literal, TypeVar, cast
@@ -63,7 +63,8 @@ async def open_postgres(
     pool = await open_pool(url, CONNECTIONS)
     try:
         async with borrowed(pool) as conn:
-            await migrate_postgres(conn, apply=migrate)
+            with understood():
+                await migrate_postgres(conn, apply=migrate)
     except BaseException:
         pool.terminate()
         raise
@@ -74,7 +75,8 @@ async def open_postgres_reader(url: str, *, clock: Clock) -> PostgresReader:
     """The reads alone. Raises StoreUnavailable when nothing of Tocsin is there."""
     pool = await open_pool(url, 1)
     async with borrowed(pool) as conn:
-        known = await version_of(conn)
+        with understood():
+            known = await version_of(conn)
     if not known:
         await pool.close()
         raise StoreUnavailable("the database has no tables of Tocsin yet; `tocsin serve` makes them")
@@ -104,13 +106,28 @@ async def open_pool(url: str, size: int) -> Any:
 
 @asynccontextmanager
 async def borrowed(pool: Any) -> AsyncIterator[Any]:
-    """One of the pool's connections, for a while. Raises the store's errors for the database's."""
+    """One of the pool's connections, for a while. Raises StoreUnavailable when there is none to be had."""
     try:
-        async with pool.acquire(timeout=CONNECT_SECONDS) as conn:
-            yield conn
+        conn = await pool.acquire(timeout=CONNECT_SECONDS)
+    except (*Gone, asyncpg.PostgresError) as error:
+        raise StoreUnavailable(f"the database cannot be reached: {error or type(error).__name__}") from error
+    try:
+        yield conn
+    finally:
+        with suppress(*Gone):  # what is broken is thrown away by the pool
+            await pool.release(conn)
+
+
+@contextmanager
+def understood() -> Iterator[None]:
+    """The server's and the network's complaints as the store's; what a work raises itself never passes here."""
+    try:
+        yield
     except Again as error:
         raise Conflict(f"the database asks to try again: {error}") from error
     except Gone as error:
+        if isinstance(error, ValueError):  # asyncpg's word for a value that does not fit its column
+            raise StoreError(f"the database cannot keep this: {error}") from error
         raise StoreUnavailable(f"the database does not answer: {error or type(error).__name__}") from error
     except asyncpg.PostgresError as error:
         raise as_store_error(error) from error
@@ -175,7 +192,8 @@ class PostgresReader(Reads):
 
     async def _look(self, name: str, *args: Any) -> list[Row]:
         async with borrowed(self._pool) as conn:
-            return cast(list[Row], await conn.fetch(queries().texts[name], *args))
+            with understood():
+                return cast(list[Row], await conn.fetch(queries().texts[name], *args))
 
     async def close(self) -> None:
         await self._pool.close()
@@ -250,41 +268,41 @@ class PostgresStore(PostgresReader, Pruner):
 
     async def _once(self, work: Callable[[Transaction], Awaitable[T]]) -> tuple[T, bool]:
         """One transaction; returns what `work` returned and whether anything was changed."""
-        number: str | None = None
-        result: T
-        try:
-            async with borrowed(self._pool) as conn:
-                frame = conn.transaction()
+        async with borrowed(self._pool) as conn:
+            frame = conn.transaction()
+            with understood():
                 await frame.start()
-                session = PostgresSession(conn)
-                try:
-                    tx = Transaction(session)
-                    result = await work(tx)
-                    await session.apply(tx.changes.take())
-                    if session.changed:
-                        number = await conn.fetchval(queries().texts["this_transaction"])
-                except BaseException:
-                    if not conn.is_closed():
-                        await frame.rollback()
-                    raise
-                started = self._clock.monotonic()
-                await frame.commit()
-                if session.changed:
-                    self.watch.commit_seconds(self._clock.monotonic() - started)
-                    self.watch.batch_rows(session.rows)
-        except StoreUnavailable:
-            if number is None:
+            session = PostgresSession(conn)
+            try:
+                tx = Transaction(session)
+                result = await work(tx)
+                await session.apply(tx.changes.take())
+                number = await session.number()
+            except BaseException:
+                with suppress(*Gone):  # a lost connection has rolled back already
+                    await frame.rollback()
                 raise
+            sent = await self._commit(frame, session)
+        if not sent:
             await self._settle(number)
-            return result, True
         return result, session.changed
 
-    async def database_now(self) -> Instant:
-        """The server's clock. Every replica anchors its own to it."""
-        ((now,),) = await self._look("database_now")
-        return Instant(now)
+    async def _commit(self, frame: Any, session: PostgresSession) -> bool:
+        """Whether the server said that it is kept. False: the connection went away and nobody knows yet."""
+        started = self._clock.monotonic()
+        try:
+            with understood():
+                await frame.commit()
+        except StoreUnavailable:
+            if session.changed:
+                return False
+            raise
+        if session.changed:
+            self.watch.commit_seconds(self._clock.monotonic() - started)
+            self.watch.batch_rows(session.rows)
+        return True
 
-    async def _settle(self, number: str) -> None:
+    async def _settle(self, number: str | None) -> None:
         """The connection went away during a commit: ask the server what became of it.
 
         Returns when it was committed. Raises Conflict when it surely was not, StoreUnavailable when
@@ -335,18 +353,28 @@ class PostgresSession:
 
     async def ask(self, changes: list[Change], name: str, args: Sequence[Any]) -> list[Row]:
         await self.apply(changes)
-        return cast(list[Row], await self._conn.fetch(queries().texts[name], *args))
+        with understood():
+            return cast(list[Row], await self._conn.fetch(queries().texts[name], *args))
 
     async def lock(self, keys: Sequence[str]) -> None:
         if keys:
-            await self._conn.execute(queries().texts["lock_keys"], sorted({lock_of(key) for key in keys}))
+            with understood():
+                await self._conn.execute(queries().texts["lock_keys"], sorted({lock_of(key) for key in keys}))
 
     async def numbers(self, kind: str, count: int) -> range:
         if count < 1:
             return range(0)
         sequence = "incident_numbers" if kind == "incident" else f"{kind}_ids"
-        first = await self._conn.fetchval(queries().texts["take_numbers"], sequence, count)
+        with understood():
+            first = await self._conn.fetchval(queries().texts["take_numbers"], sequence, count)
         return range(first, first + count)
+
+    async def number(self) -> str | None:
+        """The transaction's own number, by which the server can be asked later what became of it."""
+        if not self.changed:
+            return None
+        with understood():
+            return cast(str | None, await self._conn.fetchval(queries().texts["this_transaction"]))
 
     def pairs(self, keys: Sequence[tuple[str, str]]) -> tuple[Any, ...]:
         integrations, source_keys = zip(*dict.fromkeys(keys), strict=True)
@@ -355,18 +383,22 @@ class PostgresSession:
     async def apply(self, changes: list[Change]) -> None:
         for change in changes:
             self.changed = True
-            insert = queries().inserts.get(change.name)
             try:
-                if insert is None:
-                    await self._conn.execute(queries().texts[change.name], *change.values)
-                elif insert.shape is None:
-                    self.rows += len(change.values)
-                    await self._conn.executemany(row_by_row(change.name), change.values)
-                else:
-                    self.rows += len(change.values)
-                    await self._conn.execute(all_at_once(change.name), *columns_of(insert.shape, change))
-            except (TypeError, ValueError, asyncpg.DataError) as error:
+                with understood():
+                    await self._apply(change)
+            except (TypeError, ValueError) as error:
                 raise StoreError(f"{change.name}: the database cannot keep this: {error}") from error
+
+    async def _apply(self, change: Change) -> None:
+        insert = queries().inserts.get(change.name)
+        if insert is None:
+            await self._conn.execute(queries().texts[change.name], *change.values)
+            return
+        self.rows += len(change.values)
+        if insert.shape is None:
+            await self._conn.executemany(row_by_row(change.name), change.values)
+        else:
+            await self._conn.execute(all_at_once(change.name), *columns_of(insert.shape, change))
 
 
 def lock_of(key: str) -> int:

@@ -1,0 +1,142 @@
+"""A schema goes forward only, each step whole or not at all, and SQLite keeps a copy first."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+
+import asyncpg
+import pytest
+
+from tests.store.facts import T0, incident
+from tocsin.clock import SeededChance, VirtualClock
+from tocsin.errors import SchemaTooNew, StoreError
+from tocsin.store import open_store
+from tocsin.store.connections import open_writer
+from tocsin.store.migrations import Migration, migrate_sqlite, migrations, statements, version_of
+from tocsin.store.postgres import migrate_postgres
+from tocsin.store.postgres import version_of as version_there
+
+NEWEST = migrations("sqlite")[-1].number
+
+
+def one_more(text):
+    return (*migrations("sqlite"), Migration(NEWEST + 1, text))
+
+
+@pytest.fixture
+async def used(tmp_path):
+    """A database file with one incident in it, closed."""
+    store = await open_store(f"sqlite:{tmp_path}/tocsin.db", clock=VirtualClock(T0), chance=SeededChance(1))
+
+    async def add(tx):
+        tx.add_incidents([incident(1)])
+
+    await store.write(add)
+    await store.close()
+    return tmp_path / "tocsin.db"
+
+
+@pytest.fixture
+def connect():
+    opened = []
+
+    def open_one(path):
+        opened.append(open_writer(path))
+        return opened[-1]
+
+    yield open_one
+    for conn in opened:
+        conn.close()
+
+
+def columns(conn, table):
+    return [row[1] for row in conn.execute(f"pragma table_info({table})")]
+
+
+def test_both_dialects_have_the_same_steps():
+    assert [step.number for step in migrations("sqlite")] == [step.number for step in migrations("postgres")]
+    assert [step.number for step in migrations("sqlite")] == list(range(1, NEWEST + 1))
+
+
+def test_both_dialects_have_the_same_tables_and_columns(connect, tmp_path):
+    def shape(text):
+        tables = re.findall(r"^create table (\w+) \((.*?)^\)", text, re.MULTILINE | re.DOTALL)
+        return {
+            name: re.findall(r'^    "?(\w+)"? (?:text|bigint|integer|boolean|bytea|blob)', body, re.MULTILINE)
+            for name, body in tables
+        }
+
+    one, other = ("".join(step.text for step in migrations(dialect)) for dialect in ("sqlite", "postgres"))
+    assert shape(one) == shape(other)
+    assert len(shape(one)) > 10
+
+
+def test_a_new_file_gets_the_newest_schema_and_no_copy(connect, tmp_path):
+    conn = connect(tmp_path / "new.db")
+    assert version_of(conn) == 0
+    assert migrate_sqlite(conn, tmp_path / "new.db", apply=True) == NEWEST
+    assert version_of(conn) == NEWEST
+    assert list(tmp_path.glob("*.before-*")) == []
+
+
+def test_a_used_database_is_copied_before_it_is_changed(connect, used):
+    conn = connect(used)
+    migrate_sqlite(conn, used, apply=True, steps=one_more("alter table incidents add column mood text;"))
+    assert "mood" in columns(conn, "incidents")
+    copy = connect(used.with_name(f"tocsin.db.before-{NEWEST + 1}"))
+    assert "mood" not in columns(copy, "incidents")
+    assert copy.execute("select number from incidents").fetchall() == [(1,)]
+    assert version_of(copy) == NEWEST
+
+
+def test_a_step_that_fails_in_the_middle_leaves_nothing_of_itself(connect, used):
+    conn = connect(used)
+    with pytest.raises(sqlite3.OperationalError):
+        migrate_sqlite(
+            conn, used, apply=True, steps=one_more("alter table incidents add column mood text;\nselect nonsense;")
+        )
+    assert "mood" not in columns(conn, "incidents")
+    assert version_of(conn) == NEWEST
+    assert not conn.in_transaction
+
+
+def test_without_leave_to_migrate_an_old_database_is_refused_and_untouched(connect, used):
+    conn = connect(used)
+    with pytest.raises(StoreError, match="run `tocsin db migrate`"):
+        migrate_sqlite(conn, used, apply=False, steps=one_more("alter table incidents add column mood text;"))
+    assert "mood" not in columns(conn, "incidents")
+    assert migrate_sqlite(conn, used, apply=False) == NEWEST
+
+
+async def test_a_newer_schema_is_refused_and_the_lock_is_free_again(connect, used):
+    conn = connect(used)
+    conn.execute("update meta set value = '99' where name = 'schema'")
+    for _ in range(2):
+        with pytest.raises(SchemaTooNew, match=f"schema is number 99, this Tocsin knows up to {NEWEST}"):
+            await open_store(f"sqlite:{used}", clock=VirtualClock(T0), chance=SeededChance(1))
+
+
+def test_statements_are_cut_at_their_ends_only():
+    text = "create table a (x text default ';');\n-- a ; in a comment\ncreate table b (y text);\n"
+    assert [cut.split("create table ")[1][0] for cut in statements(text)] == ["a", "b"]
+
+
+@pytest.mark.peers
+async def test_postgres_takes_each_step_whole_or_not_at_all(postgres_url):
+    conn = await asyncpg.connect(postgres_url)
+    steps = migrations("postgres")
+    try:
+        assert await version_there(conn) == 0
+        with pytest.raises(StoreError, match="run `tocsin db migrate`"):
+            await migrate_postgres(conn, apply=False)
+        assert await migrate_postgres(conn, apply=True) == NEWEST
+        broken = (*steps, Migration(NEWEST + 1, "alter table incidents add column mood text; select nonsense;"))
+        with pytest.raises(asyncpg.UndefinedColumnError):
+            await migrate_postgres(conn, apply=True, steps=broken)
+        assert await version_there(conn) == NEWEST
+        await conn.execute("update meta set value = '99' where name = 'schema'")
+        with pytest.raises(SchemaTooNew):
+            await migrate_postgres(conn, apply=True)
+    finally:
+        await conn.close()

@@ -1,0 +1,346 @@
+"""What only PostgreSQL promises: several replicas, none in the other's way, none twice."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.store.conftest import StillClock
+from tests.store.facts import T0, alert, at, eventually, incident, page
+from tests.store.watching import Seen
+from tocsin.clock import SeededChance, SystemClock
+from tocsin.contracts import IncidentFilter
+from tocsin.errors import Conflict, StoreUnavailable
+from tocsin.store import open_reader, open_store
+from tocsin.store.postgres import lock_of
+
+pytestmark = pytest.mark.peers
+
+
+@pytest.fixture
+async def replica(postgres_url):
+    """Opens another replica on the same database."""
+    opened = []
+
+    async def open_one(**how):
+        given = {"clock": StillClock(T0), "chance": SeededChance(len(opened)), **how}
+        opened.append(await open_store(postgres_url, **given))
+        return opened[-1]
+
+    yield open_one
+    for store in opened:
+        await store.close()
+
+
+def adds(*numbers, **how):
+    async def work(tx):
+        tx.add_incidents([incident(number, **how) for number in numbers])
+
+    return work
+
+
+class Held:
+    """A transaction that stays open, with what it holds, until told to go on."""
+
+    def __init__(self, store, work):
+        self._inside, self._go_on = asyncio.Event(), asyncio.Event()
+        self.found = None
+
+        async def slow(tx):
+            self.found = await work(tx)
+            self._inside.set()
+            await self._go_on.wait()
+
+        self._writing = asyncio.ensure_future(store.write(slow))
+
+    async def __aenter__(self):
+        await self._inside.wait()
+        return self
+
+    async def __aexit__(self, *_):
+        self._go_on.set()
+        await self._writing
+
+
+async def test_no_replica_is_alone(replica):
+    assert (await replica()).exclusive is False
+
+
+async def test_due_rows_that_one_replica_holds_are_skipped_by_the_other(replica):
+    one, two = await replica(), await replica()
+
+    async def add(tx):
+        tx.add_incidents([incident(number, due_at=at(number)) for number in range(1, 7)])
+        tx.add_pages([page(f"p{number}", number, due_at=at(number)) for number in range(1, 7)])
+        tx.add_alerts([alert(number, expires_at=at(number)) for number in range(1, 7)])
+
+    await one.write(add)
+    for name, args, key in (
+        ("due_incidents", (at(9), 2), "number"),
+        ("due_pages", ("sms", at(9), 2), "id"),
+        ("due_alerts", (at(9), 2), "id"),
+    ):
+
+        def claim(tx, name=name, args=args):
+            return getattr(tx, name)(*args)
+
+        async with Held(one, claim) as held:
+            mine = [getattr(row, key) for row in held.found]
+            theirs = [getattr(row, key) for row in await two.write(claim)]
+        assert (mine, theirs) in (([1, 2], [3, 4]), (["p1", "p2"], ["p3", "p4"])), name
+
+
+async def test_an_incident_read_in_a_transaction_waits_for_the_other_replica(replica):
+    one, two = await replica(), await replica()
+    await one.write(adds(1))
+
+    async def acknowledge(tx):
+        (found,) = (await tx.incidents([1])).values()
+        if found.status == "triggered":
+            tx.save_incidents([incident(1, status="acknowledged")])
+        return found.status
+
+    async with Held(one, acknowledge):
+        second = asyncio.ensure_future(two.write(acknowledge))
+        await eventually(lambda: waiting_for_locks(two))
+        assert not second.done()
+    assert await second == "acknowledged"
+
+
+async def waiting_for_locks(store):
+    rows = await store._pool.fetch(
+        "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    )
+    return bool(rows)
+
+
+async def test_locked_keys_belong_to_one_transaction_at_a_time(replica):
+    one, two = await replica(), await replica()
+
+    async with Held(one, lambda tx: tx.lock_keys(["b", "a"])):
+        other = asyncio.ensure_future(two.write(lambda tx: tx.lock_keys(["a", "c"])))
+        await eventually(lambda: waiting_for_locks(two))
+        assert not other.done()
+        free = next(key for key in map(str, range(100)) if lock_of(key) not in map(lock_of, "abc"))
+        await two.write(lambda tx: tx.lock_keys([free]))
+    await other
+
+
+async def test_many_writers_over_the_same_keys_never_deadlock(replica):
+    one, two = await replica(), await replica()
+    keys = [f"k{number}" for number in range(40)]
+
+    async def work(tx, mixed):
+        await tx.lock_keys(mixed)
+        await tx.open_alerts([("apps", key) for key in mixed])
+
+    watch = one.watch = two.watch = Seen()
+    mixes = [keys[number:] + keys[:number] for number in range(0, 40, 2)]
+    await asyncio.gather(*(store.write(lambda tx, m=m: work(tx, m)) for store in (one, two) for m in mixes))
+    assert watch.errors == []
+
+
+async def test_of_two_replicas_that_open_the_same_alert_one_opens_it_and_the_other_sees_it(replica):
+    one, two = await replica(), await replica()
+
+    async def take(tx):
+        found = await tx.open_alerts([("apps", "db")])
+        if found:
+            return "repeat"
+        (number,), (id,) = await tx.next_numbers(1), await tx.next_alert_ids(1)
+        tx.add_alerts([alert(id, number, source_key="db")])
+        tx.add_incidents([incident(number, alert=id)])
+        return "opened"
+
+    said = await asyncio.gather(*(store.write(take) for store in (one, two) for _ in range(8)))
+    assert sorted(said) == ["opened"] + ["repeat"] * 15
+    assert len(await one.incidents(IncidentFilter(), 99, None)) == 1
+
+
+async def test_a_deadlock_is_tried_again(replica):
+    one, two = await replica(), await replica()
+    await one.write(adds(1, 2))
+    met = asyncio.Barrier(2)
+    tries = []
+
+    async def crossed(tx, first, second):
+        tries.append(first)
+        await tx.incidents([first])
+        if len(tries) <= 2:
+            await met.wait()
+        await tx.incidents([second])
+        return "done"
+
+    said = await asyncio.gather(one.write(lambda tx: crossed(tx, 1, 2)), two.write(lambda tx: crossed(tx, 2, 1)))
+    assert said == ["done", "done"]
+    assert len(tries) == 3
+
+
+async def test_two_replicas_never_give_the_same_number(replica):
+    one, two = await replica(), await replica()
+    ranges = await asyncio.gather(
+        *(store.write(lambda tx: tx.next_numbers(7)) for store in (one, two) for _ in range(20))
+    )
+    numbers = [number for taken in ranges for number in taken]
+    assert len(numbers) == len(set(numbers)) == 280
+
+
+async def test_two_replicas_may_start_at_once_on_an_empty_database(replica):
+    one, two, three = await asyncio.gather(replica(), replica(), replica())
+    await asyncio.gather(one.write(adds(1)), two.write(adds(2)), three.write(adds(3)))
+    assert len(await one.incidents(IncidentFilter(), 9, None)) == 3
+
+
+async def test_a_save_of_one_row_twice_keeps_the_last(replica):
+    store = await replica()
+
+    async def twice(tx):
+        tx.add_incidents([incident(1)])
+        tx.save_incidents([incident(1, title="first"), incident(2, title="new")])
+        tx.save_incidents([incident(1, title="last")])
+
+    await store.write(twice)
+    assert (await store.incident(1)).title == "last"
+
+
+# ------------------------------------------------------------------------------- when the server goes
+
+
+async def test_a_connection_lost_before_the_commit_is_an_honest_failure(replica, postgres_server):
+    store = await replica()
+
+    async def cut_off(tx):
+        tx.add_incidents([incident(1)])
+        ((pid,),) = await tx._session._conn.fetch("select pg_backend_pid()")
+        postgres_server.run(f"select pg_terminate_backend({pid})")
+        await tx.incidents([1])
+
+    with pytest.raises(StoreUnavailable):
+        await store.write(cut_off)
+    assert await store.incident(1) is None
+    await store.write(adds(2))
+
+
+class CutAt:
+    """A connection whose `commit` is sent, or not, before the connection is cut."""
+
+    def __init__(self, conn, sent):
+        self._conn, self._sent = conn, sent
+
+    def __getattr__(self, name):
+        return getattr(self._conn, name)
+
+    def transaction(self):
+        conn, sent, frame = self._conn, self._sent, self._conn.transaction()
+
+        class Frame:
+            start, rollback = frame.start, frame.rollback
+
+            async def commit(self):
+                if sent:
+                    await frame.commit()
+                conn.terminate()
+                raise ConnectionResetError("cut during the commit")
+
+        return Frame()
+
+
+class CuttingPool:
+    """Cuts the first commit; everything else is the real pool's."""
+
+    def __init__(self, pool, sent):
+        self._pool, self._cuts = pool, [sent]
+
+    def __getattr__(self, name):
+        return getattr(self._pool, name)
+
+    async def acquire(self, **how):
+        conn = await self._pool.acquire(**how)
+        return CutAt(conn, self._cuts.pop()) if self._cuts else conn
+
+    async def release(self, conn):
+        await self._pool.release(conn._conn if isinstance(conn, CutAt) else conn)
+
+
+@pytest.mark.parametrize("sent", [True, False])
+async def test_a_commit_of_unknown_result_is_asked_for_and_happens_once(replica, sent):
+    store = await replica()
+    runs = []
+
+    async def count(tx):
+        runs.append(1)
+        (number,) = await tx.next_numbers(1)
+        tx.add_incidents([incident(number)])
+        return "kept"
+
+    store._pool = CuttingPool(store._pool, sent)
+    assert await store.write(count) == "kept"
+    assert len(await store.incidents(IncidentFilter(), 9, None)) == 1
+    assert len(runs) == (1 if sent else 2)
+
+
+async def test_a_server_that_went_away_is_said_so_and_comes_back(replica, postgres_server, postgres_url):
+    store = await replica()
+    await store.write(adds(1))
+    name = postgres_url.rpartition("/")[2]
+    postgres_server.run(f"alter database {name} allow_connections false")
+    postgres_server.run(f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")
+    for asked in (store.check, lambda: store.incident(1), lambda: store.write(adds(2))):
+        with pytest.raises(StoreUnavailable):
+            await asked()
+    postgres_server.run(f"alter database {name} allow_connections true")
+    await store.write(adds(3))
+    assert [one.number for one in await store.incidents(IncidentFilter(), 9, None)] == [3, 1]
+
+
+async def test_nobody_at_the_address_is_said_so():
+    with pytest.raises(StoreUnavailable, match="cannot be reached"):
+        await open_store("postgresql://tocsin@127.0.0.1:1/x", clock=SystemClock(), chance=SeededChance(1))
+
+
+async def test_a_commit_waits_for_the_disk_even_where_the_server_is_told_not_to(replica, postgres_server, postgres_url):
+    name = postgres_url.rpartition("/")[2]
+    postgres_server.run(f"alter database {name} set synchronous_commit = off")
+    store = await replica()
+    assert await store._pool.fetchval("show synchronous_commit") == "on"
+
+
+async def test_a_reader_needs_tables_and_sees_what_is_committed(replica, postgres_url):
+    with pytest.raises(StoreUnavailable, match="no tables of Tocsin yet"):
+        await open_reader(postgres_url, SystemClock())
+    store = await replica()
+    await store.write(adds(1))
+    reader = await open_reader(postgres_url, SystemClock())
+    assert (await reader.incident(1)).number == 1
+    await reader.close()
+
+
+async def test_ingest_leaves_connections_to_what_is_urgent(replica):
+    store = await replica()
+    go_on, inside = asyncio.Event(), []
+
+    async def slow(tx):
+        await tx.incidents([1])
+        inside.append(1)
+        await go_on.wait()
+
+    posts = [asyncio.ensure_future(store.write(slow, lane="ingest")) for _ in range(40)]
+    await eventually(lambda: len(inside) >= 6)
+    await store.write(adds(1))
+    assert len(inside) == 6
+    go_on.set()
+    await asyncio.gather(*posts)
+
+
+async def test_a_conflict_waits_a_little_longer_each_time(postgres_url):
+    clock = StillClock(T0)
+    store = await open_store(postgres_url, clock=clock, chance=SeededChance(3))
+
+    async def never(tx):
+        raise Conflict("no")
+
+    with pytest.raises(Conflict):
+        await store.write(never)
+    assert 0 < clock.now() - T0 < 1_000
+    await store.close()
