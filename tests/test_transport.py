@@ -219,6 +219,34 @@ async def test_a_gate_that_takes_too_long_was_not_sent(http: AioHttp) -> None:
     assert peer.read == []
 
 
+async def test_each_of_many_requests_at_once_has_its_own_gate(http: AioHttp) -> None:
+    async with playing(answers(OK)) as peer:
+
+        async def one(number: int) -> int:
+            try:
+                return (await http.request("POST", f"{peer.url}/{number}", body=b"x", gate=shut if number % 2 else None)).status
+            except GateClosed:
+                return 0
+
+        came = await asyncio.gather(*[one(number) for number in range(20)])
+
+    assert came == [200, 0] * 10
+    assert sorted(int(read.split(b" ")[1][1:]) for read in peer.read) == list(range(0, 20, 2))
+
+
+async def test_a_cancelled_request_stays_cancelled_and_its_connection_is_not_used_again(http: AioHttp) -> None:
+    async with playing(reads_then_hangs) as peer:
+        task = asyncio.ensure_future(http.request("POST", peer.url, body=b"x"))
+        await eventually(lambda: peer.read)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(MaybeSent):
+            await http.request("POST", peer.url, body=b"x")
+
+    assert peer.connections == 2
+
+
 async def test_redirects_are_answers_and_not_followed(http: AioHttp) -> None:
     async with playing(answers(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n")) as peer:
         reply = await http.request("POST", peer.url, body=b"x")

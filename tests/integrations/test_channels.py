@@ -170,6 +170,15 @@ async def test_an_sms_may_go_through_a_messaging_service() -> None:
     assert (form.get("From"), form["MessagingServiceSid"], form.get("StatusCallback")) == (None, "MG1", None)
 
 
+async def test_an_sms_channel_without_any_sender_says_what_to_write() -> None:
+    async with PretendTwilio() as twilio:
+        outcome = await through(twilio, "sms", page(), **{"from": None})
+
+    assert isinstance(outcome, Failed)
+    assert "messaging_service_sid" in outcome.because
+    assert twilio.journal == []
+
+
 async def test_a_long_sms_is_two_segments_and_still_says_how_to_answer() -> None:
     async with PretendTwilio(deliver=()) as twilio:
         await through(twilio, "sms", page(text="INC 42 – " + "“down” " * 100 + "\nReply ACK 42"))

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from tocsin.contracts import Channel, ChannelKind, Gate, Tools
-from tocsin.model import Attempt, Message, Millis, Option, Outcome
+from tocsin.model import Attempt, Failed, Message, Millis, Option, Outcome
 from tocsin_integrations.channels.gsm import fit
 from tocsin_integrations.channels.twilio_options import ACCOUNT
 
@@ -50,6 +50,8 @@ class Sms:
 
     async def send(self, message: Message, gate: Gate) -> Outcome:
         """At most two segments, in GSM-7 where its letters allow; it dies in Twilio's queue when stale."""
+        if not self.service and not self.account.sender:
+            return Failed("write `from` or `messaging_service_sid`: the channel has no sender", account=True)
         parameters: dict[str, Any] = {
             "to": message.to,
             "body": fit(message.text),

@@ -194,6 +194,7 @@ def severity_of(value: Any) -> Severity | None:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECONDS_FROM = 100_000_000_000  # as seconds this would be the year 5138
+_LONGEST = 40  # characters; nothing longer is a time, and nothing longer is remembered
 _LATEST = 253_370_764_800_000  # the year 9999: later ones overflow where zones are added
 
 
@@ -201,7 +202,7 @@ def instant_of(value: Any) -> Instant | None:
     """RFC 3339 text (any fraction, offset with or without colon; no offset: UTC), or epoch seconds or
     milliseconds. None for the zero time of Go, for times before 1970 and for what cannot be read."""
     if type(value) is str:
-        return _written(value)
+        return _written(value) if len(value) < _LONGEST else None
     if type(value) in (int, float):
         return _counted(value)
     return None
@@ -210,7 +211,7 @@ def instant_of(value: Any) -> Instant | None:
 @lru_cache(maxsize=4096)
 def _written(value: str) -> Instant | None:
     try:
-        moment = datetime.fromisoformat(value if len(value) < 40 else "")
+        moment = datetime.fromisoformat(value)
     except ValueError:
         return _odd(value)
     since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
@@ -221,7 +222,7 @@ def _written(value: str) -> Instant | None:
 def _odd(value: str) -> Instant | None:
     """Lower-case letters, a leap second, or a number in quotes."""
     plain = value.strip().upper()
-    if len(plain) < 40 and (plain != value or ":60" in plain):
+    if plain != value or ":60" in plain:
         return _written(plain.replace(":60", ":59"))
     if re.fullmatch(r"\d{1,15}(\.\d{1,9})?", plain, re.ASCII):
         return _counted(float(plain))
