@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from tocsin.cli import app
 from tocsin.clock import SystemChance, SystemClock
 from tocsin.contracts import Tx
-from tocsin.model import HOUR, Incident, Instant, Silence, instant
+from tocsin.model import HOUR, Incident, Instant, Silence, StoredAlert, instant
 from tocsin.store import open_store
 
 CONFIG = """
@@ -169,14 +169,20 @@ OPEN_ONE = Incident(
     updated_at=NOW,
 )  # fmt: skip
 QUIET = Silence("s1", ('env="prod"',), NOW, Instant(NOW + HOUR), "ana", "patching", NOW)
+STORED = StoredAlert(
+    id=1, integration="apps", source_key="disk", content=1, status="firing", incident=7, post=None, severity="critical",
+    title="Disk full", description="", service="", source="", labels={}, links=(), rules=(), started_at=NOW,
+    received_at=NOW, last_seen_at=NOW,
+)  # fmt: skip
 
 
 async def running_system(folder: Path) -> None:
-    """A database beside the configuration, with one open incident and one silence."""
+    """A database beside the configuration, with one open incident, one firing alert and one silence."""
     store = await open_store(f"sqlite:{folder / 'tocsin.db'}", clock=SystemClock(), chance=SystemChance())
 
     async def work(tx: Tx) -> None:
         tx.add_incidents([OPEN_ONE])
+        tx.add_alerts([STORED])
         tx.add_silence(QUIET)
 
     await store.write(work)
@@ -192,3 +198,10 @@ def test_what_is_open_and_silenced_in_the_database_counts(tocsin, tmp_path):
     [alert] = json.loads(out)["alerts"]
     assert (alert["action"], alert["muted_by"], alert["plan"]) == ("join", "s1", [])
     assert "it joins incident 7" in alert["because"]
+
+
+def test_a_resolve_is_told_what_it_would_resolve(tocsin, tmp_path):
+    asyncio.run(running_system(tmp_path))
+    resolve = {"dedup_key": "disk", "status": "resolved"}
+    _, out, err = tocsin("explain", "-", "-i", "apps", "--json", stdin=json.dumps(resolve))
+    assert json.loads(out)["alerts"][0]["because"] == "it resolves the alert of incident 7", err

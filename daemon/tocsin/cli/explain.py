@@ -48,7 +48,7 @@ def explain(
     parsed = _parsed(file, source, now)
     rulebook = Rulebook(settings)
     fresh = explained(settings, rulebook, source, parsed, now)
-    facts = asyncio.run(_known(settings, fresh, now))
+    facts = asyncio.run(_known(settings, source.name, fresh, now))
     answer = explained_json(explained(settings, rulebook, source, parsed, now, facts), parsed, settings, now)
     if as_json:
         print_json(answer)
@@ -99,30 +99,33 @@ def _whole(path: Path) -> bytes:
 # ------------------------------------------------------------------------------ what is open now
 
 
-async def _known(settings: Settings, fresh: Sequence[Explained], at: Instant) -> Facts:
+async def _known(settings: Settings, integration: str, fresh: Sequence[Explained], at: Instant) -> Facts:
     """What the database knows of these alerts: nothing where there is none, or it does not answer at once."""
     clock = SystemClock()
     try:
         async with clock.timeout(PATIENCE):
             reader = await open_reader(settings.database, clock)
             try:
-                return await _facts(reader, fresh, at)
+                return await _facts(reader, integration, fresh, at)
             finally:
                 await reader.close()
     except (StoreError, TimeoutError):
         return Facts()
 
 
-async def _facts(reader: Reads, fresh: Sequence[Explained], at: Instant) -> Facts:
+async def _facts(reader: Reads, integration: str, fresh: Sequence[Explained], at: Instant) -> Facts:
     incidents: dict[str, Incident] = {}
-    alerts: dict[str, StoredAlert] = {}
+    firing = await reader.alerts(integration=integration, status="firing", limit=AT_MOST, before=None)
+    alerts: dict[str, StoredAlert] = {one.source_key: one for one in firing}
     for key in dict.fromkeys(one.group.key for one in fresh if one.group is not None):
         for incident in await reader.incidents(IncidentFilter(status=tuple(OPEN), text=key), AT_MOST, None):
             if incident.key == key and key not in incidents:
                 incidents[key] = incident
     for incident in incidents.values():
         stored = await reader.incident_alerts(incident.number, AT_MOST, None)
-        alerts.update({one.source_key: one for one in stored if one.status == "firing"})
+        alerts.update(
+            {one.source_key: one for one in stored if (one.integration, one.status) == (integration, "firing")}
+        )
     return Facts(incidents, alerts, await reader.silences(active_at=at, limit=AT_MOST))
 
 
