@@ -10,7 +10,7 @@ from typing import Any
 
 from tocsin.settings import json_schema
 from tocsin.settings.kinds import Kinded, shape_of
-from tocsin.settings.plugins import COMING, INSTALLED
+from tocsin.settings.plugins import COMING, INSTALLED, Broken
 from tocsin.settings.sections import SECTIONS
 from tocsin.settings.shapes import Either, Key, Many, Never, Record, Shape, Table
 
@@ -60,6 +60,7 @@ def test_the_manual_names_every_option_of_every_kind_and_no_other() -> None:
     for group in ("sources", "channels"):
         for type in INSTALLED.types(group):
             kind = INSTALLED.kind(group, type)
+            assert not isinstance(kind, Broken)
             options = COMING[group][type] if kind is None else kind.options
             word = "Integration" if group == "sources" else "Channel"
             below = {

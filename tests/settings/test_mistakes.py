@@ -49,6 +49,7 @@ MISTAKES = [
     ("server: {public_url: 'https://x.org/?a=b'}", "6:22: public_url: 'https://x.org/?a=b' must be a plain base; write https://x.org/"),
     ("server: {trusted_proxies: [10.0.0.1/8]}", "6:28: trusted_proxies: '10.0.0.1/8' is not an IP address or network (10.0.0.1/8 has host bits set); write for example 10.0.0.0/8"),
     ("database: {url: tocsin.db}", "6:17: url: 'tocsin.db' is not a database; write sqlite:tocsin.db or postgresql://user@host/name"),
+    ("database: {url: 'sqlite::memory:'}", "6:17: url: 'sqlite::memory:' would forget every incident; write sqlite:tocsin.db"),
     # targets
     ("catch_all: [schedule: primary]", "6:13: catch_all: 'schedule: primary' with a space is a mapping in YAML; write schedule:primary"),
     ("catch_all: [user:anna]", "6:13: catch_all: no such user 'anna' (did you mean 'ana'?)"),

@@ -256,3 +256,29 @@ def test_what_has_no_effect_yet_is_read_and_said(folder: Folder) -> None:
     assert loaded.settings.users["ana"].notify == {"high": (NotifyRule(("terminal",)),)}
     assert loaded.settings.catch_all == (Target("user", "ana"),)
     assert loaded.settings.without_effect == ("storm",)
+
+
+def test_support_hours_may_name_a_calendar(folder: Folder) -> None:
+    content = (
+        "calendars: {business: {timezone: Europe/Lisbon, days: Mon-Fri, from: 09:00, to: 17:00}}\n"
+        "services: {shop: {support_hours: business}}\n"
+    )
+
+    hours = folder.write({"tocsin.yaml": content}).settings().services["shop"].support_hours
+
+    assert hours == Support("Europe/Lisbon", (Hours(frozenset(range(5)), 9 * 60, 17 * 60),))
+    assert folder.errors(content.replace("{support_hours: business", "{support_hours: busines")) == [
+        "2:34: support_hours: no such calendar 'busines' (did you mean 'business'?)"
+    ]
+
+
+def test_a_webhook_to_a_private_address_is_told_before_the_first_page(folder: Folder) -> None:
+    content = "catch_all: [channel:hook]\nchannels:\n  hook: {type: webhook, url: 'http://10.0.0.1/'%s}\n"
+
+    loaded = folder.write({"tocsin.yaml": content % ""}).load()
+
+    assert folder.said(loaded) == [
+        "tocsin.yaml:3:30: url: '10.0.0.1' is a private address, so pages will be refused; "
+        "write allow_private: true if it is meant"
+    ]
+    assert folder.write({"tocsin.yaml": content % ", allow_private: true"}).load().problems == ()

@@ -32,7 +32,8 @@ def check(
     loaded = load(find(config, os.environ))
     problems = _all_problems(loaded)
     if as_json:
-        print(json.dumps(report(problems), ensure_ascii=False, indent=2))
+        order = _rules_as_json(loaded) if rules else {}
+        print(json.dumps({**report(problems), **order}, ensure_ascii=False, indent=2))
     else:
         _print_problems(problems, loaded)
     if rules and loaded.settings is not None and not as_json:
@@ -61,6 +62,11 @@ def _as_json(problem: Problem) -> dict[str, object]:
     where = problem.where
     place: dict[str, object] = {"file": where.file, "line": where.line, "column": where.column}
     return {**place, "level": problem.level, "code": problem.code, "message": problem.message}
+
+
+def _rules_as_json(loaded: Loaded) -> dict[str, object]:
+    """With --rules: their names, in the order they are walked."""
+    return {"rules": [rule.name for rule in loaded.settings.rules] if loaded.settings is not None else []}
 
 
 def _all_problems(loaded: Loaded) -> list[Problem]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from tocsin.model import EMPTY, PRIORITIES, IntegrationConfig, Secret, Service
+from tocsin.model import EMPTY, PRIORITIES, IntegrationConfig, Secret, Service, Support
 from tocsin.settings import scalars
 from tocsin.settings.kinds import DURATION, SECRET, URL, Kinded
 from tocsin.settings.nodes import Node
@@ -29,14 +29,12 @@ from tocsin.settings.shapes import (
     text,
 )
 from tocsin.settings.words import (
-    HOURS_KEYS,
     IMPACT,
     LINE,
     MATCHERS,
     SEVERITY,
     SOME_TIME,
     SUPPORT,
-    SUPPORT_KEYS,
     ZONE,
 )
 
@@ -145,6 +143,18 @@ _SLA = Record(
 )
 
 
+_SUPPORT_HOURS = Either(word=Name("calendars"), mapped=SUPPORT)
+
+
+def _support_hours(got: Got, reading: Reading) -> Support | None:
+    """As written, or the calendar of that name."""
+    written: Support | str | None = got.get("support_hours")
+    if isinstance(written, str):
+        calendars: Mapping[str, Support] = reading.values["calendars"]
+        return calendars.get(written)
+    return written
+
+
 def _service(got: Got, reading: Reading) -> Service:
     if got.name in got.get("depends_on", ()):
         reading.error(got.at("depends_on"), "contradiction", f"'{got.name}' cannot depend on itself")
@@ -155,7 +165,7 @@ def _service(got: Got, reading: Reading) -> Service:
         impact=got.get("impact", "medium"),
         depends_on=got.get("depends_on", ()),
         runbook=got.get("runbook"),
-        support_hours=got.get("support_hours"),
+        support_hours=_support_hours(got, reading),
         sla=got.get("sla", EMPTY),
     )
 
@@ -169,7 +179,9 @@ SERVICES = Table(
             "impact": Key(IMPACT, "how bad it is when this breaks", shown="medium"),
             "depends_on": Key(Many(Name("services"), alone=True), "services it cannot work without", later=True),
             "runbook": Key(URL, "where to read what to do"),
-            "support_hours": Key(SUPPORT, "outside them urgency is low unless P1, P2", shown="always"),
+            "support_hours": Key(
+                _SUPPORT_HOURS, "outside them urgency is low unless P1, P2; or a calendar's name", shown="always"
+            ),
             "sla": Key(_SLA, "times promised by priority", later=True),
         },
         _service,
@@ -180,11 +192,19 @@ SERVICES = Table(
 
 # -------------------------------------------------- sections that later releases give their effect
 
+
+def _heartbeat(got: Got, reading: Reading) -> dict[str, Any] | Nothing:
+    if not got.has("every") and not got.has("match") and not got.node.cut:
+        reading.error(got.node, "missing-key", "'every' is missing (how often it must be heard)", at=got.node.key_at)
+        return BROKEN
+    return dict(got.values)
+
+
 HEARTBEATS = Table(
     Record(
         "a heartbeat",
         {
-            "every": Key(SOME_TIME, "how often it must be heard", required=True),
+            "every": Key(SOME_TIME, "how often it must be heard; required without `match`", shown="5m"),
             "grace": Key(DURATION, "how late it may be", shown="0s"),
             "match": Key(MATCHERS, "alerts that count as a ping (Watchdog …)"),
             "service": Key(Name("services"), "the incident's service"),
@@ -192,7 +212,7 @@ HEARTBEATS = Table(
             "policy": Key(Name("policies"), "who is paged", shown="the service's"),
             "token": Key(SECRET, "a token of its own; any integration's token works too"),
         },
-        lambda got, _reading: dict(got.values),
+        _heartbeat,
     ),
     scalars.path_name,
     "heartbeats",
@@ -238,7 +258,7 @@ MAINTENANCE = Record(
 )
 
 CALENDARS = Table(
-    Record("a calendar", {**SUPPORT_KEYS, **HOURS_KEYS}, lambda got, _reading: dict(got.values)),
+    SUPPORT,
     scalars.name,
     "calendars",
 )

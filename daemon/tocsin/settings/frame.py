@@ -66,6 +66,8 @@ SERVER = Record(
 
 def _database_url(written: str) -> str:
     scheme, colon, rest = written.partition(":")
+    if scheme == "sqlite" and rest == ":memory:":
+        raise Mistake("'sqlite::memory:' would forget every incident; write sqlite:tocsin.db")
     if colon and scheme == "sqlite" and rest.strip("/") and "\0" not in rest:
         return written
     if colon and scheme in ("postgresql", "postgres") and rest.startswith("//") and len(rest) > 2:

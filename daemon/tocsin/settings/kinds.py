@@ -117,7 +117,7 @@ class Kinded(Shape[Any]):
         options = COMING[self.group].get(type, {}) if kind is None else kind.options
         record = Record("", self._keys(type, kind, options), lambda got, _reading: got).schema()
         record["properties"]["type"] = {"const": type}
-        return {"if": {"properties": {"type": {"const": type}}}, "then": record}
+        return {"if": {"required": ["type"], "properties": {"type": {"const": type}}}, "then": record}
 
 
 MAP_KEYS = (

@@ -49,6 +49,7 @@ def _channel_keys(kind: Any) -> Mapping[str, Key]:
 def _channel(got: Got, reading: Reading, type: str, kind: Any) -> ChannelConfig:
     _check_sender(got, kind, reading)
     _check_api_base(got, reading)
+    _check_private_url(got, kind, reading)
     return ChannelConfig(got.name, type, options_of(got, kind.options), got.get("to"))
 
 
@@ -70,6 +71,14 @@ def _check_api_base(got: Got, reading: Reading) -> None:
         return
     message = f"'{host}' is neither the provider nor loopback; write allow_private: true if that is meant"
     reading.error(got.at("api_base"), "api-base", message)
+
+
+def _check_private_url(got: Got, kind: Any, reading: Reading) -> None:
+    """A private address without the word for it is refused at each page, so say it before the first."""
+    host = urlsplit(got.get("url", "")).hostname
+    if host and "allow_private" in kind.options and not got.get("allow_private") and scalars.is_private(host):
+        message = f"'{host}' is a private address, so pages will be refused; write allow_private: true if it is meant"
+        reading.warn(got.at("url"), "private-address", message)
 
 
 def options_of(got: Got, options: Mapping[str, Option]) -> Mapping[str, Any]:

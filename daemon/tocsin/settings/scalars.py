@@ -287,6 +287,14 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def is_private(host: str) -> bool:
+    """Whether `host` is written as an address that is not on the public internet."""
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return host == "localhost"
+
+
 @lru_cache(maxsize=4096)
 def phone(text: str) -> str:
     """A phone number as E.164: `+351912345678`. Spaces, dashes and brackets are taken out."""

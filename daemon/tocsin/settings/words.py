@@ -16,6 +16,7 @@ from tocsin.settings.shapes import (
     BROKEN,
     LEFT_OUT,
     Choice,
+    Either,
     Got,
     Key,
     Many,
@@ -106,10 +107,14 @@ def hours(got: Got, reading: Reading) -> Hours:
     return Hours(got.get("days", ALL_DAYS), got.get("from", 0), got.get("to", 0))
 
 
+_HOLIDAYS = Either(
+    word=text("a country code or a file's name"),
+    listed=Many(Word(scalars.calendar_date, "a date", "^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "2026-12-25")),
+)
 SUPPORT_KEYS = {
     "timezone": Key(ZONE, "the zone of these hours", shown="defaults.timezone"),
     **HOURS_KEYS,
-    "holidays": Key(text("a country code or file"), "days off: a country (PT) or a file of dates", later=True),
+    "holidays": Key(_HOLIDAYS, "days off: a country (PT), a file of dates, or a list of dates", later=True),
 }
 
 
