@@ -201,9 +201,11 @@ def _said(error: BaseException) -> str:
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return "the address is not a usable http or https URL"
         case aiohttp.ConnectionTimeoutError():
-            return f"connecting took longer than {CONNECT // 1000} s"
+            return "connecting took too long"
         case TimeoutError():
-            return f"no answer within {TOTAL // 1000} s"
+            return "no answer in time"
+        case aiohttp.ServerDisconnectedError():
+            return "the connection broke before an answer came"
         case _:
             return str(error) or type(error).__name__
 
