@@ -31,6 +31,7 @@ def verdict(labels: dict[str, str], *group_by: str, service: str = "shop", dedup
         ({"cluster": ""}, ("cluster",), "prometheus/k1", False),  # an empty label is a missing one
         ({}, ("severity",), 'shop{severity="error"}', True),  # fields group as well
         ({}, ("source",), 'shop{source="web-1"}', True),
+        ({"severity": ""}, ("severity",), 'shop{severity="error"}', True),
         ({"severity": "page"}, ("severity",), 'shop{severity="page"}', True),  # a label before the field
         ({"severity": "page"}, ("field.severity",), 'shop{field.severity="error"}', True),
         ({"c": 'a"b\\c\nd'}, ("c",), 'shop{c="a\\"b\\\\c\\nd"}', True),

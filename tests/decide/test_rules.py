@@ -159,6 +159,10 @@ def test_what_is_kept_from_the_last_rule_that_says_it():
 NAMED = replace(NODE_DOWN, labels={"severity": "page", "team": "ops"})
 
 
+def test_an_empty_label_is_a_missing_one():
+    assert walk(rule("r", "severity=critical"), alert=replace(NODE_DOWN, labels={"severity": ""})).rules == ("r",)
+
+
 @pytest.mark.parametrize(
     ("matcher", "before", "hits"),
     [
@@ -388,7 +392,7 @@ def slowly(rules: tuple[Rule, ...], alert: Alert) -> tuple[tuple[str, ...], str,
 def _fits(text: str, fields: dict[str, str], labels: dict[str, str], written: set[str]) -> bool:
     name, op, value = re.fullmatch(r'([\w.]+)(=~|!~|!=|=)"(.*)"', text).groups()
     where, _, bare = name.rpartition(".")
-    if where == "label" or (not where and bare in labels and bare not in written):
+    if where == "label" or (not where and labels.get(bare) and bare not in written):
         actual = labels.get(bare, "")
     else:
         actual = fields.get(bare, "")

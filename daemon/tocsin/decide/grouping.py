@@ -45,7 +45,7 @@ def group_of(verdict: Verdict, alert_source_key: str, integration: str) -> Group
 def _values(verdict: Verdict, group_by: tuple[str, ...], integration: str) -> dict[str, str]:
     labels, written = verdict.labels, verdict.written
     names = _sorted(group_by)
-    if all(name in labels and name not in written and "." not in name for name in names):
+    if all(labels.get(name) and name not in written and "." not in name for name in names):
         return {name: labels[name] for name in names}  # as `meaning` has it, without the fields
     fields = fields_of(verdict, integration)
     return {name: meaning(name, fields, labels, written) for name in names}

@@ -155,15 +155,17 @@ def fields_of(verdict: Verdict, integration_name: str) -> dict[str, str]:
 
 
 def meaning(name: str, fields: Mapping[str, str], labels: Mapping[str, str], written: Iterable[str]) -> str:
-    """A bare name: what a rule set, else the label, else the field; `label.x` and `field.x` say which."""
+    """A bare name: what a rule set, else the label, else the field; `label.x` and `field.x` say which.
+
+    An empty label is a missing one, as in Alertmanager.
+    """
     if name.startswith("label."):
         return labels.get(name[6:], "")
     if name.startswith("field."):
         return fields.get(name[6:], "")
     if name in written:
         return fields[name]
-    found = labels.get(name)
-    return fields.get(name, "") if found is None else found
+    return labels.get(name) or fields.get(name, "")
 
 
 class _Compiled:
