@@ -392,6 +392,19 @@ async def test_a_silence_that_cannot_be_meant_is_422(client: TestClient, change:
     assert (await answer.json())["errors"][0]["pointer"] == pointer
 
 
+async def test_active_silences_are_those_that_have_not_ended(client: TestClient) -> None:
+    later = {**BODIES["/v1/silences"], "starts_at": rfc3339(Instant(NOW + HOUR)), "comment": "later"}
+    for body in (BODIES["/v1/silences"], later):
+        await client.post("/v1/silences", json=body, headers=ANA)
+    await client.delete("/v1/silences/s1", headers=ANA)
+
+    active = await (await client.get("/v1/silences?active=true", headers=VIEWER)).json()
+    kept = await (await client.get("/v1/silences", headers=VIEWER)).json()
+
+    assert [(one["comment"], one["state"]) for one in active["silences"]] == [("later", "pending")]
+    assert len(kept["silences"]) == 2
+
+
 async def test_users_are_shown_without_their_addresses(client: TestClient) -> None:
     text = await (await client.get("/v1/users", headers=VIEWER)).text()
 

@@ -234,6 +234,17 @@ async def test_a_client_that_hangs_up_in_the_middle_leaves_no_error(
     assert no_trouble(lines)
 
 
+@pytest.mark.parametrize("start", [b"", HEAD, HEAD + b"X-Slow: 1\r\n"], ids=["nothing", "a head", "more of it"])
+async def test_a_head_that_does_not_come_to_its_end_is_hung_up_on(
+    aiohttp_client: Any, daemon: FakeDaemon, start: bytes
+) -> None:
+    client = await aiohttp_client(make_app(daemon, head_time=0.2))
+
+    answer = await speak(client, start)
+
+    assert answer == b""
+
+
 async def test_a_post_on_a_connection_kept_alive_is_answered_after_a_refused_one(client: TestClient) -> None:
     head = HEAD.replace(b"Connection: close\r\n", b"")
     refused = head + b"Content-Length: 1\r\n\r\n{"

@@ -450,13 +450,19 @@ def time_of(ask: Ask, name: str, schedule: Schedule, default: Instant | None = N
 async def list_silences(ask: Ask) -> web.Response:
     match ask.param("active"):
         case None | "false":
-            active = False
+            kept = await all_silences(ask)
         case "true":
-            active = True
+            kept = [silence for silence in await all_silences(ask) if silence.ends_at > ask.now]
         case other:
             raise bad_value("active", f"{other[:40]!r} is neither true nor false")
-    found = await ask.daemon.silences.list(active)
-    return json_answer({"silences": [silence_view(silence, ask.now) for silence in found]})
+    return json_answer({"silences": [silence_view(silence, ask.now) for silence in kept]})
+
+
+async def all_silences(ask: Ask) -> list[Silence]:
+    """Newest first; all in force, and of the others as many as the daemon tells."""
+    silences = ask.daemon.silences
+    found = {silence.id: silence for silence in [*await silences.list(False), *await silences.list(True)]}
+    return sorted(found.values(), key=lambda silence: silence.created_at, reverse=True)
 
 
 async def show_silence(ask: Ask) -> web.Response:
@@ -465,7 +471,7 @@ async def show_silence(ask: Ask) -> web.Response:
 
 async def silence_of(ask: Ask) -> Silence:
     wanted = ask.request.match_info["id"]
-    for silence in await ask.daemon.silences.list(False):
+    for silence in await all_silences(ask):
         if silence.id == wanted:
             return silence
     raise Problem(404, f"there is no silence {wanted[:80]!r}")
@@ -690,7 +696,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "GET", "/v1/silences", "viewer", list_silences, "Silences", "silences", models.SilenceList,
-        params=(Param("active", "`true`: only those in force now."),),
+        params=(Param("active", "`true`: only those that have not ended."),),
     ),
     Endpoint(
         "POST", "/v1/silences", "responder", add_silence, "Mute alerts by matchers", "silences", models.SilenceShape,

@@ -13,7 +13,7 @@ from prometheus_client import exposition, openmetrics
 
 from tocsin.web import api, callbacks, compat, openapi, pages
 from tocsin.web.daemon import Daemon
-from tocsin.web.limits import HANDLER_ARGS, MAX_BODY
+from tocsin.web.limits import HEAD_TIME, MAX_BODY, handler_args
 from tocsin.web.problems import BASE_HEADERS, JSON_HEADERS, Handler, Problem, refuse
 from tocsin.web.webhooks import Reception
 
@@ -22,9 +22,12 @@ NUMBER = "{number:[0-9]{1,9}}"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
-def make_app(daemon: Daemon) -> web.Application:
-    """Every door of the daemon; with an admin address configured, without metrics and probes."""
-    app = web.Application(client_max_size=MAX_BODY, handler_args=HANDLER_ARGS)
+def make_app(daemon: Daemon, *, head_time: float = HEAD_TIME) -> web.Application:
+    """Every door of the daemon; with an admin address configured, without metrics and probes.
+
+    `head_time`: seconds a connection may take to send a request's head, or wait with none.
+    """
+    app = web.Application(client_max_size=MAX_BODY, handler_args=handler_args(head_time))
     add_alert_doors(app, daemon)
     add_api(app, daemon)
     add_callbacks(app, daemon)
@@ -37,7 +40,7 @@ def make_app(daemon: Daemon) -> web.Application:
 
 def make_admin_app(daemon: Daemon) -> web.Application:
     """Metrics and probes alone, for an address of their own."""
-    app = web.Application(client_max_size=MAX_BODY, handler_args=HANDLER_ARGS)
+    app = web.Application(client_max_size=MAX_BODY, handler_args=handler_args())
     add_probes(app, daemon)
     add_rest(app)
     return app

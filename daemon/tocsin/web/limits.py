@@ -154,10 +154,12 @@ class ServerLog(logging.LoggerAdapter[logging.Logger]):
         log.warning("not HTTP", peer=str(args[0]) if args else "", because=one_line(error))
 
 
-HANDLER_ARGS: dict[str, Any] = {
-    "auto_decompress": False,
-    "access_log": None,
-    "keepalive_timeout": HEAD_TIME,
-    "lingering_time": 3.0,
-    "logger": ServerLog(),
-}
+def handler_args(head_time: float = HEAD_TIME) -> dict[str, Any]:
+    """How aiohttp is to treat connections."""
+    return {
+        "auto_decompress": False,
+        "access_log": None,
+        "keepalive_timeout": head_time,
+        "lingering_time": 3.0,
+        "logger": ServerLog(),
+    }
