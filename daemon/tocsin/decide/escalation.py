@@ -76,9 +76,10 @@ def run_step(
 ) -> StepRun:
     """Run the step that is due, or the next one that reaches somebody.
 
-    A step that finds nobody hands over to the next at once. When no further step of the round finds
-    anybody, the catch-all is paged at once (step 0) and the escalation goes on with the next round.
-    After the last round the catch-all is paged, and again every 30 m (P1, P2) or 4 h.
+    A step that does not apply is passed over. A step that finds nobody hands over to the next at once.
+    When no further step of the round finds anybody, the catch-all is paged at once (step 0) and the
+    escalation goes on with the next round. After the last round the catch-all is paged, and again every
+    30 m (P1, P2) or 4 h.
     """
     work = _Run(incident, policy, settings, people, now, new_id)
     if incident.due_kind == "again" or policy is None or not policy.steps:
@@ -116,7 +117,18 @@ class _Run:
                 return self.end(self.after(step, number))
             self.nobody += 1
             self.tell("nobody", f"step {number} reaches nobody: the next one runs at once", step=number)
-        return self.nobody_in_round()
+        return self.nobody_in_round() if self.nobody or not self.any_applies() else self.next_round()
+
+    def any_applies(self) -> bool:
+        assert self.policy is not None
+        return any(applies(step, self.incident, self.settings, self.at) for step in self.policy.steps)
+
+    def next_round(self) -> StepRun:
+        """What is left of this round does not apply: its time has come and gone, the next round begins."""
+        assert self.policy is not None
+        more = self.policy.repeat is None or self.incident.round <= self.policy.repeat
+        self.incident = replace(self.incident, round=self.incident.round + 1, step=1)
+        return self.from_step(1) if more else self.catch_all("the policy is exhausted")
 
     def nobody_in_round(self) -> StepRun:
         """The rest of this round found nobody: the catch-all now, the next round after the last wait."""
