@@ -46,6 +46,22 @@ def test_the_last_line_survives_the_cut() -> None:
     assert fit(text).endswith("...\nReply ACK 7")
 
 
+def test_the_last_sentence_survives_the_cut_where_there_is_one_line() -> None:
+    text = "INC 7 P1 [shop] v1.2. " + "x" * 400 + ". Reply ACK 7 https://tocsin.example.org/a/abc.def"
+
+    assert fit(text).startswith("INC 7 P1 [shop] v1.2. xxx")
+    assert fit(text).endswith("x... Reply ACK 7 https://tocsin.example.org/a/abc.def")
+    assert segments(fit(text)) == 2
+
+
+def test_another_script_gets_more_segments_and_keeps_the_way_to_answer() -> None:
+    text = "INC 7 " + "сервер упал " * 40 + ". Reply ACK 7 https://tocsin.example.org/a/" + "t" * 90
+
+    assert fit(text).endswith("... Reply ACK 7 https://tocsin.example.org/a/" + "t" * 90)
+    assert "сервер упал сервер упал" in fit(text)
+    assert segments(fit(text)) == 4
+
+
 def test_a_text_of_one_endless_last_line_is_cut_at_its_end() -> None:
     assert fit("INC 7\n" + "x" * 400).endswith("x...")
 
@@ -56,7 +72,7 @@ def test_a_short_text_is_left_alone() -> None:
 
 @given(st.text(max_size=600), st.integers(1, 4))
 def test_no_text_costs_more_than_was_allowed(text: str, allowed: int) -> None:
-    assert segments(fit(text, allowed)) <= allowed
+    assert segments(fit(text, allowed, allowed)) <= allowed
 
 
 @given(st.text(max_size=100))

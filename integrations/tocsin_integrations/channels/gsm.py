@@ -25,22 +25,34 @@ _PLAIN = {
     "þ": "th", "Þ": "Th", "ð": "d", "Ð": "D", "ç": "c",
 }  # fmt: skip
 
+_SHORTEST_HEAD = 20  # what is left of a text before its end is worth keeping
 _SINGLE, _PART = 160, 153
 _SINGLE_WIDE, _PART_WIDE = 70, 67
 
 
-def fit(text: str, segments: int = 2) -> str:
-    """The text folded, and cut to `segments` SMS segments.
+def fit(text: str, segments: int = 2, wide: int = 4) -> str:
+    """The text folded, and cut to `segments` SMS segments, or to `wide` ones in another script than GSM-7's.
 
-    Its last line is kept whole (it says how to answer); what goes before is cut, with "..." at the cut.
+    Its last line or sentence is kept whole, because it says how to answer; what goes before is cut,
+    with "..." at the cut.
     """
     folded = fold(text)
-    room = _room(folded, segments)
+    room = _room(folded, segments if is_gsm(folded) else wide)
     if _length(folded) <= room:
         return folded
-    head, line_break, last = folded.rpartition("\n")
-    tail = line_break + last if head and _length(last) < room // 2 else ""
-    return _cut(head if tail else folded, room - _length(tail), wide=not is_gsm(folded)) + tail
+    head, tail = _apart(folded)
+    if not head or _length(tail) > room - _SHORTEST_HEAD:
+        head, tail = folded, ""
+    return _cut(head, room - _length(tail), wide=not is_gsm(folded)) + tail
+
+
+def _apart(text: str) -> tuple[str, str]:
+    """What may be cut, and the end that is kept with what sets it apart."""
+    for border in ("\n", ". "):
+        head, found, last = text.rpartition(border)
+        if head:
+            return head, found.lstrip(".") + last
+    return text, ""
 
 
 def fold(text: str) -> str:
