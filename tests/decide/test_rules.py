@@ -234,6 +234,7 @@ def test_texts_are_rendered_from_what_held_before_the_rule():
         (RuleSet(title="{{ labels.zone }}"), "title: the alert has no label 'zone'"),
         (RuleSet(service="{{ labels.zone or '' }}"), "service: the template says nothing for this alert"),
         (RuleSet(severity="{{ labels.cluster }}"), "severity: 'eu' is none of critical, error, warning, info"),
+        (RuleSet(severity="hot"), "severity: 'hot' is none of critical, error, warning, info"),
         (RuleSet(labels={"a": "{{ labels.zone }}"}), "labels.a: the alert has no label 'zone'"),
     ],
 )
