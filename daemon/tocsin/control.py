@@ -152,7 +152,7 @@ class Control:
             if self._server is not None:
                 raise
             # hung up by `stop`; Python 3.11 logs an error for a connection's task that ends cancelled
-        except Exception:  # outermost loop of this connection: the daemon goes on
+        except Exception:  # noqa: BLE001  # outermost loop of this connection: the daemon goes on
             _log.exception("a control request failed")
         finally:
             writer.close()
