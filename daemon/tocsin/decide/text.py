@@ -64,10 +64,14 @@ def _is_tone(char: str) -> bool:
 
 def clean_labels(labels: Mapping[str, str]) -> tuple[dict[str, str], bool]:
     """The labels fit to keep, sorted by nothing, at most 64; and whether anything was cut."""
-    if len(labels) <= LABELS and all(
-        len(k) <= LABEL_NAME and len(v) <= LABEL_VALUE and k.isascii() and k.isprintable() and v.isascii() and v.isprintable()
-        for k, v in labels.items()
-    ):
+    if not labels:
+        return {}, False
+    names, values = "".join(labels), "".join(labels.values())
+    if (
+        len(labels) <= LABELS
+        and names.isascii() and names.isprintable() and values.isascii() and values.isprintable()
+        and max(map(len, labels)) <= LABEL_NAME and max(map(len, labels.values())) <= LABEL_VALUE
+    ):  # fmt: skip
         return dict(labels), False
     kept = {
         clean(name, LABEL_NAME): clean(value, LABEL_VALUE, lines=True) for name, value in list(labels.items())[:LABELS]

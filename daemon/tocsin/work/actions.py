@@ -196,8 +196,6 @@ class Actions:
 
         done, effects = await self.core.store.write(work)
         effects.apply(self.core)
-        if done.changed and not done.incident.open:
-            self.intake.forget(await self.core.store.incident_alerts(done.incident.number, 10_000, None))
         return done
 
     async def _ending_alerts(self, ledger: Ledger, move: Move | Stay) -> Move | Stay:
@@ -205,6 +203,7 @@ class Actions:
         if isinstance(move, Stay):
             return move
         alerts = await ledger.tx.firing_alerts(move.incident.number)
+        self.intake.forget(alerts)  # before the commit: the next post may be decided before we hear of it
         ledger.tx.save_alerts(
             [replace(alert, status="resolved", ended_at=ledger.now, expires_at=None) for alert in alerts]
         )

@@ -6,7 +6,7 @@ or person. A second delivery of the same provider message changes nothing and sa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -99,37 +99,24 @@ class Answers:
             return command.because
         if command.verb == "who":
             return self._who(command.text)
-        found = await self._meant(sender, command)
+        sent = await self._sent_to(sender)
+        found = _meant(sent, command)
         if isinstance(found, str):
             self._refused("sms", "no_incident")
             return found
-        needs_code = self.core.settings.answers.get("sms") == "code" and command.verb != "status"
-        if needs_code and command.code != code_of(found.page.id):
-            self._refused("sms", "code")
-            return f"INC {found.incident.number}: add the four letters of the page to your answer."
+        if self.core.settings.answers.get("sms") == "code" and command.verb != "status":
+            proved = _proved(sent, found.incident, command)
+            if proved is None:
+                self._refused("sms", "code")
+                return f"INC {found.incident.number}: add the four letters of the page to your answer."
+            command = proved
         return await self._obey(user, found.incident, command, "sms", f"SMS {message_id}")
-
-    async def _meant(self, sender: str, command: Command) -> Sent | str:
-        """The incident the answer is about: of those paged to this phone in the last 24 h. Else what to say."""
-        sent = await self._sent_to(sender)
-        if command.number is not None:
-            for one in sent:
-                if command.number in (one.incident.number, one.page.incident):
-                    return one
-            return f"INC {command.number} was not paged to this phone in the last 24 hours."
-        if not sent:
-            return "No page went to this phone in the last 24 hours."
-        open_ones = [one for one in sent if one.incident.open]
-        if command.verb == "resolve" and len({one.incident.number for one in open_ones}) > 1:
-            names = ", ".join(str(number) for number in dict.fromkeys(one.incident.number for one in open_ones))
-            return f"Several incidents are open: {names}. Reply RES and the number."
-        return sent[0]
 
     async def _sent_to(self, address: str) -> list[Sent]:
         since = Instant(self.core.clock.now() - DAY)
 
         async def work(tx: Tx) -> list[Sent]:
-            rows = [(page, attempt) for page, attempt in await tx.pages_to(address, since) if page.kind != "test"]
+            rows = [(page, attempt) for page, attempt in await tx.pages_to(address, since) if page.kind == "page"]
             numbers = [page.incident for page, _ in rows if page.incident is not None]
             incidents = await tx.incidents(list(dict.fromkeys(numbers)))
             merged = [one.merged_into for one in incidents.values() if one.merged_into is not None]
@@ -330,3 +317,31 @@ class Answers:
 
     def _refused(self, via: str, reason: str) -> None:
         self.core.metrics.acks_refused.labels(via, reason).inc()
+
+
+def _meant(sent: list[Sent], command: Command) -> Sent | str:
+    """The page the answer is about, of those sent to this phone in the last 24 h. Else what to say."""
+    if command.number is not None:
+        for one in sent:
+            if command.number in (one.incident.number, one.page.incident):
+                return one
+        return f"INC {command.number} was not paged to this phone in the last 24 hours."
+    if not sent:
+        return "No page went to this phone in the last 24 hours."
+    for one in sent:
+        if command.code and command.code == code_of(one.page.id):
+            return one
+    open_ones = [one for one in sent if one.incident.open]
+    if command.verb == "resolve" and len({one.incident.number for one in open_ones}) > 1:
+        names = ", ".join(str(number) for number in dict.fromkeys(one.incident.number for one in open_ones))
+        return f"Several incidents are open: {names}. Reply RES and the number."
+    return sent[0]
+
+
+def _proved(sent: list[Sent], incident: Incident, command: Command) -> Command | None:
+    """The command, if it has the code of a page of this incident to this phone. A note has it as its first word."""
+    codes = {code_of(one.page.id) for one in sent if one.incident.number == incident.number}
+    if command.verb == "note":
+        code, _, text = command.text.partition(" ")
+        return replace(command, text=text) if code.upper() in codes and text else None
+    return command if command.code in codes else None

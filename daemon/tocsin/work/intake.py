@@ -280,6 +280,62 @@ MASK63 = (1 << 63) - 1
 MASK40 = (1 << 40) - 1
 
 
+@dataclass(slots=True)
+class Draft:
+    """An alert about to be kept: all but its incident is known."""
+
+    item: Item
+    verdict: Verdict
+    id: int
+    status: KeptStatus
+    post: int
+    title: str
+    service: str
+    now: Instant
+    expires_at: Instant | None
+    hold_until: Instant | None
+    incident: int | None = None
+    joined: bool = False
+    muted_by: str | None = None
+
+    def stored(self) -> StoredAlert:
+        alert, now = self.item.alert, self.now
+        labels, cut = clean_labels(self.verdict.labels)
+        return StoredAlert(
+            self.id,
+            *self.item.pair,
+            self.item.content,
+            self.status,
+            self.incident,
+            self.post,
+            self.verdict.severity,
+            self.title,
+            clean(alert.description, DESCRIPTION, lines=True),
+            self.service,
+            clean(alert.source, 256),
+            labels,
+            fit_links(alert.links),
+            self.verdict.rules,
+            now if alert.started_at is None else alert.started_at,
+            now,
+            now,
+            expires_at=self.expires_at,
+            hold_until=self.hold_until,
+            truncated=cut,
+            joined=self.joined,
+            muted_by=self.muted_by,
+        )
+
+
+def fit_links(links: tuple[Link, ...]) -> tuple[Link, ...]:
+    """The links fit to keep; as they are when nothing about them is odd."""
+    if len(links) <= LINKS and all(
+        len(one.href) <= 2048 and one.href.isascii() and one.href.isprintable() and one.text.isalnum() for one in links
+    ):
+        return links
+    return tuple(Link(clean(one.href, 2048), clean(one.text, 256)) for one in links[:LINKS])
+
+
 class Batch:
     """One transaction's worth of posts. Made anew for each try, so that a retry starts clean."""
 
@@ -359,7 +415,9 @@ class Batch:
         """Read what this slice needs in few reads, then decide alert by alert."""
         await self._read_alerts(items)
         await self._read_for_new(items)
-        ids = iter(await self.tx.next_alert_ids(len(items)))
+        fresh = sum(item.group is not None for item in items)
+        ids = iter(await self.tx.next_alert_ids(fresh) if fresh else ())
+        self.numbers = iter(await self.tx.next_numbers(fresh) if fresh else ())
         for item in items:
             if item.repeat is not None:
                 self._repeat(item, *item.repeat)
@@ -367,7 +425,7 @@ class Batch:
             existing = self.alerts[item.pair]
             match item.alert.status:
                 case "firing" | "heartbeat":
-                    await self._fire(item, existing, next(ids))
+                    self._fire(item, existing, next(ids))
                 case "resolved":
                     self._resolve(item, existing)
                 case "acknowledged":
@@ -404,7 +462,7 @@ class Batch:
             self.incidents[item.post][incident] = None
         self._outcome("repeat")
 
-    async def _fire(self, item: Item, existing: StoredAlert | None, new_id: int) -> None:
+    def _fire(self, item: Item, existing: StoredAlert | None, new_id: int) -> None:
         if existing is not None:
             if existing.content == item.content and existing.id not in self.added:
                 self._repeat(item, existing.id, existing.incident or 0)
@@ -414,25 +472,20 @@ class Batch:
                 self._keep(item, replace(existing, count=existing.count + 1, last_seen_at=self.now))
                 self._outcome("repeat")
             else:
-                await self._update(item, existing)
+                self._update(item, existing)
             return
         ended = self.stale.get(item.pair)
         if ended is not None and item.alert.started_at is not None and item.alert.started_at < ended:
             self._outcome("stale")
             return
-        await self._new(item, new_id)
+        self._new(item, new_id)
 
-    async def _new(self, item: Item, new_id: int) -> None:
-        verdict, group = item.verdict, item.group
-        assert verdict is not None
-        assert group is not None
-        for rule, error in verdict.errors:
-            self.core.metrics.rule_errors.labels(rule).inc()
-            log.warning("rule_error", rule=rule, error=error)
-        stored = self._stored(item, verdict, new_id)
-        if stored.status == "firing":
-            stored = await self._into_incident(item, verdict, group, stored)
-        self.added[stored.id] = stored
+    def _new(self, item: Item, new_id: int) -> None:
+        draft = self._draft(item, new_id)
+        if draft.status == "firing":
+            self._into_incident(item, draft)
+        stored = draft.stored()
+        self.added[new_id] = stored
         self._keep(item, stored)
 
     def _keep(self, item: Item, stored: StoredAlert) -> None:
@@ -442,35 +495,31 @@ class Batch:
         if stored.incident:
             self.incidents[item.post][stored.incident] = None
 
-    def _stored(self, item: Item, verdict: Verdict, new_id: int) -> StoredAlert:
-        alert, now = item.alert, self.now
-        labels, cut = clean_labels(verdict.labels)
-        dropped = verdict.dropped_by or verdict.suppressed_by
-        status: KeptStatus = "heartbeat" if alert.status == "heartbeat" else "dropped" if dropped else "firing"
-        if dropped or status == "heartbeat":
-            self._outcome("dropped" if verdict.dropped_by else "suppressed" if dropped else "heartbeat")
-        return StoredAlert(
-            id=new_id,
-            integration=item.pair[0],
-            source_key=item.pair[1],
-            content=item.content,
-            status=status,
-            incident=None,
-            post=self.post_ids[item.post],
-            severity=verdict.severity,
-            title=clean(verdict.title, TITLE) or "(no title)",
-            description=clean(alert.description, DESCRIPTION, lines=True),
-            service=clean(verdict.service, 256),
-            source=clean(alert.source, 256),
-            labels=labels,
-            links=tuple(Link(clean(one.href, 2048), clean(one.text, 256)) for one in alert.links[:LINKS]),
-            rules=verdict.rules,
-            started_at=now if alert.started_at is None else alert.started_at,
-            received_at=now,
-            last_seen_at=now,
-            expires_at=self._expiry(item, verdict),
-            hold_until=None if verdict.hold is None else Instant(now + verdict.hold),
-            truncated=cut,
+    def _draft(self, item: Item, alert_id: int) -> Draft:
+        """The alert as it will be kept; which incident it belongs to is decided next."""
+        verdict = item.verdict
+        assert verdict is not None
+        for rule, error in verdict.errors:
+            self.core.metrics.rule_errors.labels(rule).inc()
+            log.warning("rule_error", rule=rule, error=error)
+        status: KeptStatus = "firing"
+        if item.alert.status == "heartbeat":
+            status = "heartbeat"
+            self._outcome("heartbeat")
+        elif verdict.dropped_by or verdict.suppressed_by:
+            status = "dropped"
+            self._outcome("dropped" if verdict.dropped_by else "suppressed")
+        return Draft(
+            item,
+            verdict,
+            alert_id,
+            status,
+            self.post_ids[item.post],
+            clean(verdict.title, TITLE) or "(no title)",
+            clean(verdict.service, 256),
+            self.now,
+            self._expiry(item, verdict),
+            None if verdict.hold is None else Instant(self.now + verdict.hold),
         )
 
     def _expiry(self, item: Item, verdict: Verdict | None = None) -> Instant | None:
@@ -484,21 +533,22 @@ class Batch:
 
     # ------------------------------------------------------------------------ incidents
 
-    async def _into_incident(self, item: Item, verdict: Verdict, group: Group, stored: StoredAlert) -> StoredAlert:
-        mute = self._mute(item, verdict)
-        if mute is not None:
-            stored = replace(stored, muted_by=mute.reason)
-        before = self.latest.get(group.key)
+    def _into_incident(self, item: Item, draft: Draft) -> None:
+        """Find the incident this alert joins or reopens, or open one."""
+        assert item.group is not None
+        mute = self._mute(item, draft.verdict)
+        draft.muted_by = mute.reason if mute is not None else None
+        before = self.latest.get(item.group.key)
         if before is not None:
             before = self.ledger.get(before.number) or before
-        if before is not None and self._joinable(before):
-            self._join(before, verdict, stored, mute)
-            return replace(stored, incident=before.number, joined=True)
-        if before is not None and self._reopens(before):
-            self._reopen(before, verdict, stored)
-            return replace(stored, incident=before.number, joined=True)
-        incident = await self._open(verdict, group, stored, mute, before)
-        return replace(stored, incident=incident.number)
+            draft.incident, draft.joined = before.number, True
+            if self._joinable(before):
+                return self._join(before, draft, mute)
+            if self._reopens(before):
+                return self._reopen(before, draft)
+        draft.joined = False
+        self._open(item.group, draft, mute, before)
+        return None
 
     def _mute(self, item: Item, verdict: Verdict) -> Mute | None:
         if not self.core.mutes:
@@ -512,51 +562,50 @@ class Batch:
         within = self.settings.defaults.reopen_within
         return incident.status == "resolved" and within > 0 and self.now - (incident.resolved_at or 0) <= within
 
-    async def _open(
-        self, verdict: Verdict, group: Group, stored: StoredAlert, mute: Mute | None, before: Incident | None
-    ) -> Incident:
-        number = (await self.tx.next_numbers(1))[0]
+    def _open(self, group: Group, draft: Draft, mute: Mute | None, before: Incident | None) -> None:
+        number, verdict, now = next(self.numbers), draft.verdict, self.now
         policy = self.policy_of(verdict)
-        assessed = assess(verdict, stored.severity, self.settings, self.now)
-        due = stored.hold_until if stored.hold_until is not None else self.now
+        assessed = assess(verdict, verdict.severity, self.settings, now)
+        due = draft.hold_until if draft.hold_until is not None else now
+        integration = draft.item.pair[0]
         incident = Incident(
             number=number,
             key=group.key,
             status="triggered",
-            title=stored.title,
-            service=stored.service,
-            severity=stored.severity,
+            title=draft.title,
+            service=draft.service,
+            severity=verdict.severity,
             impact=assessed.impact,
             urgency=assessed.urgency,
             priority=assessed.priority,
             category=verdict.category,
-            integration=stored.integration,
+            integration=integration,
             policy=policy.name if policy else "",
             policy_hash=self.ledger.freeze(policy) if policy else "",
-            created_at=self.now,
-            updated_at=self.now,
+            created_at=now,
+            updated_at=now,
             due_at=due,
             due_kind="step",
             planned_at=due,
-            held_until=stored.hold_until,
-            joins_until=Instant(self.now + verdict.join_within) if group.grouped else None,
+            held_until=draft.hold_until,
+            joins_until=Instant(now + verdict.join_within) if group.grouped else None,
             grouped=group.grouped,
-            alert=stored.id,
+            alert=draft.id,
             previous=before.number if before else None,
             firing=1,
             total=1,
-            opened_by=f"integration:{stored.integration}",
+            opened_by=f"integration:{integration}",
         )
+        draft.incident = number
         self.ledger.open(incident)
         self.latest[group.key] = incident
         if group.grouped:
             self.tx.add_incident_keys([(group.key, number, incident.joins_until)])
         if mute is not None:
-            self.ledger.take(lifecycle.mute(incident, mute.reason, mute.until, self.now))
-        elif stored.hold_until is None:
+            self.ledger.take(lifecycle.mute(incident, mute.reason, mute.until, now))
+        elif draft.hold_until is None:
             self.ledger.step(incident, policy)
         self._outcome("opened")
-        return incident
 
     def policy_of(self, verdict: Verdict) -> Policy | None:
         """By rule or integration, else the service's, else the default; None: the catch-all is paged at once."""
@@ -566,14 +615,16 @@ class Batch:
                 return policy
         return None
 
-    def _join(self, incident: Incident, verdict: Verdict, stored: StoredAlert, mute: Mute | None) -> None:
-        severity = worst([incident.severity, stored.severity]) if incident.firing else stored.severity
+    def _join(self, incident: Incident, draft: Draft, mute: Mute | None) -> None:
+        verdict = draft.verdict
+        severity = worst([incident.severity, verdict.severity]) if incident.firing else verdict.severity
         after = replace(
             self._assessed(incident, verdict, severity), firing=incident.firing + 1, total=incident.total + 1
         )
         self.ledger.put(after)
+        integration, key = draft.item.pair
         self.ledger.note(
-            after, "joined", _by(stored), "alert", stored.title, alert=stored.id, dedup_key=stored.source_key
+            after, "joined", Actor("integration", integration), "alert", draft.title, alert=draft.id, dedup_key=key
         )
         self._outcome("joined")
         if self._pages_anew(incident, after, verdict):
@@ -583,9 +634,9 @@ class Batch:
             self.ledger.take(lifecycle.retrigger(after, self.now, because, "alert"))
         elif after.muted_by is not None and mute is None:
             self.ledger.take(lifecycle.unmute(after, self.now, "an alert that is not silenced joined"))
-        elif after.held_until is not None and (stored.hold_until or self.now) < after.held_until:
-            due = stored.hold_until or self.now
-            self.ledger.put(replace(after, held_until=stored.hold_until, due_at=due, planned_at=due))
+        elif after.held_until is not None and (draft.hold_until or self.now) < after.held_until:
+            due = draft.hold_until or self.now
+            self.ledger.put(replace(after, held_until=draft.hold_until, due_at=due, planned_at=due))
 
     def _pages_anew(self, before: Incident, after: Incident, verdict: Verdict) -> bool:
         if before.status != "acknowledged" or verdict.re_page == "never":
@@ -598,36 +649,29 @@ class Batch:
             return incident  # a joining alert never makes an incident less urgent
         return lifecycle.reassessed(incident, severity, found.impact, found.urgency, found.priority, self.now)
 
-    def _reopen(self, incident: Incident, verdict: Verdict, stored: StoredAlert) -> None:
+    def _reopen(self, incident: Incident, draft: Draft) -> None:
         self.ledger.take(lifecycle.reopen(incident, self.now, "the alert fired again"))
         again = self.ledger.get(incident.number) or incident
-        after = replace(
-            self._assessed(again, verdict, stored.severity), firing=again.firing + 1, total=again.total + 1
-        )
-        self.ledger.put(after)
+        assessed = self._assessed(again, draft.verdict, draft.verdict.severity)
+        self.ledger.put(replace(assessed, firing=again.firing + 1, total=again.total + 1))
         self._outcome("reopened")
 
-    async def _update(self, item: Item, existing: StoredAlert) -> None:
+    def _update(self, item: Item, existing: StoredAlert) -> None:
         """The same alert with other content: kept, and its incident assessed again."""
-        verdict, group = item.verdict, item.group
-        assert verdict is not None
-        assert group is not None
-        fresh = self._stored(item, verdict, existing.id)
+        draft = self._draft(item, existing.id)
+        draft.incident, draft.joined, draft.muted_by = existing.incident, existing.joined, existing.muted_by
+        if existing.incident is not None:
+            draft.status, draft.hold_until = existing.status, existing.hold_until
+        elif draft.status == "firing":
+            self._into_incident(item, draft)
         after = replace(
-            fresh,
-            status=existing.status if existing.incident else fresh.status,
-            incident=existing.incident,
+            draft.stored(),
             received_at=existing.received_at,
-            joined=existing.joined,
             count=existing.count + 1,
-            hold_until=existing.hold_until,
             acknowledged_at=existing.acknowledged_at,
-            muted_by=existing.muted_by,
         )
-        if after.incident is None and after.status == "firing":
-            after = await self._into_incident(item, verdict, group, replace(after, hold_until=fresh.hold_until))
-        elif after.incident is not None:
-            self._update_incident(after, existing, verdict)
+        if existing.incident is not None:
+            self._update_incident(after, existing, draft.verdict)
         self._keep(item, after)
         self._outcome("updated")
 

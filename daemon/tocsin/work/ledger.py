@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -38,9 +39,9 @@ class Effects:
         """After the commit, and only then."""
         for incident in self.stopped:
             core.stops.add(incident)
-        for incident in self.opened:
-            service = incident.service if incident.service in core.settings.services else "other"
-            core.metrics.incidents_total.labels(service, incident.priority).inc()
+        known = core.settings.services
+        for (service, priority), count in Counter((one.service, one.priority) for one in self.opened).items():
+            core.metrics.incidents_total.labels(service if service in known else "other", priority).inc(count)
         for incident, via in self.acknowledged:
             core.metrics.acks.labels(via).inc()
             core.metrics.time_to_acknowledge_seconds.observe(

@@ -196,6 +196,7 @@ class Timers:
             ended.append(after)
             if after.incident is not None:
                 end_in_incident(ledger, after, touched)
+        self.intake.forget(ended)  # before the commit: the next post may be decided before we hear of it
         await self._sink(ledger, tx, touched)
         return len(due), await ledger.close(), ended
 
