@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tocsin.model import MINUTE, Millis
@@ -24,6 +24,7 @@ VERBS: dict[str, Verb] = {
     "SNZ": "snooze", "SNOOZE": "snooze",
     "NOTE": "note", "STATUS": "status", "WHO": "who",
 }  # fmt: skip
+SHORT: dict[Verb, str] = {"acknowledge": "ACK", "resolve": "RES", "escalate": "ESC", "snooze": "SNZ 30"}
 LONGEST_SNOOZE = Millis(7 * 24 * 60 * MINUTE)
 
 
@@ -105,7 +106,7 @@ def _act(verb: Verb, rest: list[str]) -> Command | NotUnderstood:
     numbers = [word for word in words if word.isdecimal() and len(word) <= 9]
     codes = [word for word in words if re.fullmatch("[A-Z]{4}", word)]
     if len(numbers) > 1 or len(numbers) + len(codes) < len(words):
-        return NotUnderstood(f"One incident at a time: write {verb[:3].upper()} and its number.")
+        return NotUnderstood(f"One incident at a time: write {SHORT[verb]} and its number.")
     return Command(verb, int(numbers[0]) if numbers else None, codes[0] if codes else "")
 
 
@@ -116,7 +117,8 @@ def _snooze(rest: list[str]) -> Command | NotUnderstood:
     length = Millis(int(found[1]) * unit * MINUTE)
     if not 0 < length <= LONGEST_SNOOZE:
         return NotUnderstood("A snooze lasts from one minute to seven days.")
-    return Command("snooze", _number(rest[1:2]), length=length)
+    about = _act("snooze", rest[1:])
+    return replace(about, length=length) if isinstance(about, Command) else about
 
 
 def _note(text: str, rest: list[str]) -> Command | NotUnderstood:
