@@ -104,7 +104,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.dictionaries(st.sampled_from([*SECTIONS]), VALUES, max_size=6))
 def test_no_content_makes_the_configuration_raise(tmp_path_factory: pytest.TempPathFactory, content: object) -> None:
     main = tmp_path_factory.getbasetemp() / "arbitrary.yaml"
@@ -119,5 +119,29 @@ def test_a_file_that_is_not_there_is_a_problem_like_any_other(tmp_path: Path) ->
     loaded = load(tmp_path / "none.yaml", env={})
 
     assert [str(problem) for problem in loaded.problems] == [
-        f"{tmp_path}/none.yaml:1:1: cannot read {tmp_path}/none.yaml: No such file or directory"
+        f"{tmp_path}/none.yaml:1:1: cannot read {tmp_path}/none.yaml: No such file or directory",
+        f"{tmp_path}/none.yaml:1:1: the main file is given by -c or $TOCSIN_CONFIG",
     ]
+
+
+EXAMPLE = (Path(__file__).parents[2] / "docs" / "example.yaml").read_text(encoding="utf-8").splitlines(keepends=True)
+SLIPS = st.tuples(
+    st.integers(0, len(EXAMPLE) - 1), st.integers(0, 60), st.sampled_from([*"{}[]:,\"'&*!#|>- \t\n~@0aé", ""])
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(SLIPS, min_size=1, max_size=4))
+def test_a_slip_of_the_keyboard_never_makes_the_configuration_raise(
+    tmp_path_factory: pytest.TempPathFactory, slips: list[tuple[int, int, str]]
+) -> None:
+    lines = list(EXAMPLE)
+    for line, column, key in slips:
+        lines[line] = lines[line][:column] + key + lines[line][column + 1 :]
+    main = tmp_path_factory.getbasetemp() / "slip.yaml"
+    main.write_text("".join(lines), encoding="utf-8")
+
+    loaded = load(main, env={})
+
+    assert loaded.settings is None  # its secrets are not there, at least
+    assert all(problem.where.line > 0 and problem.where.column > 0 for problem in loaded.problems)

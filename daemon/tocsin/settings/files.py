@@ -46,6 +46,7 @@ def gather(main: Path) -> Gathered:
     start = Where(str(main), 1, 1)
     first = _read(main, str(main), start, gathered)
     if first is None:
+        gathered.problems.append(Problem(start, "info", "file", "the main file is given by -c or $TOCSIN_CONFIG"))
         return gathered
     taken = {_identity(main)}
     for where, path in _included(first, main, gathered):
