@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -105,8 +106,32 @@ def test_the_open_incidents_are_a_table_in_local_time(daemon, tocsin):
     heading, row = done.stdout.splitlines()
     assert heading.split() == ["NUMBER", "PRIORITY", "STATUS", "TITLE", "SERVICE", "WHO", "CREATED", "NEXT", "PAGE"]
     assert row.split("  ")[0] == "7"
-    assert "2026-07-01 11:00:00 WEST" in row
+    assert "07-01 11:00" in row
     assert daemon.asked[0][1] == "/v1/incidents?status=open&limit=50"
+
+
+def test_on_a_narrow_terminal_the_title_is_folded_never_lost(daemon, tmp_path):
+    daemon.on("GET", "/v1/incidents", {"incidents": [{**INCIDENT, "title": "the database is down"}], "next": None})
+
+    shown = subprocess.run(
+        ["script", "-qec", f"{sys.executable} -m tocsin incidents", "/dev/null"],
+        env={
+            "PATH": os.environ["PATH"],
+            "TOCSIN_URL": daemon.url,
+            "TOCSIN_TOKEN": "t",
+            "COLUMNS": "80",
+            "TERM": "xterm",
+        },
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+    )
+
+    assert "the database is" in shown.stdout
+    assert "down" in shown.stdout
+    assert "\x1b[" in shown.stdout
 
 
 def test_the_filters_go_to_the_daemon(daemon, tocsin):

@@ -29,7 +29,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Rows of clean text under their headings; long texts are folded, never cut."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column.upper(), no_wrap=column not in _WRAPS, overflow="fold")
+        wraps = column in _WRAPS
+        table.add_column(column.upper(), no_wrap=not wraps, overflow="fold", min_width=16 if wraps else None)
     for row in rows:
         table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-    Console().print(table)
+    Console(highlight=False).print(table)

@@ -8,7 +8,7 @@ import typer
 
 from tocsin.cli.client import Api, connect
 from tocsin.cli.tables import print_json, print_table, say
-from tocsin.cli.times import local
+from tocsin.cli.times import local, short
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 Number = Annotated[int, typer.Argument(min=1, help="The incident's number.")]
@@ -70,8 +70,8 @@ def _row(incident: dict[str, Any]) -> tuple[object, ...]:
         incident["title"],
         incident["service"],
         incident["acknowledged_by"],
-        local(incident["created_at"]),
-        local(incident["next_page_at"]),
+        short(incident["created_at"]),
+        short(incident["next_page_at"]),
     )
 
 

@@ -46,11 +46,7 @@ def local(text: object) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
-def ago(text: object, now: datetime) -> str:
-    """How long before `now`, in its largest unit: `3m`, `2h`, `5d`; `in 4m` for what is to come."""
-    if not isinstance(text, str) or not text:
-        return ""
-    seconds = int((now - datetime.fromisoformat(text)).total_seconds())
-    size = abs(seconds)
-    said = next((f"{size // unit}{name}" for name, unit in _UNITS.items() if size >= unit and name != "w"), "0s")
-    return said if seconds >= 0 else f"in {said}"
+def short(text: object) -> str:
+    """The same without year, seconds and zone, for a list that must fit a terminal's width."""
+    whole = local(text)
+    return whole[5:16] if whole != text else whole
