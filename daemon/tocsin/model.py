@@ -134,6 +134,7 @@ class StoredAlert:
     truncated: bool = False
     joined: bool = False              # joined an incident that another alert opened
     muted_by: str | None = None       # why this alert does not page now (a silence's id ...)
+    written: tuple[str, ...] = ()     # fields that a rule set: a matcher's bare name means these first
 
 
 @dataclass(frozen=True, slots=True)

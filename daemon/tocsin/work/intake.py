@@ -324,6 +324,7 @@ class Draft:
             truncated=cut,
             joined=self.joined,
             muted_by=self.muted_by,
+            written=tuple(sorted(self.verdict.written)) if self.verdict.written else (),
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from tocsin.decide.matchers import Matcher, hit_all, parse
+from tocsin.decide.rules import meaning
 from tocsin.model import Instant, Silence, StoredAlert
 
 
@@ -57,16 +58,7 @@ def stored_values(alert: StoredAlert) -> Callable[[str], str]:
         "severity": alert.severity,
         "title": alert.title,
         "source": alert.source,
+        "description": alert.description,
     }
 
-    def value_of(name: str) -> str:
-        space, _, rest = name.partition(".")
-        if rest and space == "label":
-            return alert.labels.get(rest, "")
-        if rest and space == "field":
-            return fields.get(rest, "")
-        if name in ("service", "severity") and fields[name]:
-            return fields[name]
-        return alert.labels.get(name) or fields.get(name, "")
-
-    return value_of
+    return lambda name: meaning(name, fields, alert.labels, alert.written)

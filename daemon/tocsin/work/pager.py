@@ -422,10 +422,12 @@ class Claim:
                 await self._wait(waiting, found, sent)
                 return
             sent.append(self.now)
+            together = [one for one in waiting if one.kind == "page"]
             last = isinstance(throttle.room(sent, self.limits, self.now, urgent=False), throttle.Later)
-            if last and len(waiting) > 1 and page.kind == "page":
-                self._bundle(waiting)
-                return
+            if last and len(together) > 1 and page.kind == "page":
+                self._bundle(together)
+                waiting = [one for one in waiting if one.kind != "page"]
+                continue
             self._intent(waiting.pop(0))
 
     def _urgent(self, page: Page) -> bool:
@@ -433,7 +435,15 @@ class Claim:
         return incident is not None and incident.priority == "P1"
 
     async def _wait(self, pages: list[Page], later: throttle.Later, sent: list[Instant]) -> None:
-        """No room: until the next slot, at most 60 s; then another channel, or one summary beyond the limit."""
+        """No room: until the next slot, at most 60 s; then another channel, or one summary beyond the limit.
+
+        What is not a page (it is over, a test) waits for its slot however long that takes.
+        """
+        later_ones = [page for page in pages if page.kind != "page"]
+        pages = [page for page in pages if page.kind == "page"]
+        self._postpone(later_ones, later.at, self.now)
+        if not pages:
+            return
         since = min(page.updated_at or self.now for page in pages)
         deadline = Instant(since + throttle.PATIENCE)
         if later.at <= deadline or self.now < deadline:

@@ -141,7 +141,15 @@ class Timers:
         if incident.status != "triggered":
             ledger.put(replace(incident, due_at=None, due_kind=None))
             return
-        ledger.step(self._urgency_back(incident, ledger.now), await self.core.policies.thaw(incident.policy_hash))
+        await self._page_unless_muted(ledger, self._urgency_back(incident, ledger.now))
+
+    async def _page_unless_muted(self, ledger: Ledger, incident: Incident) -> None:
+        """Run the step that is due, or stand still while every firing alert is silenced."""
+        mute = await self._still_muted(ledger, incident)
+        if mute is not None:
+            ledger.take(lifecycle.mute(incident, mute.reason, mute.until, ledger.now))
+            return
+        ledger.step(incident, await self.core.policies.thaw(incident.policy_hash))
 
     def _urgency_back(self, incident: Incident, now: Instant) -> Incident:
         """Support hours may have begun since: the urgency is what it would be now, never lower."""
@@ -154,7 +162,7 @@ class Timers:
         """A new cycle, and its first step at once."""
         move = lifecycle.retrigger(incident, ledger.now, because)
         if ledger.take(move) and isinstance(move, lifecycle.Move):
-            ledger.step(move.incident, await self.core.policies.thaw(incident.policy_hash))
+            await self._page_unless_muted(ledger, move.incident)
 
     async def _unmute(self, ledger: Ledger, incident: Incident) -> None:
         until = await self._still_muted(ledger, incident)

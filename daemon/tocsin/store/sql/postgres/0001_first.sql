@@ -41,7 +41,8 @@ create table alerts (
     count bigint not null,
     truncated boolean not null,
     joined boolean not null,
-    muted_by text
+    muted_by text,
+    written text not null
 );
 create unique index alerts_open on alerts (integration, source_key) where ended_at is null;
 create index alerts_ended on alerts (integration, source_key, ended_at) where ended_at is not null;

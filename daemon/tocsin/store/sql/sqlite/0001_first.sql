@@ -41,7 +41,8 @@ create table alerts (
     count integer not null,
     truncated integer not null,
     joined integer not null,
-    muted_by text
+    muted_by text,
+    written text not null
 );
 create unique index alerts_open on alerts (integration, source_key) where ended_at is null;
 create index alerts_ended on alerts (integration, source_key, ended_at) where ended_at is not null;
