@@ -145,3 +145,23 @@ def test_a_slip_of_the_keyboard_never_makes_the_configuration_raise(
 
     assert loaded.settings is None  # its secrets are not there, at least
     assert all(problem.where.line > 0 and problem.where.column > 0 for problem in loaded.problems)
+
+
+def test_names_that_may_stand_in_an_unreadable_file_are_not_called_unknown(folder: Folder) -> None:
+    folder.write(
+        {
+            "tocsin.yaml": "include: [gone.yaml, people.yaml]\ncatch_all: [user:zoe, user:anna]\n",
+            "people.yaml": "users: {ana: {}}\n",
+        }
+    )
+
+    assert folder.said(folder.load()) == [
+        "tocsin.yaml:1:11: cannot read gone.yaml: No such file or directory",
+        "tocsin.yaml:2:23: catch_all: no such user 'anna' (did you mean 'ana'?)",
+    ]
+
+
+def test_a_syntax_error_does_not_make_what_follows_it_missing(folder: Folder) -> None:
+    errors = folder.errors("users: {ana: {}}\nteams:\n  y:\n    managers: [ana }\n    members: [ana]\n")
+
+    assert errors == ["4:20: broken YAML: did not find expected ',' or ']' (while parsing a flow sequence)"]
