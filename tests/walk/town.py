@@ -29,7 +29,7 @@ import yaml
 from tocsin.clock import SeededChance, VirtualClock
 from tocsin.contracts import Gate, Reply
 from tocsin.errors import MaybeSent, NotSent
-from tocsin.model import Actor, Attempt, Entry, Incident, Instant, Page, Silence, StoredAlert, instant
+from tocsin.model import Actor, Attempt, Entry, Incident, Instant, Page, Silence, StoredAlert
 from tocsin.settings import load
 from tocsin.wiring import Daemon, Ports
 from tocsin.work.actions import Done
@@ -564,7 +564,7 @@ class Town:
     @property
     def pages(self) -> list[str]:
         """Every page that reached somebody: "5m bo sms"; a channel target has its name alone. Of one instant: by name."""
-        told = sorted(((told.at, self._line(told)) for told in self.told if told.kind == "page"))
+        told = sorted((told.at, self._line(told)) for told in self.told if told.kind == "page")
         return [line for _, line in told]
 
     @property
@@ -577,7 +577,7 @@ class Town:
         return [f"{self._line(told)}: {told.text.partition(chr(10))[0]}" for told in self.told if told.kind == "update"]
 
     def pages_of(self, title: str) -> list[str]:
-        told = sorted(((told.at, self._line(told)) for told in self.told if told.kind == "page" and told.title == title))
+        told = sorted((told.at, self._line(told)) for told in self.told if told.kind == "page" and told.title == title)
         return [line for _, line in told]
 
     def _line(self, told: Told) -> str:

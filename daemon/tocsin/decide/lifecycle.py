@@ -46,7 +46,10 @@ class Stay:
 def acknowledge(
     incident: Incident, actor: Actor, via: str, now: Instant, ack_timeout: Millis | None, evidence: str = ""
 ) -> Move | Stay:
-    """Somebody has it: paging stops. A second one, or one that is too late, is a polite no-op."""
+    """Somebody has it: paging stops. A second one, or one that is too late, is a polite no-op.
+
+    Only what is triggered can be muted: whether a silence still holds is asked anew when paging begins again.
+    """
     if not incident.open:
         return Stay(f"INC {incident.number} is {incident.status} already.")
     if incident.status in ("acknowledged", "on_hold"):
@@ -60,6 +63,8 @@ def acknowledge(
         snoozed_until=None,
         due_at=due,
         due_kind="ack_timeout" if due else None,
+        muted_by=None,
+        muted_left=None,
     )
     entry = _entry(after, "acknowledged", actor, via, now, evidence, {"cycle": after.cycle, "by": actor.shown})
     return Move(after, (entry,), stops_pages=True)
@@ -93,6 +98,8 @@ def snooze(incident: Incident, until: Instant, actor: Actor, via: str, now: Inst
         snoozed_until=until,
         due_at=until,
         due_kind="unsnooze",
+        muted_by=None,
+        muted_left=None,
     )
     detail = {"cycle": after.cycle, "until": until, "by": actor.shown}
     return Move(after, (_entry(after, "snoozed", actor, via, now, "", detail),), stops_pages=True)
@@ -141,7 +148,14 @@ def cancel(incident: Incident, actor: Actor, via: str, now: Instant, because: st
     if not incident.open:
         return Stay(f"INC {incident.number} is {incident.status} already.")
     after = replace(
-        _unheld(incident, now), status="canceled", closed_at=now, due_at=None, due_kind=None, snoozed_until=None
+        _unheld(incident, now),
+        status="canceled",
+        closed_at=now,
+        due_at=None,
+        due_kind=None,
+        snoozed_until=None,
+        muted_by=None,
+        muted_left=None,
     )
     return Move(after, (_entry(after, "canceled", actor, via, now, because),), stops_pages=True)
 
@@ -201,8 +215,7 @@ def reassessed(
 
 
 def retriggered(incident: Incident, now: Instant) -> Incident:
-    """A new cycle from the first step, due now; a muted one waits until it is unmuted."""
-    muted = incident.muted_by is not None
+    """A new cycle from the first step, due now. Whether it is muted is asked when the step runs."""
     return replace(
         _unheld(incident, now),
         status="triggered",
@@ -210,9 +223,11 @@ def retriggered(incident: Incident, now: Instant) -> Incident:
         round=1,
         step=1,
         snoozed_until=None,
-        due_at=incident.due_at if muted else now,
-        due_kind="unmute" if muted else "step",
+        due_at=now,
+        due_kind="step",
         planned_at=now,
+        muted_by=None,
+        muted_left=None,
     )
 
 

@@ -25,7 +25,7 @@ from tocsin.model import (
     Target,
 )
 from tocsin.work.core import Core
-from tocsin.work.intake import Intake
+from tocsin.work.intake import STALE, Intake
 from tocsin.work.ledger import Effects, Ledger
 
 
@@ -199,10 +199,14 @@ class Actions:
         return done
 
     async def _ending_alerts(self, ledger: Ledger, move: Move | Stay) -> Move | Stay:
-        """The incident's alerts end with it."""
+        """The incident's alerts end with it; a source that goes on repeating one of them is not heard for a while."""
         if isinstance(move, Stay):
             return move
         alerts = await ledger.tx.firing_alerts(move.incident.number)
+        ledger.tx.add_tombstones(
+            [(one.integration, one.source_key, Instant(one.started_at + 1), Instant(ledger.now + STALE))
+             for one in alerts if one.started_at != one.received_at]
+        )  # fmt: skip
         self.intake.forget(alerts)  # before the commit: the next post may be decided before we hear of it
         ledger.tx.save_alerts(
             [replace(alert, status="resolved", ended_at=ledger.now, expires_at=None) for alert in alerts]
