@@ -287,6 +287,11 @@ class PostgresStore(PostgresReader, Pruner):
             await self._settle(number)
         return result, session.changed
 
+    async def database_now(self) -> Instant:
+        """The server's clock. Every replica anchors its own to it."""
+        ((now,),) = await self._look("database_now")
+        return Instant(now)
+
     async def _commit(self, frame: Any, session: PostgresSession) -> bool:
         """Whether the server said that it is kept. False: the connection went away and nobody knows yet."""
         started = self._clock.monotonic()
