@@ -380,3 +380,21 @@ async def test_every_client_command_works_against_a_real_daemon(daemon):
     silence = (await command(daemon, "silence", "list", "--all", **env))[1].splitlines()[1].split()[0]
     assert (await command(daemon, "silence", "expire", silence, **env))[0] == 0
     assert (await command(daemon, "ack", "999", **env))[0] == 1
+
+
+async def test_senders_wait_at_the_socket_that_systemd_holds(daemon):
+    with socket.create_server(("127.0.0.1", daemon.port)) as door, (daemon.folder / "daemon.log").open("ab") as log:
+        daemon.process = await asyncio.create_subprocess_exec(
+            *("bash", "-c", f'exec 3<&{door.fileno()}; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"', "bash"),
+            *(*TOCSIN, "serve", "-c", "tocsin.yaml"),
+            cwd=daemon.folder,
+            env=daemon._environment({}),
+            pass_fds=(door.fileno(),),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+        posted = await daemon.post("/v1/webhooks/demo", {"title": "while it starts"}, bearer="demo")
+
+    assert posted["accepted"] == 1
+    assert await daemon.stop() == 0
