@@ -20,6 +20,7 @@ from tocsin.store.backup import (
     restore_sqlite,
     without_password,
 )
+from tocsin.store.connections import open_writer
 
 
 @pytest.fixture
@@ -106,6 +107,43 @@ async def test_a_log_left_by_a_killed_daemon_is_not_taken_for_the_restored_datab
         with sqlite3.connect(path) as conn:
             assert conn.execute("select count(*) from incidents").fetchone() == (held,)
         conn.close()
+
+
+@pytest.fixture
+async def reading(opened, tmp_path):
+    """A database with a copy, nobody writing it, and somebody who has it open to read."""
+    store = await opened()
+    await add(store, 1)
+    backup_sqlite(store.path, tmp_path / "copy")
+    await add(store, 2)
+    await store.close()
+    conn = sqlite3.connect(f"file:{store.path}?mode=ro", uri=True, isolation_level=None)
+    conn.execute("select count(*) from incidents").fetchall()
+    yield store.path, conn
+    conn.close()
+
+
+async def test_one_who_only_has_the_old_database_open_shares_no_log_with_the_new_one(reading, tmp_path):
+    path, _ = reading
+    replaced = restore_sqlite(path, tmp_path / "copy", T0)
+    assert not path.with_name("tocsin.db-wal").exists()
+    assert not path.with_name("tocsin.db-shm").exists()
+    with sqlite3.connect(replaced) as old:
+        assert old.execute("select count(*) from incidents").fetchone() == (2,)
+    old.close()
+
+
+async def test_nothing_is_restored_while_somebody_reads_what_is_only_in_the_log(reading, opened, tmp_path):
+    path, conn = reading
+    conn.execute("begin")
+    conn.execute("select count(*) from incidents").fetchall()
+    with open_writer(path) as late:
+        late.execute("update incidents set title = 'late' where number = 2")
+        with pytest.raises(StoreBusy, match="still reading"):
+            restore_sqlite(path, tmp_path / "copy", T0)
+    late.close()
+    conn.execute("rollback")
+    assert await numbers(await opened()) == [2, 1]
 
 
 async def test_nothing_is_restored_under_a_running_daemon(opened, tmp_path):

@@ -97,9 +97,7 @@ async def main():
     await store.write(lost)
 asyncio.run(main())
 """
-    victim = subprocess.Popen(  # noqa: ASYNC220
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
-    )
+    victim = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
     assert await asyncio.to_thread(victim.stdout.readline) == b"inside\n"
     with pytest.raises(StoreBusy, match=str(victim.pid)):
         await opener()

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from tocsin.errors import StoreError, StoreUnavailable
+from tocsin.errors import StoreBusy, StoreError, StoreUnavailable
 from tocsin.model import Instant, rfc3339
 from tocsin.store.connections import as_store_error, open_reading, open_writer, plain_connection
 from tocsin.store.lock import LockFile
@@ -106,8 +106,13 @@ def set_aside(database: Path) -> Path:
     """Close the old database's log into it and give it a second name; a log left behind would be taken for
     the new database's own."""
     conn = open_writer(database)
-    conn.execute("pragma wal_checkpoint(truncate)")
-    conn.close()
+    try:
+        conn.execute("pragma busy_timeout = 1000")
+        ((held, *_),) = conn.execute("pragma wal_checkpoint(truncate)").fetchall()
+    finally:
+        conn.close()
+    if held:
+        raise StoreBusy(f"{database}: somebody is still reading it; let that end first")
     for ending in ("-wal", "-shm"):
         database.with_name(database.name + ending).unlink(missing_ok=True)
     number = 1

@@ -243,7 +243,7 @@ class PostgresStore(PostgresReader, Pruner):
         except asyncio.CancelledError:
             waiter.cancel()
             raise
-        except Exception as error:  # the work's own: it is its caller's to handle
+        except Exception as error:  # noqa: BLE001  # the work's own: it is its caller's to handle
             self.watch.error(type(error).__name__)
             waiter.set_exception(error)
         else:

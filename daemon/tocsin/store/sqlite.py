@@ -286,7 +286,7 @@ class SqliteStore(SqliteReader, Pruner):
                 await turn.undo()
                 piece.error = cancelled
                 return
-            except Exception as error:  # the work's own: it is its caller's to handle
+            except Exception as error:  # noqa: BLE001  # the work's own: it is its caller's to handle
                 await turn.undo()
                 piece.error = error
                 return
