@@ -247,6 +247,18 @@ async def test_a_hostile_body_is_a_4xx_problem(client: TestClient, daemon: FakeD
     assert daemon.actions.calls == []
 
 
+@pytest.mark.parametrize(("lists", "status"), [(31, 422), (32, 400)])
+async def test_a_body_nested_too_deep_is_refused_before_it_is_looked_at(
+    client: TestClient, lists: int, status: int
+) -> None:
+    body = b'{"text": "x", "user": ' + b"[" * lists + b"7" + b"]" * lists + b"}"
+
+    answer = await client.post("/v1/incidents/42/notes", data=body, headers=ADMIN)
+
+    assert answer.status == status
+    assert ("deeper than 32" in (await answer.json())["detail"]) == (status == 400)
+
+
 @pytest.mark.parametrize(
     "query",
     [

@@ -199,6 +199,17 @@ async def test_refused_posts_of_a_right_token_raise_one_alarm_a_day_and_integrat
     assert daemon.selfcare.refused[1][1] == "/0: not an object"
 
 
+async def test_a_refusal_that_quotes_a_lone_surrogate_is_still_an_answer(
+    client: TestClient, daemon: FakeDaemon
+) -> None:
+    daemon.intake.trouble = BadBody("'\ud800' is no severity", "/\udfff", status=422)
+
+    answer = await client.post("/v1/webhooks/own", json=ALERT, headers=OWN)
+
+    assert answer.status == 422
+    assert (await answer.json())["errors"] == [{"pointer": "/?", "detail": "'?' is no severity"}]
+
+
 # ----------------------------------------------------------------------------------- how it travels
 
 
@@ -219,6 +230,7 @@ GZIPPED = gzip.compress(orjson.dumps(ALERT))
     [
         ("gzip", b"not gzip at all", 400),
         ("gzip", GZIPPED[:-9], 400),
+        ("gzip", GZIPPED[:-4], 400),
         ("gzip", GZIPPED[:12] + b"\x00\xff\x00" + GZIPPED[15:], 400),
         ("gzip", GZIPPED + b"more", 400),
         ("gzip", GZIPPED + GZIPPED, 400),

@@ -112,21 +112,19 @@ def read_json(raw: bytes) -> Any:
 
 
 def deeper_than(document: Any, most: int) -> bool:
-    level = [document]
-    for _ in range(most + 1):
-        level = [inner for outer in level for inner in inside(outer)]
-        if not level:
-            return False
-    return True
+    """Whether more than `most` objects and lists stand one in another."""
+    level = containers([document])
+    for _ in range(most):
+        level = [inner for outer in level for inner in containers(inside(outer))]
+    return bool(level)
 
 
-def inside(value: Any) -> list[Any]:
-    match value:
-        case dict():
-            return list(value.values())
-        case list():
-            return value
-    return []
+def containers(values: list[Any]) -> list[Any]:
+    return [value for value in values if isinstance(value, (dict, list))]
+
+
+def inside(container: dict[str, Any] | list[Any]) -> list[Any]:
+    return list(container.values()) if isinstance(container, dict) else container
 
 
 def one_line(error: Exception) -> str:
