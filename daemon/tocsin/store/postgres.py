@@ -31,6 +31,7 @@ from tocsin.store.watch import Unwatched, Watch
 T = TypeVar("T")
 Lane = Literal["urgent", "ingest"]
 CONNECTIONS = 12
+READERS = 4  # for reads alone: a work that reads beside its transaction must not wait for other works
 INGEST_AT_ONCE = 6  # the other connections are for what is urgent
 MOST_WAITING = 20_000
 MOST_TRIES = 6  # the first and five more
@@ -65,10 +66,11 @@ async def open_postgres(
         async with borrowed(pool) as conn:
             with understood():
                 await migrate_postgres(conn, apply=migrate)
+        readers = await open_pool(url, READERS)
     except BaseException:
         pool.terminate()
         raise
-    return PostgresStore(pool, clock=clock, chance=chance, spawn=spawn, watch=watch or Unwatched())
+    return PostgresStore(pool, readers, clock=clock, chance=chance, spawn=spawn, watch=watch or Unwatched())
 
 
 async def open_postgres_reader(url: str, *, clock: Clock) -> PostgresReader:
@@ -186,17 +188,17 @@ async def migrate_postgres(conn: Any, *, apply: bool, steps: Sequence[Migration]
 class PostgresReader(Reads):
     """The reads of a store over a pool."""
 
-    def __init__(self, pool: Any, clock: Clock) -> None:
-        self._pool = pool
+    def __init__(self, readers: Any, clock: Clock) -> None:
+        self._readers = readers
         self._clock = clock
 
     async def _look(self, name: str, *args: Any) -> list[Row]:
-        async with borrowed(self._pool) as conn:
+        async with borrowed(self._readers) as conn:
             with understood():
                 return cast(list[Row], await conn.fetch(queries().texts[name], *args))
 
     async def close(self) -> None:
-        await self._pool.close()
+        await self._readers.close()
 
 
 class PostgresStore(PostgresReader, Pruner):
@@ -204,8 +206,11 @@ class PostgresStore(PostgresReader, Pruner):
 
     exclusive = False
 
-    def __init__(self, pool: Any, *, clock: Clock, chance: Chance, spawn: Spawn, watch: Watch) -> None:
-        super().__init__(pool, clock)
+    def __init__(
+        self, pool: Any, readers: Any, *, clock: Clock, chance: Chance, spawn: Spawn, watch: Watch
+    ) -> None:
+        super().__init__(readers, clock)
+        self._pool = pool
         self.watch = watch
         self._chance = chance
         self._spawn = spawn
@@ -345,6 +350,7 @@ class PostgresStore(PostgresReader, Pruner):
             return
         self._closing = True
         await self._idle.wait()
+        await super().close()
         await self._pool.close()
 
 
