@@ -214,6 +214,22 @@ async def test_reload_lists_mistakes_and_ends_with_two(daemon):
     assert "nothing was changed" in said
 
 
+async def test_tokens_and_reload_need_no_secret_of_the_daemons(daemon):
+    """As under systemd, where the credentials are the unit's alone."""
+    secrets = daemon.folder / "credentials"
+    secrets.mkdir()
+    (secrets / "demo_token").write_text("demo")
+    daemon.main.write_text(daemon.main.read_text().replace("token: demo", "token: {file: demo_token}"))
+    offline = await command(daemon, "token", "create", "--name", "a", "--role", "viewer", "-c", "tocsin.yaml")
+    await daemon.start(CREDENTIALS_DIRECTORY=str(secrets))
+
+    online = await command(daemon, "token", "create", "--name", "b", "--role", "viewer", "-c", "tocsin.yaml")
+    reloaded = await command(daemon, "reload", "-c", "tocsin.yaml")
+
+    assert (offline[0], online[0]) == (0, 0), offline[2] + online[2]
+    assert (reloaded[0], reloaded[1].strip()) == (0, "nothing changed"), reloaded[2]
+
+
 async def test_removing_most_users_must_be_meant(daemon):
     more = "".join(f"  u{i}: {{name: U, contacts: {{terminal: U}}}}\n" for i in range(5))
     fewer = daemon.main.read_text()

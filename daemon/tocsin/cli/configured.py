@@ -27,9 +27,12 @@ def load(main: Path) -> settings.Loaded:
 
 
 def load_or_fail(config: Path | None) -> tuple[Path, Settings]:
-    """The main file and valid settings. Prints every problem and raises Trouble when there are errors."""
+    """The main file and valid settings. Prints every problem and raises Trouble when there are errors.
+
+    A secret that is missing here (it may be the daemon's alone) is no error.
+    """
     main = locate(config)
-    loaded = load(main)
+    loaded = settings.load(main, env=os.environ, lenient_secrets=True)
     if loaded.settings is None:
         print_problems(loaded.problems)
         raise Trouble(f"{main}: {errors_in(loaded.problems)}", WRONG)

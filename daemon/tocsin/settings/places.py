@@ -27,10 +27,11 @@ def find(given: str | None, env: Mapping[str, str]) -> Path:
 def state_directory(main: Path, env: Mapping[str, str]) -> Path:
     """Where the last good configuration, the token and the control socket lie; it may not exist yet.
 
-    $STATE_DIRECTORY if set; `.tocsin/` of the working directory for the starter that comes with Tocsin,
+    $STATE_DIRECTORY if set; systemd's /var/lib/tocsin for a configuration in /etc/tocsin, so that the command
+    line finds what the unit uses; `.tocsin/` of the working directory for the starter that comes with Tocsin,
     which may be installed read-only; else `.tocsin/` beside the main file.
     """
-    given = _given(env)
+    given = _given(main, env)
     if given is not None:
         return given
     return Path.cwd() / ".tocsin" if is_starter(main) else main.absolute().parent / ".tocsin"
@@ -38,7 +39,7 @@ def state_directory(main: Path, env: Mapping[str, str]) -> Path:
 
 def database_folder(main: Path, env: Mapping[str, str]) -> Path:
     """What a relative sqlite path is relative to: as the state, but beside the main file rather than in `.tocsin/`."""
-    given = _given(env)
+    given = _given(main, env)
     if given is not None:
         return given
     return Path.cwd() / ".tocsin" if is_starter(main) else main.absolute().parent
@@ -49,7 +50,12 @@ def is_starter(main: Path) -> bool:
     return main.resolve().parent in _STARTERS
 
 
-def _given(env: Mapping[str, str]) -> Path | None:
+def _given(main: Path, env: Mapping[str, str]) -> Path | None:
     """systemd may name several directories; the first is ours."""
     written = env.get("STATE_DIRECTORY", "").partition(":")[0]
-    return Path(os.path.abspath(written)) if written else None
+    return Path(os.path.abspath(written)) if written else of_the_unit(main)
+
+
+def of_the_unit(main: Path, etc: Path = Path("/etc/tocsin"), state: Path = Path("/var/lib/tocsin")) -> Path | None:
+    """The state of the systemd unit when `main` is its configuration and the unit was installed."""
+    return state if main.absolute().parent == etc and state.is_dir() else None
