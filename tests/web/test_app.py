@@ -137,6 +137,27 @@ async def test_another_method_is_a_405_problem_that_names_the_right_ones(
     assert answer.content_type == "application/problem+json"
 
 
+@pytest.mark.parametrize(
+    ("trusted", "forwarded", "peer"),
+    [
+        ((), "192.0.2.1", "127.0.0.1"),
+        (("127.0.0.1",), "192.0.2.1", "192.0.2.1"),
+        (("127.0.0.0/8",), "198.51.100.7, 192.0.2.1", "192.0.2.1"),
+        (("127.0.0.1", "192.0.2.1"), "198.51.100.7, 192.0.2.1", "198.51.100.7"),
+        (("127.0.0.1",), "nonsense", "nonsense"),
+        (("127.0.0.1",), " , ", "127.0.0.1"),
+    ],
+)
+async def test_the_log_names_the_peer_behind_trusted_proxies_alone(
+    client: TestClient, daemon: FakeDaemon, lines: Any, trusted: tuple[str, ...], forwarded: str, peer: str
+) -> None:
+    daemon.with_settings(server=Server(trusted_proxies=trusted))
+
+    await client.get("/nothing", headers={"X-Forwarded-For": forwarded})
+
+    assert f"peer='{peer}'" in lines.records[0].getMessage()
+
+
 async def test_options_names_the_methods_and_does_nothing(client: TestClient, daemon: FakeDaemon) -> None:
     answer = await client.options("/v1/webhooks/own", headers=OWN)
 

@@ -14,7 +14,7 @@ from prometheus_client import exposition, openmetrics
 from tocsin.web import api, callbacks, compat, openapi, pages
 from tocsin.web.daemon import Daemon
 from tocsin.web.limits import HEAD_TIME, MAX_BODY, handler_args
-from tocsin.web.problems import BASE_HEADERS, JSON_HEADERS, Handler, Problem, refuse
+from tocsin.web.problems import BASE_HEADERS, JSON_HEADERS, TRUSTED, Handler, Problem, refuse
 from tocsin.web.webhooks import Reception
 
 ATTEMPT = "{attempt:[0-9A-Za-z_-]{1,64}}"
@@ -28,6 +28,7 @@ def make_app(daemon: Daemon, *, head_time: float = HEAD_TIME) -> web.Application
     `head_time`: seconds a connection may take to send a request's head, or wait with none.
     """
     app = web.Application(client_max_size=MAX_BODY, handler_args=handler_args(head_time))
+    app[TRUSTED] = lambda: daemon.live.settings.server.trusted_proxies
     add_alert_doors(app, daemon)
     add_api(app, daemon)
     add_callbacks(app, daemon)
@@ -41,6 +42,7 @@ def make_app(daemon: Daemon, *, head_time: float = HEAD_TIME) -> web.Application
 def make_admin_app(daemon: Daemon) -> web.Application:
     """Metrics and probes alone, for an address of their own."""
     app = web.Application(client_max_size=MAX_BODY, handler_args=handler_args())
+    app[TRUSTED] = lambda: daemon.live.settings.server.trusted_proxies
     add_probes(app, daemon)
     add_rest(app)
     return app

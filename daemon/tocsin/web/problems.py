@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from http import HTTPStatus
+from ipaddress import ip_address, ip_network
 
 import orjson
 import structlog
@@ -14,6 +15,9 @@ from tocsin.errors import BadBody, Refused, SettingsError, StoreUnavailable
 from tocsin.model import EMPTY, Rejected
 
 log = structlog.stdlib.get_logger("tocsin.web")
+
+TRUSTED: web.AppKey[Callable[[], tuple[str, ...]]] = web.AppKey("trusted")
+"""The proxies trusted at the moment, of the application a request came to."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -91,10 +95,28 @@ def refuse(request: web.Request, problem: Problem) -> web.Response:
         method=request.method,
         path=request.path,
         because=problem.detail,
-        peer=request.remote or "",
+        peer=peer_of(request),
         culprits=[f"{culprit.pointer}: {culprit.detail}"[:200] for culprit in problem.errors[:5]],
     )
     return answer(problem)
+
+
+def peer_of(request: web.Request) -> str:
+    """Who asked, for the log: past the proxies that the configuration trusts, and no further."""
+    peer = request.remote or ""
+    trusted = request.app[TRUSTED]()
+    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+    while hops and is_among(peer, trusted):
+        peer = hops.pop()[:45]
+    return peer
+
+
+def is_among(address: str, networks: tuple[str, ...]) -> bool:
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    return any(found in ip_network(network, strict=False) for network in networks)
 
 
 def answer(problem: Problem) -> web.Response:
