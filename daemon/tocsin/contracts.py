@@ -262,7 +262,8 @@ class Tx(Protocol):
         """Firing alerts whose `expires_at` <= now, oldest first."""
 
     async def due_pages(self, channel: str, now: Instant, limit: int) -> list[Page]:
-        """Planned pages of this channel with `due_at` <= now, by (rank, due_at, id)."""
+        """Planned pages of this channel with `due_at` <= now, by (rank, due_at, id). Not locked: load their
+        incidents, then ask `pages` for them where others write too."""
 
     async def pages(self, ids: Sequence[str]) -> dict[str, Page]: ...
 

@@ -45,6 +45,8 @@ class Daemon(Protocol):
 
     async def reload(self, yes: bool = False) -> str: ...
 
+    async def end_quarantine(self) -> None: ...
+
 
 # ------------------------------------------------------------------------------------- the actions
 
@@ -55,7 +57,11 @@ def actions_of(daemon: Daemon) -> dict[str, Action]:
     async def reload(request: Request) -> Mapping[str, Any]:
         return {"said": await daemon.reload(request.get("yes") is True)}
 
-    return {"reload": reload, **token_actions(daemon.access)}
+    async def confirm(request: Request) -> Mapping[str, Any]:
+        await daemon.end_quarantine()
+        return {}
+
+    return {"reload": reload, "db.confirm": confirm, **token_actions(daemon.access)}
 
 
 def token_actions(access: Access) -> dict[str, Action]:

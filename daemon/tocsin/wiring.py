@@ -45,6 +45,7 @@ from tocsin.work.timers import Timers
 log = structlog.stdlib.get_logger("tocsin.wiring")
 
 BACKLOG = 2048
+SWITCH = 0.0005          # seconds; the database's thread asks for the interpreter after every statement
 HEADERS_WITHIN = 15      # seconds a connection may take between requests and for its headers
 
 
@@ -118,6 +119,7 @@ class Daemon:
         Raises StoreError when the database cannot be used, OSError when the address is taken.
         """
         settings = self._settings
+        sys.setswitchinterval(SWITCH)
         if self.state is not None:
             self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.store = await open_store(
@@ -188,6 +190,10 @@ class Daemon:
             self.health.quarantined = bool(await self.store.meta("quarantine"))
         log.warning("quarantine_ended")
         await self._start_paging()
+
+    async def end_quarantine(self) -> None:
+        """The restored copy is the one to go on with: page again."""
+        await self.store.set_meta("quarantine", "")
 
     async def stop(self) -> None:
         """Close the doors, let what is under way end, close the store last."""

@@ -43,6 +43,7 @@ MIGRATING = 7267244  # the advisory lock of whoever migrates
 
 Gone = (
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that broke in the middle of an exchange
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,

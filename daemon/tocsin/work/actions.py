@@ -93,8 +93,8 @@ class Actions:
             if isinstance(found, Stay):
                 return found
             ledger.take(found)
-            policy = await self.core.policies.thaw(found.incident.policy_hash)
-            return Move(ledger.step(found.incident, policy), ())
+            after = ledger.get(found.incident.number) or found.incident
+            return Move(ledger.step(after, await self.core.policies.thaw(after.policy_hash)), ())
 
         return await self._act(number, via, move, lambda one: f"INC {one.number} escalated. The next step is paged now.")
 

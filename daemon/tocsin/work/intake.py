@@ -24,6 +24,7 @@ from tocsin.decide.rules import Verdict, value_of
 from tocsin.decide.text import DESCRIPTION, KEY, TITLE, clean, clean_labels
 from tocsin.errors import BadBody, StoreUnavailable
 from tocsin.model import (
+    DAY,
     MINUTE,
     Actor,
     Alert,
@@ -519,7 +520,7 @@ class Batch:
             clean(verdict.title, TITLE) or "(no title)",
             clean(verdict.service, 256),
             self.now,
-            self._expiry(item, verdict),
+            self._expiry(item, verdict) or (Instant(self.now + DAY) if status != "firing" else None),
             None if verdict.hold is None else Instant(self.now + verdict.hold),
         )
 

@@ -121,7 +121,7 @@ class Ledger:
         """Keep a move; False when there was none."""
         if isinstance(move, Stay):
             return False
-        self.put(move.incident)
+        self.put(self._frozen_anew(move.incident))
         self._entries.extend(move.entries)
         if move.stops_pages:
             self._stopped[move.incident.number] = None
@@ -132,6 +132,14 @@ class Ledger:
         elif move.incident.status == "resolved":
             self.effects.resolved.append(move.incident)
         return True
+
+    def _frozen_anew(self, incident: Incident) -> Incident:
+        """A new cycle freezes the policy as it is configured now; one that is gone stays as it was."""
+        before = self._known.get(incident.number)
+        policy = self.core.settings.policies.get(incident.policy)
+        if before is None or policy is None or incident.cycle <= before.cycle:
+            return incident
+        return replace(incident, policy_hash=self.freeze(policy))
 
     def freeze(self, policy: Policy) -> str:
         """The hash under which this transaction keeps the policy."""

@@ -17,7 +17,7 @@ from tocsin.decide import retry, throttle
 from tocsin.decide.answers import code_of
 from tocsin.decide.escalation import usable_contacts
 from tocsin.decide.views import headline, incident_view, long_text, short_text, spoken_text, summary_text
-from tocsin.errors import GateClosed, StoreUnavailable
+from tocsin.errors import GateClosed, NotSent, StoreUnavailable
 from tocsin.model import (
     EMPTY,
     MINUTE,
@@ -26,6 +26,7 @@ from tocsin.model import (
     Attempt,
     Cancelled,
     ContactState,
+    DueKind,
     Failed,
     Incident,
     Instant,
@@ -128,12 +129,13 @@ class Pager:
         async def work(tx: Tx) -> tuple[list[Call], Effects]:
             claim = Claim(self, line, tx)
             calls = await claim.run()
-            return calls, await claim.ledger.close()
+            effects = await claim.ledger.close()
+            before = self.core.clock.monotonic()  # of the commit: who is stopped while it commits must look again
+            return [replace(call, intent_at=before) for call in calls], effects
 
         calls, effects = await self.core.store.write(work)
         effects.apply(self.core)
-        monotonic = self.core.clock.monotonic()
-        return [replace(call, intent_at=monotonic) for call in calls]
+        return calls
 
     # -------------------------------------------------------------------------------- the call
 
@@ -179,6 +181,12 @@ class Pager:
             raise GateClosed("it was answered meanwhile")
 
     async def _look_again(self, call: Call) -> None:
+        try:
+            await self._ask_store(call)
+        except StoreUnavailable as error:
+            raise NotSent(f"nobody can tell whether it is still wanted: {error}") from error
+
+    async def _ask_store(self, call: Call) -> None:
         attempt = await self.core.store.attempt(call.attempt.id)
         if attempt is None or attempt.state != "open":
             raise GateClosed("the intent is no longer ours")
@@ -342,6 +350,11 @@ def why_not(page: Page, incident: Incident) -> str:
     return f"muted by {incident.muted_by}" if incident.muted_by else ""
 
 
+def place(page: Page) -> tuple[int, bool, int]:
+    """Where in its cycle a page stands; the catch-all comes last in its round."""
+    return page.round, page.step == 0, page.step
+
+
 class Claim:
     """One claiming transaction of one channel."""
 
@@ -352,20 +365,33 @@ class Claim:
         self.ledger = Ledger(self.core, tx, self.now)
         self.limits = throttle.limits_for(self.core.settings, line.name, line.kind.throttle)
         self.calls: list[Call] = []
+        self.in_vain: list[Page] = []   # pages that find their person or contact gone
 
     async def run(self) -> list[Call]:
         pages = await self.tx.due_pages(self.line.name, self.now, 200 if self.limits else self.line.free)
         await self.ledger.load([page.incident for page in pages if page.incident is not None])
+        if not self.core.store.exclusive:
+            pages = await self._still_planned(pages)
         fit = [page for page in pages if self._fits(page)]
-        if not self.limits:
+        if self.limits:
+            await self._each_within_limits(fit)
+        else:
             for page in fit[: self.line.free]:
                 self._intent(page)
-            return self.calls
-        for user in dict.fromkeys(page.user or page.target for page in fit):
-            mine = [page for page in fit if (page.user or page.target) == user]
+        for page in self.in_vain:
+            await self._ask_again(page)
+        return self.calls
+
+    async def _each_within_limits(self, pages: list[Page]) -> None:
+        for user in dict.fromkeys(page.user or page.target for page in pages):
+            mine = [page for page in pages if (page.user or page.target) == user]
             if len(self.calls) < self.line.free:
                 await self._within_limits(user, mine)
-        return self.calls
+
+    async def _still_planned(self, pages: list[Page]) -> list[Page]:
+        """The same pages, locked, behind their incidents' locks; what another replica took meanwhile is left out."""
+        held = await self.tx.pages([page.id for page in pages])
+        return [held[page.id] for page in pages if page.id in held and held[page.id].status == "planned"]
 
     def _fits(self, page: Page) -> bool:
         """Whether the page may still go out as planned; else it is put where it belongs."""
@@ -384,8 +410,7 @@ class Claim:
         contact = user.contacts.get(page.contact) if user is not None else None
         if contact is None:
             self._end(page, "cancelled", "the person or contact was removed from the configuration")
-            if incident is not None and user is None and page.kind == "page":
-                self._ask_again(incident)
+            self.in_vain.append(page)
             return False
         if contact.channel != page.channel and page.channel not in self.core.settings.fallbacks.get(contact.channel, ()):
             self.tx.save_pages([replace(page, channel=contact.channel, updated_at=self.now)])
@@ -393,13 +418,27 @@ class Claim:
             return False
         if self.core.is_dead(contact):
             self._end(page, "failed", "the contact cannot be used")
+            self.in_vain.append(page)
             return False
         return True
 
-    def _ask_again(self, incident: Incident) -> None:
-        """Somebody who was to be paged is no longer there: the step is asked again, now."""
-        if incident.status == "triggered" and incident.due_kind in ("step", "again") and not incident.muted_by:
-            self.ledger.put(replace(incident, due_at=self.now, planned_at=self.now, version=incident.version + 1))
+    async def _ask_again(self, page: Page) -> None:
+        """Somebody who was to be paged cannot be: the step is asked again, now. What it had planned for others stays."""
+        incident = self.ledger.get(page.incident) if page.incident is not None else None
+        if incident is None or page.kind != "page" or page.rule == 0:
+            return
+        if incident.status != "triggered" or incident.due_kind not in ("step", "again") or incident.muted_by:
+            return
+        pages = await self.tx.pages_of(incident.number, page.cycle)
+        if any(one.kind == "page" and one.rule > 0 and place(one) > place(page) for one in pages):
+            return  # the escalation has gone on since
+        kind: DueKind = "step" if page.step else "again"
+        self.ledger.put(
+            replace(
+                incident, round=page.round, step=page.step, due_kind=kind, due_at=self.now, planned_at=self.now,
+                version=incident.version + 1,
+            )
+        )  # fmt: skip
 
     def _end(self, page: Page, status: str, because: str) -> None:
         self.tx.save_pages([replace(page, status=status, updated_at=self.now)])  # type: ignore[arg-type]  # a PageStatus
@@ -446,19 +485,30 @@ class Claim:
             return
         since = min(page.updated_at or self.now for page in pages)
         deadline = Instant(since + throttle.PATIENCE)
-        if later.at <= deadline or self.now < deadline:
+        if self.now < deadline:
             self._postpone(pages, Instant(min(later.at, deadline)), since)
             return
+        pages += await self._put_off(pages)
         other = await self._other_contact(pages[0])
+        overflow = throttle.overflow_at(sent, self.limits, self.now)
         if other is not None:
             name, channel = other
-            moved = [replace(page, contact=name, channel=channel, updated_at=since) for page in pages]
+            moved = [replace(page, contact=name, channel=channel, due_at=self.now, updated_at=since) for page in pages]
             self.tx.save_pages(moved)
             self.ledger.effects.channels.add(channel)
-        elif len(sent) <= max(limit.count for limit in self.limits):
+        elif overflow <= self.now:
             self._bundle(pages)
         else:
-            self._postpone(pages, later.at, since)
+            self._postpone(pages, Instant(min(later.at, overflow)), since)
+
+    async def _put_off(self, pages: list[Page]) -> list[Page]:
+        """What else waits for a slot of this person on this channel, and was put off to a later instant than these."""
+        ids, user = {page.id for page in pages}, pages[0].user
+        soon = await self.tx.due_pages(self.line.name, Instant(self.now + throttle.PATIENCE), 200)
+        found = [one for one in soon
+                 if one.user == user and one.kind == "page" and one.updated_at is not None and one.id not in ids]  # fmt: skip
+        await self.ledger.load([one.incident for one in found if one.incident is not None])
+        return [one for one in found if self._fits(one)]
 
     def _postpone(self, pages: list[Page], at: Instant, since: Instant) -> None:
         self.tx.save_pages([replace(page, due_at=at, updated_at=page.updated_at or since) for page in pages])
@@ -543,6 +593,7 @@ class Record:
 
     async def outcome(self, call: Call, outcome: Outcome) -> str:
         """Keep one call's outcome; the attempt's state afterwards."""
+        await self._lock_incident(call.attempt)
         attempt, page = await self._read(call.attempt.id, call.page.id)
         if attempt is None or page is None:
             return "gone"
@@ -599,6 +650,11 @@ class Record:
                 if next_contact and not next_pages:
                     await self._escalate_early(page)
 
+    async def _lock_incident(self, attempt: Attempt) -> None:
+        """Incidents are locked before their pages, by everybody: so that nobody waits in a circle."""
+        if attempt.incident is not None:
+            await self.ledger.load([attempt.incident])
+
     async def _read(self, attempt: str, page: str) -> tuple[Attempt | None, Page | None]:
         found = await self.tx.attempt(attempt)
         return found, (await self.tx.pages([page])).get(page)
@@ -628,8 +684,11 @@ class Record:
             return
         if incident.due_at is None or incident.due_at <= self.now:
             return
-        step = [one for one in await self.tx.pages_of(page.incident, page.cycle)
-                if one.kind == "page" and (one.round, one.step) == (page.round, page.step) and one.id != page.id]  # fmt: skip
+        pages = [one for one in await self.tx.pages_of(page.incident, page.cycle)
+                 if one.kind == "page" and one.rule > 0 and one.id != page.id]  # fmt: skip
+        if any(place(one) > place(page) for one in pages):
+            return  # the escalation has gone on since
+        step = [one for one in pages if place(one) == place(page)]
         if any(one.status in ("planned", "calling", "waiting", "done", "bundled") for one in step):
             return
         after = replace(incident, due_at=self.now, planned_at=self.now, version=incident.version + 1)
@@ -657,6 +716,7 @@ class Record:
 
     async def unconfirmed(self, attempt: Attempt) -> None:
         """No word within the time: still unknown, so one more attempt or the end."""
+        await self._lock_incident(attempt)
         page = (await self.tx.pages([attempt.page])).get(attempt.page)
         self.tx.save_attempts([replace(attempt, confirm_by=None)])
         if page is None or page.status != "waiting":
@@ -669,6 +729,7 @@ class Record:
 
     async def lost(self, attempt: Attempt) -> None:
         """An intent whose process died: it may or may not have gone out."""
+        await self._lock_incident(attempt)
         page = (await self.tx.pages([attempt.page])).get(attempt.page)
         if page is None:
             self.tx.save_attempts([replace(attempt, state="unknown", because="a crash", ended_at=self.now)])
@@ -683,6 +744,7 @@ class Record:
         """A delivery state from the provider; False when it is old news. Never moves backwards."""
         if rank <= attempt.delivery_rank:
             return False
+        await self._lock_incident(attempt)
         page = (await self.tx.pages([attempt.page])).get(attempt.page)
         heard = replace(attempt, delivery=state, delivery_rank=rank, confirm_by=None)
         if attempt.state in ("open", "unknown"):

@@ -33,7 +33,7 @@ cross join lateral (
 order by i.priority, i.due_at, i.number limit $2;
 
 -- name: due_pages
--- Planned pages of a channel whose time has come, by rank. Those another replica holds are skipped.
+-- Planned pages of a channel whose time has come, by rank. Not locked: incidents are locked before their pages.
 with recursive ranks(rank) as (
     select min(rank) from pages where status = 'planned' and channel = $1
     union all
@@ -45,7 +45,6 @@ cross join lateral (
     select * from pages d
     where d.status = 'planned' and d.channel = $1 and d.rank = ranks.rank and d.due_at <= $2
     order by d.due_at, d.id limit $3
-    for update skip locked
 ) as p
 order by p.rank, p.due_at, p.id limit $3;
 
