@@ -190,6 +190,9 @@ class PagingLane:
             assert (incident["status"], incident["acknowledged_by"]) == ("acknowledged", "ana"), (
                 f"seed {self.seed}, kill {self.killed}: the ack of {number} is lost: {incident}"
             )
+            entries = (await self.daemon.get(f"/v1/incidents/{number}/timeline"))["entries"]
+            doors = [(entry["actor"], entry["via"]) for entry in entries if entry["kind"] == "acknowledged"]
+            assert doors == [("user:ana", "api")], f"seed {self.seed}: what {number} tells of its ack: {doors}"
 
     def _judge(self) -> None:
         """What holds over all lives of the daemon, read from the sink's own memory."""
