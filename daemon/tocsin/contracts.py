@@ -169,7 +169,7 @@ class Tools:
     mail: Mail
     clock: Clock
     chance: Chance
-    show: Callable[[str], None]           # prints on the daemon's terminal; console only
+    show: Callable[[str], None]  # prints on the daemon's terminal; console only
 
 
 class Channel(Protocol):
@@ -193,9 +193,9 @@ class ChannelKind(Protocol):
     title: str
     options: Mapping[str, Option]
     address: Literal["phone", "email", "text"]
-    throttle: Literal["sms", "voice", ""]   # which default limits apply
+    throttle: Literal["sms", "voice", ""]  # which default limits apply
     confirms: Literal["callback", "lookup", "nothing"]
-    interactive: bool                       # whether an answer comes back through it
+    interactive: bool  # whether an answer comes back through it
 
     def open(self, name: str, options: Mapping[str, Any], tools: Tools) -> Channel:
         """A channel ready to send; raises nothing, connects to nothing."""
@@ -214,9 +214,9 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class IncidentFilter:
-    status: tuple[str, ...] = ()            # Status names; "open" is spelled out by the caller
+    status: tuple[str, ...] = ()  # Status names; "open" is spelled out by the caller
     service: str | None = None
-    text: str | None = None                 # in title, key or number, case-insensitive
+    text: str | None = None  # in title, key or number, case-insensitive
 
 
 class Tx(Protocol):
@@ -234,7 +234,9 @@ class Tx(Protocol):
     async def open_alerts(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredAlert]:
         """Open (firing) alerts by (integration, source_key)."""
 
-    async def recent_alerts(self, keys: Sequence[tuple[str, str]], since: Instant) -> dict[tuple[str, str], StoredAlert]:
+    async def recent_alerts(
+        self, keys: Sequence[tuple[str, str]], since: Instant
+    ) -> dict[tuple[str, str], StoredAlert]:
         """The newest ended alert of each key that ended at or after `since`."""
 
     async def tombstones(self, keys: Sequence[tuple[str, str]], now: Instant) -> dict[tuple[str, str], Instant]:
@@ -371,7 +373,9 @@ class Store(Protocol):
 
     async def incident_alerts(self, number: int, limit: int, after: int | None) -> list[StoredAlert]: ...
 
-    async def alerts(self, *, integration: str | None, status: str | None, limit: int, before: int | None) -> list[StoredAlert]: ...
+    async def alerts(
+        self, *, integration: str | None, status: str | None, limit: int, before: int | None
+    ) -> list[StoredAlert]: ...
 
     async def timeline(self, number: int, limit: int, after: int | None) -> list[Entry]:
         """Oldest first. The opening is a row the reader makes from the incident itself."""
@@ -423,9 +427,9 @@ class Store(Protocol):
 class Counts:
     """Gauges for /metrics, read in one go."""
 
-    incidents: Mapping[tuple[str, str], int]   # (status, priority) of open ones
+    incidents: Mapping[tuple[str, str], int]  # (status, priority) of open ones
     open_alerts: int
-    due_timers: int                            # due and not yet run at `now`
+    due_timers: int  # due and not yet run at `now`
     open_intents: int
     oldest_due: Instant | None
 

@@ -34,9 +34,7 @@ class Metrics:
             return Histogram(f"tocsin_{name}", text, labels, registry=r, buckets=buckets)
 
         self.build_info = gauge("build_info", "Always 1; says which version runs.", "version", "python", "database")
-        self.config_last_reload_successful = gauge(
-            "config_last_reload_successful", "1 when the last reload was taken."
-        )
+        self.config_last_reload_successful = gauge("config_last_reload_successful", "1 when the last reload was taken.")
         self.config_last_reload_success_timestamp_seconds = gauge(
             "config_last_reload_success_timestamp_seconds", "When the configuration in force was read."
         )
@@ -73,9 +71,7 @@ class Metrics:
         self.storm_collapsed = counter("storm_collapsed", "Incidents that a storm took in.")
         self.rule_errors = counter("rule_errors", "Rules that failed; they did not match.", "rule")
         self.template_fallbacks = counter("template_fallbacks", "Templates that failed; plain text was used.")
-        self.people_without_contact = gauge(
-            "people_without_contact", "People on call now whom no contact can reach."
-        )
+        self.people_without_contact = gauge("people_without_contact", "People on call now whom no contact can reach.")
         self.nobody_reached = counter("nobody_reached", "Steps that found nobody; the next one ran at once.")
         self.schedule_gap_seconds_ahead = gauge(
             "schedule_gap_seconds_ahead", "Seconds without anybody on call in the next 30 days.", "schedule"

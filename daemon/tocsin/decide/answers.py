@@ -11,9 +11,7 @@ from tocsin.model import MINUTE, Millis
 Verb = Literal["acknowledge", "resolve", "escalate", "snooze", "note", "status", "who"]
 
 # Words carriers act upon themselves (Twilio: default keywords of long codes); never commands of ours.
-CARRIER = frozenset(
-    "STOP STOPALL UNSUBSCRIBE CANCEL END QUIT REVOKE OPTOUT START YES UNSTOP HELP INFO".split()
-)
+CARRIER = frozenset("STOP STOPALL UNSUBSCRIBE CANCEL END QUIT REVOKE OPTOUT START YES UNSTOP HELP INFO".split())
 OPT_OUT = frozenset("STOP STOPALL UNSUBSCRIBE CANCEL END QUIT REVOKE OPTOUT".split())
 OPT_IN = frozenset("START YES UNSTOP".split())
 

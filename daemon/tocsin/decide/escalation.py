@@ -31,10 +31,10 @@ from tocsin.model import (
     User,
 )
 
-SOON = Millis(60 * SECOND)          # a step that runs this late still pages whom it was planned for
-FLOOR = Millis(60 * SECOND)         # the least wait after a step that ran late
-APART = MINUTE                      # between contacts of a person without `notify`
-NOBODY_AGAIN = Millis(5 * MINUTE)   # a catch-all that reached nobody is asked again after this
+SOON = Millis(60 * SECOND)  # a step that runs this late still pages whom it was planned for
+FLOOR = Millis(60 * SECOND)  # the least wait after a step that ran late
+APART = MINUTE  # between contacts of a person without `notify`
+NOBODY_AGAIN = Millis(5 * MINUTE)  # a catch-all that reached nobody is asked again after this
 WRITTEN = frozenset({"smtp", "slack", "telegram", "teams", "ntfy", "pushover", "console", "webhook"})
 
 
@@ -53,7 +53,7 @@ class StepRun:
     incident: Incident
     pages: tuple[Page, ...]
     entries: tuple[Entry, ...]
-    nobody: int                     # steps (and the catch-all) that found nobody
+    nobody: int  # steps (and the catch-all) that found nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Reached:
 
     target: Target
     user: User | None
-    contact: str                    # asked for by name ("user:ana/mail"); "" = by the personal rules
+    contact: str  # asked for by name ("user:ana/mail"); "" = by the personal rules
     because: str
 
 
@@ -198,10 +198,15 @@ class _Run:
             rules = personal_rules(one.user, self.incident.urgency, self.settings)
             if not any(name in usable for rule in rules for name in rule.by):
                 rules = (NotifyRule(by=(next(iter(usable)),)),)
+        first = min(rule.after for rule in rules)
+        first_usable = min(rule.after for rule in rules if any(name in usable for name in rule.by))
         for index, rule in enumerate(rules, start=1):
+            after = (
+                first if rule.after == first_usable else rule.after
+            )  # nobody waits for a contact that is passed over
             for name in rule.by:
                 if name in usable:
-                    yield self.page(one, usable[name], round_, number, index, rule.after)
+                    yield self.page(one, usable[name], round_, number, index, after)
 
     def page(self, one: Reached, contact: Contact, round_: int, number: int, rule: int, after: Millis) -> Page:
         target = f"user:{one.user.key}" if one.user else str(one.target)
@@ -321,9 +326,7 @@ def usable_contacts(user: User, settings: Settings, people: People, only: str = 
     return [
         contact
         for contact in user.contacts.values()
-        if contact.channel in settings.channels
-        and (not only or contact.name == only)
-        and not people.unusable(contact)
+        if contact.channel in settings.channels and (not only or contact.name == only) and not people.unusable(contact)
     ]
 
 

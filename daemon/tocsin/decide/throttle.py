@@ -1,7 +1,7 @@
 """May this person be messaged over this channel now, or when?
 
 Limits are per person and channel. Pages at the limit wait, and become one summary at the next free
-slot; a summary may go beyond the limit once per window, so that nobody hears nothing.
+slot, at the latest after a minute: then it may go beyond the limit, once in each window, so that nobody hears nothing.
 """
 
 from __future__ import annotations
@@ -39,13 +39,17 @@ def longest(limits: Sequence[Limit]) -> Millis:
 
 def room(sent: Sequence[Instant], limits: Sequence[Limit], now: Instant, *, urgent: bool) -> Now | Later:
     """Whether one more message fits. One slot of each window that has several is kept for P1 (`urgent`)."""
-    frees = [
-        (at, limit) for limit in limits if (at := _free_at(sent, limit, now, spare=0 if urgent else 1)) > now
-    ]
+    frees = [(at, limit) for limit in limits if (at := _free_at(sent, limit, now, spare=0 if urgent else 1)) > now]
     if not frees:
         return Now()
     at, limit = max(frees, key=lambda pair: pair[0])
     return Later(at, f"{limit.count} messages in {limit.window // 1000} s are reached")
+
+
+def overflow_at(sent: Sequence[Instant], limits: Sequence[Limit], now: Instant) -> Instant:
+    """When a summary may go beyond the limits: each window bears one message more than it says, and no second one."""
+    return max((_free_at(sent, Limit(limit.count + 1, limit.window), now, spare=0) for limit in limits
+                if limit.window > PATIENCE), default=now)  # fmt: skip
 
 
 def _free_at(sent: Sequence[Instant], limit: Limit, now: Instant, spare: int) -> Instant:

@@ -69,7 +69,9 @@ def entry_view(entry: Entry) -> dict[str, Any]:
 def opening(incident: Incident) -> Entry:
     """The first line of a timeline; kept in the incident itself."""
     detail = {"alert": incident.alert, "key": incident.key, "previous": incident.previous}
-    return Entry(incident.number, incident.created_at, "opened", incident.opened_by, "alert", incident.title, "", detail)
+    return Entry(
+        incident.number, incident.created_at, "opened", incident.opened_by, "alert", incident.title, "", detail
+    )
 
 
 def attempt_view(attempt: Attempt) -> dict[str, Any]:
@@ -164,7 +166,9 @@ def short_text(incident: Incident, ack_url: str, code: str, *, interactive: bool
     return f"{head}{more}. {tail}".strip() if tail else head + more
 
 
-def long_text(incident: Incident, alerts: Sequence[StoredAlert], settings: Settings, zone: str, ack_url: str) -> str:
+def long_text(
+    incident: Incident, alerts: Sequence[StoredAlert], settings: Settings, zone: str, ack_url: str
+) -> str:
     """What a mail says: the incident, its first alerts, the runbook, how to answer."""
     lines = [headline(incident), ""]
     lines.append(f"Severity {incident.severity}, impact {incident.impact}, urgency {incident.urgency}.")
@@ -196,10 +200,28 @@ def resolved_text(incident: Incident) -> str:
 
 
 def summary_text(incidents: Sequence[Incident]) -> str:
-    """Several pages in one message; each incident is named."""
-    names = "; ".join(f"INC {one.number} {one.priority} {cut(one.title, 40)}" for one in incidents[:12])
-    more = f"; and {len(incidents) - 12} more" if len(incidents) > 12 else ""
-    return f"{len(incidents)} incidents wait for you: {names}{more}. Reply ACK and a number."
+    """Several pages in one message that fits an SMS: each incident is named, with as much title as there is room for."""
+    head, tail = f"{len(incidents)} incidents wait for you: ", ". Reply ACK and a number."
+    room = SMS - len(head) - len(tail)
+    for width in (40, 24, 12):
+        names = "; ".join(f"INC {one.number} {one.priority} {cut(one.title, width)}" for one in incidents)
+        if len(names) <= room:
+            return head + names + tail
+    return head + _numbers(incidents, room) + tail
+
+
+def _numbers(incidents: Sequence[Incident], room: int) -> str:
+    """Their numbers alone, the most urgent first; and how many there was no room for."""
+    numbers = [str(one.number) for one in sorted(incidents, key=lambda one: (one.priority, one.number))]
+    shown = len(numbers)
+    while shown and len(text := _and_more(numbers, shown)) > room:
+        shown -= 1
+    return text
+
+
+def _and_more(numbers: Sequence[str], shown: int) -> str:
+    more = len(numbers) - shown
+    return f"INC {', '.join(numbers[:shown])}" + (f" and {more} more" if more else "")
 
 
 def in_words(length: int) -> str:

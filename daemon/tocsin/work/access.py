@@ -12,7 +12,7 @@ from tocsin.model import Instant, Millis, Role, Token
 from tocsin.work.keys import Keys
 
 PREFIX = "tocsin_"
-FRESH = Millis(2_000)      # with a shared database a token revoked elsewhere dies within this
+FRESH = Millis(2_000)  # with a shared database a token revoked elsewhere dies within this
 
 
 class Access:

@@ -61,7 +61,9 @@ class Actions:
         async def move(ledger: Ledger, incident: Incident) -> Move | Stay:
             return lifecycle.unacknowledge(incident, actor, via, ledger.now)
 
-        return await self._act(number, via, move, lambda one: f"INC {one.number} is triggered again. Paging starts anew.")
+        return await self._act(
+            number, via, move, lambda one: f"INC {one.number} is triggered again. Paging starts anew."
+        )
 
     async def resolve(self, number: int, actor: Actor, via: str, evidence: str = "") -> Done:
         """Resolved by hand: its alerts end with it, so that the next firing opens a new incident."""
@@ -96,7 +98,9 @@ class Actions:
             after = ledger.get(found.incident.number) or found.incident
             return Move(ledger.step(after, await self.core.policies.thaw(after.policy_hash)), ())
 
-        return await self._act(number, via, move, lambda one: f"INC {one.number} escalated. The next step is paged now.")
+        return await self._act(
+            number, via, move, lambda one: f"INC {one.number} escalated. The next step is paged now."
+        )
 
     async def snooze(self, number: int, until: Instant, actor: Actor, via: str) -> Done:
         now = self.core.clock.now()
@@ -211,9 +215,7 @@ class Actions:
         ledger.tx.save_alerts(
             [replace(alert, status="resolved", ended_at=ledger.now, expires_at=None) for alert in alerts]
         )
-        counted = replace(
-            move.incident, firing=0, resolved=move.incident.resolved + len(alerts)
-        )
+        counted = replace(move.incident, firing=0, resolved=move.incident.resolved + len(alerts))
         if not counted.grouped:
             ledger.tx.add_incident_keys([(counted.key, counted.number, ledger.now)])
         return replace(move, incident=counted)
@@ -229,7 +231,7 @@ class Actions:
         return f"INC {incident.number} acknowledged by you. Paging stopped.{again}"
 
     def target(self, text: str) -> Target:
-        """"user:ana", "schedule:primary", "team:x", "channel:ops"; a bare name is a user. Raises Refused."""
+        """ "user:ana", "schedule:primary", "team:x", "channel:ops"; a bare name is a user. Raises Refused."""
         kind, _, name = text.rpartition(":")
         known = {
             "user": self.core.settings.users,
@@ -255,7 +257,9 @@ class Actions:
                       for contact in contacts[:1]]  # fmt: skip
         return pages
 
-    def _page(self, incident: Incident, user: str, target: Target, contact: Contact, actor: Actor, now: Instant) -> Page:
+    def _page(
+        self, incident: Incident, user: str, target: Target, contact: Contact, actor: Actor, now: Instant
+    ) -> Page:
         id_ = self.core.chance.token()
         name = f"user:{user}" if user else str(target)
         return Page(
@@ -312,4 +316,3 @@ class Actions:
             planned_at=ledger.now,
             opened_by=str(actor),
         )
-

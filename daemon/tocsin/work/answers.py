@@ -25,7 +25,7 @@ from tocsin.work.pager import Pager, Record
 
 log = structlog.stdlib.get_logger("tocsin.answers")
 
-MOST_REPLIES = 5            # automatic replies to a number within an hour
+MOST_REPLIES = 5  # automatic replies to a number within an hour
 MENU = "Press 4 to acknowledge, 5 to escalate, 6 to resolve, 1 for details, star to repeat."
 RANKS = {
     "accepted": 1, "scheduled": 1, "queued": 1, "initiated": 1, "sending": 2, "ringing": 2, "sent": 3,
@@ -165,7 +165,11 @@ class Answers:
         settings, now = self.core.settings, self.core.clock.now()
         known = next((one for one in settings.services.values() if one.name.upper() == service.upper()), None)
         policy = settings.policies.get((known.policy if known else None) or "") if service else None
-        named = {target.name for step in policy.steps for target in step.notify if target.kind == "schedule"} if policy else None
+        named = (
+            {target.name for step in policy.steps for target in step.notify if target.kind == "schedule"}
+            if policy
+            else None
+        )
         lines = []
         for schedule in settings.schedules.values():
             if named is None or schedule.name in named:
@@ -226,7 +230,9 @@ class Answers:
         if user is None:
             return None
         if not found.incident.open:
-            return VoiceTurn(f"Incident {found.incident.number} is {found.incident.status} already. Goodbye.", menu=False)
+            return VoiceTurn(
+                f"Incident {found.incident.number} is {found.incident.status} already. Goodbye.", menu=False
+            )
         pressed = key_press(digits) if digits else None
         match pressed:
             case None | "repeat":
@@ -283,8 +289,11 @@ class Answers:
         if incident.cycle != claim.cycle and incident.merged_into is None:
             return LinkView(incident, claim.user, "This link belongs to an earlier page.", live=False)
         live = incident.status == "triggered"
-        said = "" if live else f"INC {incident.number} is {incident.status}" + (
-            f" by {incident.acknowledged_by}." if incident.status == "acknowledged" else "."
+        said = (
+            ""
+            if live
+            else f"INC {incident.number} is {incident.status}"
+            + (f" by {incident.acknowledged_by}." if incident.status == "acknowledged" else ".")
         )
         return LinkView(incident, claim.user, said, live)
 

@@ -9,7 +9,7 @@ from tocsin.contracts import Channel, ChannelKind, Tools
 from tocsin.model import ChannelConfig, Settings
 
 SLOTS = 32
-SICK_AFTER = 3     # calls in a row without success
+SICK_AFTER = 3  # calls in a row without success
 
 
 @dataclass(slots=True)
@@ -54,7 +54,9 @@ class Line:
         return self.failed_in_a_row == SICK_AFTER
 
 
-def open_lines(settings: Settings, kinds: dict[str, ChannelKind], tools: Tools, old: dict[str, Line]) -> dict[str, Line]:
+def open_lines(
+    settings: Settings, kinds: dict[str, ChannelKind], tools: Tools, old: dict[str, Line]
+) -> dict[str, Line]:
     """A line for each configured channel; one whose configuration did not change is kept as it is."""
     lines = {}
     for name, config in settings.channels.items():

@@ -25,7 +25,7 @@ class InForce:
     settings: Settings
     rulebook: Rulebook
     sources: Mapping[str, Source]
-    rules_end_quiet_alerts: bool = field(init=False)   # some rule has auto_resolve
+    rules_end_quiet_alerts: bool = field(init=False)  # some rule has auto_resolve
 
     def __post_init__(self) -> None:
         self.rules_end_quiet_alerts = any(rule.auto_resolve is not None for rule in self.settings.rules)
@@ -45,7 +45,7 @@ class Core:
     policies: Policies = field(init=False)
     stops: Stops = field(init=False)
     mutes: Mutes = field(init=False)
-    dead: set[tuple[str, str]] = field(default_factory=set)   # (channel type, address) that cannot be used
+    dead: set[tuple[str, str]] = field(default_factory=set)  # (channel type, address) that cannot be used
     links: Callable[[Incident, str, str], str] = field(default=lambda _incident, _user, _page: "")
     planned: Callable[[set[str], Instant | None], None] = field(default=lambda _channels, _due: None)
     alarm: Callable[[str, str, str], None] = field(default=lambda _key, _title, _because: None)
@@ -69,7 +69,9 @@ class Core:
         elif known not in self.dead:
             self.dead.add(known)
             who = self.owner_of(state.address)
-            self.alarm(f"contact/{state.channel_kind}/{who}", f"{who} cannot be reached by {state.channel_kind}", state.because)
+            self.alarm(
+                f"contact/{state.channel_kind}/{who}", f"{who} cannot be reached by {state.channel_kind}", state.because
+            )
 
     def owner_of(self, address: str) -> str:
         """The user whose contact this is; "somebody" when nobody's."""

@@ -10,7 +10,7 @@ from tocsin.work.core import Core
 from tocsin.work.pager import Pager
 from tocsin.work.timers import Timers
 
-STUCK = Millis(10_000)      # timers that made no round for so long do not run
+STUCK = Millis(10_000)  # timers that made no round for so long do not run
 
 
 class Health:

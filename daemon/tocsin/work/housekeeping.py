@@ -52,7 +52,7 @@ class Housekeeping:
                 await chore()
             except StoreUnavailable as error:
                 log.warning("chore_postponed", chore=chore.__name__, error=str(error))
-            except Exception as error:  # noqa: BLE001  # a chore must not end the daemon
+            except Exception as error:  # a chore must not end the daemon
                 log.error("chore_failed", chore=chore.__name__, error=repr(error), exc_info=True)
 
     async def _lag(self) -> None:
@@ -81,7 +81,11 @@ class Housekeeping:
     def _unreachable(self, now: Instant) -> set[str]:
         settings, people = self.core.settings, self.core.people()
         on_duty = {key for schedule in settings.schedules.values() for key in on_call(schedule, now).users}
-        return {key for key in on_duty if key in settings.users and not usable_contacts(settings.users[key], settings, people)}
+        return {
+            key
+            for key in on_duty
+            if key in settings.users and not usable_contacts(settings.users[key], settings, people)
+        }
 
     async def gaps(self) -> None:
         now = self.core.clock.now()
@@ -93,9 +97,7 @@ class Housekeeping:
     async def prune(self) -> None:
         """In small slices, so that nobody waits for it."""
         now, keep = self.core.clock.now(), self.core.settings.retention
-        while await self.core.store.prune(
-            Instant(now - keep.alerts), Instant(now - keep.incidents), PRUNED_AT_ONCE
-        ):
+        while await self.core.store.prune(Instant(now - keep.alerts), Instant(now - keep.incidents), PRUNED_AT_ONCE):
             await self.core.clock.sleep(Millis(50))
 
     async def learn_from_others(self) -> None:

@@ -49,9 +49,9 @@ from tocsin.work.muting import Mute
 KeptStatus = Literal["firing", "resolved", "dropped", "heartbeat"]
 log = structlog.stdlib.get_logger("tocsin.intake")
 
-BATCH_ALERTS = 2_000        # alerts in one transaction, but for a single larger post
-SLICE = 100                 # alerts decided before the event loop gets a turn
-WAITING_BYTES = 64 << 20    # posts that may wait; beyond it senders are told to come back
+BATCH_ALERTS = 2_000  # alerts in one transaction, but for a single larger post
+SLICE = 100  # alerts decided before the event loop gets a turn
+WAITING_BYTES = 64 << 20  # posts that may wait; beyond it senders are told to come back
 STALE = Millis(5 * MINUTE)
 MINTED = Millis(2 * MINUTE)
 LINKS = 32
@@ -95,7 +95,7 @@ class Item:
     content: int = 0
     verdict: Verdict | None = None
     group: Group | None = None
-    repeat: tuple[int, int] | None = None    # (alert id, incident or 0): a pure repeat, from the cache
+    repeat: tuple[int, int] | None = None  # (alert id, incident or 0): a pure repeat, from the cache
 
 
 @dataclass(slots=True)
@@ -164,7 +164,7 @@ class Intake:
             outcome = await self._commit(batch)
         except StoreUnavailable as error:
             _fail(batch, error)
-        except Exception as error:  # noqa: BLE001  # whatever one post can raise must cost only that post
+        except Exception as error:  # whatever one post can raise must cost only that post
             if len(batch) == 1:
                 log.error("post_poisoned", integration=batch[0].integration.name, error=repr(error), exc_info=True)
                 _fail(batch, BadBody("this post cannot be stored", status=422))
@@ -776,7 +776,9 @@ class Batch:
         actor = Actor("integration", incident.integration)
         policy = await self.core.policies.thaw(incident.policy_hash)
         timeout = policy.ack_timeout if policy else Policy("", ()).ack_timeout
-        move = lifecycle.acknowledge(incident, actor, "alert", self.now, timeout, "all its firing alerts are acknowledged")
+        move = lifecycle.acknowledge(
+            incident, actor, "alert", self.now, timeout, "all its firing alerts are acknowledged"
+        )
         self.ledger.take(move, "alert")
 
     async def _write(self) -> Outcome:

@@ -242,5 +242,3 @@ class Ledger:
             config=self.core.settings.hash,
             text=resolved_text(incident),
         )
-
-

@@ -57,5 +57,3 @@ class Links:
             alive = claim.expires_at > self.core.clock.now() and claim.user in self.core.settings.users
             return claim if alive else None
         return None
-
-

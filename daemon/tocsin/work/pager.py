@@ -46,9 +46,9 @@ log = structlog.stdlib.get_logger("tocsin.pager")
 
 POLL = Millis(1_000)
 BREATH = Millis(500)
-FRESH = 0.1                       # seconds: an intent younger than this needs no second look at the store
-DEAD_AFTER = Millis(30_000)       # an intent of another replica older than this was left by a crash
-STALE_AFTER = Millis(10 * MINUTE) # what a provider may still deliver late
+FRESH = 0.1  # seconds: an intent younger than this needs no second look at the store
+DEAD_AFTER = Millis(30_000)  # an intent of another replica older than this was left by a crash
+STALE_AFTER = Millis(10 * MINUTE)  # what a provider may still deliver late
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Pager:
                 log.error("store_unavailable", channel=line.name, error=str(error))
                 await clock.sleep(BREATH)
                 continue
-            except Exception as error:  # noqa: BLE001  # the loop of a channel never ends
+            except Exception as error:  # the loop of a channel never ends
                 log.error("claim_failed", channel=line.name, error=repr(error), exc_info=True)
                 await clock.sleep(BREATH)
                 continue
@@ -155,7 +155,7 @@ class Pager:
             outcome = await line.channel.send(message, self._gate(call))
         except GateClosed as closed:
             outcome = Cancelled(str(closed))
-        except Exception as error:  # noqa: BLE001  # a channel broke its promise: it may have sent
+        except Exception as error:  # a channel broke its promise: it may have sent
             log.error("channel_broke", channel=line.name, error=repr(error), exc_info=True)
             outcome = Unknown(f"{type(error).__name__} in the channel")
         self.core.metrics.attempt_seconds.labels(line.name).observe(clock.monotonic() - started)
@@ -365,7 +365,7 @@ class Claim:
         self.ledger = Ledger(self.core, tx, self.now)
         self.limits = throttle.limits_for(self.core.settings, line.name, line.kind.throttle)
         self.calls: list[Call] = []
-        self.in_vain: list[Page] = []   # pages that find their person or contact gone
+        self.in_vain: list[Page] = []  # pages that find their person or contact gone
 
     async def run(self) -> list[Call]:
         pages = await self.tx.due_pages(self.line.name, self.now, 200 if self.limits else self.line.free)
@@ -412,7 +412,9 @@ class Claim:
             self._end(page, "cancelled", "the person or contact was removed from the configuration")
             self.in_vain.append(page)
             return False
-        if contact.channel != page.channel and page.channel not in self.core.settings.fallbacks.get(contact.channel, ()):
+        if contact.channel != page.channel and page.channel not in self.core.settings.fallbacks.get(
+            contact.channel, ()
+        ):
             self.tx.save_pages([replace(page, channel=contact.channel, updated_at=self.now)])
             self.ledger.effects.channels.add(contact.channel)
             return False
@@ -423,7 +425,7 @@ class Claim:
         return True
 
     async def _ask_again(self, page: Page) -> None:
-        """Somebody who was to be paged cannot be: the step is asked again, now. What it had planned for others stays."""
+        """Somebody who was to be paged cannot be: the step is asked again, now; what it planned for others stays."""
         incident = self.ledger.get(page.incident) if page.incident is not None else None
         if incident is None or page.kind != "page" or page.rule == 0:
             return
@@ -452,7 +454,9 @@ class Claim:
 
     async def _within_limits(self, user: str, pages: list[Page]) -> None:
         """As many as there is room for go out one by one; more become one summary in the last slot."""
-        sent = await self.tx.sent_since(pages[0].user, self.line.name, Instant(self.now - throttle.longest(self.limits)))
+        sent = await self.tx.sent_since(
+            pages[0].user, self.line.name, Instant(self.now - throttle.longest(self.limits))
+        )
         waiting = list(pages)
         while waiting:
             page = waiting[0]
@@ -505,8 +509,11 @@ class Claim:
         """What else waits for a slot of this person on this channel, and was put off to a later instant than these."""
         ids, user = {page.id for page in pages}, pages[0].user
         soon = await self.tx.due_pages(self.line.name, Instant(self.now + throttle.PATIENCE), 200)
-        found = [one for one in soon
-                 if one.user == user and one.kind == "page" and one.updated_at is not None and one.id not in ids]  # fmt: skip
+        found = [
+            one
+            for one in soon
+            if one.user == user and one.kind == "page" and one.updated_at is not None and one.id not in ids
+        ]
         await self.ledger.load([one.incident for one in found if one.incident is not None])
         return [one for one in found if self._fits(one)]
 
@@ -761,7 +768,14 @@ class Record:
             await self.ledger.load([page.incident])
             if (incident := self.ledger.get(page.incident)) is not None:
                 self.ledger.note(
-                    incident, "delivery", TOCSIN, "callback", error or "", attempt=attempt.id, state=state, user=page.user
+                    incident,
+                    "delivery",
+                    TOCSIN,
+                    "callback",
+                    error or "",
+                    attempt=attempt.id,
+                    state=state,
+                    user=page.user,
                 )
         if state in NOT_DELIVERED:
             await self._not_delivered(page, heard, state, error, dead)

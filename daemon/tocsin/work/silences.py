@@ -15,9 +15,9 @@ from tocsin.work.core import Core
 from tocsin.work.ledger import Effects, Ledger
 from tocsin.work.muting import stored_values
 
-MOST = 64                # matchers
+MOST = 64  # matchers
 LONGEST = 366 * DAY
-OPEN_AT_ONCE = 5_000     # open incidents looked at when a silence is made or expires
+OPEN_AT_ONCE = 5_000  # open incidents looked at when a silence is made or expires
 
 
 class Silences:
@@ -33,7 +33,7 @@ class Silences:
         ends_at: Instant,
         author: str,
         comment: str,
-        id: str | None = None,  # noqa: A002  # the name of the field
+        id: str | None = None,  # the name of the field
     ) -> Silence:
         """A new silence, or a new version of the one called `id`. Raises Refused with what to write instead."""
         self._check(matchers, starts_at, ends_at)
@@ -49,7 +49,7 @@ class Silences:
 
         return await self._commit(work)
 
-    async def expire(self, id: str, actor: Actor) -> Silence:  # noqa: A002  # the name of the field
+    async def expire(self, id: str, actor: Actor) -> Silence:  # the name of the field
         """It ends now; what it alone muted pages on at once."""
 
         async def work(tx: Tx) -> tuple[Silence, Effects]:
@@ -76,6 +76,7 @@ class Silences:
         """Silences with a later start take hold of what is open when they begin."""
         now = self.core.clock.now()
         for silence in self.core.mutes.starting(now):
+
             async def work(tx: Tx, silence: Silence = silence) -> tuple[Silence, Effects]:
                 return silence, await self._write(tx, silence)
 

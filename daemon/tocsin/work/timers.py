@@ -26,10 +26,10 @@ Work = Callable[[Tx, int], Awaitable[tuple[int, Effects, list[StoredAlert]]]]
 
 log = structlog.stdlib.get_logger("tocsin.timers")
 
-AT_ONCE = 200                        # rows a transaction
-POSTPONED = Millis(30_000)           # a row that failed is asked again after this
-POLL = Millis(1_000)                 # with a shared database: what another replica committed is seen within this
-BREATH = Millis(500)                 # after the database did not answer
+AT_ONCE = 200  # rows a transaction
+POSTPONED = Millis(30_000)  # a row that failed is asked again after this
+POLL = Millis(1_000)  # with a shared database: what another replica committed is seen within this
+BREATH = Millis(500)  # after the database did not answer
 
 
 class Timers:
@@ -72,7 +72,7 @@ class Timers:
             return await self._commit(work, AT_ONCE)
         except StoreUnavailable:
             raise
-        except Exception as error:  # noqa: BLE001  # one poisoned row must not stop the others
+        except Exception as error:  # one poisoned row must not stop the others
             log.error("timers_batch_failed", error=repr(error), exc_info=True)
             return await self._one_by_one(work)
 
@@ -83,7 +83,7 @@ class Timers:
                     return count
             except StoreUnavailable:
                 raise
-            except Exception as error:  # noqa: BLE001  # postponed first, then seen
+            except Exception as error:  # postponed first, then seen
                 await self._postpone(work)
                 log.error("timer_postponed", error=repr(error), exc_info=True)
         return AT_ONCE
