@@ -28,7 +28,7 @@ import yaml
 
 from tocsin.clock import SeededChance, VirtualClock
 from tocsin.contracts import Gate, Reply
-from tocsin.errors import MaybeSent, NotSent
+from tocsin.errors import MaybeSent, NotSent, StoreUnavailable
 from tocsin.model import Actor, Attempt, Entry, Incident, Instant, Page, Silence, StoredAlert
 from tocsin.settings import load
 from tocsin.wiring import Daemon, Ports
@@ -271,6 +271,7 @@ class CountedStore:
     def __init__(self, store: Any) -> None:
         self._store = store
         self.in_flight = 0
+        self.failing: frozenset[str] = frozenset()
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
@@ -278,6 +279,8 @@ class CountedStore:
             return found  # not kept: `exclusive` and the like are read where they are
 
         async def counted(*args: Any, **kwargs: Any) -> Any:
+            if name in self.failing:
+                raise StoreUnavailable("the database does not answer")
             self.in_flight += 1
             try:
                 return await found(*args, **kwargs)
@@ -551,6 +554,13 @@ class Town:
         """The next messages over this channel meet with trouble; `times` None: all of them, until `peace`."""
         to = None if user is None else PHONES[user]
         self.outside.troubles.append(Planned(channel, to, what, times))
+
+    def store_fails(self, *calls: str) -> None:
+        """These calls of the store raise StoreUnavailable, until `store_works`."""
+        self.daemon.store.failing = frozenset(calls)  # type: ignore[attr-defined]  # a CountedStore
+
+    def store_works(self) -> None:
+        self.store_fails()
 
     def peace(self) -> None:
         self.outside.troubles.clear()
