@@ -200,7 +200,7 @@ def resolved_text(incident: Incident) -> str:
 
 
 def summary_text(incidents: Sequence[Incident]) -> str:
-    """Several pages in one message that fits an SMS: each incident is named, with as much title as there is room for."""
+    """Several pages in one message that fits an SMS: each incident is named, with as much title as fits."""
     head, tail = f"{len(incidents)} incidents wait for you: ", ". Reply ACK and a number."
     room = SMS - len(head) - len(tail)
     for width in (40, 24, 12):
