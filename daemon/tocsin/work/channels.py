@@ -37,10 +37,6 @@ class Line:
     def healthy(self) -> bool:
         return self.failed_in_a_row < SICK_AFTER
 
-    @property
-    def confirms(self) -> bool:
-        return self.kind.confirms != "nothing"
-
     def succeeded(self) -> bool:
         """Note a call that went through; True when the line has recovered by it."""
         recovered = not self.healthy

@@ -628,7 +628,7 @@ class Record:
 
     async def _follow(self, page: Page, attempt: Attempt, outcome: Outcome) -> None:
         line = self.line or self.pager.lines.get(page.channel)
-        confirms = line is not None and line.confirms and bool(self.core.settings.server.public_url)
+        confirms = self._may_be_confirmed(page.channel)
         next_pages = await self._planned_elsewhere(page) if not isinstance(outcome, Accepted | Cancelled) else []
         found = retry.after(
             outcome, page, self.now,
@@ -637,6 +637,13 @@ class Record:
         if isinstance(outcome, Failed) and outcome.permanent and not outcome.account and page.user and line is not None:
             self._bury_contact(line, attempt, outcome)
         await self._do(page, attempt, found, next_pages)
+
+    def _may_be_confirmed(self, channel: str) -> bool:
+        """Whether word may still come of an unknown attempt. After a crash this is asked before the lines are open."""
+        settings = self.core.settings
+        config = settings.channels.get(channel)
+        kind = self.core.kinds.get(config.type) if config is not None else None
+        return kind is not None and kind.confirms != "nothing" and bool(settings.server.public_url)
 
     async def _do(
         self, page: Page, attempt: Attempt, found: retry.Over | retry.Again | retry.Wait, next_pages: list[Page]
