@@ -47,6 +47,7 @@ log = structlog.stdlib.get_logger("tocsin.pager")
 POLL = Millis(1_000)
 BREATH = Millis(500)
 FRESH = 0.1  # seconds: an intent younger than this needs no second look at the store
+LOOKS = 5  # at a store this slow, a call that may come too late is better than none
 DEAD_AFTER = Millis(30_000)  # an intent of another replica older than this was left by a crash
 STALE_AFTER = Millis(10 * MINUTE)  # what a provider may still deliver late
 
@@ -166,9 +167,13 @@ class Pager:
 
         async def gate() -> None:
             self._refuse_stopped(call)
-            if self.core.clock.monotonic() - call.intent_at > FRESH:
+            looked = call.intent_at
+            for _ in range(LOOKS):
+                if self.core.clock.monotonic() - looked <= FRESH:
+                    break
+                looked = self.core.clock.monotonic()  # of the question: its answer may have waited with a stopped process
                 await self._look_again(call)
-                self._refuse_stopped(call)
+            self._refuse_stopped(call)
             if call.page.rank <= 1 and call.attempt.number == 1 and call.incident is not None:
                 waited = (self.core.clock.now() - call.incident.created_at) / 1000
                 self.core.metrics.ingest_to_first_attempt_seconds.observe(max(0.0, waited))
