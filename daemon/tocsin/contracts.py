@@ -219,6 +219,15 @@ class IncidentFilter:
     text: str | None = None  # in title, key or number, case-insensitive
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How things stand with some alerts before they are decided."""
+
+    open: dict[tuple[str, str], StoredAlert]
+    tombstones: dict[tuple[str, str], Instant]
+    latest: dict[str, Incident]
+
+
 class Tx(Protocol):
     """One write transaction.
 
@@ -244,6 +253,11 @@ class Tx(Protocol):
 
     async def minted(self, integration: str, body_hash: str, now: Instant) -> str | None:
         """The key minted for the same bytes in the last two minutes."""
+
+    async def standing(
+        self, alerts: Sequence[tuple[str, str]], dated: Sequence[tuple[str, str]], keys: Sequence[str], now: Instant
+    ) -> Standing:
+        """What `open_alerts(alerts)`, `tombstones(dated, now)` and `latest_by_key(keys)` answer, asked together."""
 
     async def incidents(self, numbers: Sequence[int]) -> dict[int, Incident]:
         """By number; unknown numbers are absent."""

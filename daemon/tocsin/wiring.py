@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import socket
@@ -119,7 +120,7 @@ class Daemon:
         Raises StoreError when the database cannot be used, OSError when the address is taken.
         """
         settings = self._settings
-        sys.setswitchinterval(SWITCH)
+        tune_interpreter()
         if self.state is not None:
             self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.store = await open_store(
@@ -331,6 +332,18 @@ class Daemon:
                 await self._anchor()
             except Exception as error:  # noqa: BLE001  # the next round tries again
                 log.warning("not_anchored", error=repr(error))
+
+
+def tune_interpreter() -> None:
+    """Suit the interpreter to a process that makes many short-lived values and keeps few.
+
+    The database's thread asks for the interpreter after every statement and must not wait long for it;
+    what start-up made is never garbage, and what alerts leave behind is freed by reference counting.
+    """
+    sys.setswitchinterval(SWITCH)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 class StoreWatch:

@@ -368,6 +368,10 @@ class PostgresSession:
         with understood():
             return cast(list[Row], await self._conn.fetch(queries().texts[name], *args))
 
+    async def ask_all(self, changes: list[Change], asked: Sequence[tuple[str, Sequence[Any]]]) -> list[list[Row]]:
+        await self.apply(changes)
+        return [await self.ask([], name, args) for name, args in asked]
+
     async def lock(self, keys: Sequence[str]) -> None:
         if keys:
             with understood():

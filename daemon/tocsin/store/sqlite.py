@@ -320,6 +320,9 @@ class Turn:
     async def ask(self, changes: list[Change], name: str, args: Sequence[Any]) -> list[Row]:
         return await self._hop(changes, lambda conn: fetch(conn, name, args))
 
+    async def ask_all(self, changes: list[Change], asked: Sequence[tuple[str, Sequence[Any]]]) -> list[list[Row]]:
+        return await self._hop(changes, lambda conn: [fetch(conn, name, args) for name, args in asked])
+
     async def lock(self, keys: Sequence[str]) -> None:
         """There is one writer, so everything is locked."""
 

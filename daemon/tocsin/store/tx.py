@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, cast
 
-from tocsin.contracts import Door
+from tocsin.contracts import Door, Standing
 from tocsin.model import (
     Attempt,
     ContactState,
@@ -72,6 +72,9 @@ class Session(Protocol):
     async def ask(self, changes: list[Change], name: str, args: Sequence[Any]) -> list[Row]:
         """Apply `changes`, then answer the named query."""
 
+    async def ask_all(self, changes: list[Change], asked: Sequence[tuple[str, Sequence[Any]]]) -> list[list[Row]]:
+        """The same for several queries, in as few hops as the database allows."""
+
     async def lock(self, keys: Sequence[str]) -> None:
         """Hold these keys until the end."""
 
@@ -98,11 +101,25 @@ class Transaction:
     async def lock_keys(self, keys: Sequence[str]) -> None:
         await self._session.lock(keys)
 
+    async def standing(
+        self, alerts: Sequence[tuple[str, str]], dated: Sequence[tuple[str, str]], keys: Sequence[str], now: Instant
+    ) -> Standing:
+        asked: list[tuple[str, Sequence[Any]]] = [
+            ("open_alerts", self._session.pairs(alerts)),
+            ("tombstones", (*self._session.pairs(dated), now)),
+            ("latest_by_key", (list(keys),)),
+        ]
+        wanted = [bool(alerts), bool(dated), bool(keys)]
+        answers = iter(
+            await self._session.ask_all(
+                self.changes.take(), [one for one, want in zip(asked, wanted, strict=True) if want]
+            )
+        )
+        rows = [next(answers) if want else [] for want in wanted]
+        return Standing(_by_pair(rows[0]), _ends(rows[1]), _by_key(rows[2]))
+
     async def open_alerts(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredAlert]:
-        if not keys:
-            return {}
-        found = ALERT.values(await self.ask("open_alerts", *self._session.pairs(keys)))
-        return {(alert.integration, alert.source_key): alert for alert in found}
+        return _by_pair(await self.ask("open_alerts", *self._session.pairs(keys))) if keys else {}
 
     async def recent_alerts(
         self, keys: Sequence[tuple[str, str]], since: Instant
@@ -115,8 +132,7 @@ class Transaction:
     async def tombstones(self, keys: Sequence[tuple[str, str]], now: Instant) -> dict[tuple[str, str], Instant]:
         if not keys:
             return {}
-        rows = await self.ask("tombstones", *self._session.pairs(keys), now)
-        return {(integration, source_key): ended_at for integration, source_key, ended_at in rows}
+        return _ends(await self.ask("tombstones", *self._session.pairs(keys), now))
 
     async def minted(self, integration: str, body_hash: str, now: Instant) -> str | None:
         return only(await self.ask("minted", integration, body_hash, now), str)
@@ -135,7 +151,7 @@ class Transaction:
     async def latest_by_key(self, keys: Sequence[str]) -> dict[str, Incident]:
         if not keys:
             return {}
-        return {row[0]: INCIDENT.value(row[1:]) for row in await self.ask("latest_by_key", list(keys))}
+        return _by_key(await self.ask("latest_by_key", list(keys)))
 
     async def firing_alerts(self, incident: int) -> list[StoredAlert]:
         return ALERT.values(await self.ask("firing_alerts", incident))
@@ -275,3 +291,15 @@ def first(values: list[V]) -> V | None:
 def only(rows: list[Row], kind: Callable[..., V]) -> V | None:
     """The single value of a query that finds at most one row of one column; `kind` names its type."""
     return cast(V, rows[0][0]) if rows else None
+
+
+def _by_pair(rows: list[Row]) -> dict[tuple[str, str], StoredAlert]:
+    return {(alert.integration, alert.source_key): alert for alert in ALERT.values(rows)}
+
+
+def _ends(rows: list[Row]) -> dict[tuple[str, str], Instant]:
+    return {(integration, source_key): ended_at for integration, source_key, ended_at in rows}
+
+
+def _by_key(rows: list[Row]) -> dict[str, Incident]:
+    return {row[0]: INCIDENT.value(row[1:]) for row in rows}
