@@ -122,18 +122,38 @@ _trip: ContextVar[Trip] = ContextVar("trip")
 
 
 class GatedRequest(aiohttp.ClientRequest):
-    """Looks at the gate with the connection in hand, and notes when the first byte may leave."""
+    """Looks at the gate with the connection in hand, and notes when the first byte may leave.
+
+    aiohttp writes a request that has a body in a task of its own, a turn of the event loop after `send`: there,
+    with nothing in between, is the place of the gate. A request without a body is written by `send` itself.
+    """
 
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
         trip = _trip.get()
         if trip.left:  # aiohttp repeats a GET whose kept-alive connection broke; we never do
             raise MaybeSent("the connection broke before an answer came")
+        if not self.body:
+            await self._pass(trip, conn)
+        return await super().send(conn)
+
+    async def write_bytes(self, writer: Any, conn: Any, content_length: int | None = None) -> None:
+        trip = _trip.get()
+        if not trip.left:
+            try:
+                await self._pass(trip, conn)
+            except Exception as refused:  # noqa: BLE001  # whatever it is, it is for whoever waits for the response
+                if conn.protocol is not None:
+                    conn.protocol.set_exception(refused)
+                return
+        await super().write_bytes(writer, conn, content_length)
+
+    async def _pass(self, trip: Trip, conn: Any) -> None:
+        """Raises GateClosed, or NotSent when the connection went away meanwhile; then nothing was written."""
         if trip.gate is not None:
             await trip.gate()
         if conn.transport is None or conn.transport.is_closing():
             raise NotSent("the connection was closed before the request was written")
         trip.left = True
-        return await super().send(conn)
 
 
 class Connector(aiohttp.TCPConnector):
