@@ -433,6 +433,27 @@ async def test_the_newest_incident_of_a_key_is_found_in_any_state(store):
     assert {key: one.number for key, one in found.items()} == {"alone": 2, "g": 5, "gone": 6}
 
 
+async def test_how_things_stand_is_what_the_three_questions_answer(store):
+    await put(
+        store,
+        add_alerts=[alert(1), alert(2)],
+        add_incidents=[incident(1), incident(4, key="g")],
+        add_incident_keys=[("g", 4, None)],
+        add_tombstones=[("prometheus", "buried", at(3), at(20))],
+    )
+    pairs = [("apps", "key-1"), ("apps", "nobody")]
+
+    async def both(tx):
+        one = await tx.standing(pairs, [("prometheus", "buried")], ["g", "h"], at(5))
+        return one, await tx.open_alerts(pairs), await tx.latest_by_key(["g", "h"])
+
+    standing, alerts, latest = await store.write(both)
+    assert (standing.open, standing.latest) == (alerts, latest)
+    assert standing.tombstones == {("prometheus", "buried"): at(3)}
+    assert alerts
+    assert latest["g"].number == 4
+
+
 async def test_due_incidents_come_by_priority_then_age(store):
     await put(
         store,
