@@ -201,6 +201,13 @@ def unmute(incident: Incident, now: Instant, because: str) -> Move | Stay:
     return Move(after, (_entry(after, "unmuted", TOCSIN, "silence", now, because),))
 
 
+def held(incident: Incident, until: Instant | None, now: Instant) -> Incident:
+    """The same incident, with nobody paged before `until`; None: from now on. A silence still counts."""
+    due = now if until is None else until
+    after = replace(_moved(incident, now), held_until=until)
+    return after if after.muted_by is not None else replace(after, due_at=due, planned_at=due)
+
+
 def reassessed(
     incident: Incident, severity: Severity, impact: Impact, urgency: Urgency, priority: Priority, now: Instant
 ) -> Incident:

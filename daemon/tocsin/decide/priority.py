@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tocsin.decide.oncall import in_hours
 from tocsin.decide.rules import Verdict
-from tocsin.model import URGENCY_OF, Impact, Incident, Instant, Priority, Settings, Severity, Urgency
+from tocsin.model import URGENCY_OF, Impact, Incident, Instant, Priority, Settings, Severity, StoredAlert, Urgency
 
 RANK = {"critical": 0, "error": 1, "warning": 2, "info": 3}
 LATER = ("P3", "P4", "P5")
+RULED = frozenset({"impact", "urgency", "priority"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +41,24 @@ def by_service(service: str, severity: Severity, settings: Settings, now: Instan
     return _by_table(service, known.impact if known else "medium", URGENCY_OF[severity], settings, now)
 
 
-def reassess(incident: Incident, severity: Severity, settings: Settings, now: Instant) -> Assessment:
-    """The assessment under another severity or at another hour; what a rule had set stays as it is."""
-    as_it_is = (incident.impact, incident.urgency, incident.priority)
+def reassess(
+    incident: Incident, severity: Severity, settings: Settings, now: Instant, alerts: Sequence[StoredAlert] = ()
+) -> Assessment:
+    """The assessment under another severity or at another hour; what a rule had set stays as it is.
+
+    `alerts`: those that fire; they know what rules set. Without them it is guessed: what the table cannot say.
+    """
+    if any(RULED.intersection(alert.written) for alert in alerts) or not (alerts or _usual(incident, settings)):
+        return Assessment(incident.impact, incident.urgency, incident.priority, "set by a rule")
+    return by_service(incident.service, severity, settings, now)
+
+
+def _usual(incident: Incident, settings: Settings) -> bool:
+    """Whether the table alone could have said what the incident is."""
     known = settings.services.get(incident.service)
     impact, urgency = known.impact if known else "medium", URGENCY_OF[incident.severity]
-    usual = {(impact, word, settings.priorities[impact][word]) for word in (urgency, "low")}
-    if as_it_is not in usual:
-        return Assessment(*as_it_is, "set by a rule")
-    return by_service(incident.service, severity, settings, now)
+    as_it_is = (incident.impact, incident.urgency, incident.priority)
+    return as_it_is in {(impact, word, settings.priorities[impact][word]) for word in (urgency, "low")}
 
 
 def _by_table(name: str, impact: Impact, urgency: Urgency, settings: Settings, now: Instant) -> Assessment:

@@ -26,6 +26,7 @@ from tocsin.errors import BadBody, StoreUnavailable
 from tocsin.model import (
     DAY,
     MINUTE,
+    TOCSIN,
     Actor,
     Alert,
     Incident,
@@ -415,8 +416,7 @@ class Batch:
 
     async def _decide(self, items: list[Item]) -> None:
         """Read what this slice needs in few reads, then decide alert by alert."""
-        await self._read_alerts(items)
-        await self._read_for_new(items)
+        await self._read(items)
         fresh = sum(item.group is not None for item in items)
         ids = iter(await self.tx.next_alert_ids(fresh) if fresh else ())
         self.numbers = iter(await self.tx.next_numbers(fresh) if fresh else ())
@@ -435,26 +435,22 @@ class Batch:
                 case _:
                     self._remark(item, existing)
 
-    async def _read_alerts(self, items: list[Item]) -> None:
-        pairs = [item.pair for item in items if item.repeat is None and item.pair not in self.alerts]
-        if not pairs:
-            return
-        found = await self.tx.open_alerts(pairs)
-        for pair in pairs:
-            self.alerts[pair] = found.get(pair)
-        await self.ledger.load([alert.incident for alert in found.values() if alert.incident is not None])
-
-    async def _read_for_new(self, items: list[Item]) -> None:
+    async def _read(self, items: list[Item]) -> None:
+        """One read for all that this slice must know, and the incidents of the alerts it finds."""
+        asked = [item for item in items if item.repeat is None and item.pair not in self.alerts]
         fresh = [item for item in items if item.group is not None and self.alerts.get(item.pair) is None]
         dated = [item.pair for item in fresh if item.alert.started_at is not None]
-        if dated:
-            self.stale.update(await self.tx.tombstones(dated, self.now))
-        keys = [item.group.key for item in fresh if item.group is not None and item.group.key not in self.latest]
-        if keys:
-            found = await self.tx.latest_by_key(list(dict.fromkeys(keys)))
-            for key in keys:
-                self.latest[key] = found.get(key)
-            self.ledger.know(found.values())
+        keys = {item.group.key: None for item in fresh if item.group is not None and item.group.key not in self.latest}
+        if not (asked or keys):
+            return
+        found = await self.tx.standing([item.pair for item in asked], dated, list(keys), self.now)
+        for item in asked:
+            self.alerts[item.pair] = found.open.get(item.pair)
+        for key in keys:
+            self.latest[key] = found.latest.get(key)
+        self.stale.update(found.tombstones)
+        self.ledger.know(found.latest.values())
+        await self.ledger.load([alert.incident for alert in found.open.values() if alert.incident is not None])
 
     def _repeat(self, item: Item, alert_id: int, incident: int) -> None:
         self.repeats[item.post] += 1
@@ -621,49 +617,62 @@ class Batch:
         verdict = draft.verdict
         severity = worst([incident.severity, verdict.severity]) if incident.firing else verdict.severity
         after = replace(
-            self._assessed(incident, verdict, severity), firing=incident.firing + 1, total=incident.total + 1
+            self._assessed(incident, verdict, severity, alone=not incident.firing),
+            firing=incident.firing + 1,
+            total=incident.total + 1,
         )
         self.ledger.put(after)
         integration, key = draft.item.pair
         self.ledger.note(
-            after, "joined", Actor("integration", integration), "alert", draft.title, alert=draft.id, dedup_key=key
-        )
+            after, "joined", Actor("integration", integration), "alert", draft.title,
+            alert=draft.id, dedup_key=key, priority=after.priority,
+        )  # fmt: skip
         self._outcome("joined")
         if self._pages_anew(incident, after, verdict):
             because = f"priority rose from {incident.priority} to {after.priority}"
             if incident.priority == after.priority:
                 because = "another alert joined (re_page: any)"
             self.ledger.take(lifecycle.retrigger(after, self.now, because, "alert"))
-        elif after.muted_by is not None and mute is None:
-            self.ledger.take(lifecycle.unmute(after, self.now, "an alert that is not silenced joined"))
-        elif after.held_until is not None and (draft.hold_until or self.now) < after.held_until:
-            due = draft.hold_until or self.now
-            self.ledger.put(replace(after, held_until=draft.hold_until, due_at=due, planned_at=due))
+        elif mute is None:
+            self._let_page(after, draft.hold_until, "an alert that is not silenced joined")
+
+    def _let_page(self, incident: Incident, hold_until: Instant | None, because: str) -> None:
+        """An alert that is not silenced ends the silence of its incident; one held less long shortens its hold."""
+        if incident.held_until is not None and (hold_until or self.now) < incident.held_until:
+            incident = lifecycle.held(incident, hold_until, self.now)
+            self.ledger.put(incident)
+        if incident.muted_by is not None:
+            self.ledger.take(lifecycle.unmute(incident, self.now, because))
 
     def _pages_anew(self, before: Incident, after: Incident, verdict: Verdict) -> bool:
         if before.status != "acknowledged" or verdict.re_page == "never":
             return False
         return verdict.re_page == "any" or is_higher(after.priority, before.priority)
 
-    def _assessed(self, incident: Incident, verdict: Verdict, severity: Severity) -> Incident:
+    def _assessed(self, incident: Incident, verdict: Verdict, severity: Severity, *, alone: bool) -> Incident:
+        """As this alert would have it; beside others it never makes the incident less urgent."""
         found = assess(verdict, severity, self.settings, self.now)
-        if is_higher(incident.priority, found.priority) and severity == incident.severity:
-            return incident  # a joining alert never makes an incident less urgent
-        return lifecycle.reassessed(incident, severity, found.impact, found.urgency, found.priority, self.now)
+        impact, urgency, priority = found.impact, found.urgency, found.priority
+        if not alone and is_higher(incident.priority, priority):
+            impact, urgency, priority = incident.impact, incident.urgency, incident.priority
+        return lifecycle.reassessed(incident, severity, impact, urgency, priority, self.now)
 
     def _reopen(self, incident: Incident, draft: Draft) -> None:
         self.ledger.take(lifecycle.reopen(incident, self.now, "the alert fired again"))
         again = self.ledger.get(incident.number) or incident
-        assessed = self._assessed(again, draft.verdict, draft.verdict.severity)
-        self.ledger.put(replace(assessed, firing=again.firing + 1, total=again.total + 1))
+        assessed = self._assessed(again, draft.verdict, draft.verdict.severity, alone=not again.firing)
+        counted = replace(assessed, firing=again.firing + 1, total=again.total + 1)
+        self.ledger.put(lifecycle.held(counted, draft.hold_until, self.now) if draft.hold_until else counted)
         self._outcome("reopened")
 
     def _update(self, item: Item, existing: StoredAlert) -> None:
         """The same alert with other content: kept, and its incident assessed again."""
         draft = self._draft(item, existing.id)
-        draft.incident, draft.joined, draft.muted_by = existing.incident, existing.joined, existing.muted_by
+        mute = self._mute(item, draft.verdict)
+        draft.incident, draft.joined, draft.muted_by = existing.incident, existing.joined, mute.reason if mute else None
         if existing.incident is not None:
-            draft.status, draft.hold_until = existing.status, existing.hold_until
+            draft.status, draft.expires_at = existing.status, self._expiry(item, draft.verdict)
+            draft.hold_until = draft.hold_until and existing.hold_until  # an update never lengthens it
         elif draft.status == "firing":
             self._into_incident(item, draft)
         after = replace(
@@ -673,11 +682,13 @@ class Batch:
             acknowledged_at=existing.acknowledged_at,
         )
         if existing.incident is not None:
-            self._update_incident(after, existing, draft.verdict)
+            self._update_incident(after, existing, draft.verdict, mute)
         self._keep(item, after)
         self._outcome("updated")
 
-    def _update_incident(self, alert: StoredAlert, existing: StoredAlert, verdict: Verdict) -> None:
+    def _update_incident(
+        self, alert: StoredAlert, existing: StoredAlert, verdict: Verdict, mute: Mute | None
+    ) -> None:
         assert alert.incident is not None
         incident = self.ledger.get(alert.incident)
         if incident is None or not incident.open:
@@ -685,16 +696,20 @@ class Batch:
         if incident.firing > 1 and alert.severity != existing.severity:
             self.touched[incident.number] = None
         severity = alert.severity if incident.firing == 1 else worst([incident.severity, alert.severity])
-        after = self._assessed(incident, verdict, severity)
+        after = self._assessed(incident, verdict, severity, alone=incident.firing == 1)
         if incident.firing == 1 and alert.title != incident.title:
             after = replace(after, title=alert.title, updated_at=self.now, version=after.version + 1)
-        if after is incident:
-            return
-        self.ledger.put(after)
-        self.ledger.note(after, "updated", _by(alert), "alert", alert.title, alert=alert.id, severity=alert.severity)
+        if after is not incident:
+            self.ledger.put(after)
+            self.ledger.note(
+                after, "updated", _by(alert), "alert", alert.title,
+                alert=alert.id, severity=after.severity, priority=after.priority,
+            )  # fmt: skip
         if self._pages_anew(incident, after, verdict) and is_higher(after.priority, incident.priority):
             because = f"priority rose from {incident.priority} to {after.priority}"
             self.ledger.take(lifecycle.retrigger(after, self.now, because, "alert"))
+        elif mute is None:
+            self._let_page(after, alert.hold_until, "one of its alerts is not silenced any more")
 
     # ------------------------------------------------------------------- resolve, acknowledge
 
@@ -753,7 +768,7 @@ class Batch:
                 continue
             alerts = await self._firing_of(number)
             if number in self.touched and alerts:
-                self._sink(incident, worst([alert.severity for alert in alerts]))
+                self._sink(incident, alerts)
             if number in self.acked and alerts and all(alert.acknowledged_at for alert in alerts):
                 await self._acknowledge_incident(number)
 
@@ -765,10 +780,9 @@ class Batch:
                 rows[alert.id] = alert
         return [alert for alert in rows.values() if alert.ended_at is None]
 
-    def _sink(self, incident: Incident, severity: Severity) -> None:
-        if severity == incident.severity:
-            return
-        self.ledger.put(reassessed(incident, severity, self.settings, self.now))
+    def _sink(self, incident: Incident, alerts: Sequence[StoredAlert]) -> None:
+        if worst([alert.severity for alert in alerts]) != incident.severity:
+            sink(self.ledger, incident, alerts)
 
     async def _acknowledge_incident(self, number: int) -> None:
         incident = self.ledger.get(number)
@@ -805,10 +819,20 @@ class Batch:
         self.out.counts[name] = self.out.counts.get(name, 0) + 1
 
 
-def reassessed(incident: Incident, severity: Severity, settings: Settings, now: Instant) -> Incident:
-    """The incident under another severity, or at another hour."""
-    found = reassess(incident, severity, settings, now)
+def reassessed(incident: Incident, alerts: Sequence[StoredAlert], settings: Settings, now: Instant) -> Incident:
+    """The incident as its firing alerts make it, at this hour."""
+    severity = worst([alert.severity for alert in alerts]) if alerts else incident.severity
+    found = reassess(incident, severity, settings, now, alerts)
     return lifecycle.reassessed(incident, severity, found.impact, found.urgency, found.priority, now)
+
+
+def sink(ledger: Ledger, incident: Incident, alerts: Sequence[StoredAlert]) -> None:
+    """An alert ended or changed: the incident is as bad as those that are left."""
+    after = reassessed(incident, alerts, ledger.core.settings, ledger.now)
+    if after is not incident:
+        ledger.put(after)
+        because = "as its firing alerts are now"
+        ledger.note(after, "reassessed", TOCSIN, "alert", because, severity=after.severity, priority=after.priority)
 
 
 def end_in_incident(
@@ -822,6 +846,7 @@ def end_in_incident(
     after = replace(incident, firing=max(0, incident.firing - 1), resolved=incident.resolved + 1)
     ledger.put(after)
     if after.firing:
+        ledger.note(after, "alert_resolved", _by(alert), "alert", alert.title, alert=alert.id)
         touched[after.number] = None
         return
     held = after.held_until is not None and ledger.now < after.held_until

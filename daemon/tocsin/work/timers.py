@@ -12,13 +12,13 @@ from dataclasses import replace
 
 import structlog
 
-from tocsin.contracts import Tx
+from tocsin.contracts import IncidentFilter, Tx
 from tocsin.decide import lifecycle
-from tocsin.decide.priority import worst
+from tocsin.decide.oncall import in_hours
 from tocsin.errors import StoreUnavailable
-from tocsin.model import TOCSIN, Incident, Instant, Millis, StoredAlert
+from tocsin.model import MINUTE, TOCSIN, Incident, Instant, Millis, StoredAlert
 from tocsin.work.core import Core
-from tocsin.work.intake import Intake, end_in_incident, reassessed
+from tocsin.work.intake import Intake, end_in_incident, reassessed, sink
 from tocsin.work.ledger import Effects, Ledger
 from tocsin.work.muting import Mute, stored_values
 
@@ -39,12 +39,15 @@ class Timers:
         self.core, self.intake = core, intake
         self.wake = asyncio.Event()
         self.progressed_at = core.clock.now()
+        self._minute = -1
+        self._in_hours: dict[str, bool] = {}
 
     async def run(self) -> None:
         """Forever."""
         while True:
             self.wake.clear()
             try:
+                await self._begin_support_hours()
                 due = await self._run_all_due()
             except StoreUnavailable as error:
                 log.error("store_unavailable", error=str(error))
@@ -141,22 +144,75 @@ class Timers:
         if incident.status != "triggered":
             ledger.put(replace(incident, due_at=None, due_kind=None))
             return
-        await self._page_unless_muted(ledger, self._urgency_back(incident, ledger.now))
+        if not await self._urgency_back(ledger, incident):
+            await self._page_unless_muted(ledger, incident)
 
     async def _page_unless_muted(self, ledger: Ledger, incident: Incident) -> None:
-        """Run the step that is due, or stand still while every firing alert is silenced."""
+        """Run the step that is due, or stand still while every firing alert is silenced or held."""
         mute = await self._still_muted(ledger, incident)
         if mute is not None:
             ledger.take(lifecycle.mute(incident, mute.reason, mute.until, ledger.now))
             return
+        hold = await self._still_held(ledger, incident)
+        if hold is not None:
+            ledger.put(lifecycle.held(incident, hold, ledger.now))
+            return
         ledger.step(incident, await self.core.policies.thaw(incident.policy_hash))
 
-    def _urgency_back(self, incident: Incident, now: Instant) -> Incident:
-        """Support hours may have begun since: the urgency is what it would be now, never lower."""
+    async def _still_held(self, ledger: Ledger, incident: Incident) -> Instant | None:
+        """The earliest end of hold of those that fire; the alert that held it so far may have ended."""
+        if incident.held_until is None:
+            return None
+        ends = [alert.hold_until or ledger.now for alert in await ledger.tx.firing_alerts(incident.number)]
+        return min(ends) if ends and min(ends) > ledger.now else None
+
+    # ------------------------------------------------------------------------- support hours
+
+    async def _begin_support_hours(self) -> None:
+        """What nobody has yet gets its urgency back. Hours begin with a minute: it looks once in each."""
+        now = self.core.clock.now()
+        if now // MINUTE == self._minute:
+            return
+        self._minute = now // MINUTE
+        for service in self.core.settings.services.values():
+            before = self._in_hours.get(service.name, False)
+            hours = service.support_hours
+            self._in_hours[service.name] = hours is not None and in_hours(hours, now)
+            if self._in_hours[service.name] and not before:
+                await self._give_urgency_back(service.name)
+
+    async def _give_urgency_back(self, service: str) -> None:
+        where = IncidentFilter(status=("triggered",), service=service)
+        before: int | None = None
+        while found := await self.core.store.incidents(where, AT_ONCE, before):
+            before = found[-1].number
+            numbers = [one.number for one in found if one.urgency == "low"]
+
+            async def work(tx: Tx, numbers: list[int] = numbers) -> Effects:
+                ledger = Ledger(self.core, tx, self.core.clock.now())
+                await ledger.load(numbers)
+                for number in numbers:
+                    incident = ledger.get(number)
+                    if incident is not None:
+                        await self._urgency_back(ledger, incident)
+                return await ledger.close()
+
+            (await self.core.store.write(work)).apply(self.core)
+
+    async def _urgency_back(self, ledger: Ledger, incident: Incident) -> bool:
+        """Support hours have begun since it lost its urgency: a new cycle under the one it would have now."""
         service = self.core.settings.services.get(incident.service)
         if service is None or service.support_hours is None or incident.urgency != "low":
-            return incident
-        return reassessed(incident, incident.severity, self.core.settings, now)
+            return False
+        if incident.status != "triggered" or incident.held_until is not None:
+            return False
+        alerts = await ledger.tx.firing_alerts(incident.number)
+        after = reassessed(incident, alerts, self.core.settings, ledger.now)
+        if after.urgency == "low":
+            return False
+        ledger.put(after)
+        ledger.take(lifecycle.retrigger(after, ledger.now, f"the support hours of {service.name} began"))
+        return True
 
     async def _again(self, ledger: Ledger, incident: Incident, because: str) -> None:
         """A new cycle, and its first step at once."""
@@ -214,5 +270,4 @@ class Timers:
             left = await tx.firing_alerts(number)
             if incident is None or not incident.open or not left:
                 continue
-            severity = worst([alert.severity for alert in left])
-            ledger.put(reassessed(incident, severity, self.core.settings, ledger.now))
+            sink(ledger, incident, left)
