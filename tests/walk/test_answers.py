@@ -337,7 +337,7 @@ async def test_a_completed_call_without_a_key_press_is_no_answer(build: Build) -
 async def test_a_key_in_another_call_than_ours_does_nothing(build: Build) -> None:
     town = await build(EVERYWHERE)
     await town.alert("db down")
-    call = [told for told in town.told if told.channel == "voice"][0]
+    call = next(told for told in town.told if told.channel == "voice")
 
     assert await town.daemon.answers.voice(call.attempt, "CAsomebodyelse", "4") is None
     assert await town.daemon.answers.voice("0" * 32, call.ref, "4") is None

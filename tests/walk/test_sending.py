@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from tests.walk.conftest import Build
@@ -320,7 +322,7 @@ async def test_a_storm_says_something_every_minute_at_most_and_within_a_minute_a
 
     await town.pass_time(minutes=1)
     heard = [told for told in town.told if told.address == PHONES["ana"]]
-    apart = [(later.at - earlier.at) / 1000 for earlier, later in zip(heard, heard[1:], strict=False)]
+    apart = [(later.at - earlier.at) / 1000 for earlier, later in itertools.pairwise(heard)]
 
     assert apart == [60.0] * 5
     assert {number for told in heard for number in range(1, 30) if f"INC {number} " in told.text} == set(range(1, 21))

@@ -117,6 +117,7 @@ class Told:
     text: str
     attempt: str
     page: Page | None
+    of: Incident | None  # the incident as it stood when the message left
     ref: str = ""
     body: Mapping[str, Any] = field(default_factory=dict)
 
@@ -260,6 +261,7 @@ class Outside:
             text=text,
             attempt=attempt_id,
             page=page,
+            of=incident,
             ref=ref,
             body=body,
         )

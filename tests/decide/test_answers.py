@@ -1,0 +1,103 @@
+"""What a reply asks for."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tocsin.decide.answers import CARRIER, Carrier, Command, NotUnderstood, code_of, key_press, parse
+
+H = 3_600_000
+
+UNDERSTOOD = [
+    ("ACK", Command("acknowledge")),
+    ("ack", Command("acknowledge")),
+    ("  Ack!  ", Command("acknowledge")),
+    ("a", Command("acknowledge")),
+    ("4", Command("acknowledge")),
+    ("ACK 42", Command("acknowledge", 42)),
+    ("ack42", Command("acknowledge", 42)),
+    ("A #42.", Command("acknowledge", 42)),
+    ("ACK INC 42", Command("acknowledge", 42)),
+    ("ack incident-42", Command("acknowledge", 42)),
+    ("ACK 42 wxyz", Command("acknowledge", 42, "WXYZ")),
+    ("ACK wxyz 42", Command("acknowledge", 42, "WXYZ")),
+    ("ACK WXYZ", Command("acknowledge", code="WXYZ")),
+    ("res", Command("resolve")),
+    ("R 7", Command("resolve", 7)),
+    ("6 7", Command("resolve", 7)),
+    ("esc", Command("escalate")),
+    ("E7", Command("escalate", 7)),
+    ("5", Command("escalate")),
+    ("SNZ 30", Command("snooze", length=H // 2)),
+    ("snooze 2h", Command("snooze", length=2 * H)),
+    ("SNZ 30 42", Command("snooze", 42, length=H // 2)),
+    ("SNZ 30m 42 WXYZ", Command("snooze", 42, "WXYZ", length=H // 2)),
+    ("SNZ 7d", Command("snooze", length=168 * H)),
+    ("NOTE restarted it", Command("note", text="restarted it")),
+    ("note 42 restarted it: twice!", Command("note", 42, text="restarted it: twice!")),
+    ("Note: 42", Command("note", text="42")),
+    ("STATUS", Command("status")),
+    ("status 42", Command("status", 42)),
+    ("WHO", Command("who")),
+    ("who checkout", Command("who", text="checkout")),
+]
+
+
+@pytest.mark.parametrize(("text", "command"), UNDERSTOOD, ids=[text for text, _ in UNDERSTOOD])
+def test_what_is_understood(text: str, command: Command) -> None:
+    assert parse(text) == command
+
+
+NOT_UNDERSTOOD = [
+    "", "   ", "…", "hello", "acknowledged?", "ACK 42 43", "ACK please now", "SNZ", "SNZ soon", "SNZ 0", "SNZ 8d",
+    "NOTE", "NOTE  ", "ACK 1234567890", "SNZ 30 1 2",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NOT_UNDERSTOOD)
+def test_what_is_not_understood_says_what_to_write(text: str) -> None:
+    found = parse(text)
+
+    assert isinstance(found, NotUnderstood)
+    assert len(found.because) > 10
+
+
+@pytest.mark.parametrize("word", sorted(CARRIER))
+def test_words_of_the_carrier_are_never_commands(word: str) -> None:
+    for text in (word, word.lower(), f" {word}. "):
+        found = parse(text)
+        assert isinstance(found, Carrier)
+        assert (found.opts_out, found.opts_in) == (
+            word in "STOP STOPALL UNSUBSCRIBE CANCEL END QUIT REVOKE OPTOUT".split(), word in "START YES UNSTOP".split()
+        )  # fmt: skip
+
+
+@given(st.text(max_size=2000))
+def test_nothing_that_is_sent_breaks_the_parser(text: str) -> None:
+    found = parse(text)
+
+    assert isinstance(found, Command | Carrier | NotUnderstood)
+    if not any(char.isalnum() for char in text):
+        assert isinstance(found, NotUnderstood)
+
+
+@pytest.mark.parametrize(
+    ("digits", "meaning"),
+    [
+        ("4", "acknowledge"), ("5", "escalate"), ("6", "resolve"), ("1", "details"), ("*", "repeat"),
+        ("0", None), ("9", None), ("#", None), ("44", None), ("", None), ("٤", None),
+    ],
+)  # fmt: skip
+def test_keys(digits: str, meaning: str | None) -> None:
+    assert key_press(digits) == meaning
+
+
+@given(st.integers(0, 2**128 - 1))
+def test_a_pages_code_is_four_letters_that_can_be_sent_back(number: int) -> None:
+    page = f"{number:032x}"
+
+    code = code_of(page)
+
+    assert parse(f"ACK {code}") == Command("acknowledge", code=code)
