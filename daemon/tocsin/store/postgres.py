@@ -393,6 +393,8 @@ class PostgresSession:
             return cast(str | None, await self._conn.fetchval(queries().texts["this_transaction"]))
 
     def pairs(self, keys: Sequence[tuple[str, str]]) -> tuple[Any, ...]:
+        if not keys:
+            return [], []
         integrations, source_keys = zip(*dict.fromkeys(keys), strict=True)
         return list(integrations), list(source_keys)
 
