@@ -80,5 +80,5 @@ class SettingsError(TocsinError):
     """The configuration has mistakes; `problems` lists every one with file, line and column."""
 
     def __init__(self, problems: tuple[object, ...]) -> None:
-        super().__init__(f"{len(problems)} mistakes in the configuration")
+        super().__init__(f"{len(problems)} mistake{'' if len(problems) == 1 else 's'} in the configuration")
         self.problems = problems

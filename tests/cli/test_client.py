@@ -202,6 +202,18 @@ def test_show_gathers_alerts_pages_and_timeline(daemon, tocsin):
             2,
             "bad; /user: no such user",
         ),
+        (
+            422,
+            {"detail": "no such user 'x'", "errors": [{"pointer": "/target", "detail": "no such user 'x'"}]},
+            2,
+            "tocsin: no such user 'x'\n",
+        ),
+        (
+            422,
+            {"detail": "mistakes", "errors": [{"pointer": "", "detail": "a.yaml:1:1: b: c"}, {"pointer": "", "detail": "d"}]},
+            2,
+            "mistakes; a.yaml:1:1: b: c; d",
+        ),
         (503, {"detail": "the database does not answer"}, 3, "answered 503: the database does not answer"),
         (502, b"<html>proxy</html>", 3, "answered 502: <html>proxy</html>"),
     ],
@@ -318,6 +330,11 @@ def test_a_wrong_command_line_is_exit_code_two_and_asks_nobody(daemon, tocsin, a
     assert done.returncode == 2, done.stdout + done.stderr
     assert daemon.asked == []
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("until", ["5", "5min", "5 mins", "soon", "30x"])
+def test_what_is_no_snooze_is_told_how_to_write_one(tocsin, until):
+    assert "write 30m or 2026-01-05 09:00" in tocsin("snooze", "7", until, TOCSIN_TOKEN="t").stderr
 
 
 # ------------------------------------------------------------------------------- silences and send

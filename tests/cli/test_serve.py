@@ -115,11 +115,15 @@ async def test_a_missing_configuration_says_how_to_give_one(daemon):
     assert "nowhere.yaml: no such file" in said
 
 
-async def test_with_a_bad_file_the_last_good_configuration_is_used_loudly(daemon):
+@pytest.mark.parametrize("trouble", ["mistaken", "gone"])
+async def test_with_a_bad_file_the_last_good_configuration_is_used_loudly(daemon, trouble):
     await daemon.start()
     await daemon.stop()
     good = daemon.main.read_text()
-    daemon.main.write_text(good.replace("user:ana", "user:anna"))
+    if trouble == "gone":
+        daemon.main.unlink()
+    else:
+        daemon.main.write_text(good.replace("user:ana", "user:anna"))
 
     await daemon.start()
     posted = await daemon.post("/v1/webhooks/demo", {"title": "x"}, bearer="demo")

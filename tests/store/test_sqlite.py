@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -48,6 +49,18 @@ def adds(number):
         tx.add_incidents([incident(number)])
 
     return work
+
+
+@pytest.mark.parametrize("name", ["tocsin.db", "tocsin.db-wal", "tocsin.db-shm", "tocsin.db.lock"])
+async def test_a_new_database_is_its_owners_alone(opener, tmp_path, name):
+    before = os.umask(0o022)
+    try:
+        store = await opener()
+        await store.write(adds(1))
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
 
 
 # --------------------------------------------------------------------------------------- the lock

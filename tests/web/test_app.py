@@ -94,6 +94,15 @@ async def test_metrics_come_in_the_format_asked_for(client: TestClient, accept: 
     assert text.rstrip().endswith("# EOF") == (kind != "text/plain")
 
 
+async def test_counters_are_told_as_counters(client: TestClient) -> None:
+    text = await (await client.get("/metrics")).text()
+
+    kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
+    assert {name for name, kind in kinds.items() if name.endswith("_total") != (kind == "counter")} == set()
+    assert kinds["tocsin_incidents_total"] == "counter"
+    assert kinds["tocsin_incidents"] == "gauge"
+
+
 async def test_an_admin_address_takes_metrics_and_probes_away(aiohttp_client: Any, daemon: FakeDaemon) -> None:
     daemon.live.settings = replace(SETTINGS, server=Server(admin_host="127.0.0.1", admin_port=8421))
     public = await aiohttp_client(make_app(daemon))
@@ -213,6 +222,38 @@ BROKEN = {
     "a chunk without its end": HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}garbage\r\n0\r\n\r\n",
     "length and chunks": HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 }
+
+
+SECRET = b"s3cret-token"
+TELLING = {
+    "a method that is none": b"FOO /v1/webhooks/own?token=" + SECRET + b" HTTP/1.1\r\n\r\n",
+    "no such version": b"GET /v1/webhooks/own?token=" + SECRET + b" HTTP/9.1\r\n\r\n",
+    "a line of 20,000 bytes": b"GET /x?token=" + SECRET + b"a" * 20_000 + b" HTTP/1.1\r\n\r\n",
+    "a blank before the colon": b"GET / HTTP/1.1\r\nAuthorization : Bearer " + SECRET + b"\r\n\r\n",
+    "a NUL in a header": b"GET / HTTP/1.1\r\nAuthorization: Bearer " + SECRET + b"\x00\r\n\r\n",
+    "a chunk of no size": HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz" + SECRET + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("raw", TELLING.values(), ids=TELLING.keys())
+async def test_broken_http_is_told_without_the_token_it_holds(port: int, raw: bytes, lines: Any) -> None:
+    await speak(port, raw)
+
+    (line,) = lines.records
+    assert "not HTTP" in line.getMessage() or "refused" in line.getMessage()
+    assert SECRET.decode() not in line.getMessage()
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/incidents", "/v1/webhooks/own"])
+@pytest.mark.parametrize("given", ["Basic \xe9", "Basic =", "Basic /////w==", "Bearer \xe9", "Basic", "\xe9"])
+async def test_a_credential_that_cannot_be_read_is_a_401(port: int, path: str, given: str, lines: Any) -> None:
+    method = "POST" if "webhooks" in path else "GET"
+    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: {given}\r\n\r\n"
+
+    answer = await speak(port, head.encode())
+
+    assert answer.startswith(b"HTTP/1.1 401")
+    assert no_trouble(lines)
 
 
 @pytest.mark.parametrize("raw", BROKEN.values(), ids=BROKEN.keys())

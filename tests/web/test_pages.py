@@ -152,12 +152,15 @@ async def test_a_browser_is_asked_for_a_token(client: TestClient, path: str) -> 
         ("127.0.0.1", {"Forwarded": "for=192.0.2.1"}, 401),
         ("127.0.0.1", {"X-Real-IP": "192.0.2.1"}, 401),
         ("127.0.0.1", {"Via": "1.1 proxy"}, 401),
+        ("127.0.0.1 https://tocsin.example.org", {}, 401),  # a proxy that says nothing about itself
+        ("127.0.0.1 http://127.0.0.1:8420", {}, 200),
     ],
 )
 async def test_the_machine_itself_may_look_without_a_token(
     client: TestClient, daemon: FakeDaemon, listens_on: str, headers: dict[str, str], status: int
 ) -> None:
-    daemon.with_settings(server=Server(host=listens_on))
+    host, _, public_url = listens_on.partition(" ")
+    daemon.with_settings(server=Server(host=host, public_url=public_url or None))
 
     answer = await client.get("/", headers=headers)
 

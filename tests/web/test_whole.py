@@ -88,6 +88,8 @@ async def test_an_alert_pages_and_an_acknowledgement_stops_it(
     assert kinds[0] == "opened"
     assert "acknowledged" in kinds
     assert [(page["user"], page["outcome"]) for page in pages["pages"]] == [("ana", "accepted")]
+    [attempt] = [entry for entry in timeline["entries"] if entry["kind"] == "attempt"]
+    assert (attempt["channel"], attempt["because"]) == (pages["pages"][0]["channel"], "accepted for ana")
 
 
 async def test_a_link_of_a_page_shows_on_get_and_acknowledges_on_post(

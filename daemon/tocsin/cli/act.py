@@ -130,7 +130,7 @@ def _until(text: str) -> dict[str, Any]:
     if text[:1].isdigit() and text[-1:] in "smhdw" and "-" not in text:
         length(text)
         return {"for": text}
-    if not text[:1].isdigit():
+    if not text[:1].isdigit() or "-" not in text:
         raise Trouble(f"{text!r} is neither a length nor a time; write 30m or 2026-01-05 09:00", WRONG)
     return {"until": rfc3339(moment(text))}
 

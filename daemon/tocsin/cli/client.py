@@ -155,9 +155,9 @@ def problem_text(answer: Answer) -> str:
     fields = [
         f"{error.get('pointer', '')}: {error.get('detail', '')}".lstrip(": ")
         for error in answer.body.get("errors", ())
-        if isinstance(error, dict)
+        if isinstance(error, dict) and str(error.get("detail", "")) not in said
     ]
-    return "; ".join([said, *(field for field in fields if field and field not in said)])
+    return "; ".join([said, *(field for field in fields if field)])
 
 
 def _read_token(place: Path) -> str:

@@ -15,10 +15,15 @@ from tocsin.model import Problem, Secret, Settings
 
 def locate(config: Path | None) -> Path:
     """The main file: -c, $TOCSIN_CONFIG, ./config/tocsin.yaml, ./tocsin.yaml, /etc/tocsin/tocsin.yaml."""
-    main = settings.find(str(config) if config is not None else None, os.environ)
+    main = asked_for(config)
     if not main.is_file():
         raise Trouble(f"{main}: no such file; give the configuration with -c", WRONG)
     return main
+
+
+def asked_for(config: Path | None) -> Path:
+    """The same, whether it is there or not: a daemon whose file is gone still has its last good configuration."""
+    return settings.find(str(config) if config is not None else None, os.environ)
 
 
 def load(main: Path) -> settings.Loaded:

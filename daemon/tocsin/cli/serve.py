@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from tocsin import logs, settings
-from tocsin.cli.configured import address_of, errors_in, load, locate, print_problems, state_folder
+from tocsin.cli.configured import address_of, asked_for, errors_in, load, locate, print_problems, state_folder
 from tocsin.cli.starter import leave_token
 from tocsin.cli.tables import warn
 from tocsin.cli.trouble import UNREACHABLE, WRONG, Trouble
@@ -37,7 +37,7 @@ def serve(
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run the daemon in the foreground. SIGTERM or Ctrl-C ends it, SIGHUP reloads the configuration."""
-    run(locate(config), log=log, log_level=log_level)
+    run(asked_for(config), log=log, log_level=log_level)
 
 
 def run(main: Path, *, beside: Beside | None = None, log: str = "auto", log_level: str = "info") -> None:
@@ -64,6 +64,7 @@ def usable(main: Path) -> tuple[Any, str]:
     print_problems(loaded.problems)
     kept = settings.LastGood(state_folder(main), main).load()
     if kept is None or kept.settings is None:
+        locate(main)  # a file that is not there is told as such
         raise Trouble(f"{main}: {errors_in(loaded.problems)}, and no last good one is kept", WRONG)
     warn(f"tocsin: {main}: {errors_in(loaded.problems)}. RUNNING ON THE LAST GOOD CONFIGURATION.")
     return kept, errors_in(loaded.problems)

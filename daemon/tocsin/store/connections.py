@@ -6,8 +6,10 @@ A whole function crosses to the connection in one hop. `ThreadConnection` is pro
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 from urllib.parse import quote
@@ -81,6 +83,7 @@ async def connect(runner: Runner, open_it: Callable[[], sqlite3.Connection]) -> 
 
 def open_writer(path: Path, *, durable: bool = True) -> sqlite3.Connection:
     """The one connection that ever writes or checkpoints. A commit is on the disk when it returns."""
+    create_private(path)
     conn = plain_connection(str(path), uri=False)
     conn.execute("pragma journal_mode = wal")
     conn.execute(f"pragma synchronous = {'full' if durable else 'off'}")
@@ -89,6 +92,16 @@ def open_writer(path: Path, *, durable: bool = True) -> sqlite3.Connection:
     conn.execute("pragma cache_size = -65536")
     conn.execute("pragma temp_store = memory")
     return conn
+
+
+def create_private(path: Path) -> None:
+    """A new file is its owner's alone, whatever the umask: it holds the keys of links, and people's numbers.
+
+    SQLite gives its log the same mode. A file that exists is not touched: closing it would drop SQLite's
+    locks (sqlite.org/howtocorrupt.html, 2.2). What cannot be created SQLite says better.
+    """
+    with suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def open_reading(path: Path) -> sqlite3.Connection:

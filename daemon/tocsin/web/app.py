@@ -19,6 +19,8 @@ from tocsin.web.webhooks import Reception
 
 ATTEMPT = "{attempt:[0-9A-Za-z_-]{1,64}}"
 NUMBER = "{number:[0-9]{1,9}}"
+# in the text format a counter may stand beside the gauge `tocsin_incidents`; in OpenMetrics their families clash
+AS_COUNTER = (b"# TYPE tocsin_incidents_total gauge", b"# TYPE tocsin_incidents_total counter")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -120,6 +122,8 @@ def metrics(daemon: Daemon) -> Handler:
         format: Any = openmetrics.exposition if wants_open else exposition
         kind = openmetrics.exposition.CONTENT_TYPE_LATEST if wants_open else exposition.CONTENT_TYPE_PLAIN_0_0_4
         body = format.generate_latest(daemon.metrics.registry)
+        if not wants_open:
+            body = body.replace(*AS_COUNTER)
         return web.Response(body=body, headers={**BASE_HEADERS, "Content-Type": kind})
 
     return metrics

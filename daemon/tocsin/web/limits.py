@@ -7,6 +7,7 @@ aiohttp's own inflating is off: it answers a broken gzip with a 500. Headers hav
 from __future__ import annotations
 
 import logging
+import re
 import zlib
 from typing import Any
 
@@ -25,6 +26,7 @@ MAX_BODY = 4 * 1024 * 1024       # bytes, as sent and inflated
 MAX_FORM = 64 * 1024             # bytes; a provider's callback is some 1,500
 MAX_DEPTH = 32
 BODY_TIME = Millis(30_000)
+QUOTED = re.compile(r"""(\s+(bytearray\()?b|:\s+)['"].*""", re.DOTALL)  # as aiohttp quotes what it could not read
 HEAD_TIME = 75                   # seconds; idle connections and unfinished heads alike
 
 log = structlog.stdlib.get_logger("tocsin.web")
@@ -128,8 +130,8 @@ def inside(container: dict[str, Any] | list[Any]) -> list[Any]:
 
 
 def one_line(error: Exception) -> str:
-    """What an error says, on one line and not at length."""
-    return " ".join(str(error).split())[:200]
+    """What an error says, on one line and not at length; without the bytes it quotes, which may hold a token."""
+    return " ".join(QUOTED.sub("", str(error)).split())[:200]
 
 
 class ServerLog(logging.LoggerAdapter[logging.Logger]):

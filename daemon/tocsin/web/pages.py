@@ -9,6 +9,7 @@ import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import jinja2
@@ -138,8 +139,9 @@ def zone_of(settings: Settings) -> str:
 async def may_look(daemon: Daemon, request: web.Request) -> None:
     """Anybody on this very machine may read; anybody else shows an API token, as the password.
 
-    On this machine: Tocsin listens on loopback, the peer and the Host are loopback, and no proxy
-    passed the request on. (Host: a stranger's page in the browser may resolve its own name to us.)
+    On this machine: Tocsin listens on loopback, has no public address, the peer and the Host are loopback,
+    and no proxy passed the request on. (A public address is a proxy's, which may keep silent about itself.
+    Host: a stranger's page in the browser may resolve its own name to us.)
     """
     if is_local(daemon.live.settings, request):
         return
@@ -156,6 +158,7 @@ def is_local(settings: Settings, request: web.Request) -> bool:
     host = request.headers.get("Host", "")
     return (
         is_loopback(settings.server.host)
+        and is_loopback(urlsplit(settings.server.public_url or "http://localhost").hostname or "")
         and is_loopback(request.remote or "")
         and is_loopback(host_name(host))
         and not any(name in request.headers for name in FORWARDED)

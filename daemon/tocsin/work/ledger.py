@@ -12,6 +12,7 @@ from tocsin.decide.lifecycle import Move, Stay
 from tocsin.decide.views import resolved_text
 from tocsin.model import Actor, ContactState, Entry, Incident, Instant, Page, Policy, Silence, User
 from tocsin.work.core import Core
+from tocsin.work.muting import Mutes
 
 SPOKEN = frozenset({"twilio_voice"})
 
@@ -73,6 +74,7 @@ class Ledger:
         self._pages: list[Page] = []
         self._stopped: dict[int, None] = {}
         self._frozen: dict[str, tuple[str, str]] = {}
+        self._mutes: Mutes | None = None
 
     async def load(self, numbers: Iterable[int]) -> None:
         """Read these incidents, locked, unless they are here already."""
@@ -97,6 +99,13 @@ class Ledger:
             return self._known.get(found.merged_into)
         return found
 
+    async def mutes(self) -> Mutes:
+        """The silences in force; where others write too they are read in this transaction."""
+        if self._mutes is None:
+            shared = not self.core.store.exclusive
+            self._mutes = self.core.mutes.among(await self.tx.silences(self.now)) if shared else self.core.mutes
+        return self._mutes
+
     def open(self, incident: Incident) -> None:
         self._known[incident.number] = incident
         self._new.add(incident.number)
@@ -111,8 +120,10 @@ class Ledger:
     def tell(self, entry: Entry) -> None:
         self._entries.append(entry)
 
-    def note(self, incident: Incident, kind: str, actor: Actor, via: str, because: str, **detail: object) -> None:
-        self.tell(Entry(incident.number, self.now, kind, str(actor), via, because, detail=dict(detail)))
+    def note(
+        self, incident: Incident, kind: str, actor: Actor, via: str, because: str, channel: str = "", **detail: object
+    ) -> None:
+        self.tell(Entry(incident.number, self.now, kind, str(actor), via, because, channel, dict(detail)))
 
     def add_pages(self, pages: Sequence[Page]) -> None:
         self._pages.extend(pages)
@@ -150,7 +161,10 @@ class Ledger:
     def step(self, incident: Incident, policy: Policy | None) -> Incident:
         """Run the step that is due now; its pages and story are kept here."""
         core = self.core
-        run: StepRun = run_step(incident, policy, core.settings, core.people(), self.now, core.chance.token)
+        return self.keep(run_step(incident, policy, core.settings, core.people(), self.now, core.chance.token))
+
+    def keep(self, run: StepRun) -> Incident:
+        """What a step came to: the incident, its pages and its story."""
         self.put(run.incident)
         self._pages.extend(run.pages)
         self._entries.extend(run.entries)
