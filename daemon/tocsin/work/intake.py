@@ -44,6 +44,7 @@ from tocsin.model import (
     StoredAlert,
 )
 from tocsin.work.core import Core
+from tocsin.work.known import Known, Pair
 from tocsin.work.ledger import Effects, Ledger
 from tocsin.work.muting import Mute
 
@@ -107,7 +108,7 @@ class Outcome:
     effects: Effects
     repeats: dict[int, tuple[int, Instant | None]] = field(default_factory=dict)
     fresh: list[StoredAlert] = field(default_factory=list)
-    ended: list[tuple[str, str]] = field(default_factory=list)
+    buried: list[tuple[str, str, Instant, Instant]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
 
 
@@ -120,7 +121,7 @@ class Intake:
         self._queued_bytes = 0
         self._wake = asyncio.Event()
         self._compress = zstandard.ZstdCompressor(level=1).compress
-        self._open = OpenAlerts()
+        self.known = Known()
         self._repeats: dict[int, tuple[int, Instant, Instant | None]] = {}
 
     # ------------------------------------------------------------------------------- the door
@@ -180,9 +181,13 @@ class Intake:
     async def _commit(self, batch: list[Queued]) -> Outcome:
         for post in batch:
             post.body = post.body or self._compress(post.raw)
+        self.known.batch_begins()
+        tries = 0
 
         async def work(tx: Tx) -> Outcome:
-            return await Batch(self, tx, batch).run()
+            nonlocal tries
+            tries += 1  # a conflict means that memory was wrong: then the database is asked
+            return await Batch(self, tx, batch, trust=self.known.trusted and tries == 1).run()
 
         return await self.core.store.write(work, lane="ingest")
 
@@ -193,10 +198,8 @@ class Intake:
             before = self._repeats.get(alert_id, (0, now, None))
             self._repeats[alert_id] = (before[0] + count, now, expires or before[2])
         if self.core.store.exclusive:
-            for pair in outcome.ended:
-                self._open.forget(pair)
-            for alert in outcome.fresh:
-                self._open.remember(alert)
+            self.known.remember(outcome.fresh)
+            self.known.bury(outcome.buried, now)
         outcome.effects.apply(self.core)
         for name, count in outcome.counts.items():
             self.core.metrics.alerts_outcome.labels(name).inc(count)
@@ -217,14 +220,9 @@ class Intake:
 
     # ------------------------------------------------------------------------- repeats, the cache
 
-    def known(self, pair: tuple[str, str], content: int) -> tuple[int, int] | None:
-        """(alert id, incident or 0) of an open alert with this very content, as far as this process may trust it."""
-        return self._open.same(pair, content) if self.core.store.exclusive else None
-
     def forget(self, alerts: Sequence[StoredAlert]) -> None:
-        """Alerts that ended elsewhere (a person resolved, an expiry)."""
-        for alert in alerts:
-            self._open.forget((alert.integration, alert.source_key))
+        """Alerts that a person or a timer ends; to be called inside that transaction."""
+        self.known.ending(alerts)
 
     def unflushed(self, alert_id: int) -> int:
         """Repeats that were counted and are not in the database yet."""
@@ -252,34 +250,6 @@ def _fail(batch: list[Queued], error: Exception) -> None:
     for post in batch:
         if not post.done.done():
             post.done.set_exception(error)
-
-
-class OpenAlerts:
-    """Open alerts by identity, packed: key → content hash, alert id and incident in one number."""
-
-    def __init__(self) -> None:
-        self._packed: dict[str, int] = {}
-
-    def same(self, pair: tuple[str, str], content: int) -> tuple[int, int] | None:
-        packed = self._packed.get(f"{pair[0]}\0{pair[1]}")
-        if packed is None or packed & MASK63 != content:
-            return None
-        return packed >> 63 & MASK40, packed >> 103
-
-    def remember(self, alert: StoredAlert) -> None:
-        self._packed[f"{alert.integration}\0{alert.source_key}"] = (
-            alert.content | alert.id << 63 | (alert.incident or 0) << 103
-        )
-
-    def forget(self, pair: tuple[str, str]) -> None:
-        self._packed.pop(f"{pair[0]}\0{pair[1]}", None)
-
-    def __len__(self) -> int:
-        return len(self._packed)
-
-
-MASK63 = (1 << 63) - 1
-MASK40 = (1 << 40) - 1
 
 
 @dataclass(slots=True)
@@ -342,8 +312,8 @@ def fit_links(links: tuple[Link, ...]) -> tuple[Link, ...]:
 class Batch:
     """One transaction's worth of posts. Made anew for each try, so that a retry starts clean."""
 
-    def __init__(self, intake: Intake, tx: Tx, posts: Sequence[Queued]) -> None:
-        self.intake, self.core, self.tx, self.posts = intake, intake.core, tx, posts
+    def __init__(self, intake: Intake, tx: Tx, posts: Sequence[Queued], *, trust: bool) -> None:
+        self.intake, self.core, self.tx, self.posts, self.trust = intake, intake.core, tx, posts, trust
         self.settings, self.rulebook = self.core.live.settings, self.core.live.rulebook
         self.now = self.core.clock.now()
         self.ledger = Ledger(self.core, tx, self.now)
@@ -363,6 +333,7 @@ class Batch:
         self.post_ids = await self.tx.next_post_ids(len(self.posts))
         if not self.core.store.exclusive:
             await self._lock()
+        self.mutes = await self.ledger.mutes()
         slice_: list[Item] = []
         for index, post in enumerate(self.posts):
             for alert in post.parsed.alerts:
@@ -376,11 +347,16 @@ class Batch:
         return await self._write()
 
     async def _lock(self) -> None:
-        keys = [
-            f"{post.integration.name}\0{alert.source_key}"
-            for post in self.posts for alert in post.parsed.alerts if alert.source_key
-        ]  # fmt: skip
-        await self.tx.lock_keys(keys)
+        """Where others write too: nobody else decides about these identities, bytes and groups meanwhile."""
+        keys: dict[str, None] = {}
+        for post in self.posts:
+            for alert in post.parsed.alerts:
+                name = post.integration.name
+                keys[f"{name}\0{alert.source_key or bytes_of(post, alert)}"] = None
+                group = group_of(self.rulebook.walk(alert, post.integration), alert.source_key or "", name)
+                if group.grouped:
+                    keys[group.key] = None
+        await self.tx.lock_keys(list(keys))
 
     # ----------------------------------------------------------------------------- prepare
 
@@ -396,7 +372,8 @@ class Batch:
         item = Item(index, integration, alert, (integration.name, key))
         if alert.status == "firing" or alert.status == "heartbeat":
             item.content = content_of(alert)
-            item.repeat = self.intake.known(item.pair, item.content) if item.pair not in self.alerts else None
+            if self.trust and item.pair not in self.alerts:
+                item.repeat = self.intake.known.same(item.pair, item.content)
             if item.repeat is None:
                 item.verdict = self.rulebook.walk(alert, integration)
                 item.group = group_of(item.verdict, key, integration.name)
@@ -404,7 +381,7 @@ class Batch:
 
     async def _mint(self, post: Queued, alert: Alert) -> str:
         """An identity for an alert that has none: the same bytes within two minutes are the same alert."""
-        body = hashlib.blake2b(post.raw + alert.pointer.encode(), digest_size=16).hexdigest()
+        body = bytes_of(post, alert)
         known = await self.tx.minted(post.integration.name, body, self.now)
         if known is not None:
             return known
@@ -436,21 +413,38 @@ class Batch:
                     self._remark(item, existing)
 
     async def _read(self, items: list[Item]) -> None:
-        """One read for all that this slice must know, and the incidents of the alerts it finds."""
-        asked = [item for item in items if item.repeat is None and item.pair not in self.alerts]
+        """One read for all that this slice must know and memory does not hold; none when every alert is new."""
+        asked = [item.pair for item in items if item.repeat is None and item.pair not in self.alerts]
         fresh = [item for item in items if item.group is not None and self.alerts.get(item.pair) is None]
         dated = [item.pair for item in fresh if item.alert.started_at is not None]
         keys = {item.group.key: None for item in fresh if item.group is not None and item.group.key not in self.latest}
-        if not (asked or keys):
+        if self.trust:
+            asked, dated = self._recall(asked, dated)
+            if not self.settings.defaults.reopen_within:
+                keys = {item.group.key: None for item in fresh
+                        if item.group is not None and item.group.grouped and item.group.key in keys}  # fmt: skip
+        if not (asked or dated or keys):
             return
-        found = await self.tx.standing([item.pair for item in asked], dated, list(keys), self.now)
-        for item in asked:
-            self.alerts[item.pair] = found.open.get(item.pair)
+        found = await self.tx.standing(asked, dated, list(keys), self.now)
+        for pair in asked:
+            self.alerts[pair] = found.open.get(pair)
         for key in keys:
             self.latest[key] = found.latest.get(key)
         self.stale.update(found.tombstones)
         self.ledger.know(found.latest.values())
         await self.ledger.load([alert.incident for alert in found.open.values() if alert.incident is not None])
+
+    def _recall(self, asked: list[Pair], dated: list[Pair]) -> tuple[list[Pair], list[Pair]]:
+        """What of these must still be asked: memory knows who is not open, and which graves are fresh."""
+        known = self.intake.known
+        for pair in dated:
+            ended = known.buried(pair, self.now)
+            if ended is not None:
+                self.stale.setdefault(pair, ended)
+        for pair in asked:
+            if not known.has(pair):
+                self.alerts[pair] = None
+        return [pair for pair in asked if known.has(pair)], []
 
     def _repeat(self, item: Item, alert_id: int, incident: int) -> None:
         self.repeats[item.post] += 1
@@ -462,12 +456,15 @@ class Batch:
 
     def _fire(self, item: Item, existing: StoredAlert | None, new_id: int) -> None:
         if existing is not None:
-            if existing.content == item.content and existing.id not in self.added:
+            if existing.content == item.content and existing.id not in self.added and self.core.store.exclusive:
                 self._repeat(item, existing.id, existing.incident or 0)
                 if existing.id not in self.saved:
                     self.out.fresh.append(existing)
-            elif existing.content == item.content:
-                self._keep(item, replace(existing, count=existing.count + 1, last_seen_at=self.now))
+            elif existing.content == item.content:  # where others write too, it is counted at once
+                expires = self._expiry(item) or existing.expires_at
+                again = replace(existing, count=existing.count + 1, last_seen_at=self.now, expires_at=expires)
+                self._keep(item, again)
+                self.repeats[item.post] += existing.id not in self.added
                 self._outcome("repeat")
             else:
                 self._update(item, existing)
@@ -549,9 +546,9 @@ class Batch:
         return None
 
     def _mute(self, item: Item, verdict: Verdict) -> Mute | None:
-        if not self.core.mutes:
+        if not self.mutes:
             return None
-        return self.core.mutes.of(value_of(verdict, item.alert, item.pair[0]), self.now)
+        return self.mutes.of(value_of(verdict, item.alert, item.pair[0]), self.now)
 
     def _joinable(self, incident: Incident) -> bool:
         return incident.open and (incident.joins_until is None or self.now < incident.joins_until)
@@ -728,13 +725,15 @@ class Batch:
         after = replace(existing, status="resolved", ended_at=self.now, last_seen_at=self.now, expires_at=None)
         self._keep(item, after)
         self.alerts[item.pair] = None
-        self.out.ended.append(item.pair)
+        self.intake.known.ending([after])
         self._outcome("resolved")
         if after.incident is not None:
             end_in_incident(self.ledger, after, self.touched, self.latest)
 
     def _bury(self, pair: tuple[str, str], ended: Instant) -> None:
-        self.tx.add_tombstones([(*pair, ended, Instant(self.now + STALE))])
+        tombstone = (*pair, ended, Instant(self.now + STALE))
+        self.tx.add_tombstones([tombstone])
+        self.out.buried.append(tombstone)
         self.stale[pair] = ended
 
     def _acknowledge(self, item: Item, existing: StoredAlert | None) -> None:
@@ -861,6 +860,11 @@ def end_in_incident(
 
 def _by(alert: StoredAlert) -> Actor:
     return Actor("integration", alert.integration)
+
+
+def bytes_of(post: Queued, alert: Alert) -> str:
+    """What stands for an alert without an identity: its post's bytes, and its place in them."""
+    return hashlib.blake2b(post.raw + alert.pointer.encode(), digest_size=16).hexdigest()
 
 
 def fit_key(key: str) -> str:

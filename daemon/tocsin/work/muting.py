@@ -28,8 +28,26 @@ class Mutes:
     def replace(self, silences: Iterable[Silence]) -> None:
         self._silences = {one.id: (one, tuple(parse(text) for text in one.matchers)) for one in silences}
 
+    def among(self, silences: Iterable[Silence]) -> Mutes:
+        """These silences instead; what was compiled here is used again."""
+        others = Mutes()
+        for one in silences:
+            known = self._silences.get(one.id)
+            if known is not None and known[0] == one:
+                others._silences[one.id] = known
+            else:
+                others.set(one)
+        return others
+
     def set(self, silence: Silence) -> None:
         self._silences[silence.id] = (silence, tuple(parse(text) for text in silence.matchers))
+
+    def changed(self, silences: Iterable[Silence], now: Instant) -> frozenset[str]:
+        """Which of those known here mute otherwise, or no longer, according to `silences`."""
+        newer = {one.id: one for one in silences}
+        return frozenset(
+            id_ for id_, (one, _) in self._silences.items() if one.ends_at > now and newer.get(id_) != one
+        )
 
     def starting(self, now: Instant) -> list[Silence]:
         """Silences that were made for later and whose time has come since the last call."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from tocsin.contracts import IncidentFilter, Tx
 from tocsin.decide import lifecycle
@@ -15,6 +16,7 @@ from tocsin.work.core import Core
 from tocsin.work.ledger import Effects, Ledger
 from tocsin.work.muting import stored_values
 
+S = TypeVar("S", Silence, Silence | None)
 MOST = 64  # matchers
 LONGEST = 366 * DAY
 OPEN_AT_ONCE = 5_000  # open incidents looked at when a silence is made or expires
@@ -25,6 +27,7 @@ class Silences:
 
     def __init__(self, core: Core) -> None:
         self.core = core
+        self._changed: set[str] = set()
 
     async def add(
         self,
@@ -47,7 +50,7 @@ class Silences:
                 raise Refused(f"there is no silence '{id}'", status=404)
             return silence, await self._write(tx, silence)
 
-        return await self._commit(work)
+        return await self._kept(work)
 
     async def expire(self, id: str, actor: Actor) -> Silence:  # the name of the field
         """It ends now; what it alone muted pages on at once."""
@@ -60,7 +63,7 @@ class Silences:
             ended = replace(found, ends_at=min(found.ends_at, now), starts_at=min(found.starts_at, now))
             return ended, await self._write(tx, ended)
 
-        return await self._commit(work)
+        return await self._kept(work)
 
     async def list(self, active: bool) -> list[Silence]:
         """Newest first; only those in force now when `active`."""
@@ -70,17 +73,22 @@ class Silences:
         """Read the silences that may still mute something; after a start, and where others write too."""
         now = self.core.clock.now()
         kept = await self.core.store.silences(active_at=None, limit=10_000)
+        self._changed.update(self.core.mutes.changed(kept, now))
         self.core.mutes.replace([one for one in kept if one.ends_at > now])
 
     async def begin(self) -> None:
-        """Silences with a later start take hold of what is open when they begin."""
-        now = self.core.clock.now()
-        for silence in self.core.mutes.starting(now):
+        """Silences with a later start take hold of what is open when they begin.
 
-            async def work(tx: Tx, silence: Silence = silence) -> tuple[Silence, Effects]:
-                return silence, await self._write(tx, silence)
+        Those that were changed are followed once more: what was decided beside the change may not have known of it.
+        """
+        for id_ in {one.id for one in self.core.mutes.starting(self.core.clock.now())} | self._changed:
+
+            async def work(tx: Tx, id_: str = id_) -> tuple[Silence | None, Effects]:
+                silence = await tx.silence(id_)  # as it is by now: another replica may have changed it
+                return silence, await self._follow_all(tx, silence) if silence is not None else Effects()
 
             await self._commit(work)
+            self._changed.discard(id_)
 
     def _check(self, matchers: Sequence[str], starts_at: Instant, ends_at: Instant) -> None:
         if not 0 < len(matchers) <= MOST:
@@ -102,15 +110,24 @@ class Silences:
         except ValueError as wrong:
             raise Refused(f"matcher {text!r}: {wrong}", status=422) from None
 
-    async def _commit(self, work: Callable[[Tx], Awaitable[tuple[Silence, Effects]]]) -> Silence:
+    async def _kept(self, work: Callable[[Tx], Awaitable[tuple[Silence, Effects]]]) -> Silence:
+        silence = await self._commit(work)
+        self._changed.add(silence.id)
+        return silence
+
+    async def _commit(self, work: Callable[[Tx], Awaitable[tuple[S, Effects]]]) -> S:
         silence, effects = await self.core.store.write(work)
-        effects.silences.append(silence)
+        if silence is not None:
+            effects.silences.append(silence)
         effects.apply(self.core)
         return silence
 
     async def _write(self, tx: Tx, silence: Silence) -> Effects:
         """Keep it, and let the open incidents follow."""
         tx.add_silence(silence)
+        return await self._follow_all(tx, silence)
+
+    async def _follow_all(self, tx: Tx, silence: Silence) -> Effects:
         ledger = Ledger(self.core, tx, self.core.clock.now())
         others = [one for one in await tx.silences(ledger.now) if one.id != silence.id]
         paging = IncidentFilter(status=("triggered",))

@@ -234,10 +234,11 @@ class Timers:
 
     async def _still_muted(self, ledger: Ledger, incident: Incident) -> Mute | None:
         """The mute that ends first, when every firing alert is still under one."""
-        if not self.core.mutes or incident.status != "triggered":
+        in_force = await ledger.mutes()
+        if not in_force or incident.status != "triggered":
             return None
         alerts = await ledger.tx.firing_alerts(incident.number)
-        mutes = [self.core.mutes.of(stored_values(alert), ledger.now) for alert in alerts]
+        mutes = [in_force.of(stored_values(alert), ledger.now) for alert in alerts]
         found = [mute for mute in mutes if mute is not None]
         return min(found, key=lambda mute: mute.until) if alerts and len(found) == len(alerts) else None
 

@@ -1,0 +1,111 @@
+"""Two daemons over one PostgreSQL: whoever takes an alert, there is one incident, and nobody is paged twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.daemon import until
+from tocsin.contracts import IncidentFilter
+from tocsin.model import Actor, Alert, Instant, Parsed
+from tocsin.settings import load
+from tocsin.wiring import Daemon
+
+CONFIGURATION = """
+server: {listen: "127.0.0.1:0"}
+database: {url: "%s"}
+catch_all: [channel:terminal]
+defaults: {policy: default}
+integrations: {apps: {type: webhook, token: apps-token}}
+channels: {terminal: {type: console, to: terminal}}
+users: {ana: {name: Ana, timezone: UTC, contacts: {terminal: ana}}}
+policies: {default: {steps: [{notify: [user:ana], wait: 5m}]}}
+rules: [{name: nodes, match: ['cluster!=""'], group_by: [cluster]}]
+"""
+ANA = Actor("user", "ana")
+OPEN = IncidentFilter(status=("triggered", "acknowledged", "on_hold"))
+ROUNDS = 20
+
+
+@pytest.fixture
+async def daemons(tmp_path: Path, postgres_url: str) -> AsyncIterator[list[Daemon]]:
+    (tmp_path / "tocsin.yaml").write_text(CONFIGURATION % postgres_url)
+    started = []
+    for _ in range(2):
+        one = Daemon(load(tmp_path / "tocsin.yaml", env={}))
+        await one.start(listen=False)
+        started.append(one)
+    yield started
+    for one in started:
+        await one.stop()
+
+
+async def post(daemon: Daemon, *alerts: Alert, body: bytes = b"{}") -> tuple[int, ...]:
+    taken = await daemon.intake.take(daemon.core.settings.integrations["apps"], body, Parsed(alerts))
+    return taken.incidents
+
+
+async def test_alerts_of_one_group_that_come_to_both_at_once_are_one_incident(daemons: list[Daemon]) -> None:
+    for turn in range(ROUNDS):
+        labels = {"cluster": str(turn)}
+        await asyncio.gather(
+            *(
+                post(daemon, Alert("firing", f"{turn}-{node}-{index}", title="node down", labels=labels))
+                for index, daemon in enumerate(daemons)
+                for node in range(3)
+            )
+        )
+
+    found = await daemons[0].store.incidents(OPEN, 1000, None)
+    assert sorted((one.key, one.firing) for one in found) == sorted(
+        (f'""{{cluster="{turn}"}}', 6) for turn in range(ROUNDS)
+    )
+
+
+async def test_the_same_alert_that_comes_to_both_at_once_is_one_incident_and_one_page(daemons: list[Daemon]) -> None:
+    for turn in range(ROUNDS):
+        await asyncio.gather(*(post(daemon, Alert("firing", f"db {turn}", title="db down")) for daemon in daemons))
+
+    found = await daemons[0].store.incidents(OPEN, 1000, None)
+    assert len(found) == ROUNDS
+    assert {len(await daemons[0].store.pages(one.number)) for one in found} == {1}
+
+
+async def test_the_same_bytes_without_an_identity_at_both_are_one_incident(daemons: list[Daemon]) -> None:
+    for turn in range(ROUNDS):
+        body = b"%d" % turn
+        await asyncio.gather(*(post(daemon, Alert("firing", None, title="x"), body=body) for daemon in daemons))
+
+    assert len(await daemons[0].store.incidents(OPEN, 1000, None)) == ROUNDS
+
+
+async def test_a_silence_that_ends_early_at_one_daemon_mutes_nothing_at_the_other(daemons: list[Daemon]) -> None:
+    here, there = daemons
+    now = here.clock.now()
+    silence = await here.silences.add(['title="db down"'], now, Instant(now + 3_600_000), "ana", "we know")
+    await there.silences.refresh()
+    await post(there, Alert("firing", "before", title="db down"))
+
+    await here.silences.expire(silence.id, ANA)
+    await post(there, Alert("firing", "behind", title="db down"))
+
+    async def both_paged() -> bool:
+        pages = [page for number in (1, 2) for page, _ in await here.store.pages(number)]
+        return [page.status for page in pages] == ["done", "done"]
+
+    await until(both_paged, within=4, what="both incidents to page")
+
+
+async def test_a_repeat_is_counted_whoever_takes_it_and_whoever_dies(daemons: list[Daemon]) -> None:
+    here, there = daemons
+    db = Alert("firing", "db", title="db down")
+    await post(here, db)
+    for _ in range(3):
+        await post(here, db)
+        await post(there, db)
+
+    (alert,) = await here.store.incident_alerts(1, 10, None)
+    assert alert.count == 7
