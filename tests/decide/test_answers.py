@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.decide.answers import CARRIER, Carrier, Command, NotUnderstood, code_of, key_press, parse
+from tocsin.model import Millis
 
-H = 3_600_000
+H = Millis(3_600_000)
 
 UNDERSTOOD = [
     ("ACK", Command("acknowledge")),
@@ -30,11 +31,11 @@ UNDERSTOOD = [
     ("esc", Command("escalate")),
     ("E7", Command("escalate", 7)),
     ("5", Command("escalate")),
-    ("SNZ 30", Command("snooze", length=H // 2)),
-    ("snooze 2h", Command("snooze", length=2 * H)),
-    ("SNZ 30 42", Command("snooze", 42, length=H // 2)),
-    ("SNZ 30m 42 WXYZ", Command("snooze", 42, "WXYZ", length=H // 2)),
-    ("SNZ 7d", Command("snooze", length=168 * H)),
+    ("SNZ 30", Command("snooze", length=Millis(H // 2))),
+    ("snooze 2h", Command("snooze", length=Millis(2 * H))),
+    ("SNZ 30 42", Command("snooze", 42, length=Millis(H // 2))),
+    ("SNZ 30m 42 WXYZ", Command("snooze", 42, "WXYZ", length=Millis(H // 2))),
+    ("SNZ 7d", Command("snooze", length=Millis(168 * H))),
     ("NOTE restarted it", Command("note", text="restarted it")),
     ("note 42 restarted it: twice!", Command("note", 42, text="restarted it: twice!")),
     ("Note: 42", Command("note", text="42")),

@@ -22,6 +22,7 @@ from tocsin.decide.escalation import (
 from tocsin.model import (
     ChannelConfig,
     Contact,
+    DueKind,
     Hours,
     Incident,
     Instant,
@@ -30,6 +31,7 @@ from tocsin.model import (
     NotifyRule,
     Only,
     Policy,
+    Priority,
     Rotation,
     Schedule,
     Service,
@@ -38,6 +40,7 @@ from tocsin.model import (
     Support,
     Target,
     Team,
+    Urgency,
     User,
 )
 
@@ -80,7 +83,10 @@ def policy(*steps: Step, repeat: int | None = 0) -> Policy:
     return Policy("p", steps, repeat)
 
 
-def step(*targets: Target, wait: int = 5, only: Only = Only(), pick: str = "all") -> Step:
+ALWAYS = Only()
+
+
+def step(*targets: Target, wait: int = 5, only: Only = ALWAYS, pick: str = "all") -> Step:
     return Step(targets, Millis(wait * M), only, pick)  # type: ignore[arg-type]  # all or one
 
 
@@ -120,7 +126,7 @@ TWO = policy(step(ANA), step(BO, wait=10), repeat=1)
     ],
 )  # fmt: skip
 def test_steps_rounds_and_the_catch_all(
-    round_: int, number: int, kind: str, paged: list[str], following: tuple[int, int, str, int]
+    round_: int, number: int, kind: DueKind, paged: list[str], following: tuple[int, int, str, int]
 ) -> None:
     found = run(replace(INCIDENT, round=round_, step=number, due_kind=kind), TWO)
 
@@ -130,7 +136,7 @@ def test_steps_rounds_and_the_catch_all(
 
 
 @pytest.mark.parametrize(("priority", "minutes"), [("P1", 30), ("P2", 30), ("P3", 240), ("P5", 240)])
-def test_how_often_the_catch_all_is_reminded(priority: str, minutes: int) -> None:
+def test_how_often_the_catch_all_is_reminded(priority: Priority, minutes: int) -> None:
     found = run(replace(INCIDENT, priority=priority, step=0, due_kind="again"), TWO)
 
     assert waits(found)[3] == minutes
@@ -288,7 +294,7 @@ def test_medium_follows_what_is_written_for_high() -> None:
     assert personal_rules(person, "low", SETTINGS) == (NotifyRule(("mail",)),)
 
 
-def plan(person: User, *, dead: tuple[str, ...] = (), target: Target = ANA, urgency: str = "high") -> list[tuple[str, float, int]]:
+def plan(person: User, *, dead: tuple[str, ...] = (), target: Target = ANA, urgency: Urgency = "high") -> list[tuple[str, float, int]]:
     """(contact, minutes, rule) of each page."""
     settings = replace(SETTINGS, users={**SETTINGS.users, "ana": person})
     found = run(replace(INCIDENT, urgency=urgency), policy(step(target)), settings=settings, dead=dead)
@@ -360,7 +366,7 @@ STEPS = st.builds(
     late=st.integers(0, 90),
 )
 def test_every_run_pages_somebody_or_says_so_and_always_waits_for_something(
-    steps: list[Step], repeat: int | None, priority: str, dead: set[str], late: int
+    steps: list[Step], repeat: int | None, priority: Priority, dead: set[str], late: int
 ) -> None:
     incident = replace(INCIDENT, priority=priority, service="office")
     of, now, keys = policy(*steps, repeat=repeat), int(NOW), set[str]()

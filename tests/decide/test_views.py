@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.decide.views import SMS, headline, in_words, page_outcome, short_text, spoken_text, summary_text
-from tocsin.model import Attempt, Incident, Instant, Page
+from tocsin.model import Attempt, Incident, Instant, Page, PageStatus
 
 INCIDENT = Incident(
     number=7, key="apps/x", status="triggered", title="db down", service="shop", severity="critical", impact="high",
@@ -94,7 +94,7 @@ def attempt(state: str) -> Attempt:
         ("bundled", ["bundled"], "bundled"),
     ],
 )  # fmt: skip
-def test_a_pages_fate_in_one_word(status: str, states: list[str], fate: str) -> None:
+def test_a_pages_fate_in_one_word(status: PageStatus, states: list[str], fate: str) -> None:
     page = replace(PAGE, status=status)
 
     assert page_outcome(page, [attempt(state) for state in states]) == fate

@@ -297,7 +297,7 @@ class TownDaemon(Daemon):
     """The daemon as it is, with its store counted."""
 
     async def _wire(self, settings: Any) -> None:
-        self.store = CountedStore(self.store)  # type: ignore[assignment]  # passes everything on
+        self.store = CountedStore(self.store)  # passes everything on
         await super()._wire(settings)
 
 
