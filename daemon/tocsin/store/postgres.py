@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cache
 from hashlib import blake2b
@@ -31,7 +31,7 @@ from tocsin.store.watch import Unwatched, Watch
 T = TypeVar("T")
 Lane = Literal["urgent", "ingest"]
 CONNECTIONS = 12
-READERS = 4  # for reads alone: a work that reads beside its transaction must not wait for other works
+READERS = 5  # for reads beside transactions, which must not wait for those; one holds this replica's name
 INGEST_AT_ONCE = 6  # the other connections are for what is urgent
 MOST_WAITING = 20_000
 MOST_TRIES = 6  # the first and five more
@@ -221,6 +221,7 @@ class PostgresStore(PostgresReader, Pruner):
         self._idle.set()
         self._closing = False
         self._listeners: list[Callable[[], None]] = []
+        self._holding: Any = None
 
     async def write(self, work: Callable[[Tx], Awaitable[T]], *, lane: Lane = "urgent") -> T:
         return await self._write(work, lane)
@@ -335,6 +336,20 @@ class PostgresStore(PostgresReader, Pruner):
     def on_commit(self, listener: Callable[[], None]) -> None:
         self._listeners.append(listener)
 
+    async def hold(self, owner: str) -> None:
+        if self._holding is not None and not self._holding.is_closed():
+            return
+        try:
+            conn = await self._readers.acquire(timeout=CONNECT_SECONDS)
+            await conn.execute(queries().texts["hold"], held_as(owner))
+        except (*Gone, asyncpg.PostgresError) as error:
+            raise StoreUnavailable(f"the database cannot be reached: {error or type(error).__name__}") from error
+        self._holding = conn  # the lock goes with the connection, and that with the process
+
+    async def alive(self, owners: Collection[str]) -> set[str]:
+        held = {key for (key,) in await self._look("held")}
+        return {owner for owner in owners if held_as(owner) in held}
+
     async def flush_repeats(self, rows: Sequence[tuple[int, int, Instant, Instant | None]]) -> None:
         if not rows:
             return
@@ -351,6 +366,9 @@ class PostgresStore(PostgresReader, Pruner):
             return
         self._closing = True
         await self._idle.wait()
+        if self._holding is not None:
+            with suppress(*Gone):
+                await self._readers.release(self._holding)
         await super().close()
         await self._pool.close()
 
@@ -417,6 +435,11 @@ class PostgresSession:
             await self._conn.executemany(row_by_row(change.name), change.values)
         else:
             await self._conn.execute(all_at_once(change.name), *columns_of(insert.shape, change))
+
+
+def held_as(owner: str) -> int:
+    """The number under which an owner is held; the same on every replica."""
+    return int.from_bytes(blake2b(owner.encode(), digest_size=4).digest(), "big") >> 1
 
 
 def lock_of(key: str) -> int:

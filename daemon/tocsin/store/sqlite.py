@@ -12,7 +12,7 @@ import itertools
 import sqlite3
 import tempfile
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -170,6 +170,7 @@ class SqliteStore(SqliteReader, Pruner):
         self._wake = asyncio.Event()
         self._closing = False
         self._listeners: list[Callable[[], None]] = []
+        self._held: set[str] = set()
         self._turns = 0
         self._task: Task = spawn(self._write_in_turns(), "store writer")
 
@@ -189,6 +190,12 @@ class SqliteStore(SqliteReader, Pruner):
 
     def on_commit(self, listener: Callable[[], None]) -> None:
         self._listeners.append(listener)
+
+    async def hold(self, owner: str) -> None:
+        self._held.add(owner)
+
+    async def alive(self, owners: Collection[str]) -> set[str]:
+        return self._held.intersection(owners)  # nobody else can be: the lock file
 
     async def flush_repeats(self, rows: Sequence[tuple[int, int, Instant, Instant | None]]) -> None:
         if not rows:

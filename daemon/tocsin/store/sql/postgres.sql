@@ -69,6 +69,16 @@ select take_numbers($1::text::regclass, $2::bigint);
 -- Hold these keys until the end of the transaction; they come sorted.
 select pg_advisory_xact_lock(7267246, key) from unnest($1::integer[]) as k(key);
 
+-- name: hold
+-- Hold this number for as long as the connection lives.
+select pg_advisory_lock(7267245, $1::integer);
+
+-- name: held
+-- The numbers that living connections hold.
+select objid::bigint from pg_locks
+where locktype = 'advisory' and classid = 7267245 and objsubid = 2 and granted
+    and database = (select oid from pg_database where datname = current_database());
+
 -- name: this_transaction
 -- Its number, where it has changed anything.
 select pg_current_xact_id_if_assigned()::text;
