@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
@@ -281,6 +281,9 @@ class Tx(Protocol):
         """Planned pages of this channel with `due_at` <= now, by (rank, due_at, id). Not locked: load their
         incidents, then ask `pages` for them where others write too."""
 
+    async def planned_channels(self) -> list[str]:
+        """The names of the channels that planned pages wait for, whenever they are due. Not locked."""
+
     async def pages(self, ids: Sequence[str]) -> dict[str, Page]: ...
 
     async def pages_of(self, incident: int, cycle: int | None = None) -> list[Page]:
@@ -292,6 +295,9 @@ class Tx(Protocol):
     async def attempt(self, id: str) -> Attempt | None: ...
 
     async def attempts_of(self, page: str) -> list[Attempt]: ...
+
+    async def carried_by(self, attempt: Attempt) -> list[Attempt]:
+        """The bundled attempts of pages that travel in this attempt's summary."""
 
     async def open_attempts(self, owner: str | None, limit: int) -> list[Attempt]:
         """Attempts in state open, all or of one owner. Crash recovery."""
@@ -380,7 +386,8 @@ class Store(Protocol):
         """`listener` is called (in the event loop) after each commit; a hint, never the truth."""
 
     # reads: a recent committed state, no locks
-    async def incident(self, number: int) -> Incident | None: ...
+    async def incident(self, number: int) -> Incident | None:
+        """`previous` of one that stands alone is looked up here: the newest of its key that had ended before it."""
 
     async def incidents(self, where: IncidentFilter, limit: int, before: int | None) -> list[Incident]:
         """Newest first; `before`: numbers below this one only."""
@@ -420,15 +427,30 @@ class Store(Protocol):
     async def open_keys(self) -> AsyncIterator[tuple[str, str, int, int, int | None]]:
         """(integration, source_key, alert id, content hash, incident) of every firing alert: fills the cache."""
 
+    async def live_tombstones(self, now: Instant) -> list[tuple[str, str, Instant, Instant]]:
+        """(integration, source_key, ended_at, kept until) of all that still hold: fills the cache."""
+
     async def meta(self, name: str) -> str | None: ...
 
     async def set_meta(self, name: str, value: str) -> None: ...
 
-    async def flush_repeats(self, rows: Sequence[tuple[int, int, Instant, Instant | None]]) -> None:
-        """(alert id, how many more, last seen, new expires_at): counts of pure repeats."""
+    async def repeated_posts(self, after: int, limit: int) -> list[Post]:
+        """Posts with repeats, after the one of that id, oldest first."""
+
+    async def flush_repeats(
+        self, rows: Sequence[tuple[int, int, Instant, Instant | None]], counted: int | None = None
+    ) -> None:
+        """(alert id, how many more, last seen, new expires_at): counts of pure repeats. `counted`: the last post
+        they include, remembered with them as the meta value "repeats_counted"."""
 
     async def prune(self, alerts_before: Instant, incidents_before: Instant, limit: int) -> int:
         """Delete at most `limit` old rows; 0 when nothing is left to delete."""
+
+    async def hold(self, owner: str) -> None:
+        """From now until this process ends `owner` counts as alive on every replica. Called again: looked after."""
+
+    async def alive(self, owners: Collection[str]) -> set[str]:
+        """Those of `owners` that a living process holds. What a killed one held is free within a moment."""
 
     async def check(self) -> None:
         """A write that is rolled back or trivial; raises StoreUnavailable. For readiness."""

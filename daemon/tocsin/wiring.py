@@ -39,6 +39,7 @@ from tocsin.work.intake import Intake
 from tocsin.work.keys import Keys
 from tocsin.work.links import Links
 from tocsin.work.pager import Pager
+from tocsin.work.recount import recount
 from tocsin.work.selfcare import Selfcare
 from tocsin.work.silences import Silences
 from tocsin.work.timers import Timers
@@ -167,6 +168,8 @@ class Daemon:
         await self.silences.refresh()
         await keeping.learn_contacts()
         await keeping.judge_downtime()
+        await recount(self.core, self.intake)
+        await self.intake.known.load(self.store, self.clock.now())
         self.tasks(self.intake.run(), "intake")
         self.health.quarantined = bool(await self.store.meta("quarantine"))
         if self.health.quarantined:
@@ -180,7 +183,7 @@ class Daemon:
 
     async def _start_paging(self) -> None:
         self.paging = True
-        await self.pager.recover(Millis(0) if self.store.exclusive else Millis(15_000))
+        await self.pager.recover()
         self.tasks(self.timers.run(), "timers")
         self.pager.configure()
         self.tasks(self.pager.run_confirmations(), "confirmations")
@@ -202,6 +205,8 @@ class Daemon:
             await self._control.stop()
         for runner in self._runners:
             await runner.cleanup()
+        if hasattr(self, "pager"):
+            await self.pager.stop()
         if hasattr(self, "intake"):
             await self._last_words()
         await self.tasks.stop()

@@ -350,14 +350,19 @@ class PostgresStore(PostgresReader, Pruner):
         held = {key for (key,) in await self._look("held")}
         return {owner for owner in owners if held_as(owner) in held}
 
-    async def flush_repeats(self, rows: Sequence[tuple[int, int, Instant, Instant | None]]) -> None:
-        if not rows:
+    async def flush_repeats(
+        self, rows: Sequence[tuple[int, int, Instant, Instant | None]], counted: int | None = None
+    ) -> None:
+        if not rows and counted is None:
             return
         columns = [list(column) for column in zip(*added_up(rows), strict=True)]
 
         async def add_up(tx: Transaction) -> None:
-            tx.changes.run("alerts", "lock_alerts", columns[0])
-            tx.changes.run("alerts", "flush_repeats", *columns)
+            if columns:
+                tx.changes.run("alerts", "lock_alerts", columns[0])
+                tx.changes.run("alerts", "flush_repeats", *columns)
+            if counted is not None:
+                tx.changes.insert("meta", "set_meta", [("repeats_counted", str(counted))])
 
         await self._write(add_up, "ingest", quiet=True)
 

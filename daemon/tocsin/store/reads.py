@@ -6,11 +6,12 @@ Both stores inherit from `Reads`; each says how a named query is answered from a
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from tocsin.contracts import Clock, Counts, IncidentFilter
-from tocsin.model import OPEN, Attempt, Entry, Incident, Instant, Page, Silence, StoredAlert, Token
-from tocsin.store.rows import ALERT, ATTEMPT, ENTRY, INCIDENT, PAGE, SILENCE, TOKEN, Row
+from tocsin.model import OPEN, Attempt, Entry, Incident, Instant, Page, Post, Silence, StoredAlert, Token
+from tocsin.store.rows import ALERT, ATTEMPT, ENTRY, INCIDENT, PAGE, POST, SILENCE, TOKEN, Row
 from tocsin.store.tx import Transaction, first, only
 
 T = TypeVar("T")
@@ -32,7 +33,12 @@ class Reads:
         raise NotImplementedError
 
     async def incident(self, number: int) -> Incident | None:
-        return first(INCIDENT.values(await self._look("one_incident", number))) if 0 < number < BEYOND else None
+        if not 0 < number < BEYOND:
+            return None
+        found = first(INCIDENT.values(await self._look("one_incident", number)))
+        if found is None or found.grouped or found.previous is not None:
+            return found
+        return replace(found, previous=only(await self._look("one_before", number), int))
 
     async def incidents(self, where: IncidentFilter, limit: int, before: int | None) -> list[Incident]:
         only_open = bool(where.status) and OPEN.issuperset(where.status)
@@ -86,6 +92,12 @@ class Reads:
 
     async def tokens(self) -> list[Token]:
         return TOKEN.values(await self._look("tokens"))
+
+    async def repeated_posts(self, after: int, limit: int) -> list[Post]:
+        return POST.values(await self._look("repeated_posts", after, limit))
+
+    async def live_tombstones(self, now: Instant) -> list[tuple[str, str, Instant, Instant]]:
+        return [(row[0], row[1], row[2], row[3]) for row in await self._look("live_tombstones", now)]
 
     async def next_due(self) -> Instant | None:
         return only(await self._look("next_due"), Instant)

@@ -197,12 +197,16 @@ class SqliteStore(SqliteReader, Pruner):
     async def alive(self, owners: Collection[str]) -> set[str]:
         return self._held.intersection(owners)  # nobody else can be: the lock file
 
-    async def flush_repeats(self, rows: Sequence[tuple[int, int, Instant, Instant | None]]) -> None:
-        if not rows:
+    async def flush_repeats(
+        self, rows: Sequence[tuple[int, int, Instant, Instant | None]], counted: int | None = None
+    ) -> None:
+        if not rows and counted is None:
             return
 
         async def add_up(tx: Transaction) -> None:
             tx.changes.run("alerts", "flush_repeats", added_up(rows))
+            if counted is not None:
+                tx.changes.insert("meta", "set_meta", [("repeats_counted", str(counted))])
 
         await self._write(add_up, "ingest", quiet=True)
 

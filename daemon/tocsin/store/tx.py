@@ -165,6 +165,9 @@ class Transaction:
     async def due_pages(self, channel: str, now: Instant, limit: int) -> list[Page]:
         return PAGE.values(await self.ask("due_pages", channel, now, limit))
 
+    async def planned_channels(self) -> list[str]:
+        return [row[0] for row in await self.ask("planned_channels")]
+
     async def pages(self, ids: Sequence[str]) -> dict[str, Page]:
         if not ids:
             return {}
@@ -183,6 +186,9 @@ class Transaction:
 
     async def attempts_of(self, page: str) -> list[Attempt]:
         return ATTEMPT.values(await self.ask("attempts_of", page))
+
+    async def carried_by(self, attempt: Attempt) -> list[Attempt]:
+        return ATTEMPT.values(await self.ask("carried_by", attempt.address, attempt.started_at, attempt.id))
 
     async def open_attempts(self, owner: str | None, limit: int) -> list[Attempt]:
         return ATTEMPT.values(await self.ask("open_attempts", owner, limit))

@@ -207,10 +207,13 @@ class Actions:
         if isinstance(move, Stay):
             return move
         alerts = await ledger.tx.firing_alerts(move.incident.number)
-        ledger.tx.add_tombstones(
-            [(one.integration, one.source_key, Instant(one.started_at + 1), Instant(ledger.now + STALE))
-             for one in alerts if one.started_at != one.received_at]
-        )  # fmt: skip
+        graves = [
+            (one.integration, one.source_key, Instant(one.started_at + 1), Instant(ledger.now + STALE))
+            for one in alerts
+            if one.started_at != one.received_at
+        ]
+        ledger.tx.add_tombstones(graves)
+        self.intake.known.bury(graves, ledger.now)
         self.intake.forget(alerts)  # before the commit: the next post may be decided before we hear of it
         ledger.tx.save_alerts(
             [replace(alert, status="resolved", ended_at=ledger.now, expires_at=None) for alert in alerts]

@@ -267,10 +267,11 @@ class Answers:
         if rank is None:
             return
 
+        attempt = await self.core.store.attempt(attempt_id)
+        if attempt is None:
+            return
+
         async def work(tx: Tx) -> Effects:
-            attempt = await tx.attempt(attempt_id)
-            if attempt is None:
-                return Effects()
             record = Record(self.pager, tx, None)
             await record.receipt(attempt, state, rank, error, error in DEAD)
             return await record.ledger.close()

@@ -57,6 +57,8 @@ WAITING_BYTES = 64 << 20  # posts that may wait; beyond it senders are told to c
 STALE = Millis(5 * MINUTE)
 MINTED = Millis(2 * MINUTE)
 LINKS = 32
+COUNTED = "repeats_counted"  # the meta value that says up to which post repeats are counted
+RECOUNTED = 50_000  # posts that a start may have to look through for repeats
 
 
 class Overloaded(StoreUnavailable):
@@ -110,6 +112,7 @@ class Outcome:
     fresh: list[StoredAlert] = field(default_factory=list)
     buried: list[tuple[str, str, Instant, Instant]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    last_post: int = 0
 
 
 class Intake:
@@ -123,6 +126,9 @@ class Intake:
         self._compress = zstandard.ZstdCompressor(level=1).compress
         self.known = Known()
         self._repeats: dict[int, tuple[int, Instant, Instant | None]] = {}
+        self._being_written: dict[int, tuple[int, Instant, Instant | None]] = {}
+        self.counted = 0  # the last post whose repeats are counted here or in the database
+        self._written = 0  # the same, as the database knows it
 
     # ------------------------------------------------------------------------------- the door
 
@@ -195,9 +201,9 @@ class Intake:
         """After the commit: remember, count, answer."""
         now = self.core.clock.now()
         for alert_id, (count, expires) in outcome.repeats.items():
-            before = self._repeats.get(alert_id, (0, now, None))
-            self._repeats[alert_id] = (before[0] + count, now, expires or before[2])
+            self.count(alert_id, now, expires, count)
         if self.core.store.exclusive:
+            self.counted = max(self.counted, outcome.last_post)
             self.known.remember(outcome.fresh)
             self.known.bury(outcome.buried, now)
         outcome.effects.apply(self.core)
@@ -224,26 +230,45 @@ class Intake:
         """Alerts that a person or a timer ends; to be called inside that transaction."""
         self.known.ending(alerts)
 
-    def unflushed(self, alert_id: int) -> int:
-        """Repeats that were counted and are not in the database yet."""
-        return self._repeats.get(alert_id, (0,))[0]
+    def count(self, alert_id: int, seen: Instant, expires: Instant | None, times: int = 1) -> None:
+        """Repeats of an open alert, to be written within a second."""
+        before = self._repeats.get(alert_id, (0, seen, None))
+        self._repeats[alert_id] = (before[0] + times, max(seen, before[1]), expires or before[2])
+
+    def up_to_date(self, alert: StoredAlert) -> StoredAlert:
+        """The alert as it was read, with the repeats that are not in the database yet."""
+        for waiting in (self._being_written, self._repeats):
+            if alert.id in waiting:
+                count, seen, expires = waiting[alert.id]
+                alert = replace(
+                    alert,
+                    count=alert.count + count,
+                    last_seen_at=max(alert.last_seen_at, seen),
+                    expires_at=expires or alert.expires_at,
+                )
+        return alert
 
     def newest_expiry(self, alert_id: int) -> Instant | None:
-        """A later expiry that a repeat brought and that is not in the database yet."""
-        return self._repeats.get(alert_id, (0, 0, None))[2]
+        """A later expiry that a repeat brought and that may not be in the database yet."""
+        found = [rows[alert_id][2] for rows in (self._repeats, self._being_written) if alert_id in rows]
+        return next((expires for expires in found if expires is not None), None)
 
     async def flush_repeats(self) -> None:
         """Write the counts of pure repeats; on failure they are kept for the next time."""
-        if not self._repeats:
+        if not self._repeats and self.counted - self._written < RECOUNTED:
             return
-        rows, self._repeats = self._repeats, {}
+        rows, self._repeats, counted = self._repeats, {}, self.counted
+        self._being_written = rows
         try:
-            await self.core.store.flush_repeats([(key, *row) for key, row in rows.items()])
+            await self.core.store.flush_repeats([(key, *row) for key, row in rows.items()], counted)
+            self._written = counted
         except StoreUnavailable:
             for key, (count, seen, expires) in rows.items():
                 now = self._repeats.get(key, (0, seen, None))
                 self._repeats[key] = (now[0] + count, max(now[1], seen), now[2] or expires)
             raise
+        finally:
+            self._being_written = {}
 
 
 def _fail(batch: list[Queued], error: Exception) -> None:
@@ -352,7 +377,7 @@ class Batch:
         for post in self.posts:
             for alert in post.parsed.alerts:
                 name = post.integration.name
-                keys[f"{name}\0{alert.source_key or bytes_of(post, alert)}"] = None
+                keys[f"{name}\0{alert.source_key or bytes_of(post.raw, alert)}"] = None
                 group = group_of(self.rulebook.walk(alert, post.integration), alert.source_key or "", name)
                 if group.grouped:
                     keys[group.key] = None
@@ -381,7 +406,7 @@ class Batch:
 
     async def _mint(self, post: Queued, alert: Alert) -> str:
         """An identity for an alert that has none: the same bytes within two minutes are the same alert."""
-        body = bytes_of(post, alert)
+        body = bytes_of(post.raw, alert)
         known = await self.tx.minted(post.integration.name, body, self.now)
         if known is not None:
             return known
@@ -807,6 +832,7 @@ class Batch:
         if self.saved:
             tx.save_alerts(list(self.saved.values()))
         await self.ledger.close()
+        self.out.last_post = self.post_ids[-1]
         self.out.fresh.extend(alert for alert in self.added.values() if alert.ended_at is None)
         self.out.fresh.extend(alert for alert in self.saved.values() if alert.ended_at is None)
         for post, incidents, keys in zip(self.posts, self.incidents, self.keys, strict=True):
@@ -862,9 +888,9 @@ def _by(alert: StoredAlert) -> Actor:
     return Actor("integration", alert.integration)
 
 
-def bytes_of(post: Queued, alert: Alert) -> str:
+def bytes_of(raw: bytes, alert: Alert) -> str:
     """What stands for an alert without an identity: its post's bytes, and its place in them."""
-    return hashlib.blake2b(post.raw + alert.pointer.encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(raw + alert.pointer.encode(), digest_size=16).hexdigest()
 
 
 def fit_key(key: str) -> str:

@@ -15,7 +15,8 @@ import structlog
 from tocsin.contracts import Gate, Tools, Tx
 from tocsin.decide import retry, throttle
 from tocsin.decide.answers import code_of
-from tocsin.decide.escalation import usable_contacts
+from tocsin.decide.escalation import run_catch_all, usable_contacts
+from tocsin.decide.text import clean
 from tocsin.decide.views import headline, incident_view, long_text, short_text, spoken_text, summary_text
 from tocsin.errors import GateClosed, NotSent, StoreUnavailable
 from tocsin.model import (
@@ -30,6 +31,7 @@ from tocsin.model import (
     Failed,
     Incident,
     Instant,
+    Limit,
     Message,
     Millis,
     Outcome,
@@ -50,6 +52,10 @@ FRESH = 0.1  # seconds: an intent younger than this needs no second look at the 
 LOOKS = 5  # at a store this slow, a call that may come too late is better than none
 DEAD_AFTER = Millis(30_000)  # an intent of another replica older than this was left by a crash
 STALE_AFTER = Millis(10 * MINUTE)  # what a provider may still deliver late
+LAST_CALLS = Millis(12_000)  # at the daemon's end: longer than any call may take
+AROUND = MINUTE  # the least pause before the same targets are asked again, when all of them failed
+STRANDED_AT_ONCE = 500
+FOREVER = Instant(1 << 62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,8 @@ class Call:
     attempt: Attempt
     incident: Incident | None
     user: User | None
-    bundled: tuple[Incident, ...] = ()
+    bundled: tuple[Incident, ...] = ()  # those a summary names
+    carried: tuple[Page, ...] = ()  # the other pages that travel in it
     intent_at: float = 0.0
 
 
@@ -72,6 +79,9 @@ class Pager:
         self.owner = core.chance.token()
         self.lines: dict[str, Line] = {}
         self.confirm_wake = asyncio.Event()
+        self.stopping = False
+        self._under_way = 0  # claims and calls
+        self._idle = asyncio.Event()
 
     def configure(self) -> None:
         """Open the channels of the configuration in force and keep a task for each."""
@@ -83,6 +93,17 @@ class Pager:
         for name, line in old.items():
             if self.lines.get(name) is not line:
                 line.wake.set()
+        self.confirm_wake.set()  # what waits for a channel that is gone must go another way
+
+    async def stop(self) -> None:
+        """Claim no more; what the calls under way come to is kept. No call takes as long as this waits."""
+        self.stopping = True
+        for line in self.lines.values():
+            line.wake.set()
+        until = Instant(self.core.clock.now() + LAST_CALLS)
+        while self._under_way and self.core.clock.now() < until:
+            self._idle.clear()
+            await self.core.clock.wait(self._idle, until)
 
     def wake(self, channels: Sequence[str]) -> None:
         """Pages were planned for these channels."""
@@ -96,7 +117,7 @@ class Pager:
     async def _run_line(self, line: Line) -> None:
         """Claim and call for one channel, until a reload replaces the line."""
         clock = self.core.clock
-        while self.lines.get(line.name) is line:
+        while self._serves(line):
             line.wake.clear()
             try:
                 due = await self._claim_all(line)
@@ -111,16 +132,34 @@ class Pager:
             rest = Instant(clock.now() + POLL)
             await clock.wait(line.wake, rest if due is None else min(due, rest))
 
+    def _serves(self, line: Line) -> bool:
+        return not self.stopping and self.lines.get(line.name) is line
+
     async def _claim_all(self, line: Line) -> Instant | None:
         """Claim while slots are free and pages are due; when the next one will be."""
-        while line.free > 0:
+        while line.free > 0 and self._serves(line):
             due = await self.core.store.next_due_page(line.name)
             if due is None or due > self.core.clock.now():
                 return due
-            for call in await self._claim(line):
-                line.busy += 1
-                self.core.spawn(self._call(line, call), f"call {call.attempt.id}")
+            if not self._serves(line):
+                return None
+            self._begin()
+            try:
+                for call in await self._claim(line):
+                    line.busy += 1
+                    self._begin()
+                    self.core.spawn(self._call(line, call), f"call {call.attempt.id}")
+            finally:
+                self._end()
         return None
+
+    def _begin(self) -> None:
+        self._under_way += 1
+
+    def _end(self) -> None:
+        self._under_way -= 1
+        if not self._under_way:
+            self._idle.set()
 
     # ------------------------------------------------------------------------------- the claim
 
@@ -147,6 +186,7 @@ class Pager:
         finally:
             line.busy -= 1
             line.wake.set()
+            self._end()
 
     async def _send(self, line: Line, call: Call) -> Outcome:
         clock = self.core.clock
@@ -171,7 +211,8 @@ class Pager:
             for _ in range(LOOKS):
                 if self.core.clock.monotonic() - looked <= FRESH:
                     break
-                looked = self.core.clock.monotonic()  # of the question: its answer may have waited with a stopped process
+                # of the question: its answer may have waited with a stopped process
+                looked = self.core.clock.monotonic()
                 await self._look_again(call)
             self._refuse_stopped(call)
             if call.page.rank <= 1 and call.attempt.number == 1 and call.incident is not None:
@@ -181,9 +222,9 @@ class Pager:
         return gate
 
     def _refuse_stopped(self, call: Call) -> None:
-        page = call.page
-        if page.kind == "page" and page.rule > 0 and self.core.stops.has(page.incident or 0, page.cycle):
-            raise GateClosed("it was answered meanwhile")
+        for page in (call.page, *call.carried):
+            if page.kind == "page" and page.rule > 0 and self.core.stops.has(page.incident or 0, page.cycle):
+                raise GateClosed("it was answered meanwhile")
 
     async def _look_again(self, call: Call) -> None:
         try:
@@ -195,11 +236,12 @@ class Pager:
         attempt = await self.core.store.attempt(call.attempt.id)
         if attempt is None or attempt.state != "open":
             raise GateClosed("the intent is no longer ours")
-        if call.page.kind == "page" and call.page.incident is not None:
-            incident = await self.core.store.incident(call.page.incident)
-            refused = incident is None or why_not(call.page, incident)
-            if refused:
-                raise GateClosed(refused if isinstance(refused, str) else "the incident is gone")
+        for page in (call.page, *call.carried):
+            if page.kind == "page" and page.incident is not None:
+                incident = await self.core.store.incident(page.incident)
+                refused = "the incident is gone" if incident is None else why_not(page, incident)
+                if refused:
+                    raise GateClosed(refused)
 
     async def message(self, line: Line, call: Call) -> Message:
         """What the channel carries. Whatever fails here falls back to the headline: the page goes out."""
@@ -272,6 +314,9 @@ class Pager:
             except StoreUnavailable as error:
                 log.error("outcome_not_stored", attempt=call.attempt.id, error=str(error))
                 await self.core.clock.sleep(BREATH)
+            except Exception as error:  # the outermost loop of this call: forgotten, the page would never end
+                log.error("outcome_not_stored", attempt=call.attempt.id, error=repr(error), exc_info=True)
+                await self.core.clock.sleep(POLL)
         effects.apply(self.core)
         self.core.metrics.attempts.labels(line.name, line.config.type, state).inc()
         log.info(
@@ -307,12 +352,18 @@ class Pager:
         while True:
             self.confirm_wake.clear()
             try:
-                await self.recover(DEAD_AFTER)
+                if not self.core.store.exclusive:
+                    await self.recover()
+                await self.take_in_stranded()
                 while (due := await self.core.store.next_confirmation()) is not None and due <= clock.now():
                     await self._confirm()
             except StoreUnavailable as error:
                 log.error("store_unavailable", error=str(error))
                 await clock.sleep(BREATH)
+                continue
+            except Exception as error:  # this loop never ends: it is the second chance of every page
+                log.error("confirmations_failed", error=repr(error), exc_info=True)
+                await clock.sleep(POLL)
                 continue
             rest = Instant(clock.now() + 5 * POLL)
             await clock.wait(self.confirm_wake, rest if due is None else min(due, rest))
@@ -327,18 +378,37 @@ class Pager:
         effects = await self.core.store.write(work)
         effects.apply(self.core)
 
-    async def recover(self, older_than: Millis) -> int:
-        """Open intents that nobody holds any more are unknown. With an own database: at start, all of them."""
+    async def recover(self) -> int:
+        """Open intents whose process lives no more are unknown; so are those of one that has stood still for long."""
+        await self.core.store.hold(self.owner)
 
         async def work(tx: Tx) -> tuple[int, Effects]:
             record = Record(self, tx, None)
-            before = self.core.clock.now() - older_than
-            lost = [one for one in await tx.open_attempts(None, 1000)
-                    if one.owner != self.owner and one.started_at <= before]  # fmt: skip
+            before = self.core.clock.now() - DEAD_AFTER
+            others = [one for one in await tx.open_attempts(None, 1000) if one.owner != self.owner]
+            alive = await self.core.store.alive({one.owner for one in others}) if others else set()
+            lost = [one for one in others if one.owner not in alive or one.started_at <= before]
             for attempt in lost:
                 await record.lost(attempt)
             return len(lost), await record.ledger.close()
 
+        count, effects = await self.core.store.write(work)
+        effects.apply(self.core)
+        return count
+
+    async def take_in_stranded(self) -> int:
+        """Pages planned for channels that are configured no more go another way, or their step is asked again."""
+
+        async def work(tx: Tx) -> tuple[int, Effects]:
+            claim = Claim(self, None, tx)
+            gone = [name for name in await tx.planned_channels() if name not in self.lines]
+            count = 0
+            for name in gone:
+                count += await claim.take_in(await tx.due_pages(name, FOREVER, STRANDED_AT_ONCE))
+            return count, await claim.ledger.close()
+
+        if not self.lines:
+            return 0
         count, effects = await self.core.store.write(work)
         effects.apply(self.core)
         return count
@@ -355,24 +425,38 @@ def why_not(page: Page, incident: Incident) -> str:
     return f"muted by {incident.muted_by}" if incident.muted_by else ""
 
 
+def outcome_of(page: Page, attempt: Attempt) -> str:
+    """An attempt as a line of the timeline: what became of it, for whom, and why."""
+    outcome = f"{attempt.state} for {page.user or page.target}"
+    return f"{outcome}: {attempt.because}" if attempt.because else outcome
+
+
 def place(page: Page) -> tuple[int, bool, int]:
     """Where in its cycle a page stands; the catch-all comes last in its round."""
     return page.round, page.step == 0, page.step
 
 
 class Claim:
-    """One claiming transaction of one channel."""
+    """One claiming transaction of one channel; without a line it only puts pages where they belong."""
 
-    def __init__(self, pager: Pager, line: Line, tx: Tx) -> None:
-        self.pager, self.line, self.tx = pager, line, tx
+    line: Line
+
+    def __init__(self, pager: Pager, line: Line | None, tx: Tx) -> None:
+        self.pager, self.tx = pager, tx
         self.core = pager.core
         self.now = self.core.clock.now()
         self.ledger = Ledger(self.core, tx, self.now)
-        self.limits = throttle.limits_for(self.core.settings, line.name, line.kind.throttle)
+        self.limits: tuple[Limit, ...] = ()
+        if line is not None:
+            self.line = line
+            self.limits = throttle.limits_for(self.core.settings, line.name, line.kind.throttle)
         self.calls: list[Call] = []
         self.in_vain: list[Page] = []  # pages that find their person or contact gone
 
     async def run(self) -> list[Call]:
+        if self.limits and not self.core.store.exclusive:
+            # what another replica sends to the same person counts: one of us at a time
+            await self.tx.lock_keys([f"throttle/{self.line.name}"])
         pages = await self.tx.due_pages(self.line.name, self.now, 200 if self.limits else self.line.free)
         await self.ledger.load([page.incident for page in pages if page.incident is not None])
         if not self.core.store.exclusive:
@@ -386,6 +470,18 @@ class Claim:
         for page in self.in_vain:
             await self._ask_again(page)
         return self.calls
+
+    async def take_in(self, pages: list[Page]) -> int:
+        """Pages of a channel that is no more: each is moved or ended as at a claim."""
+        await self.ledger.load([page.incident for page in pages if page.incident is not None])
+        if not self.core.store.exclusive:
+            pages = await self._still_planned(pages)
+        for page in pages:
+            self._fits(page)
+        vain, self.in_vain = self.in_vain, []
+        for page in vain:
+            await self._ask_again(page)
+        return len(pages)
 
     async def _each_within_limits(self, pages: list[Page]) -> None:
         for user in dict.fromkeys(page.user or page.target for page in pages):
@@ -410,7 +506,11 @@ class Claim:
 
     def _reachable(self, page: Page, incident: Incident | None) -> bool:
         if not page.user:
-            return True
+            if page.channel in self.core.settings.channels:
+                return True
+            self._end(page, "cancelled", "the channel was removed from the configuration")
+            self.in_vain.append(page)
+            return False
         user = self.core.settings.users.get(page.user)
         contact = user.contacts.get(page.contact) if user is not None else None
         if contact is None:
@@ -437,6 +537,7 @@ class Claim:
         if incident.status != "triggered" or incident.due_kind not in ("step", "again") or incident.muted_by:
             return
         pages = await self.tx.pages_of(incident.number, page.cycle)
+        self._bring_forward(page, pages)
         if any(one.kind == "page" and one.rule > 0 and place(one) > place(page) for one in pages):
             return  # the escalation has gone on since
         kind: DueKind = "step" if page.step else "again"
@@ -446,6 +547,15 @@ class Claim:
                 version=incident.version + 1,
             )
         )  # fmt: skip
+
+    def _bring_forward(self, page: Page, pages: list[Page]) -> None:
+        """Nobody waits for a contact that is passed over: the person's next planned page goes now."""
+        later = [one for one in pages
+                 if one.user == page.user and one.status == "planned" and one.kind == "page"
+                 and one.contact != page.contact and one.due_at > self.now]  # fmt: skip
+        for one in sorted(later, key=lambda one: one.due_at)[:1]:
+            self.tx.save_pages([replace(one, due_at=self.now)])
+            self.ledger.effects.channels.add(one.channel)
 
     def _end(self, page: Page, status: str, because: str) -> None:
         self.tx.save_pages([replace(page, status=status, updated_at=self.now)])  # type: ignore[arg-type]  # a PageStatus
@@ -520,6 +630,8 @@ class Claim:
             if one.user == user and one.kind == "page" and one.updated_at is not None and one.id not in ids
         ]
         await self.ledger.load([one.incident for one in found if one.incident is not None])
+        if not self.core.store.exclusive:
+            found = await self._still_planned(found)
         return [one for one in found if self._fits(one)]
 
     def _postpone(self, pages: list[Page], at: Instant, since: Instant) -> None:
@@ -559,16 +671,16 @@ class Claim:
         incidents = [self.ledger.get(page.incident) for page in pages if page.incident is not None]
         named = tuple({one.number: one for one in incidents if one is not None}.values())
         lead, *others = pages
-        self._intent(lead, named)
-        address = self.calls[-1].attempt.address
+        self._intent(lead, named, tuple(others))
+        summary = self.calls[-1].attempt
         for page in others:
             self.tx.save_pages([replace(page, status="bundled", tries=page.tries + 1, updated_at=self.now)])
-            self.tx.add_attempts([self._attempt(page, address, state="bundled")])
+            self.tx.add_attempts([replace(self._attempt(page, summary.address, state="bundled"), ref=summary.id)])
             self.core.metrics.pages.labels(page.channel, "bundled").inc()
 
     # --------------------------------------------------------------------------------- intent
 
-    def _intent(self, page: Page, bundled: tuple[Incident, ...] = ()) -> None:
+    def _intent(self, page: Page, bundled: tuple[Incident, ...] = (), carried: tuple[Page, ...] = ()) -> None:
         settings = self.core.settings
         user = settings.users.get(page.user) if page.user else None
         address = user.contacts[page.contact].to if user is not None else self.line.config.to or ""
@@ -577,7 +689,7 @@ class Claim:
         self.tx.add_attempts([attempt])
         self.tx.save_pages([calling])
         incident = self.ledger.get(page.incident) if page.incident is not None else None
-        self.calls.append(Call(calling, attempt, incident, user, bundled))
+        self.calls.append(Call(calling, attempt, incident, user, bundled, carried))
 
     def _attempt(self, page: Page, address: str, state: str = "open") -> Attempt:
         return Attempt(
@@ -605,31 +717,52 @@ class Record:
 
     async def outcome(self, call: Call, outcome: Outcome) -> str:
         """Keep one call's outcome; the attempt's state afterwards."""
-        await self._lock_incident(call.attempt)
+        carried = await self._lock_incidents(call.attempt, summary=bool(call.carried))
         attempt, page = await self._read(call.attempt.id, call.page.id)
         if attempt is None or page is None:
             return "gone"
         if attempt.state != "open":
-            return attempt.state  # a callback was faster than the answer
+            return self._late(attempt, page, outcome)
         attempt, page = self._ended(attempt, page, outcome)
         self.tx.save_attempts([attempt])
         await self._tell(page, attempt)
-        await self._follow(page, attempt, outcome)
+        if isinstance(outcome, Cancelled) and carried:
+            self._plan_again(page)  # the answer may have been to another one of the summary's incidents
+        else:
+            await self._follow(page, attempt, outcome)
+        await self._share(carried, outcome)
         return attempt.state
+
+    def _late(self, attempt: Attempt, page: Page, outcome: Outcome) -> str:
+        """Word of this attempt was here before its outcome: a callback, or another replica that gave it up for lost."""
+        if not isinstance(outcome, Accepted):
+            return attempt.state
+        known = replace(attempt, ref=attempt.ref or clean(outcome.ref, 200))
+        if attempt.state == "unknown":
+            known = replace(known, state="accepted", confirm_by=None)
+            self._no_second(page)
+        if known != attempt:
+            self.tx.save_attempts([known])
+        return known.state
+
+    def _no_second(self, page: Page) -> None:
+        """What may have gone out did: a second attempt that was not begun is not needed."""
+        if page.status in ("waiting", "planned"):
+            self.tx.save_pages([replace(page, status="done", updated_at=self.now)])
 
     def _ended(self, attempt: Attempt, page: Page, outcome: Outcome) -> tuple[Attempt, Page]:
         ended = replace(attempt, ended_at=self.now)
         tried = replace(page, tries=page.tries + 1)
         match outcome:
             case Accepted(ref):
-                return replace(ended, state="accepted", ref=ref), tried
+                return replace(ended, state="accepted", ref=clean(ref, 200)), tried
             case Failed(because, permanent):
                 failed = replace(page, failures=page.failures + 1)
-                return replace(ended, state="failed", because=because[:500], permanent=permanent), failed
+                return replace(ended, state="failed", because=clean(because, 500), permanent=permanent), failed
             case Unknown(because):
-                return replace(ended, state="unknown", because=because[:500]), tried
+                return replace(ended, state="unknown", because=clean(because, 500)), tried
             case Cancelled(because):
-                return replace(ended, state="cancelled", because=because[:500]), page
+                return replace(ended, state="cancelled", because=clean(because, 500)), page
 
     async def _follow(self, page: Page, attempt: Attempt, outcome: Outcome) -> None:
         line = self.line or self.pager.lines.get(page.channel)
@@ -642,6 +775,34 @@ class Record:
         if isinstance(outcome, Failed) and outcome.permanent and not outcome.account and page.user and line is not None:
             self._bury_contact(line, attempt, outcome)
         await self._do(page, attempt, found, next_pages)
+
+    async def _share(self, carried: list[Attempt], outcome: Outcome, *, waited: bool = False) -> None:
+        """What a summary carried shares its fate, each page for itself; while word of it may come they wait with it."""
+        if not carried or isinstance(outcome, Accepted):
+            return
+        if isinstance(outcome, Unknown) and not waited and self._may_be_confirmed(carried[0].channel):
+            return
+        pages = await self.tx.pages([one.page for one in carried])
+        for one in carried:
+            page = pages.get(one.page)
+            if page is not None and page.status == "bundled":
+                ended, tried = self._ended(one, replace(page, tries=page.tries - 1), outcome)
+                self.tx.save_attempts([ended])
+                await self._share_one(tried, ended, outcome)
+
+    async def _share_one(self, page: Page, attempt: Attempt, outcome: Outcome) -> None:
+        match outcome:
+            case Cancelled():
+                self._plan_again(page)
+            case Unknown():
+                await self._still_unknown(page, attempt)
+            case _:
+                await self._follow(page, attempt, outcome)
+
+    def _plan_again(self, page: Page) -> None:
+        """At once; whether it is still wanted is asked when it is claimed."""
+        self.tx.save_pages([replace(page, status="planned", due_at=self.now, updated_at=self.now)])
+        self.ledger.effects.channels.add(page.channel)
 
     def _may_be_confirmed(self, channel: str) -> bool:
         """Whether word may still come of an unknown attempt. After a crash this is asked before the lines are open."""
@@ -669,10 +830,14 @@ class Record:
                 if next_contact and not next_pages:
                     await self._escalate_early(page)
 
-    async def _lock_incident(self, attempt: Attempt) -> None:
-        """Incidents are locked before their pages, by everybody: so that nobody waits in a circle."""
-        if attempt.incident is not None:
-            await self.ledger.load([attempt.incident])
+    async def _lock_incidents(self, attempt: Attempt, *, summary: bool = True) -> list[Attempt]:
+        """Incidents are locked before their pages, by everybody: so that nobody waits in a circle.
+
+        Returns the attempts of the pages that travel in the same message, if it is a summary.
+        """
+        carried = await self.tx.carried_by(attempt) if summary else []
+        await self.ledger.load([one.incident for one in (attempt, *carried) if one.incident is not None])
+        return carried
 
     async def _read(self, attempt: str, page: str) -> tuple[Attempt | None, Page | None]:
         found = await self.tx.attempt(attempt)
@@ -710,9 +875,22 @@ class Record:
         step = [one for one in pages if place(one) == place(page)]
         if any(one.status in ("planned", "calling", "waiting", "done", "bundled") for one in step):
             return
-        after = replace(incident, due_at=self.now, planned_at=self.now, version=incident.version + 1)
+        around = incident.due_kind == "step" and incident.round != page.round
+        if around and page.step and not any(one.round == page.round and one.status != "failed" for one in pages):
+            self._page_catch_all(page, incident)
+            return
+        at = Instant(self.now + AROUND) if around or page.step == 0 else self.now
+        if at >= incident.due_at:
+            return
+        after = replace(incident, due_at=at, planned_at=at, version=incident.version + 1)
         self.ledger.put(after)
         self.ledger.note(after, "escalated_early", TOCSIN, "pager", f"no page of step {page.step} got through")
+
+    def _page_catch_all(self, page: Page, incident: Incident) -> None:
+        """The last step failed like all before it in this round: the catch-all now, the next round in its time."""
+        core, because = self.core, f"no page of round {page.round} got through"
+        run = run_catch_all(incident, page.round, core.settings, core.people(), self.now, core.chance.token, because)
+        self.ledger.keep(run)
 
     def _bury_contact(self, line: Line, attempt: Attempt, failed: Failed) -> None:
         """A number that cannot be reached this way: skipped from now on, shown, and alarmed on."""
@@ -727,7 +905,7 @@ class Record:
         incident = self.ledger.get(page.incident)
         if incident is not None:
             self.ledger.note(
-                incident, "attempt", TOCSIN, "pager", attempt.because, channel_name=attempt.channel, page=page.id,
+                incident, "attempt", TOCSIN, "pager", outcome_of(page, attempt), attempt.channel, page=page.id,
                 attempt=attempt.id, user=page.user, contact=page.contact, outcome=attempt.state,
             )  # fmt: skip
 
@@ -735,11 +913,15 @@ class Record:
 
     async def unconfirmed(self, attempt: Attempt) -> None:
         """No word within the time: still unknown, so one more attempt or the end."""
-        await self._lock_incident(attempt)
+        carried = await self._lock_incidents(attempt)
         page = (await self.tx.pages([attempt.page])).get(attempt.page)
         self.tx.save_attempts([replace(attempt, confirm_by=None)])
         if page is None or page.status != "waiting":
             return
+        await self._still_unknown(page, attempt)
+        await self._share(carried, Unknown(attempt.because), waited=True)
+
+    async def _still_unknown(self, page: Page, attempt: Attempt) -> None:
         next_pages = await self._planned_elsewhere(page)
         found = retry.after_unknown(
             attempt.because, page, self.now, self.pager.fallback_of(page.channel), bool(next_pages)
@@ -748,7 +930,7 @@ class Record:
 
     async def lost(self, attempt: Attempt) -> None:
         """An intent whose process died: it may or may not have gone out."""
-        await self._lock_incident(attempt)
+        carried = await self._lock_incidents(attempt)
         page = (await self.tx.pages([attempt.page])).get(attempt.page)
         if page is None:
             self.tx.save_attempts([replace(attempt, state="unknown", because="a crash", ended_at=self.now)])
@@ -758,40 +940,41 @@ class Record:
         self.tx.save_attempts([ended])
         await self._tell(tried, ended)
         await self._follow(tried, ended, outcome)
+        await self._share(carried, outcome)
 
-    async def receipt(self, attempt: Attempt, state: str, rank: int, error: str | None, dead: bool) -> bool:
+    async def receipt(self, known: Attempt, state: str, rank: int, error: str | None, dead: bool) -> bool:
         """A delivery state from the provider; False when it is old news. Never moves backwards."""
-        if rank <= attempt.delivery_rank:
+        carried = await self._lock_incidents(known)
+        attempt, page = await self._read(known.id, known.page)
+        if attempt is None or rank <= attempt.delivery_rank:
             return False
-        await self._lock_incident(attempt)
-        page = (await self.tx.pages([attempt.page])).get(attempt.page)
         heard = replace(attempt, delivery=state, delivery_rank=rank, confirm_by=None)
         if attempt.state in ("open", "unknown"):
             heard = replace(heard, state="accepted", ended_at=attempt.ended_at or self.now)
         self.tx.save_attempts([heard])
         if page is None:
             return True
+        last = is_last(attempt, page)
         if attempt.state == "open":
             page = replace(page, tries=page.tries + 1)
-        if page.status in ("waiting", "calling"):
+        if last and page.status in ("waiting", "calling"):
             page = replace(page, status="done", updated_at=self.now)
             self.tx.save_pages([page])
-        if page.incident is not None:
-            await self.ledger.load([page.incident])
-            if (incident := self.ledger.get(page.incident)) is not None:
-                self.ledger.note(
-                    incident,
-                    "delivery",
-                    TOCSIN,
-                    "callback",
-                    error or "",
-                    attempt=attempt.id,
-                    state=state,
-                    user=page.user,
-                )
-        if state in NOT_DELIVERED:
+        self._note_delivery(page, attempt, state, error)
+        if state not in NOT_DELIVERED:
+            self._no_second(page)
+        elif last:
             await self._not_delivered(page, heard, state, error, dead)
+            for one in (await self.tx.pages([other.page for other in carried])).values():
+                await self._not_delivered(one, heard, state, error, dead=False)
         return True
+
+    def _note_delivery(self, page: Page, attempt: Attempt, state: str, error: str | None) -> None:
+        incident = self.ledger.get(page.incident) if page.incident is not None else None
+        if incident is not None:
+            self.ledger.note(
+                incident, "delivery", TOCSIN, "callback", error or "", attempt=attempt.id, state=state, user=page.user
+            )
 
     async def _not_delivered(self, page: Page, attempt: Attempt, state: str, error: str | None, dead: bool) -> None:
         line = self.pager.lines.get(page.channel)
@@ -802,6 +985,13 @@ class Record:
         self._hasten(next_pages)
         if not next_pages:
             await self._escalate_early(page)
+
+
+def is_last(attempt: Attempt, page: Page) -> bool:
+    """Whether the page's fate hangs on this attempt: no other one was begun or is planned after it."""
+    if attempt.state == "open":
+        return True
+    return page.status in ("waiting", "done") and attempt.number == page.tries + page.failures
 
 
 NOT_DELIVERED = frozenset({"undelivered", "failed", "busy", "no-answer", "canceled"})

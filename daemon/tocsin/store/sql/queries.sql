@@ -53,6 +53,10 @@ insert into alerts ({alert.given}) {alert.values};
 insert into alerts ({alert.given}) {alert.values}
 on conflict (id) do update set {alert.changes};
 
+-- name: repeated_posts
+-- Posts after a given one in which something known was only repeated.
+select {post} from posts where id > $1 and repeats > 0 order by id limit $2;
+
 -- name: add_posts
 -- Accepted bodies.
 insert into posts ({post.given}) {post.values};
@@ -85,6 +89,15 @@ order by i.number for update of i;
 -- name: one_incident
 -- One incident, not locked.
 select {incident} from incidents where number = $1;
+
+-- name: one_before
+-- The newest incident of the same key that ended before this one was opened.
+select max(e.number) from incidents e join incidents i on i.number = $1
+where e.key = i.key and e.number < i.number and e.status in ('resolved', 'closed', 'canceled');
+
+-- name: live_tombstones
+-- Resolves that came before their trigger, as long as they hold.
+select integration, source_key, ended_at, until from tombstones where until > $1;
 
 -- name: list_incidents
 -- Incidents below a number, newest first.
@@ -136,6 +149,16 @@ select body from policy_versions where hash = $1;
 -- name: pages
 -- Pages by id, locked.
 select {page} from pages where id = any($1::text[]) order by id for update;
+
+-- name: planned_channels
+-- The channels that planned pages wait for; the index is skipped through, whatever waits there.
+with recursive known(channel) as (
+    select min(channel) from pages where status = 'planned'
+    union all
+    select (select min(p.channel) from pages p where p.status = 'planned' and p.channel > known.channel)
+    from known where known.channel is not null
+)
+select channel from known where channel is not null;
 
 -- name: pages_of
 -- All pages of an incident, or of one of its cycles, as they were planned.
@@ -195,6 +218,12 @@ order by started_at, id limit $2 for update skip locked;
 select {a.attempt} from attempts a join pages p on p.id = a.page
 where a.state = 'unknown' and a.confirm_by is not null and a.confirm_by <= $1 and p.status = 'waiting'
 order by a.confirm_by, a.id limit $2 for update of a skip locked;
+
+-- name: carried_by
+-- What travelled in the same summary as an attempt: begun at the same instant, to the same address.
+select {attempt} from attempts
+where address = $1 and started_at = $2 and state = 'bundled' and ref = $3
+order by id;
 
 -- name: sent_since
 -- When a person was reached for over a channel, surely unsent ones left out.

@@ -1,0 +1,86 @@
+"""Which identities are open, and which were buried just now? The memory of a process that writes alone.
+
+It is a cache: where it says "unknown" and is wrong, the unique index of open alerts says so, and the
+batch is decided again from the database. It never says "open" of an alert that has ended: who ends
+one takes it out before the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tocsin.contracts import Store
+from tocsin.model import Instant, StoredAlert
+
+Pair = tuple[str, str]
+MASK63 = (1 << 63) - 1
+MASK40 = (1 << 40) - 1
+MOST_BURIED = 100_000    # tombstones remembered; beyond it the database is asked
+
+
+class Known:
+    """Open alerts, packed: identity → content hash, alert id and incident in one number."""
+
+    def __init__(self) -> None:
+        self.trusted = False
+        self._packed: dict[str, int] = {}
+        self._buried: dict[Pair, tuple[Instant, Instant]] = {}
+        self._ended_meanwhile: set[Pair] = set()
+
+    async def load(self, store: Store, now: Instant) -> None:
+        """Read all that is open; from then on a miss means a new alert. Before any alert is taken."""
+        if not store.exclusive:
+            return
+        async for integration, key, alert, content, incident in await store.open_keys():
+            self._packed[f"{integration}\0{key}"] = packed(content, alert, incident)
+        for integration, key, ended, until in await store.live_tombstones(now):
+            self._buried[integration, key] = (ended, until)
+        self.trusted = True
+
+    def has(self, pair: Pair) -> bool:
+        return f"{pair[0]}\0{pair[1]}" in self._packed
+
+    def same(self, pair: Pair, content: int) -> tuple[int, int] | None:
+        """(alert id, incident or 0) of the open alert that says this very content."""
+        found = self._packed.get(f"{pair[0]}\0{pair[1]}")
+        if found is None or found & MASK63 != content:
+            return None
+        return found >> 63 & MASK40, found >> 103
+
+    def batch_begins(self) -> None:
+        self._ended_meanwhile.clear()
+
+    def remember(self, alerts: Iterable[StoredAlert]) -> None:
+        """Alerts a committed batch left open; those that were ended while it committed are not."""
+        for alert in alerts:
+            if (alert.integration, alert.source_key) not in self._ended_meanwhile:
+                self._packed[f"{alert.integration}\0{alert.source_key}"] = packed(
+                    alert.content, alert.id, alert.incident
+                )
+
+    def ending(self, alerts: Iterable[StoredAlert]) -> None:
+        """To be called inside the transaction that ends them, before it commits."""
+        for alert in alerts:
+            pair = (alert.integration, alert.source_key)
+            self._packed.pop(f"{pair[0]}\0{pair[1]}", None)
+            self._ended_meanwhile.add(pair)
+
+    def bury(self, tombstones: Iterable[tuple[str, str, Instant, Instant]], now: Instant) -> None:
+        """What was buried. Told before its commit it errs, if that fails, by swallowing a repeat of what stays open."""
+        for integration, key, ended, until in tombstones:
+            self._buried[integration, key] = (ended, until)
+        if len(self._buried) > MOST_BURIED:
+            self._buried = {pair: grave for pair, grave in self._buried.items() if grave[1] > now}
+            self.trusted = self.trusted and len(self._buried) <= MOST_BURIED
+
+    def buried(self, pair: Pair, now: Instant) -> Instant | None:
+        """ended_at of the tombstone of this identity, while it holds."""
+        grave = self._buried.get(pair)
+        return grave[0] if grave is not None and grave[1] > now else None
+
+    def __len__(self) -> int:
+        return len(self._packed)
+
+
+def packed(content: int, alert: int, incident: int | None) -> int:
+    return content | alert << 63 | (incident or 0) << 103
