@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from dataclasses import fields, replace
 
 import pytest
@@ -356,6 +357,16 @@ async def test_repeats_add_up(store):
     assert (two.count, two.last_seen_at, two.expires_at) == (2, at(1), None)
 
 
+async def test_the_last_post_whose_repeats_are_counted_is_remembered_with_the_counts(store):
+    await put(store, add_alerts=[alert(1)], add_posts=[post(1), post(2, repeats=1), post(3), post(4, repeats=2)])
+    await store.flush_repeats([(1, 3, at(50), None)], 2)
+    assert await store.meta("repeats_counted") == "2"
+    assert [one.id for one in await store.repeated_posts(2, 10)] == [4]
+    assert [one.id for one in await store.repeated_posts(0, 1)] == [2]
+    await store.flush_repeats([], 4)
+    assert await store.meta("repeats_counted") == "4"
+
+
 async def test_every_open_alert_fills_the_cache(store):
     await put(store, add_alerts=[alert(1, 7), alert(2), alert(3, ended_at=at(1)), alert(4, integration="zed")])
     assert {tuple(row) async for row in await store.open_keys()} == {
@@ -603,6 +614,31 @@ async def test_open_attempts_of_one_owner_or_all(store):
     assert [one.id for one in await ask(store, "open_attempts", None, 10)] == ["b", "a"]
     assert [one.id for one in await ask(store, "open_attempts", "replica-1", 10)] == ["a"]
     assert [one.id for one in await ask(store, "open_attempts", None, 1)] == ["b"]
+
+
+async def test_what_a_summary_carried_is_found_by_its_attempt(store):
+    await put(
+        store,
+        add_attempts=[
+            attempt("lead", "p"), attempt("a", "q", state="bundled", ref="lead"), attempt("b", "r", state="bundled", ref="lead"),
+            attempt("c", "s", state="bundled", ref="other"), attempt("d", "t", state="unknown", ref="lead"),
+        ],
+    )  # fmt: skip
+    lead = await ask(store, "attempt", "lead")
+    assert [one.id for one in await ask(store, "carried_by", lead)] == ["a", "b"]
+    assert await ask(store, "carried_by", replace(lead, id="nobody")) == []
+
+
+async def test_the_channels_that_planned_pages_wait_for_are_named_once(store):
+    assert await ask(store, "planned_channels") == []
+    await put(
+        store,
+        add_pages=[
+            page("a", channel="voice"), page("b", channel="sms", due_at=at(9)), page("c", channel="sms", rank=1),
+            page("d", channel="mail", status="done"),
+        ],
+    )  # fmt: skip
+    assert await ask(store, "planned_channels") == ["sms", "voice"]
 
 
 async def test_unknown_attempts_wait_for_a_confirmation_while_their_page_waits(store):

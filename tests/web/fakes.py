@@ -33,6 +33,7 @@ from tocsin.model import (
     Settings,
     Silence,
     Step,
+    StoredAlert,
     Target,
     Token,
     User,
@@ -179,6 +180,9 @@ class FakeIntake:
         self.posts.append((integration, raw, parsed))
         keys = tuple(alert.source_key or "minted" for alert in parsed.alerts)
         return FakeTaken(len(parsed.alerts), (42,), parsed.rejected, keys)
+
+    def up_to_date(self, alert: StoredAlert) -> StoredAlert:
+        return alert
 
 
 @dataclass(frozen=True)

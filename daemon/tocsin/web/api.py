@@ -244,7 +244,7 @@ async def show_alerts(ask: Ask) -> web.Response:
     found = await ask.daemon.store.incident_alerts(ask.number, limit + 1, cursor(ask))
     return json_answer(
         {
-            "alerts": [views.alert_view(alert) for alert in found[:limit]],
+            "alerts": [views.alert_view(ask.daemon.intake.up_to_date(alert)) for alert in found[:limit]],
             "next": str(found[limit - 1].id) if len(found) > limit else None,
         }
     )
@@ -260,7 +260,7 @@ async def list_alerts(ask: Ask) -> web.Response:
     )
     return json_answer(
         {
-            "alerts": [views.alert_view(alert) for alert in found[:limit]],
+            "alerts": [views.alert_view(ask.daemon.intake.up_to_date(alert)) for alert in found[:limit]],
             "next": str(found[limit - 1].id) if len(found) > limit else None,
         }
     )

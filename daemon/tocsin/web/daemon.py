@@ -7,7 +7,18 @@ from typing import Any, Protocol
 
 from tocsin.contracts import Clock, Source, Store
 from tocsin.metrics import Metrics
-from tocsin.model import Actor, Incident, Instant, IntegrationConfig, Parsed, Rejected, Settings, Silence, Token
+from tocsin.model import (
+    Actor,
+    Incident,
+    Instant,
+    IntegrationConfig,
+    Parsed,
+    Rejected,
+    Settings,
+    Silence,
+    StoredAlert,
+    Token,
+)
 
 
 class Taken(Protocol):
@@ -67,6 +78,7 @@ class Live(Protocol):
 
 class Intake(Protocol):
     async def take(self, integration: IntegrationConfig, raw: bytes, parsed: Parsed) -> Taken: ...
+    def up_to_date(self, alert: StoredAlert) -> StoredAlert: ...
 
 
 class Actions(Protocol):
