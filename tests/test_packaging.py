@@ -8,11 +8,14 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import aiohttp
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.daemon import free_port, until
 
@@ -73,6 +76,27 @@ def test_the_wheel_ships_what_runs_and_no_tests(wheel):
         }
         assert wanted <= names
     assert not [name for name in names if "test" in name.partition("/")[0]]
+
+
+@pytest.mark.parametrize(("lock", "groups"), [("requirements.lock", ["build"]), ("requirements-dev.lock", ["build", "dev"])])
+def test_a_lock_holds_what_is_declared(lock, groups):
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    locked = re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / lock).read_text(), re.MULTILINE)
+    versions = {canonicalize_name(name): version for name, version in locked}
+    texts = [*declared["project"]["dependencies"], *(text for group in groups for text in declared["dependency-groups"][group])]
+    wanted = [Requirement(text) for text in texts]
+
+    assert [str(one) for one in wanted if not one.specifier.contains(versions.get(canonicalize_name(one.name), "0"))] == []
+
+
+def test_what_runs_is_what_is_tested():
+    """Both locks are of one resolution: what stands in the first stands in the second, with the same hashes."""
+    ran, tested = (
+        set(re.split(r"\n(?=\w)", (ROOT / name).read_text().strip()))
+        for name in ("requirements.lock", "requirements-dev.lock")
+    )
+
+    assert sorted(entry.split()[0] for entry in ran - tested) == []
 
 
 def test_the_licence_travels_with_it(wheel):

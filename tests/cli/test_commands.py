@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from tocsin.cli import COMMANDS
+from tocsin.metrics import Metrics
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -76,3 +77,12 @@ def test_every_link_of_the_manual_leads_somewhere(page):
 
     missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]), ids=lambda page: page.name)
+def test_every_metric_the_manual_names_is_exposed(page):
+    named = set(re.findall(r"`(tocsin_[a-z_]+)(?:\{[a-z_, ]*\})?`", page.read_text())) - {"tocsin_integrations"}
+    families = [family for family in Metrics().registry.collect() if family.name.startswith("tocsin_")]
+    exposed = {name for family in families for name in (family.name, f"{family.name}_total")}
+
+    assert named - exposed == set()

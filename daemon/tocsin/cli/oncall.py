@@ -66,8 +66,8 @@ def settings_without_secrets(config: Path | None) -> Settings:
     loaded = load(main)
     missing = [one for one in loaded.problems if one.level == "error"]
     if loaded.settings is None and all(one.code == "secret" for one in missing):
-        for one in missing:
-            warn(f"{one.where}: {one.message}; left out here")
+        others = f" (and {len(missing) - 1} more secrets)" if len(missing) > 1 else ""
+        warn(f"{missing[0].where}: {missing[0].message}{others}; what needs it is left out here")
         loaded = load_leniently(main, env=os.environ, lenient_secrets=True)
     if loaded.settings is None:
         print_problems(loaded.problems)
