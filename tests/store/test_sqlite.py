@@ -368,6 +368,8 @@ PLANS = {
     "next_due": "incidents_live",
     "due_pages": "pages_claim",
     "next_due_page": "pages_claim",
+    "planned_channels": "pages_claim",
+    "carried_by": "attempts_address",
     "pages_of": "pages_incident",
     "unsent_pages": "pages_incident",
     "attempts_of": "attempts_page",

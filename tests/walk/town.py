@@ -417,7 +417,13 @@ class Town:
         await self.settle()
 
     async def end(self) -> None:
-        await self.daemon.stop()
+        """Stop the daemon; calls under way are given their time."""
+        stopping = asyncio.ensure_future(self.daemon.stop())
+        await self.settle()
+        while not stopping.done() and (due := self.clock.next_due()) is not None:
+            self.clock.advance_to(due)
+            await self.settle()
+        await stopping
 
     async def crash(self) -> None:
         """The process is gone: what was under way is cut off, nothing more is written."""

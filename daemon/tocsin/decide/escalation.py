@@ -87,6 +87,22 @@ def run_step(
     return work.from_step(incident.step)
 
 
+def run_catch_all(
+    incident: Incident,
+    round_: int,
+    settings: Settings,
+    people: People,
+    now: Instant,
+    new_id: Callable[[], str],
+    because: str,
+) -> StepRun:
+    """Page the catch-all beside the policy: all that a round sent failed. What is due next stays due."""
+    work = _Run(incident, None, settings, people, now, new_id)
+    work.at = now
+    work.page_catch_all(round_, because)
+    return work.end(incident)
+
+
 class _Run:
     """One run of `run_step`: gathers pages and entries as it walks on."""
 

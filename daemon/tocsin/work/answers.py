@@ -6,12 +6,14 @@ or person. A second delivery of the same provider message changes nothing and sa
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
+from weakref import WeakValueDictionary
 
 import structlog
 
 from tocsin.contracts import Door, Tx
-from tocsin.decide.answers import Carrier, Command, NotUnderstood, code_of, key_press, parse
+from tocsin.decide.answers import SHORT, Carrier, Command, NotUnderstood, Verb, code_of, key_press, parse
 from tocsin.decide.oncall import on_call
 from tocsin.decide.text import cut
 from tocsin.decide.views import headline, spoken_text
@@ -26,6 +28,8 @@ from tocsin.work.pager import Pager, Record
 log = structlog.stdlib.get_logger("tocsin.answers")
 
 MOST_REPLIES = 5  # automatic replies to a number within an hour
+MOST_SPOKEN = 6  # incidents that one call names
+MENU_OF_SEVERAL = "Press 4 to acknowledge all of them, 5 to escalate all of them, 1 for details, star to repeat."
 MENU = "Press 4 to acknowledge, 5 to escalate, 6 to resolve, 1 for details, star to repeat."
 RANKS = {
     "accepted": 1, "scheduled": 1, "queued": 1, "initiated": 1, "sending": 2, "ringing": 2, "sent": 3,
@@ -68,15 +72,20 @@ class Answers:
 
     def __init__(self, core: Core, actions: Actions, links: Links, pager: Pager) -> None:
         self.core, self.actions, self.links, self.pager = core, actions, links, pager
+        self._heard: WeakValueDictionary[Door, asyncio.Lock] = WeakValueDictionary()
 
     # ------------------------------------------------------------------------------------- SMS
 
     async def sms(self, account: str, to: str, sender: str, body: str, message_id: str, opt_out: str) -> str | None:
         """The text to reply; None: an empty reply. The signature was checked by the door."""
         door = Door("twilio_sms", message_id)
-        before = await self._answered(door)
-        if before is not None:
-            return before or None
+        async with self._one_at_a_time(door):
+            before = await self._answered(door)
+            if before is not None:
+                return before or None
+            return await self._sms(door, account, sender, body, opt_out)
+
+    async def _sms(self, door: Door, account: str, sender: str, body: str, opt_out: str) -> str | None:
         user = self._phone_of(sender)
         command = Carrier(opt_out.upper()) if opt_out else parse(body)
         if isinstance(command, Carrier):
@@ -87,7 +96,7 @@ class Answers:
             self._refused("sms", "stranger")
             log.warning("sms_from_stranger", account=account)
             return await self._keep(door, sender, None)
-        answer = await self._obey_sms(user, sender, command, message_id)
+        answer = await self._obey_sms(user, sender, command, door.message_id)
         if await self._too_many(sender):
             log.warning("sms_replies_capped", user=user.key)
             return await self._keep(door, sender, None)
@@ -206,10 +215,18 @@ class Answers:
 
     async def _keep(self, door: Door, address: str, answer: str | None) -> str | None:
         async def work(tx: Tx) -> None:
-            tx.add_answer(door, address, answer or "", self.core.clock.now())
+            if await tx.answers_to(door) is None:  # else another replica heard it too
+                tx.add_answer(door, address, answer or "", self.core.clock.now())
 
         await self.core.store.write(work)
         return answer
+
+    def _one_at_a_time(self, door: Door) -> asyncio.Lock:
+        """Held while a message is obeyed, so that its second delivery finds what was answered."""
+        lock = self._heard.get(door)
+        if lock is None:
+            lock = self._heard[door] = asyncio.Lock()
+        return lock
 
     async def _too_many(self, address: str) -> bool:
         since = Instant(self.core.clock.now() - HOUR)
@@ -229,20 +246,45 @@ class Answers:
         user = self.core.settings.users.get(found.page.user)
         if user is None:
             return None
-        if not found.incident.open:
-            return VoiceTurn(
-                f"Incident {found.incident.number} is {found.incident.status} already. Goodbye.", menu=False
-            )
+        about = await self._about(found)
+        if not about:
+            return VoiceTurn(f"{_too_late(found)} Goodbye.", menu=False)
         pressed = key_press(digits) if digits else None
         match pressed:
             case None | "repeat":
-                return VoiceTurn(f"{spoken_text(found.incident)} {MENU}", menu=True)
+                return VoiceTurn(f"{_spoken(about)} {_menu(about)}", menu=True)
             case "details":
-                return VoiceTurn(f"{await self._details(found.incident)} {MENU}", menu=True)
+                return VoiceTurn(f"{await self._details(found.incident)} {_menu(about)}", menu=True)
+            case "resolve" if len(about) > 1:
+                return VoiceTurn(f"Several incidents are resolved one by one. {_menu(about)}", menu=True)
             case verb:
-                evidence = f"key {digits} in call {call_id}"
-                said = await self._obey(user, found.incident, Command(verb), "voice", evidence)
-                return VoiceTurn(said.replace("INC ", "Incident ") + " Goodbye.", menu=False)
+                said = await self._pressed(user, about, verb, digits or "", call_id)
+                return VoiceTurn(f"{said} Goodbye.", menu=False)
+
+    async def _pressed(self, user: User, about: list[Incident], verb: Verb, digits: str, call_id: str) -> str:
+        """Do what a key asks for, once in a call; a second delivery of the key is told the same."""
+        door = Door("twilio_voice", f"{call_id} {digits}")
+        async with self._one_at_a_time(door):
+            before = await self._answered(door)
+            if before is not None:
+                return before
+            evidence = f"key {digits} in call {call_id}"
+            said = [await self._obey(user, one, Command(verb), "voice", evidence) for one in about]
+            await self._keep(door, "", " ".join(said).replace("INC ", "Incident "))
+            return " ".join(said).replace("INC ", "Incident ")
+
+    async def _about(self, found: Sent) -> list[Incident]:
+        """What a call is about now: the open incidents it was made for, a summary's all; none of another cycle."""
+
+        async def work(tx: Tx) -> list[Incident]:
+            pages = await tx.pages([one.page for one in await tx.carried_by(found.attempt)])
+            incidents = await tx.incidents([page.incident for page in pages.values() if page.incident is not None])
+            return [incidents[page.incident] for page in sorted(pages.values(), key=lambda page: page.incident or 0)
+                    if page.incident in incidents and incidents[page.incident].cycle == page.cycle]  # fmt: skip
+
+        same = found.incident.cycle == found.page.cycle or found.incident.number != found.page.incident
+        others = await self.core.store.write(work)
+        return [one for one in ([found.incident] if same else []) + others if one.open]
 
     async def _attempt(self, attempt_id: str) -> Sent | None:
         attempt = await self.core.store.attempt(attempt_id)
@@ -329,6 +371,25 @@ class Answers:
         self.core.metrics.acks_refused.labels(via, reason).inc()
 
 
+def _menu(about: list[Incident]) -> str:
+    return MENU if len(about) == 1 else MENU_OF_SEVERAL
+
+
+def _spoken(about: list[Incident]) -> str:
+    """What a call says: the incident, or how many there are and the first of them."""
+    if len(about) == 1:
+        return spoken_text(about[0])
+    told = " ".join(spoken_text(one).removeprefix("Tocsin. ") for one in about[:MOST_SPOKEN])
+    more = f" And {len(about) - MOST_SPOKEN} more." if len(about) > MOST_SPOKEN else ""
+    return f"Tocsin. {len(about)} incidents wait for you. {told}{more}"
+
+
+def _too_late(found: Sent) -> str:
+    if found.incident.open:
+        return f"This call belongs to an earlier page of incident {found.incident.number}."
+    return f"Incident {found.incident.number} is {found.incident.status} already."
+
+
 def _meant(sent: list[Sent], command: Command) -> Sent | str:
     """The page the answer is about, of those sent to this phone in the last 24 h. Else what to say."""
     if command.number is not None:
@@ -345,7 +406,19 @@ def _meant(sent: list[Sent], command: Command) -> Sent | str:
     if command.verb == "resolve" and len({one.incident.number for one in open_ones}) > 1:
         names = ", ".join(str(number) for number in dict.fromkeys(one.incident.number for one in open_ones))
         return f"Several incidents are open: {names}. Reply RES and the number."
-    return sent[0]
+    return _of_last_message(sent, command.verb)
+
+
+def _of_last_message(sent: list[Sent], verb: Verb) -> Sent | str:
+    """The page that came last; where that was a summary, the one of its incidents that is still open."""
+    last = sent[0].attempt
+    summary = last.ref if last.state == "bundled" else last.id
+    named = [one for one in sent if summary == (one.attempt.ref if one.attempt.state == "bundled" else one.attempt.id)]
+    still = {one.incident.number: one for one in named if one.incident.open}
+    if len(still) > 1:
+        numbers = ", ".join(str(number) for number in sorted(still))
+        return f"That message named several incidents: {numbers}. Reply {SHORT.get(verb, verb.upper())} and the number."
+    return next(iter(still.values()), sent[0])
 
 
 def _proved(sent: list[Sent], incident: Incident, command: Command) -> Command | None:

@@ -251,6 +251,7 @@ class Pager:
         text = body = page.text
         title, spoken = page.text.splitlines()[0] if page.text else "", page.text
         if call.bundled:
+            ack_url = ""  # a link answers for one incident alone
             title = text = body = spoken = summary_text(call.bundled)
         elif page.kind == "page" and incident is not None:
             code = code_of(page.id) if settings.answers.get("sms") == "code" and line.kind.throttle == "sms" else ""
