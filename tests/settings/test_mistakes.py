@@ -44,6 +44,8 @@ MISTAKES = [
     ("defaults: {policy: }", "6:20: policy: nothing stands where a name out of policies is expected"),
     ("answers: {sms: cod}", "6:16: sms: 'cod' is not known; write code"),
     # addresses
+    ('server: {listen: "127.0.0.1:8420", admin_listen: "127.0.0.1:8420"}', "6:50: admin_listen: port 8420 is that of listen; write another one"),
+    ('server: {listen: "0.0.0.0:8420", admin_listen: "127.0.0.1:8420"}', "6:48: admin_listen: port 8420 is that of listen; write another one"),
     ("server: {listen: 8420}", "6:18: listen: '8420' is not an address to listen on; write 127.0.0.1:8420"),
     ("server: {public_url: tocsin.org}", "6:22: public_url: 'tocsin.org' is not a web address; write for example https://tocsin.example.org"),
     ("server: {public_url: 'https://x.org/?a=b'}", "6:22: public_url: 'https://x.org/?a=b' must be a plain base; write https://x.org/"),

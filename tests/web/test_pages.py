@@ -167,6 +167,13 @@ async def test_the_machine_itself_may_look_without_a_token(
     assert answer.status == status
 
 
+async def test_the_manual_shows_code_as_code(client: TestClient) -> None:
+    text = await (await client.get("/docs")).text()
+
+    assert "`" not in text
+    assert "<code>Authorization: Bearer TOKEN</code>" in text
+
+
 async def test_the_manual_is_open(client: TestClient) -> None:
     assert (await client.get("/docs")).status == 200
     assert (await client.get("/v1/openapi.json")).status == 200

@@ -44,9 +44,11 @@ _LISTEN = Word(scalars.listen, "an address to listen on", r":[0-9]+$", "127.0.0.
 _BASE = Word(scalars.base_url, "a web address", "^https?://", "https://tocsin.example.org")
 
 
-def _server(got: Got, _reading: Reading) -> Server:
+def _server(got: Got, reading: Reading) -> Server:
     host, port = got.get("listen", ("127.0.0.1", 8420))
     admin_host, admin_port = got.get("admin_listen", (None, None))
+    if port and port == admin_port and (host == admin_host or {host, admin_host} & {"0.0.0.0", "::"}):  # noqa: S104
+        reading.error(got.at("admin_listen"), "contradiction", f"port {port} is that of listen; write another one")
     return Server(host, port, admin_host, admin_port, got.get("public_url"), got.get("trusted_proxies", ()))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
+from markupsafe import Markup, escape
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
@@ -238,7 +239,8 @@ def show_page(public_url: Callable[[], str | None]) -> Handler:
 
     async def show_page(request: web.Request) -> web.StreamResponse:
         whole = document(public_url())
-        return html("docs.html", document=whole, body_of=lambda one: body_shape(whole, one), type_of=type_of)
+        shown = {"body_of": lambda one: body_shape(whole, one), "type_of": type_of, "coded": coded}
+        return html("docs.html", document=whole, **shown)
 
     return show_page
 
@@ -250,6 +252,12 @@ def body_shape(whole: Mapping[str, Any], operation: Mapping[str, Any]) -> Mappin
     reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
     shape = whole["components"]["schemas"][reference.removeprefix(SCHEMAS)]
     return {"properties": shape.get("properties", {}), "required": shape.get("required", [])}
+
+
+def coded(text: str) -> Markup:
+    """Text with what stands between backticks as code."""
+    parts = [escape(part) for part in text.split("`")]
+    return Markup("").join(Markup("<code>{}</code>").format(part) if n % 2 else part for n, part in enumerate(parts))
 
 
 def type_of(schema: Mapping[str, Any]) -> str:
