@@ -178,6 +178,20 @@ throttle: {sms: [100/1m]}
     assert (had.status, had.cycle) == ("acknowledged", 1)
 
 
+# ----------------------------------------------------------------------- more in one post
+
+
+async def test_an_alert_that_ends_and_fires_anew_in_one_post_is_a_new_incident(town: Town) -> None:
+    fires = {"title": "db down", "dedup_key": "db", "status": "firing"}
+    await town.post("apps", fires)
+
+    taken = await town.post("apps", [{**fires, "status": "resolved"}, fires])
+
+    assert taken.accepted == 2
+    first, second = await town.incidents()
+    assert (first.status, second.status) == ("resolved", "triggered")
+
+
 # -------------------------------------------------------------------------------- dropped
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -293,6 +294,31 @@ async def test_an_outcome_that_the_store_refuses_at_first_is_kept_in_the_end(bui
     assert town.pages == ["0m ana sms"]
 
 
+async def test_one_poisoned_page_does_not_stop_the_channel(build: Build) -> None:
+    town = await build(NO_LIMITS + "policies: {default: {steps: [{notify: [team:platform, user:grace], wait: 60m}], repeat: 0}}")
+    town.expected_errors |= {"claim_failed", "page_postponed"}
+    live, users = town.daemon.core.live, dict(town.daemon.core.settings.users)
+    nowhere = replace(users["ana"].contacts["sms"], to=None)  # type: ignore[arg-type]  # no row can be kept for it
+    users["ana"] = replace(users["ana"], contacts={"sms": nowhere})
+    live.settings = replace(live.settings, users=users)
+
+    await town.alert("db down")
+    await town.pass_time(seconds=5)
+
+    assert [line.split("m ")[1] for line in town.pages] == ["bo sms", "grace sms"]
+
+
+async def test_rounds_without_waits_do_not_turn_into_a_storm(build: Build) -> None:
+    town = await build(
+        f"channels: {{{OPS_MAIL}}}\npolicies: {{default: {{steps: [{{notify: [channel:ops-mail], wait: 0s}}], repeat: forever}}}}"
+    )
+
+    await town.alert("db down")
+    await town.pass_time(minutes=1)
+
+    assert len(town.pages) <= 7
+
+
 # ------------------------------------------------------------------------------- stop and start
 
 
@@ -361,6 +387,19 @@ async def test_one_sms_delivered_twice_at_the_same_time_acts_once(town: Town) ->
 
     assert len(set(said)) == 1
     assert (await town.kinds()).count("escalated") == 1
+
+
+async def test_an_sms_by_another_account_than_the_pages_answers_nothing(build: Build) -> None:
+    other = "ACffffffffffffffffffffffffffffffff"
+    town = await build(
+        f'channels: {{elsewhere: {{type: twilio_sms, account_sid: {other}, auth_token: theirs, from: "+15005550008"}}}}'
+    )
+    await town.alert("db down")
+
+    said = await town.daemon.answers.sms(other, "+15005550008", PHONES["ana"], "ACK 1", "SM-other", "")
+
+    assert said == "INC 1 was not paged to this phone in the last 24 hours."
+    assert (await town.incident()).status == "triggered"
 
 
 async def test_a_contact_that_died_meanwhile_brings_the_next_one_forward(build: Build) -> None:
