@@ -71,7 +71,7 @@ async def _measure(names: list[str], *, quick: bool) -> tuple[list[Row], dict[st
             try:
                 async with asyncio.timeout(WITHIN):
                     rows += await MEASUREMENTS[name](bench)
-            except Exception as error:  # whatever it is, the other figures are wanted
+            except Exception as error:  # noqa: BLE001  # whatever it is, the other figures are wanted
                 broken[name] = f"{type(error).__name__}: {error}"
             print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
     return rows, broken

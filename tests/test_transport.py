@@ -425,5 +425,5 @@ async def test_a_mail_server_that_never_greets_means_not_sent() -> None:
 async def eventually(true: Callable[[], object]) -> None:
     """Waits until it holds, at most two seconds."""
     async with asyncio.timeout(2):
-        while not true():  # noqa: ASYNC110  # the peer is another party: it sets no event of ours
+        while not true():  # the peer is another party: it sets no event of ours
             await asyncio.sleep(0.005)

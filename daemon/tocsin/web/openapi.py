@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -239,8 +240,8 @@ def show_page(public_url: Callable[[], str | None]) -> Handler:
 
     async def show_page(request: web.Request) -> web.StreamResponse:
         whole = document(public_url())
-        shown = {"body_of": lambda one: body_shape(whole, one), "type_of": type_of, "coded": coded}
-        return html("docs.html", document=whole, **shown)
+        shape = partial(body_shape, whole)
+        return html("docs.html", document=whole, body_of=shape, type_of=type_of, coded=coded)
 
     return show_page
 
