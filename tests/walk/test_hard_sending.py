@@ -104,7 +104,7 @@ async def test_a_crash_in_the_middle_of_a_summary_loses_none_of_what_it_carried(
 async def test_an_undelivered_summary_sends_each_pages_next_contact_on_its_way(build: Build) -> None:
     town = await build(
         f"""
-users: {{{person('ana', '{high: [{by: sms}, {after: 30m, by: voice}]}')}}}
+users: {{{person("ana", "{high: [{by: sms}, {after: 30m, by: voice}]}")}}}
 throttle: {{sms: [1/1m], voice: [100/1m]}}
 {PATIENT}
 """
@@ -136,9 +136,15 @@ async def test_a_call_about_several_incidents_names_them_and_answers_for_all(bui
     said = await town.phones["ana"].pick_up()
     pressed = await town.phones["ana"].press("4")
 
-    assert said.startswith("Tocsin. 2 incidents wait for you. Incident 2, priority 2. two. Incident 3, priority 2. three.")
+    assert said.startswith(
+        "Tocsin. 2 incidents wait for you. Incident 2, priority 2. two. Incident 3, priority 2. three."
+    )
     assert pressed.count("acknowledged by you") == 2
-    assert [(await town.incident(number)).status for number in (1, 2, 3)] == ["triggered", "acknowledged", "acknowledged"]
+    assert [(await town.incident(number)).status for number in (1, 2, 3)] == [
+        "triggered",
+        "acknowledged",
+        "acknowledged",
+    ]
 
 
 # ----------------------------------------------------------------- everything fails, for good
@@ -196,7 +202,9 @@ async def test_a_page_planned_for_a_channel_and_contact_that_are_removed_has_its
     town = await build(f"users: {{{person('ana', '{high: [{after: 2m, by: voice}]}')}}}\n{step}{NO_LIMITS}")
     await town.alert("db down")
 
-    await town.reload(f'users: {{ana: {{name: Ana, timezone: UTC, contacts: {{sms: "{PHONES["ana"]}"}}}}}}\n{step}{NO_LIMITS}channels: {{voice: ~}}')
+    await town.reload(
+        f'users: {{ana: {{name: Ana, timezone: UTC, contacts: {{sms: "{PHONES["ana"]}"}}}}}}\n{step}{NO_LIMITS}channels: {{voice: ~}}'
+    )
 
     assert town.pages == ["0m ana sms"]
 
@@ -255,7 +263,9 @@ async def test_a_call_keeps_its_own_id_although_a_callback_was_faster_than_the_a
 
 
 async def test_a_providers_words_that_no_database_can_keep_lose_no_page(build: Build) -> None:
-    town = await build(f"channels: {{{HOOK}}}\n{NO_LIMITS}policies: {{default: {{steps: [{{notify: [channel:hook-to], wait: 5m}}]}}}}\nchannels: {{hook-to: {{type: webhook, url: 'https://hook.example.org/in', to: ops}}}}")
+    town = await build(
+        f"channels: {{{HOOK}}}\n{NO_LIMITS}policies: {{default: {{steps: [{{notify: [channel:hook-to], wait: 5m}}]}}}}\nchannels: {{hook-to: {{type: webhook, url: 'https://hook.example.org/in', to: ops}}}}"
+    )
     asked = 0
 
     async def nonsense(*_: object, **__: object) -> object:
@@ -295,7 +305,9 @@ async def test_an_outcome_that_the_store_refuses_at_first_is_kept_in_the_end(bui
 
 
 async def test_one_poisoned_page_does_not_stop_the_channel(build: Build) -> None:
-    town = await build(NO_LIMITS + "policies: {default: {steps: [{notify: [team:platform, user:grace], wait: 60m}], repeat: 0}}")
+    town = await build(
+        NO_LIMITS + "policies: {default: {steps: [{notify: [team:platform, user:grace], wait: 60m}], repeat: 0}}"
+    )
     town.expected_errors |= {"claim_failed", "page_postponed"}
     live, users = town.daemon.core.live, dict(town.daemon.core.settings.users)
     nowhere = replace(users["ana"].contacts["sms"], to=None)  # type: ignore[arg-type]  # no row can be kept for it
@@ -414,4 +426,3 @@ async def test_a_contact_that_died_meanwhile_brings_the_next_one_forward(build: 
     await town.pass_time(minutes=2)
 
     assert town.pages_of("two") == ["1m ana voice"]
-

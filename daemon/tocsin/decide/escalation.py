@@ -33,6 +33,7 @@ from tocsin.model import (
 
 SOON = Millis(60 * SECOND)  # a step that runs this late still pages whom it was planned for
 FLOOR = Millis(60 * SECOND)  # the least wait after a step that ran late
+BETWEEN_ROUNDS = Millis(10 * SECOND)  # the least, whatever the last step's wait is
 APART = MINUTE  # between contacts of a person without `notify`
 NOBODY_AGAIN = Millis(5 * MINUTE)  # a catch-all that reached nobody is asked again after this
 WRITTEN = frozenset({"smtp", "slack", "telegram", "teams", "ntfy", "pushover", "console", "webhook"})
@@ -167,6 +168,7 @@ class _Run:
         due = Instant(max(self.planned + step.wait, self.now + min(step.wait, FLOOR)))
         if number < len(self.policy.steps):
             return replace(self.incident, step=number + 1, due_kind="step", due_at=due, planned_at=due)
+        due = Instant(max(due, self.now + BETWEEN_ROUNDS))
         if self.policy.repeat is None or self.incident.round <= self.policy.repeat:
             following = self.incident.round + 1
             return replace(self.incident, round=following, step=1, due_kind="step", due_at=due, planned_at=due)

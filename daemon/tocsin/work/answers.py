@@ -96,19 +96,21 @@ class Answers:
             self._refused("sms", "stranger")
             log.warning("sms_from_stranger", account=account)
             return await self._keep(door, sender, None)
-        answer = await self._obey_sms(user, sender, command, door.message_id)
+        answer = await self._obey_sms(user, account, sender, command, door.message_id)
         if await self._too_many(sender):
             log.warning("sms_replies_capped", user=user.key)
             return await self._keep(door, sender, None)
         return await self._keep(door, sender, answer)
 
-    async def _obey_sms(self, user: User, sender: str, command: Command | NotUnderstood, message_id: str) -> str:
+    async def _obey_sms(
+        self, user: User, account: str, sender: str, command: Command | NotUnderstood, message_id: str
+    ) -> str:
         if isinstance(command, NotUnderstood):
             self._refused("sms", "not_understood")
             return command.because
         if command.verb == "who":
             return self._who(command.text)
-        sent = await self._sent_to(sender)
+        sent = await self._sent_to(sender, account)
         found = _meant(sent, command)
         if isinstance(found, str):
             self._refused("sms", "no_incident")
@@ -121,11 +123,17 @@ class Answers:
             command = proved
         return await self._obey(user, found.incident, command, "sms", f"SMS {message_id}")
 
-    async def _sent_to(self, address: str) -> list[Sent]:
+    def _went_through(self, account: str, attempt: Attempt) -> bool:
+        """Whether it went to that phone by this account: another provider's word proves nothing of it."""
+        channel = self.core.settings.channels.get(attempt.channel)
+        return channel is None or channel.options.get("account_sid", account) == account
+
+    async def _sent_to(self, address: str, account: str) -> list[Sent]:
         since = Instant(self.core.clock.now() - DAY)
 
         async def work(tx: Tx) -> list[Sent]:
-            rows = [(page, attempt) for page, attempt in await tx.pages_to(address, since) if page.kind == "page"]
+            rows = [(page, attempt) for page, attempt in await tx.pages_to(address, since)
+                    if page.kind == "page" and self._went_through(account, attempt)]  # fmt: skip
             numbers = [page.incident for page, _ in rows if page.incident is not None]
             incidents = await tx.incidents(list(dict.fromkeys(numbers)))
             merged = [one.merged_into for one in incidents.values() if one.merged_into is not None]

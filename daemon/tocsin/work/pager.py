@@ -18,7 +18,7 @@ from tocsin.decide.answers import code_of
 from tocsin.decide.escalation import run_catch_all, usable_contacts
 from tocsin.decide.text import clean
 from tocsin.decide.views import headline, incident_view, long_text, short_text, spoken_text, summary_text
-from tocsin.errors import GateClosed, NotSent, StoreUnavailable
+from tocsin.errors import GateClosed, NotSent, StoreError, StoreUnavailable
 from tocsin.model import (
     EMPTY,
     MINUTE,
@@ -55,6 +55,8 @@ STALE_AFTER = Millis(10 * MINUTE)  # what a provider may still deliver late
 LAST_CALLS = Millis(12_000)  # at the daemon's end: longer than any call may take
 AROUND = MINUTE  # the least pause before the same targets are asked again, when all of them failed
 STRANDED_AT_ONCE = 500
+CLAIMED_AT_ONCE = 200
+POSTPONED = Millis(30_000)  # a page that cannot be claimed is asked again after this
 FOREVER = Instant(1 << 62)
 
 
@@ -125,9 +127,10 @@ class Pager:
                 log.error("store_unavailable", channel=line.name, error=str(error))
                 await clock.sleep(BREATH)
                 continue
-            except Exception as error:  # the loop of a channel never ends
+            except Exception as error:  # the loop of a channel never ends, and one poisoned page stops no other
                 log.error("claim_failed", channel=line.name, error=repr(error), exc_info=True)
                 await clock.sleep(BREATH)
+                await self._claim_one_by_one(line)
                 continue
             rest = Instant(clock.now() + POLL)
             await clock.wait(line.wake, rest if due is None else min(due, rest))
@@ -143,15 +146,42 @@ class Pager:
                 return due
             if not self._serves(line):
                 return None
-            self._begin()
-            try:
-                for call in await self._claim(line):
-                    line.busy += 1
-                    self._begin()
-                    self.core.spawn(self._call(line, call), f"call {call.attempt.id}")
-            finally:
-                self._end()
+            await self._claim_and_call(line)
         return None
+
+    async def _claim_and_call(self, line: Line, at_most: int = CLAIMED_AT_ONCE) -> None:
+        self._begin()
+        try:
+            for call in await self._claim(line, at_most):
+                line.busy += 1
+                self._begin()
+                self.core.spawn(self._call(line, call), f"call {call.attempt.id}")
+        finally:
+            self._end()
+
+    async def _claim_one_by_one(self, line: Line) -> None:
+        """As many as there are slots; the page that cannot be claimed is postponed, and the others go."""
+        for _ in range(line.free):
+            try:
+                await self._claim_and_call(line, 1)
+            except StoreUnavailable:
+                return
+            except Exception as error:  # noqa: BLE001  # postponed first, then seen
+                await self._postpone_first(line)
+                log.error("page_postponed", channel=line.name, error=repr(error))
+
+    async def _postpone_first(self, line: Line) -> None:
+        async def work(tx: Tx) -> None:
+            now = self.core.clock.now()
+            pages = await tx.due_pages(line.name, now, 1)
+            held = await tx.pages([page.id for page in pages])
+            tx.save_pages([replace(page, due_at=Instant(now + POSTPONED)) for page in held.values()
+                           if page.status == "planned"])  # fmt: skip
+
+        try:
+            await self.core.store.write(work)
+        except StoreError as error:
+            log.error("not_postponed", channel=line.name, error=str(error))
 
     def _begin(self) -> None:
         self._under_way += 1
@@ -163,12 +193,12 @@ class Pager:
 
     # ------------------------------------------------------------------------------- the claim
 
-    async def _claim(self, line: Line) -> list[Call]:
+    async def _claim(self, line: Line, at_most: int) -> list[Call]:
         """Pages and intents in one transaction, committed before any byte leaves."""
 
         async def work(tx: Tx) -> tuple[list[Call], Effects]:
             claim = Claim(self, line, tx)
-            calls = await claim.run()
+            calls = await claim.run(at_most)
             effects = await claim.ledger.close()
             before = self.core.clock.monotonic()  # of the commit: who is stopped while it commits must look again
             return [replace(call, intent_at=before) for call in calls], effects
@@ -454,11 +484,13 @@ class Claim:
         self.calls: list[Call] = []
         self.in_vain: list[Page] = []  # pages that find their person or contact gone
 
-    async def run(self) -> list[Call]:
+    async def run(self, at_most: int) -> list[Call]:
+        """Claim what is due of `at_most` pages, as far as slots and limits allow."""
         if self.limits and not self.core.store.exclusive:
             # what another replica sends to the same person counts: one of us at a time
             await self.tx.lock_keys([f"throttle/{self.line.name}"])
-        pages = await self.tx.due_pages(self.line.name, self.now, 200 if self.limits else self.line.free)
+        limit = at_most if self.limits else min(at_most, self.line.free)
+        pages = await self.tx.due_pages(self.line.name, self.now, limit)
         await self.ledger.load([page.incident for page in pages if page.incident is not None])
         if not self.core.store.exclusive:
             pages = await self._still_planned(pages)
