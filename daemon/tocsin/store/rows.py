@@ -6,6 +6,7 @@ and reading is `Cls(*row)`; only mappings, tuples and flags take a detour (JSON 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
@@ -13,6 +14,7 @@ from types import NoneType, UnionType
 from typing import Any, Generic, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import orjson
+import zstandard
 
 from tocsin.model import (
     EMPTY,
@@ -120,6 +122,8 @@ def detour_of(name: str, hint: Any) -> tuple[Callable[[Any], Any], Callable[[Any
     hint = plain(hint)
     if hint is bool:
         return bool, None
+    if hint is bytes:
+        return inflate, deflate
     if name == "links":
         return load_links, dump
     if get_origin(hint) is tuple:
@@ -127,6 +131,25 @@ def detour_of(name: str, hint: Any) -> tuple[Callable[[Any], Any], Callable[[Any
     if isinstance(get_origin(hint), type) and issubclass(get_origin(hint), Mapping):
         return load_mapping, dump
     return None
+
+
+class Compressor(threading.local):
+    """One a thread, since it is not to be shared, and kept, since making one costs more than using it."""
+
+    def __init__(self) -> None:
+        self.compress = zstandard.ZstdCompressor(level=1).compress
+
+
+COMPRESSOR = Compressor()
+
+
+def deflate(body: bytes) -> bytes:
+    """A posted body as it is kept: zstd, on the database's own thread where it has one."""
+    return COMPRESSOR.compress(body)
+
+
+def inflate(kept: bytes) -> bytes:
+    return zstandard.ZstdDecompressor().decompress(kept)
 
 
 def dump(value: Any) -> str:

@@ -14,7 +14,6 @@ from typing import Literal
 
 import orjson
 import structlog
-import zstandard
 
 from tocsin.contracts import Tx
 from tocsin.decide import lifecycle
@@ -85,7 +84,6 @@ class Queued:
     parsed: Parsed
     received_at: Instant
     done: asyncio.Future[Taken]
-    body: bytes = b""
 
 
 @dataclass(slots=True)
@@ -123,7 +121,6 @@ class Intake:
         self._queue: list[Queued] = []
         self._queued_bytes = 0
         self._wake = asyncio.Event()
-        self._compress = zstandard.ZstdCompressor(level=1).compress
         self.known = Known()
         self._repeats: dict[int, tuple[int, Instant, Instant | None]] = {}
         self._being_written: dict[int, tuple[int, Instant, Instant | None]] = {}
@@ -185,8 +182,6 @@ class Intake:
             self._apply(batch, outcome)
 
     async def _commit(self, batch: list[Queued]) -> Outcome:
-        for post in batch:
-            post.body = post.body or self._compress(post.raw)
         self.known.batch_begins()
         tries = 0
 
@@ -344,6 +339,7 @@ class Batch:
         self.ledger = Ledger(self.core, tx, self.now)
         self.out = Outcome([], self.ledger.effects)
         self.alerts: dict[tuple[str, str], StoredAlert | None] = {}
+        self.moving: set[Pair] = set()  # something in this batch is no pure repeat of these: nor is what follows
         self.latest: dict[str, Incident | None] = {}
         self.stale: dict[tuple[str, str], Instant] = {}
         self.added: dict[int, StoredAlert] = {}
@@ -397,11 +393,13 @@ class Batch:
         item = Item(index, integration, alert, (integration.name, key))
         if alert.status == "firing" or alert.status == "heartbeat":
             item.content = content_of(alert)
-            if self.trust and item.pair not in self.alerts:
+            if self.trust and item.pair not in self.alerts and item.pair not in self.moving:
                 item.repeat = self.intake.known.same(item.pair, item.content)
             if item.repeat is None:
                 item.verdict = self.rulebook.walk(alert, integration)
                 item.group = group_of(item.verdict, key, integration.name)
+        if item.repeat is None:
+            self.moving.add(item.pair)
         return item
 
     async def _mint(self, post: Queued, alert: Alert) -> str:
@@ -644,11 +642,7 @@ class Batch:
             total=incident.total + 1,
         )
         self.ledger.put(after)
-        integration, key = draft.item.pair
-        self.ledger.note(
-            after, "joined", Actor("integration", integration), "alert", draft.title,
-            alert=draft.id, dedup_key=key, priority=after.priority,
-        )  # fmt: skip
+        self._tell_joined(after, draft)
         self._outcome("joined")
         if self._pages_anew(incident, after, verdict):
             because = f"priority rose from {incident.priority} to {after.priority}"
@@ -657,6 +651,13 @@ class Batch:
             self.ledger.take(lifecycle.retrigger(after, self.now, because, "alert"))
         elif mute is None:
             self._let_page(after, draft.hold_until, "an alert that is not silenced joined")
+
+    def _tell_joined(self, incident: Incident, draft: Draft) -> None:
+        integration, key = draft.item.pair
+        self.ledger.note(
+            incident, "joined", Actor("integration", integration), "alert", draft.title,
+            alert=draft.id, dedup_key=key, priority=incident.priority,
+        )  # fmt: skip
 
     def _let_page(self, incident: Incident, hold_until: Instant | None, because: str) -> None:
         """An alert that is not silenced ends the silence of its incident; one held less long shortens its hold."""
@@ -685,6 +686,7 @@ class Batch:
         assessed = self._assessed(again, draft.verdict, draft.verdict.severity, alone=not again.firing)
         counted = replace(assessed, firing=again.firing + 1, total=again.total + 1)
         self.ledger.put(lifecycle.held(counted, draft.hold_until, self.now) if draft.hold_until else counted)
+        self._tell_joined(counted, draft)
         self._outcome("reopened")
 
     def _update(self, item: Item, existing: StoredAlert) -> None:
@@ -823,14 +825,14 @@ class Batch:
         tx = self.tx
         tx.add_posts(
             [
-                Post(id_, post.integration.name, post.received_at, post.body, len(post.parsed.alerts), repeats)
+                Post(id_, post.integration.name, post.received_at, post.raw, len(post.parsed.alerts), repeats)
                 for id_, post, repeats in zip(self.post_ids, self.posts, self.repeats, strict=True)
             ]
         )
+        if self.saved:  # first: what ended here may fire anew here, and an identity is open once
+            tx.save_alerts(list(self.saved.values()))
         if self.added:
             tx.add_alerts(list(self.added.values()))
-        if self.saved:
-            tx.save_alerts(list(self.saved.values()))
         await self.ledger.close()
         self.out.last_post = self.post_ids[-1]
         self.out.fresh.extend(alert for alert in self.added.values() if alert.ended_at is None)
@@ -856,8 +858,11 @@ def sink(ledger: Ledger, incident: Incident, alerts: Sequence[StoredAlert]) -> N
     after = reassessed(incident, alerts, ledger.core.settings, ledger.now)
     if after is not incident:
         ledger.put(after)
-        because = "as its firing alerts are now"
-        ledger.note(after, "reassessed", TOCSIN, "alert", because, severity=after.severity, priority=after.priority)
+        tell_reassessed(ledger, after, "alert", "as its firing alerts are now")
+
+
+def tell_reassessed(ledger: Ledger, after: Incident, via: str, because: str) -> None:
+    ledger.note(after, "reassessed", TOCSIN, via, because, severity=after.severity, priority=after.priority)
 
 
 def end_in_incident(

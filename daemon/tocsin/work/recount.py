@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import structlog
-import zstandard
 
 from tocsin.contracts import Tx
 from tocsin.model import Alert, Post, StoredAlert
@@ -55,12 +54,11 @@ def _read(core: Core, post: Post) -> tuple[bytes, Sequence[Alert]]:
     if config is None or source is None:
         return b"", ()
     try:
-        raw = zstandard.ZstdDecompressor().decompress(post.body)
-        alerts = source.parse(raw, {}, config, post.received_at).alerts
+        alerts = source.parse(post.body, {}, config, post.received_at).alerts
     except Exception as error:  # noqa: BLE001  # a count is not worth a start that fails
         log.warning("not_recounted", post=post.id, error=repr(error))
         return b"", ()
-    return raw, [alert for alert in alerts if alert.status in ("firing", "heartbeat")]
+    return post.body, [alert for alert in alerts if alert.status in ("firing", "heartbeat")]
 
 
 async def _pair(tx: Tx, post: Post, raw: bytes, alert: Alert) -> Pair:

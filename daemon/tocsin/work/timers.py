@@ -18,7 +18,7 @@ from tocsin.decide.oncall import in_hours
 from tocsin.errors import StoreUnavailable
 from tocsin.model import MINUTE, TOCSIN, Incident, Instant, Millis, StoredAlert
 from tocsin.work.core import Core
-from tocsin.work.intake import Intake, end_in_incident, reassessed, sink
+from tocsin.work.intake import Intake, end_in_incident, reassessed, sink, tell_reassessed
 from tocsin.work.ledger import Effects, Ledger
 from tocsin.work.muting import Mute, stored_values
 
@@ -39,6 +39,7 @@ class Timers:
         self.core, self.intake = core, intake
         self.wake = asyncio.Event()
         self.progressed_at = core.clock.now()
+        self._waits_until: Instant | None = None
         self._minute = -1
         self._in_hours: dict[str, bool] = {}
 
@@ -55,7 +56,14 @@ class Timers:
                 continue
             self.progressed_at = now = self.core.clock.now()
             rest = Instant(now + POLL)
-            await self.core.clock.wait(self.wake, rest if due is None else min(due, rest))
+            self._waits_until = rest if due is None else min(due, rest)
+            await self.core.clock.wait(self.wake, self._waits_until)
+            self._waits_until = None
+
+    def due_at(self, at: Instant) -> None:
+        """Something falls due then: wake up, unless that is later than what is waited for anyway."""
+        if self._waits_until is None or at < self._waits_until:
+            self.wake.set()
 
     async def _run_all_due(self) -> Instant | None:
         """Run until nothing is due; the instant at which something will be."""
@@ -210,8 +218,10 @@ class Timers:
         after = reassessed(incident, alerts, self.core.settings, ledger.now)
         if after.urgency == "low":
             return False
+        because = f"the support hours of {service.name} began"
         ledger.put(after)
-        ledger.take(lifecycle.retrigger(after, ledger.now, f"the support hours of {service.name} began"))
+        tell_reassessed(ledger, after, "timer", because)
+        ledger.take(lifecycle.retrigger(after, ledger.now, because))
         return True
 
     async def _again(self, ledger: Ledger, incident: Incident, because: str) -> None:
