@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import socket
 import stat
@@ -93,6 +94,20 @@ async def test_it_starts_again_after_a_kill(daemon):
     await daemon.start()
 
     assert await daemon.stop() == 0
+
+
+async def test_idle_senders_take_no_file_from_the_pager(daemon):
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    try:
+        await daemon.launch()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    await daemon.until_ready()
+
+    soft, hard = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
+
+    assert soft == min(hard, 65_536) > 256
 
 
 async def test_a_bad_configuration_is_told_in_full_and_ends_with_two(daemon):

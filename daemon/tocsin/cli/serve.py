@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import logging
 import os
+import resource
 import signal
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from tocsin.model import Instant, Millis
 from tocsin.systemd import Notify, inherited_sockets
 from tocsin.wiring import Daemon
 
+MOST_FILES = 65_536
 STATUS_EVERY = Millis(60_000)
 _log = logging.getLogger("tocsin.serve")
 
@@ -43,6 +45,7 @@ def serve(
 def run(main: Path, *, beside: Beside | None = None, log: str = "auto", log_level: str = "info") -> None:
     """Serve `main` until a signal; `beside` runs next to it. Raises Trouble when it cannot start."""
     logs.configure(level=log_level, style=log)
+    allow_many_connections()
     loaded, because = usable(main)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -51,6 +54,14 @@ def run(main: Path, *, beside: Beside | None = None, log: str = "auto", log_leve
         raise Trouble(str(closed), UNREACHABLE) from None
     except OSError as busy:
         raise Trouble(f"cannot listen on {address_of(loaded.settings)}: {busy.strerror or busy}", UNREACHABLE) from None
+
+
+def allow_many_connections() -> None:
+    """As many open files as we may have: a shell's 1,024 idle senders would leave none to page with."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def usable(main: Path) -> tuple[Any, str]:
