@@ -151,7 +151,7 @@ class StoredAlert:
 
 @record(frozen=True, slots=True)
 class Post:
-    """One accepted request body, kept compressed (zstd) for `retention.alerts`."""
+    """One accepted request body, as received; the store keeps it compressed (zstd) for `retention.alerts`."""
 
     id: int
     integration: str

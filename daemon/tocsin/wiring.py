@@ -310,7 +310,7 @@ class Daemon:
         if channels:
             self.pager.wake(list(channels))
         if due is not None:
-            self.timers.wake.set()
+            self.timers.due_at(due)
 
     def _task_failed(self, name: str, error: BaseException) -> None:
         log.error("task_failed", task=name, error=repr(error), exc_info=error)

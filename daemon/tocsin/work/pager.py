@@ -52,6 +52,7 @@ FRESH = 0.1  # seconds: an intent younger than this needs no second look at the 
 LOOKS = 5  # at a store this slow, a call that may come too late is better than none
 DEAD_AFTER = Millis(30_000)  # an intent of another replica older than this was left by a crash
 STALE_AFTER = Millis(10 * MINUTE)  # what a provider may still deliver late
+LONGEST_CALL = Millis(11_000)  # a channel that keeps to the transport's deadlines never takes as long
 LAST_CALLS = Millis(12_000)  # at the daemon's end: longer than any call may take
 AROUND = MINUTE  # the least pause before the same targets are asked again, when all of them failed
 STRANDED_AT_ONCE = 500
@@ -223,9 +224,12 @@ class Pager:
         started = clock.monotonic()
         try:
             message = await self.message(line, call)
-            outcome = await line.channel.send(message, self._gate(call))
+            async with clock.timeout(LONGEST_CALL):
+                outcome = await line.channel.send(message, self._gate(call))
         except GateClosed as closed:
             outcome = Cancelled(str(closed))
+        except TimeoutError:
+            outcome = Unknown("the call did not end in time")
         except Exception as error:  # a channel broke its promise: it may have sent
             log.error("channel_broke", channel=line.name, error=repr(error), exc_info=True)
             outcome = Unknown(f"{type(error).__name__} in the channel")
