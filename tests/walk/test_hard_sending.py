@@ -331,6 +331,17 @@ async def test_rounds_without_waits_do_not_turn_into_a_storm(build: Build) -> No
     assert len(town.pages) <= 7
 
 
+async def test_a_channel_that_never_returns_holds_no_slot_and_no_page_for_ever(build: Build) -> None:
+    town = await build(NO_LIMITS + PATIENT)
+    town.trouble("sms", "hangs")
+
+    await town.alert("db down")
+    await town.pass_time(minutes=1)
+
+    assert await town.outcomes() == ["ana sms done: unknown accepted"]
+    assert town.daemon.pager.lines["sms"].busy == 0
+
+
 # ------------------------------------------------------------------------------- stop and start
 
 
