@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
@@ -27,11 +28,28 @@ BODIES: dict[str, Any] = {
 }
 
 
+def as_password(token: str) -> dict[str, str]:
+    """What a browser adds to every request, whoever's page made it, once its user has signed in to `/`."""
+    return {"Authorization": "Basic " + base64.b64encode(f"ana:{token}".encode()).decode()}
+
+
 def concrete(path: str) -> str:
     return path.replace("{number}", "42").replace("{name}", "primary").replace("{id}", "s1")
 
 
 # ------------------------------------------------------------------------------------------- roles
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda one: f"{one.method} {one.path}")
+async def test_a_password_that_a_browser_adds_by_itself_changes_nothing(
+    client: TestClient, daemon: FakeDaemon, endpoint: Any
+) -> None:
+    await client.post("/v1/silences", json=BODIES["/v1/silences"], headers=ADMIN)
+
+    answer = await client.request(endpoint.method, concrete(endpoint.path), headers=as_password("admin-token"))
+
+    assert answer.status == (200 if endpoint.method == "GET" else 401)
+    assert daemon.actions.calls == []
 
 
 @pytest.mark.parametrize("role", ["", "viewer", "responder", "admin"])

@@ -26,6 +26,14 @@ ALERT = {"title": "db down", "key": "db"}
 OWN = {"Authorization": "Bearer own-token"}
 
 
+async def test_an_api_token_posts_no_alert_as_a_password(client: TestClient, daemon: FakeDaemon) -> None:
+    """A browser would add it to a form on anybody's page, and the form could resolve."""
+    answer = await client.post("/v1/webhooks/own", json=ALERT, headers=basic("admin-token"))
+
+    assert answer.status == 401
+    assert daemon.intake.posts == []
+
+
 def basic(password: str, user: str = "tocsin") -> dict[str, str]:
     return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 

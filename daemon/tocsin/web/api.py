@@ -38,7 +38,7 @@ from tocsin.web import models
 from tocsin.web.daemon import Actions, Daemon, Done
 from tocsin.web.limits import read_body, read_json
 from tocsin.web.problems import Handler, Problem, guarded, json_answer
-from tocsin.web.webhooks import credential
+from tocsin.web.webhooks import api_credential
 
 RANK: Mapping[Role, int] = {"viewer": 0, "responder": 1, "admin": 2}
 STATUSES = ("triggered", "acknowledged", "on_hold", "resolved", "closed", "canceled")
@@ -126,7 +126,7 @@ def handler_of(daemon: Daemon, endpoint: Endpoint) -> Handler:
 
 async def signed_in(daemon: Daemon, request: web.Request, role: Role) -> Token:
     """The token of the request. Raises Problem: 401 no or a wrong one, 403 when its role is too small."""
-    given = credential(request)
+    given = api_credential(request)
     token = await daemon.access.check(given) if given else None
     if token is None:
         raise Problem(

@@ -45,7 +45,7 @@ PLAIN: tuple[Plain, ...] = (
     Plain(
         "post", "/v1/webhooks/{integration}", "alerts in", "Post alerts in the integration's own format",
         "The token goes as `Authorization: Bearer`, as the password of basic authentication, or as `?token=`. "
-        "An API token of a responder works for every integration.",
+        "An API token of a responder works for every integration, as bearer.",
         {
             "202": "stored: how many, which incidents, what could not be taken",
             "400": "nothing of it could be taken",

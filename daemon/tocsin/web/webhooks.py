@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import orjson
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 from tocsin.contracts import Source
@@ -127,7 +127,8 @@ class Reception:
         accepts = NOBODY if door is None else door.accepts
         if given and secret_matches(given, accepts) and door is not None:
             return door
-        if given and may_post(await self.daemon.access.check(given)):
+        token = api_credential(request)
+        if token and may_post(await self.daemon.access.check(token)):
             return known(door, request.match_info["integration"])
         if door is None:
             raise Problem(404, NO_HINT)
@@ -199,6 +200,18 @@ def credential(request: web.Request) -> str:
         case "basic":
             return basic_password(given.strip())
     return request.query.get("token", "")
+
+
+def api_credential(request: web.Request) -> str:
+    """The API token of a request; as a password for reading only.
+
+    A browser that once signed in to `/` adds the password to any request that anybody's page has it make:
+    a form elsewhere could acknowledge in that person's name.
+    """
+    scheme, _, _ = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "basic" and request.method not in (hdrs.METH_GET, hdrs.METH_HEAD):
+        return ""
+    return credential(request)
 
 
 def basic_password(encoded: str) -> str:
