@@ -148,6 +148,25 @@ def test_a_body_is_explained_as_json(tocsin, tmp_path):
     assert "no_such_file" in err, "a missing secret is said and does no harm"
 
 
+def test_what_would_happen_needs_no_secret(tocsin, tmp_path):
+    """In a checkout of the configuration alone the plan is the daemon's, with the channels that need secrets."""
+    main = tmp_path / "tocsin.yaml"
+    hook = "hook: {type: webhook, url: https://hook.example/, secret: {env: NO_SUCH_VARIABLE}}"
+    main.write_text(
+        main.read_text()
+        .replace("terminal: {type: console}", "terminal: {type: console}\n  " + hook)
+        .replace("{terminal: Ana}", "{hook: ana, terminal: Ana}")
+    )
+    (tmp_path / "alert.json").write_text(json.dumps(ALERT))
+
+    code, out, err = tocsin("explain", "alert.json", "-i", "shop", "--at", "2026-01-06 09:00", "--json")
+
+    assert code == 0, err
+    assert [page["channel"] for page in json.loads(out)["alerts"][0]["plan"]][:2] == ["hook", "terminal"]
+    assert len(err.splitlines()) == 1
+    assert "(and 1 more); nothing is sent" in err
+
+
 def test_a_person_reads_rules_and_plan(tocsin):
     code, out, _ = tocsin("explain", "-", "--integration", "apps", "--at", "2026-01-06 09:00", stdin=json.dumps(ALERT))
     assert code == 0

@@ -34,14 +34,16 @@ def load(
     *,
     env: Mapping[str, str] = os.environ,
     lenient_secrets: bool = False,
+    made_up_secrets: bool = False,
     kinds: Kinds = INSTALLED,
 ) -> Loaded:
     """Reads `main` and its includes and finds every problem at once. Never raises for what is written.
 
     With `lenient_secrets` a missing secret switches only its integration or channel off, with a warning.
+    With `made_up_secrets` it is made up, with a warning: for commands that only think.
     """
     gathered = gather(main)
-    reading = Reading(env, kinds, lenient_secrets, gathered.incomplete)
+    reading = Reading(env, kinds, lenient_secrets, made_up_secrets, gathered.incomplete)
     return compiled(gathered.files, main, reading, gathered.problems)
 
 

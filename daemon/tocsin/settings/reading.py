@@ -31,6 +31,7 @@ class Reading:
     env: Mapping[str, str]
     kinds: Kinds
     lenient_secrets: bool = False
+    made_up_secrets: bool = False  # a text stands for each missing secret: to think with, never to send with
     incomplete: bool = False  # a file could not be read: names may be missing for that reason alone
     folders: dict[str, Path] = field(default_factory=dict)  # shown file name → its directory
     declared: dict[str, dict[str, Where]] = field(default_factory=dict)

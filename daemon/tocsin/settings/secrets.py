@@ -106,8 +106,11 @@ def _path(node: Scalar, reading: Reading) -> Path:
     return reading.folders.get(node.at.file, Path()) / node.text
 
 
-def _missing(node: Node, reading: Reading, because: str) -> Nothing:
+def _missing(node: Node, reading: Reading, because: str) -> str | Nothing:
     """An error; after a bad start (`lenient_secrets`) what needs the secret is left out instead."""
+    if reading.made_up_secrets:
+        reading.warn(node, "secret", because)
+        return f"made up: {because}"  # unlike any other, as two integrations may not share one
     if reading.lenient_secrets:
         reading.warn(node, "secret", f"{because}; what needs it is switched off")
         return LEFT_OUT
