@@ -6,6 +6,7 @@ import pytest
 
 from tests.walk.conftest import Build
 from tests.walk.town import Town
+from tocsin.work.silences import AT_ONCE
 
 GROUPED = "rules: [{name: nodes, match: ['cluster!=\"\"'], group_by: [cluster]}]\nthrottle: {sms: [100/1m]}"
 EU = {"cluster": "eu"}
@@ -65,6 +66,17 @@ rules:
     await town.alert("node 2", labels={**EU, "urgent": "yes"})
 
     assert town.pages == ["1m ana sms"]
+
+
+async def test_a_silence_that_ends_early_lets_go_of_every_incident_however_many_there_are(build: Build) -> None:
+    town = await build("throttle: {sms: [1/1h]}")
+    await town.post("apps", [{"title": "down", "dedup_key": f"{n}", "status": "firing"} for n in range(AT_ONCE + 100)])
+    silence = await town.silence('title="down"', minutes=600)
+    assert {incident.muted_by is None for incident in await town.incidents()} == {False}
+
+    await town.unsilence(silence)
+
+    assert {incident.muted_by for incident in await town.incidents()} == {None}
 
 
 # ----------------------------------------------------------------------------------- hold

@@ -110,6 +110,7 @@ class Outcome:
     fresh: list[StoredAlert] = field(default_factory=list)
     buried: list[tuple[str, str, Instant, Instant]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    rule_errors: list[tuple[str, str]] = field(default_factory=list)
     last_post: int = 0
 
 
@@ -149,7 +150,11 @@ class Intake:
             await self._wake.wait()
             self._wake.clear()
             while batch := self._next_batch():
-                await self._commit_or_halve(batch)
+                try:
+                    await self._commit_or_halve(batch)
+                except Exception as error:  # a fault behind the commit must not shut the door for all that follows
+                    log.error("batch_not_answered", posts=len(batch), error=repr(error), exc_info=True)
+                    _fail(batch, StoreUnavailable("this post may be stored; send it again"))
 
     def _next_batch(self) -> list[Queued]:
         """As many queued posts, in order, as make one transaction."""
@@ -202,6 +207,9 @@ class Intake:
             self.known.remember(outcome.fresh)
             self.known.bury(outcome.buried, now)
         outcome.effects.apply(self.core)
+        for rule, error in outcome.rule_errors:
+            self.core.metrics.rule_errors.labels(rule).inc()
+            log.warning("rule_error", rule=rule, error=error)
         for name, count in outcome.counts.items():
             self.core.metrics.alerts_outcome.labels(name).inc(count)
         for post, taken in zip(batch, outcome.results, strict=True):
@@ -361,6 +369,7 @@ class Batch:
                 slice_.append(await self._prepare(index, post, alert))
                 if len(slice_) == SLICE:
                     await self._decide(slice_)
+                    await self.core.clock.turn()
                     slice_ = []
         if slice_:
             await self._decide(slice_)
@@ -517,9 +526,7 @@ class Batch:
         """The alert as it will be kept; which incident it belongs to is decided next."""
         verdict = item.verdict
         assert verdict is not None
-        for rule, error in verdict.errors:
-            self.core.metrics.rule_errors.labels(rule).inc()
-            log.warning("rule_error", rule=rule, error=error)
+        self.out.rule_errors.extend(verdict.errors)
         status: KeptStatus = "firing"
         if item.alert.status == "heartbeat":
             status = "heartbeat"

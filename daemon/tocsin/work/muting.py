@@ -23,7 +23,7 @@ class Mutes:
 
     def __init__(self) -> None:
         self._silences: dict[str, tuple[Silence, tuple[Matcher, ...]]] = {}
-        self._looked = Instant(0)
+        self._looked = self._looked_before = Instant(0)
 
     def replace(self, silences: Iterable[Silence]) -> None:
         self._silences = {one.id: (one, tuple(parse(text) for text in one.matchers)) for one in silences}
@@ -52,8 +52,12 @@ class Mutes:
     def starting(self, now: Instant) -> list[Silence]:
         """Silences that were made for later and whose time has come since the last call."""
         begun = [one for one, _ in self._silences.values() if self._looked < one.starts_at <= now < one.ends_at]
-        self._looked = now
+        self._looked, self._looked_before = now, self._looked
         return begun
+
+    def look_again(self) -> None:
+        """As if the last call of `starting` had not been."""
+        self._looked = self._looked_before
 
     def of(self, value_of: Callable[[str], str], now: Instant) -> Mute | None:
         """The longest-lasting active silence whose matchers all hit; None: the alert may page."""

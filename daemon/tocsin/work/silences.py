@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from tocsin.contracts import IncidentFilter, Tx
 from tocsin.decide import lifecycle
-from tocsin.decide.matchers import Matcher, hit_all, parse
+from tocsin.decide.matchers import Matcher, parse
 from tocsin.decide.text import clean
-from tocsin.errors import Refused
-from tocsin.model import DAY, Actor, Incident, Instant, Silence, StoredAlert
+from tocsin.errors import Refused, StoreUnavailable
+from tocsin.model import DAY, Actor, Incident, Instant, Silence
 from tocsin.work.core import Core
 from tocsin.work.ledger import Effects, Ledger
-from tocsin.work.muting import stored_values
+from tocsin.work.muting import Mutes, stored_values
 
-S = TypeVar("S", Silence, Silence | None)
 MOST = 64  # matchers
 LONGEST = 366 * DAY
-OPEN_AT_ONCE = 5_000  # open incidents looked at when a silence is made or expires
+AT_ONCE = 500  # open incidents that follow in one transaction
 
 
 class Silences:
@@ -45,25 +43,24 @@ class Silences:
             clean(author, 200), clean(comment, 2000, lines=True), self.core.clock.now(),
         )  # fmt: skip
 
-        async def work(tx: Tx) -> tuple[Silence, Effects]:
+        async def work(tx: Tx) -> Silence:
             if id is not None and await tx.silence(id) is None:
                 raise Refused(f"there is no silence '{id}'", status=404)
-            return silence, await self._write(tx, silence)
+            return silence
 
-        return await self._kept(work)
+        return await self._keep(work)
 
     async def expire(self, id: str, actor: Actor) -> Silence:  # the name of the field
         """It ends now; what it alone muted pages on at once."""
 
-        async def work(tx: Tx) -> tuple[Silence, Effects]:
+        async def work(tx: Tx) -> Silence:
             found = await tx.silence(id)
             if found is None:
                 raise Refused(f"there is no silence '{id}'", status=404)
             now = self.core.clock.now()
-            ended = replace(found, ends_at=min(found.ends_at, now), starts_at=min(found.starts_at, now))
-            return ended, await self._write(tx, ended)
+            return replace(found, ends_at=min(found.ends_at, now), starts_at=min(found.starts_at, now))
 
-        return await self._kept(work)
+        return await self._keep(work)
 
     async def list(self, active: bool) -> list[Silence]:
         """Newest first; only those in force now when `active`."""
@@ -79,16 +76,17 @@ class Silences:
     async def begin(self) -> None:
         """Silences with a later start take hold of what is open when they begin.
 
-        Those that were changed are followed once more: what was decided beside the change may not have known of it.
+        After a change made beside others the incidents follow once more: who decided at that moment may not have
+        known of it.
         """
-        for id_ in {one.id for one in self.core.mutes.starting(self.core.clock.now())} | self._changed:
-
-            async def work(tx: Tx, id_: str = id_) -> tuple[Silence | None, Effects]:
-                silence = await tx.silence(id_)  # as it is by now: another replica may have changed it
-                return silence, await self._follow_all(tx, silence) if silence is not None else Effects()
-
-            await self._commit(work)
-            self._changed.discard(id_)
+        changed, self._changed = self._changed, set()
+        if self.core.mutes.starting(self.core.clock.now()) or changed:
+            try:
+                await self._follow_all(None)
+            except StoreUnavailable:
+                self._changed |= changed
+                self.core.mutes.look_again()
+                raise
 
     def _check(self, matchers: Sequence[str], starts_at: Instant, ends_at: Instant) -> None:
         if not 0 < len(matchers) <= MOST:
@@ -110,53 +108,53 @@ class Silences:
         except ValueError as wrong:
             raise Refused(f"matcher {text!r}: {wrong}", status=422) from None
 
-    async def _kept(self, work: Callable[[Tx], Awaitable[tuple[Silence, Effects]]]) -> Silence:
-        silence = await self._commit(work)
-        self._changed.add(silence.id)
-        return silence
+    async def _keep(self, work: Callable[[Tx], Awaitable[Silence]]) -> Silence:
+        """Commit a new version, and let the open incidents follow: the newest in the same transaction."""
 
-    async def _commit(self, work: Callable[[Tx], Awaitable[tuple[S, Effects]]]) -> S:
-        silence, effects = await self.core.store.write(work)
-        if silence is not None:
-            effects.silences.append(silence)
+        async def keep(tx: Tx) -> tuple[Silence, Effects, int | None]:
+            silence = await work(tx)
+            tx.add_silence(silence)
+            return silence, *await self._follow_some(tx, None)
+
+        silence, effects, rest = await self.core.store.write(keep)
+        effects.silences.append(silence)
         effects.apply(self.core)
+        if not self.core.store.exclusive:
+            self._changed.add(silence.id)
+        if rest is not None:
+            await self._follow_all(rest)
         return silence
 
-    async def _write(self, tx: Tx, silence: Silence) -> Effects:
-        """Keep it, and let the open incidents follow."""
-        tx.add_silence(silence)
-        return await self._follow_all(tx, silence)
+    async def _follow_all(self, before: int | None) -> None:
+        """The open incidents below a number, or all, some at a time: others want to write meanwhile."""
+        more = True
+        while more:
 
-    async def _follow_all(self, tx: Tx, silence: Silence) -> Effects:
+            async def work(tx: Tx, before: int | None = before) -> tuple[Effects, int | None]:
+                return await self._follow_some(tx, before)
+
+            effects, before = await self.core.store.write(work)
+            effects.apply(self.core)
+            more = before is not None
+
+    async def _follow_some(self, tx: Tx, before: int | None) -> tuple[Effects, int | None]:
+        """Each is muted while all its firing alerts are, whoever it is silenced by. With the number to go on below."""
         ledger = Ledger(self.core, tx, self.core.clock.now())
-        others = [one for one in await tx.silences(ledger.now) if one.id != silence.id]
-        paging = IncidentFilter(status=("triggered",))
-        for incident in await self.core.store.incidents(paging, OPEN_AT_ONCE, None):
-            await ledger.load([incident.number])
-            await self._follow(ledger, incident.number, [*others, silence])
-        return await ledger.close()
+        mutes = self.core.mutes.among(await tx.silences(ledger.now))
+        found = await self.core.store.incidents(IncidentFilter(status=("triggered",)), AT_ONCE, before)
+        numbers = [one.number for one in found if mutes or one.muted_by is not None]
+        await ledger.load(numbers)
+        for number in numbers:
+            incident = ledger.get(number)
+            if incident is not None and incident.status == "triggered":
+                await self._follow(ledger, incident, mutes)
+        return await ledger.close(), found[-1].number if len(found) == AT_ONCE else None
 
-    async def _follow(self, ledger: Ledger, number: int, silences: Sequence[Silence]) -> None:
-        """Muted while all its firing alerts are; whoever it is silenced by."""
-        incident = ledger.get(number)
-        if incident is None or incident.status != "triggered":
-            return
-        mutes = [longest(alert, silences, ledger.now) for alert in await ledger.tx.firing_alerts(number)]
-        if mutes and all(mutes):
-            first = min((mute for mute in mutes if mute is not None), key=lambda one: one.ends_at)
-            ledger.take(lifecycle.mute(incident, f"silence:{first.id}", first.ends_at, ledger.now))
+    async def _follow(self, ledger: Ledger, incident: Incident, mutes: Mutes) -> None:
+        alerts = await ledger.tx.firing_alerts(incident.number) if mutes else []
+        hits = [mutes.of(stored_values(alert), ledger.now) for alert in alerts]
+        if hits and all(hits):
+            first = min((mute for mute in hits if mute is not None), key=lambda mute: mute.until)
+            ledger.take(lifecycle.mute(incident, first.reason, first.until, ledger.now))
         elif incident.muted_by is not None:
-            await self._unmute(ledger, incident)
-
-    async def _unmute(self, ledger: Ledger, incident: Incident) -> None:
-        ledger.take(lifecycle.unmute(incident, ledger.now, "the silence ended"))
-
-
-def longest(alert: StoredAlert, silences: Sequence[Silence], now: Instant) -> Silence | None:
-    """The active silence that hits this alert and lasts longest."""
-    values = stored_values(alert)
-    hits = [
-        one for one in silences
-        if one.starts_at <= now < one.ends_at and hit_all(tuple(parse(text) for text in one.matchers), values)
-    ]  # fmt: skip
-    return max(hits, key=lambda one: one.ends_at, default=None)
+            ledger.take(lifecycle.unmute(incident, ledger.now, "the silence ended"))
