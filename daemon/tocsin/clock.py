@@ -50,6 +50,9 @@ class SystemClock:
     async def sleep(self, length: Millis) -> None:
         await asyncio.sleep(length / 1000)
 
+    async def turn(self) -> None:
+        await asyncio.sleep(0)
+
     def timeout(self, length: Millis) -> AbstractAsyncContextManager[Any]:
         return asyncio.timeout(length / 1000)
 
@@ -103,6 +106,9 @@ class VirtualClock:
 
     async def sleep(self, length: Millis) -> None:
         await self.sleep_until(Instant(self._now + length))
+
+    async def turn(self) -> None:
+        await asyncio.sleep(0)
 
     @asynccontextmanager
     async def timeout(self, length: Millis) -> AsyncIterator[None]:

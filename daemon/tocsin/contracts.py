@@ -46,6 +46,9 @@ class Clock(Protocol):
     async def sleep(self, length: Millis) -> None:
         """Returns `length` from now."""
 
+    async def turn(self) -> None:
+        """Let everybody else who is ready run once; for long work on the loop."""
+
     def timeout(self, length: Millis) -> AbstractAsyncContextManager[None]:
         """Cancels its body after `length` and raises TimeoutError, as asyncio.timeout does."""
 
@@ -293,6 +296,8 @@ class Tx(Protocol):
         """Pages of kind "page" with status planned or waiting."""
 
     async def attempt(self, id: str) -> Attempt | None: ...
+
+    async def attempts(self, ids: Sequence[str]) -> dict[str, Attempt]: ...
 
     async def attempts_of(self, page: str) -> list[Attempt]: ...
 

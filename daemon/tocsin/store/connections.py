@@ -89,7 +89,7 @@ def open_writer(path: Path, *, durable: bool = True) -> sqlite3.Connection:
     conn.execute(f"pragma synchronous = {'full' if durable else 'off'}")
     conn.execute("pragma wal_autocheckpoint = 4000")
     conn.execute("pragma journal_size_limit = 67108864")
-    conn.execute("pragma cache_size = -65536")
+    conn.execute("pragma cache_size = -24576")
     conn.execute("pragma temp_store = memory")
     return conn
 
@@ -107,7 +107,7 @@ def create_private(path: Path) -> None:
 def open_reading(path: Path) -> sqlite3.Connection:
     """A connection that cannot write, cannot create and never checkpoints."""
     conn = plain_connection(f"file:{quote(str(path))}?mode=ro", uri=True)
-    conn.execute("pragma cache_size = -16384")
+    conn.execute("pragma cache_size = -4096")
     return conn
 
 

@@ -184,6 +184,9 @@ class Transaction:
     async def attempt(self, id: str) -> Attempt | None:
         return first(ATTEMPT.values(await self.ask("attempt", id)))
 
+    async def attempts(self, ids: Sequence[str]) -> dict[str, Attempt]:
+        return {one.id: one for one in ATTEMPT.values(await self.ask("attempts", list(ids)))} if ids else {}
+
     async def attempts_of(self, page: str) -> list[Attempt]:
         return ATTEMPT.values(await self.ask("attempts_of", page))
 

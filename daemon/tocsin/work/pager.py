@@ -74,6 +74,16 @@ class Call:
     intent_at: float = 0.0
 
 
+@dataclass(slots=True, eq=False)
+class Ended:
+    """A call that ended, on its way into the store."""
+
+    line: Line
+    call: Call
+    outcome: Outcome
+    done: asyncio.Future[None]
+
+
 class Pager:
     """Sends what is planned. `start` once, `configure` after each reload."""
 
@@ -84,6 +94,7 @@ class Pager:
         self.confirm_wake = asyncio.Event()
         self.stopping = False
         self._under_way = 0  # claims and calls
+        self._ended: list[Ended] = []
         self._idle = asyncio.Event()
 
     def configure(self) -> None:
@@ -336,30 +347,75 @@ class Pager:
     # ----------------------------------------------------------------------------- the outcome
 
     async def _record(self, line: Line, call: Call, outcome: Outcome) -> None:
-        """Keep the outcome; while the database does not answer, keep trying: the row stays an open intent."""
+        """Keep the outcome, together with those of other calls that ended meanwhile."""
+        ended = Ended(line, call, outcome, asyncio.get_running_loop().create_future())
+        self._ended.append(ended)
+        if len(self._ended) == 1:
+            await self.core.clock.turn()  # who comes first takes along all that end in this turn of the loop
+            group, self._ended = self._ended, []
+            await self._record_all(group)
+        await ended.done
+
+    async def _record_all(self, group: list[Ended]) -> None:
+        try:
+            states, effects = await self.core.store.write(lambda tx: self._keep_all(tx, group))
+        except Exception as error:  # noqa: BLE001  # one by one: only the culprit's may go wrong again
+            log.warning("outcomes_one_by_one", calls=len(group), error=repr(error))
+            for one in group:
+                state, effects = await self._record_one(one)
+                effects.apply(self.core)
+                self._recorded(one, state)
+            return
+        effects.apply(self.core)
+        for one, state in zip(group, states, strict=True):
+            self._recorded(one, state)
+
+    async def _keep_all(self, tx: Tx, group: list[Ended]) -> tuple[list[str], Effects]:
+        """One transaction: those that went through with few reads for all, the others as each needs."""
+        record = Record(self, tx, None)
+        plain = [one.call for one in group if isinstance(one.outcome, Accepted) and not one.call.carried]
+        await record.ledger.load([call.page.incident for call in plain if call.page.incident is not None])
+        attempts = await tx.attempts([call.attempt.id for call in plain])
+        pages = await tx.pages([call.page.id for call in plain])
+        states = []
+        for one in group:
+            if isinstance(one.outcome, Accepted) and not one.call.carried:
+                attempt, page = attempts.get(one.call.attempt.id), pages.get(one.call.page.id)
+                states.append(await record.settle(attempt, page, one.outcome, []))
+            else:
+                states.append(await record.outcome(one.call, one.outcome))
+        return states, await record.ledger.close()
+
+    async def _record_one(self, one: Ended) -> tuple[str, Effects]:
+        """While the database does not answer, keep trying: the row stays an open intent."""
 
         async def work(tx: Tx) -> tuple[str, Effects]:
-            record = Record(self, tx, line)
-            return await record.outcome(call, outcome), await record.ledger.close()
+            record = Record(self, tx, one.line)
+            return await record.outcome(one.call, one.outcome), await record.ledger.close()
 
         while True:
             try:
-                state, effects = await self.core.store.write(work)
-                break
+                return await self.core.store.write(work)
             except StoreUnavailable as error:
-                log.error("outcome_not_stored", attempt=call.attempt.id, error=str(error))
+                log.error("outcome_not_stored", attempt=one.call.attempt.id, error=str(error))
                 await self.core.clock.sleep(BREATH)
             except Exception as error:  # the outermost loop of this call: forgotten, the page would never end
-                log.error("outcome_not_stored", attempt=call.attempt.id, error=repr(error), exc_info=True)
+                log.error("outcome_not_stored", attempt=one.call.attempt.id, error=repr(error), exc_info=True)
                 await self.core.clock.sleep(POLL)
-        effects.apply(self.core)
+
+    def _recorded(self, one: Ended, state: str) -> None:
+        """After the commit: count, log, watch the channel's health."""
+        line, call = one.line, one.call
         self.core.metrics.attempts.labels(line.name, line.config.type, state).inc()
         log.info(
             "attempt", attempt=call.attempt.id, page=call.page.id, incident=call.page.incident, channel=line.name,
-            user=call.page.user, outcome=state, because=getattr(outcome, "because", ""),
+            user=call.page.user, outcome=state, because=getattr(one.outcome, "because", ""),
         )  # fmt: skip
-        self._health(line, outcome)
-        self.confirm_wake.set()
+        self._health(line, one.outcome)
+        if not isinstance(one.outcome, Accepted):
+            self.confirm_wake.set()
+        if not one.done.done():
+            one.done.set_result(None)
 
     def _health(self, line: Line, outcome: Outcome) -> None:
         match outcome:
@@ -756,6 +812,10 @@ class Record:
         """Keep one call's outcome; the attempt's state afterwards."""
         carried = await self._lock_incidents(call.attempt, summary=bool(call.carried))
         attempt, page = await self._read(call.attempt.id, call.page.id)
+        return await self.settle(attempt, page, outcome, carried)
+
+    async def settle(self, attempt: Attempt | None, page: Page | None, outcome: Outcome, carried: list[Attempt]) -> str:
+        """The same, for rows that are read and incidents that are locked already."""
         if attempt is None or page is None:
             return "gone"
         if attempt.state != "open":

@@ -54,6 +54,10 @@ class Timers:
                 log.error("store_unavailable", error=str(error))
                 await self.core.clock.sleep(BREATH)
                 continue
+            except Exception as error:  # whatever it was, the next round must come: readiness tells when none gets through
+                log.error("timers_failed", error=repr(error), exc_info=True)
+                await self.core.clock.sleep(BREATH)
+                continue
             self.progressed_at = now = self.core.clock.now()
             rest = Instant(now + POLL)
             self._waits_until = rest if due is None else min(due, rest)
@@ -183,11 +187,11 @@ class Timers:
             return
         self._minute = now // MINUTE
         for service in self.core.settings.services.values():
-            before = self._in_hours.get(service.name, False)
             hours = service.support_hours
-            self._in_hours[service.name] = hours is not None and in_hours(hours, now)
-            if self._in_hours[service.name] and not before:
+            within = hours is not None and in_hours(hours, now)
+            if within and not self._in_hours.get(service.name, False):
                 await self._give_urgency_back(service.name)
+            self._in_hours[service.name] = within
 
     async def _give_urgency_back(self, service: str) -> None:
         where = IncidentFilter(status=("triggered",), service=service)

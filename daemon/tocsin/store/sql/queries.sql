@@ -203,6 +203,10 @@ select {attempt} from attempts where id = $1 for update;
 -- One attempt, not locked.
 select {attempt} from attempts where id = $1;
 
+-- name: attempts
+-- Several attempts, held.
+select {attempt} from attempts where id = any($1::text[]) order by id for update;
+
 -- name: attempts_of
 -- All attempts of a page in order.
 select {attempt} from attempts where page = $1 order by number, id for update;
