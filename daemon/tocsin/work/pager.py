@@ -546,9 +546,6 @@ class Claim:
 
     async def run(self, at_most: int) -> list[Call]:
         """Claim what is due of `at_most` pages, as far as slots and limits allow."""
-        if self.limits and not self.core.store.exclusive:
-            # what another replica sends to the same person counts: one of us at a time
-            await self.tx.lock_keys([f"throttle/{self.line.name}"])
         limit = at_most if self.limits else min(at_most, self.line.free)
         pages = await self.tx.due_pages(self.line.name, self.now, limit)
         await self.ledger.load([page.incident for page in pages if page.incident is not None])
