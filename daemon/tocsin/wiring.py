@@ -289,6 +289,7 @@ class Daemon:
     def _keep_last_good(self) -> None:
         """Kept for a start with a bad file; not being able to keep it is loud, not fatal."""
         self.metrics.config_running_on_last_good.set(bool(self.on_last_good))
+        self.health.on_last_good = self.on_last_good
         self.metrics.config_last_reload_successful.set(not self.on_last_good)
         if self.on_last_good:
             log.error("running_on_last_good_configuration", because=self.on_last_good)

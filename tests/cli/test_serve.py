@@ -143,8 +143,16 @@ async def test_with_a_bad_file_the_last_good_configuration_is_used_loudly(daemon
     await daemon.start()
     posted = await daemon.post("/v1/webhooks/demo", {"title": "x"}, bearer="demo")
     metrics = await daemon.ask("GET", "/metrics")
+    status, health = await daemon.ask("GET", "/readyz")
 
     assert posted["accepted"] == 1
+    assert (status, health["status"]) == (200, "degraded")
+    assert health["checks"]["configuration"].startswith("the last good one is in force: 1 error")
+
+    daemon.main.write_text(good)
+    await daemon.command("reload", "-c", "tocsin.yaml")
+
+    assert (await daemon.get("/readyz"))["status"] == "ready"
     assert "RUNNING ON THE LAST GOOD CONFIGURATION" in daemon.log
     assert "tocsin_config_running_on_last_good 1.0" in metrics[1]
 

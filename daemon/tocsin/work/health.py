@@ -19,6 +19,7 @@ class Health:
     def __init__(self, core: Core, timers: Timers, pager: Pager) -> None:
         self.core, self.timers, self.pager = core, timers, pager
         self.quarantined = False
+        self.on_last_good = ""  # why the configuration asked for is not in force
 
     async def ready(self) -> tuple[bool, dict[str, Any]]:
         """(ready, body): `{"status": "ready|degraded|unready", "checks": {...}}`."""
@@ -26,13 +27,15 @@ class Health:
         timers = "ok" if self._timers_run() else "no progress"
         failing = {name: line.because for name, line in self.pager.lines.items() if not line.healthy}
         ready = store == "ok" and timers == "ok"
-        degraded = bool(failing) or self.quarantined
+        degraded = bool(failing) or self.quarantined or bool(self.on_last_good)
         body: dict[str, Any] = {
             "status": "unready" if not ready else "degraded" if degraded else "ready",
             "checks": {"store": store, "timers": timers, "channels": failing or "ok"},
         }
         if self.quarantined:
             body["checks"]["quarantine"] = "a restored copy: nobody is paged until `tocsin db restore --confirm`"
+        if self.on_last_good:
+            body["checks"]["configuration"] = f"the last good one is in force: {self.on_last_good}"
         return ready, body
 
     def _timers_run(self) -> bool:
