@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -212,20 +213,21 @@ class Intake:
             log.warning("rule_error", rule=rule, error=error)
         for name, count in outcome.counts.items():
             self.core.metrics.alerts_outcome.labels(name).inc(count)
+        self._count_received(batch)
         for post, taken in zip(batch, outcome.results, strict=True):
-            self._count(post)
             if not post.done.done():
                 post.done.set_result(taken)
 
-    def _count(self, post: Queued) -> None:
-        name = post.integration.name
-        statuses: dict[SignalStatus, int] = {}
-        for alert in post.parsed.alerts:
-            statuses[alert.status] = statuses.get(alert.status, 0) + 1
-        for status, count in statuses.items():
+    def _count_received(self, batch: list[Queued]) -> None:
+        """Once a batch, since counting costs about as much as deciding."""
+        received: Counter[tuple[str, SignalStatus]] = Counter()
+        for post in batch:
+            name = post.integration.name
+            received.update((name, alert.status) for alert in post.parsed.alerts)
+            if post.parsed.rejected:
+                self.core.metrics.alerts_rejected.labels(name, "invalid").inc(len(post.parsed.rejected))
+        for (name, status), count in received.items():
             self.core.metrics.alerts_received.labels(name, status).inc(count)
-        if post.parsed.rejected:
-            self.core.metrics.alerts_rejected.labels(name, "invalid").inc(len(post.parsed.rejected))
 
     # ------------------------------------------------------------------------- repeats, the cache
 
@@ -753,6 +755,9 @@ class Batch:
             return
         if not item.integration.may_resolve:
             self._outcome("resolve_not_allowed")
+            return
+        if ended is not None and existing.started_at != existing.received_at and ended < existing.started_at:
+            self._outcome("stale")  # of an earlier firing, overtaken by this one on its way
             return
         if existing.started_at != existing.received_at:
             self._bury(item.pair, Instant(existing.started_at + 1))
