@@ -320,6 +320,29 @@ async def test_one_poisoned_page_does_not_stop_the_channel(build: Build) -> None
     assert [line.split("m ")[1] for line in town.pages] == ["bo sms", "grace sms"]
 
 
+async def test_no_task_ends_for_an_error_of_the_store(build: Build) -> None:
+    town = await build(NO_LIMITS)
+    town.expected_errors |= {
+        "timers_failed", "claim_failed", "confirmations_failed", "page_postponed", "not_postponed", "timers_batch_failed",
+        "timer_postponed", "chore_failed",
+    }  # fmt: skip
+    store = town.daemon.store
+    kept = {name: getattr(store, name) for name in ("write", "next_due", "next_due_page", "next_confirmation")}
+
+    async def refuse(*_: object, **__: object) -> object:
+        raise StoreError("nothing of this can be read")
+
+    await town.alert("db down")
+    for name in kept:
+        setattr(store, name, refuse)
+    await town.pass_time(minutes=1)
+    for name, method in kept.items():
+        setattr(store, name, method)
+    await town.pass_time(minutes=5)
+
+    assert town.pages == ["0m ana sms", "5m bo sms"]
+
+
 async def test_rounds_without_waits_do_not_turn_into_a_storm(build: Build) -> None:
     town = await build(
         f"channels: {{{OPS_MAIL}}}\npolicies: {{default: {{steps: [{{notify: [channel:ops-mail], wait: 0s}}], repeat: forever}}}}"

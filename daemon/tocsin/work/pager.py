@@ -18,7 +18,7 @@ from tocsin.decide.answers import code_of
 from tocsin.decide.escalation import run_catch_all, usable_contacts
 from tocsin.decide.text import clean
 from tocsin.decide.views import headline, incident_view, long_text, short_text, spoken_text, summary_text
-from tocsin.errors import GateClosed, NotSent, StoreError, StoreUnavailable
+from tocsin.errors import GateClosed, NotSent, StoreUnavailable
 from tocsin.model import (
     EMPTY,
     MINUTE,
@@ -192,8 +192,8 @@ class Pager:
 
         try:
             await self.core.store.write(work)
-        except StoreError as error:
-            log.error("not_postponed", channel=line.name, error=str(error))
+        except Exception as error:  # noqa: BLE001  # called from the loop of a channel, which never ends
+            log.error("not_postponed", channel=line.name, error=repr(error))
 
     def _begin(self) -> None:
         self._under_way += 1
