@@ -204,6 +204,16 @@ async def test_an_alert_that_ends_and_fires_anew_in_one_post_is_a_new_incident(t
     assert (first.status, second.status) == ("resolved", "triggered")
 
 
+async def test_a_resolve_that_was_overtaken_by_the_next_firing_ends_nothing(town: Town) -> None:
+    await town.alert("db down", started_at="2026-01-05T11:59:00Z")
+
+    await town.clear("db down", ended_at="2026-01-05T11:58:00Z")
+    assert (await town.incident()).status == "triggered"
+
+    await town.clear("db down", ended_at="2026-01-05T11:59:30Z")
+    assert (await town.incident()).status == "resolved"
+
+
 # -------------------------------------------------------------------------------- dropped
 
 

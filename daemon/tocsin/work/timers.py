@@ -54,7 +54,7 @@ class Timers:
                 log.error("store_unavailable", error=str(error))
                 await self.core.clock.sleep(BREATH)
                 continue
-            except Exception as error:  # whatever it was, the next round must come: readiness tells when none gets through
+            except Exception as error:  # the next round must come; readiness tells when none gets through
                 log.error("timers_failed", error=repr(error), exc_info=True)
                 await self.core.clock.sleep(BREATH)
                 continue
