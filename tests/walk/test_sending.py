@@ -137,6 +137,7 @@ async def test_a_channel_that_keeps_failing_becomes_an_incident_and_one_that_rec
     assert alarm.title == "channel sms is failing"
     ready, body = await town.daemon.health.ready()
     assert (ready, body["status"]) == (True, "degraded")
+    assert body["checks"]["channels"] == {"sms": "its last calls failed; the incident about it says how"}
     assert town.metric("tocsin_channel_healthy", channel="sms") == 0
 
     town.peace()

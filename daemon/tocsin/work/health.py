@@ -10,6 +10,7 @@ from tocsin.work.core import Core
 from tocsin.work.pager import Pager
 from tocsin.work.timers import Timers
 
+FAILING = "its last calls failed; the incident about it says how"  # providers quote numbers, and /readyz is open
 STUCK = Millis(10_000)  # timers that made no round for so long do not run
 
 
@@ -25,7 +26,7 @@ class Health:
         """(ready, body): `{"status": "ready|degraded|unready", "checks": {...}}`."""
         store = await self._store()
         timers = "ok" if self._timers_run() else "no progress"
-        failing = {name: line.because for name, line in self.pager.lines.items() if not line.healthy}
+        failing = {name: FAILING for name, line in self.pager.lines.items() if not line.healthy}
         ready = store == "ok" and timers == "ok"
         degraded = bool(failing) or self.quarantined or bool(self.on_last_good)
         body: dict[str, Any] = {
