@@ -207,6 +207,14 @@ async def test_refused_posts_of_a_right_token_raise_one_alarm_a_day_and_integrat
     assert daemon.selfcare.refused[1][1] == "/0: not an object"
 
 
+async def test_a_post_that_cannot_be_stored_raises_the_alarm_too(client: TestClient, daemon: FakeDaemon) -> None:
+    daemon.intake.trouble = BadBody("this post cannot be stored", status=422)
+
+    assert (await client.post("/v1/webhooks/own", json=ALERT, headers=OWN)).status == 422
+
+    assert daemon.selfcare.refused == [("own", "this post cannot be stored")]
+
+
 async def test_a_refusal_that_quotes_a_lone_surrogate_is_still_an_answer(
     client: TestClient, daemon: FakeDaemon
 ) -> None:

@@ -144,6 +144,10 @@ class Reception:
             raise Problem(400, "none of these alerts can be taken", errors=parsed.rejected)
         try:
             return await self.daemon.intake.take(door.config, raw, parsed)
+        except BadBody as error:
+            self.count_refusal(door, "body")
+            self.alarm(door, error.detail)
+            raise
         except StoreUnavailable as error:
             self.count_refusal(door, "unavailable")
             raise busy(door.config.type, error) from error

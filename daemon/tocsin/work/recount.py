@@ -29,7 +29,9 @@ async def recount(core: Core, intake: Intake) -> None:
     while posts := await core.store.repeated_posts(after, AT_ONCE):
         for post in posts:
             for alert, read in await _repeated(core, post):
-                intake.count(alert.id, post.received_at, read.expires_at)
+                expires = read.expires_at
+                later = expires is not None and expires > core.clock.now()  # else it was judged anew already
+                intake.count(alert.id, post.received_at, expires if later else None)
         after = posts[-1].id
     intake.counted = after
 
