@@ -20,7 +20,7 @@ from tocsin.contracts import Tx
 from tocsin.decide import lifecycle
 from tocsin.decide.grouping import Group, group_of
 from tocsin.decide.priority import assess, is_higher, reassess, worst
-from tocsin.decide.rules import Verdict, value_of
+from tocsin.decide.rules import Rulebook, Verdict, value_of
 from tocsin.decide.text import DESCRIPTION, KEY, TITLE, clean, clean_labels
 from tocsin.errors import BadBody, StoreUnavailable
 from tocsin.model import (
@@ -76,6 +76,31 @@ class Taken:
     reason: str = ""
 
 
+@dataclass(slots=True)
+class Fit:
+    """An alert's texts as they are fit to keep."""
+
+    title: str
+    description: str
+    service: str
+    source: str
+    labels: dict[str, str]
+    links: tuple[Link, ...]
+    truncated: bool
+
+
+@dataclass(slots=True)
+class Judged:
+    """What can be said of one alert before its batch begins. A repeat needs no verdict."""
+
+    alert: Alert
+    key: str  # "": the batch mints one
+    content: int = 0
+    verdict: Verdict | None = None
+    group: Group | None = None
+    fit: Fit | None = None
+
+
 @dataclass(slots=True, eq=False)
 class Queued:
     """A post that waits for its batch."""
@@ -84,6 +109,8 @@ class Queued:
     raw: bytes
     parsed: Parsed
     received_at: Instant
+    judged: list[Judged]
+    rulebook: Rulebook
     done: asyncio.Future[Taken]
 
 
@@ -98,6 +125,7 @@ class Item:
     content: int = 0
     verdict: Verdict | None = None
     group: Group | None = None
+    fit: Fit | None = None
     repeat: tuple[int, int] | None = None  # (alert id, incident or 0): a pure repeat, from the cache
 
 
@@ -140,10 +168,33 @@ class Intake:
         if self._queued_bytes > WAITING_BYTES:
             raise Overloaded("too many posts wait to be committed")
         done: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
-        self._queue.append(Queued(integration, raw, parsed, self.core.clock.now(), done))
+        now, rulebook = self.core.clock.now(), self.core.live.rulebook
+        try:
+            judged = await self._judge_all(integration, parsed, rulebook)
+        except Exception as error:  # whatever one post can raise must cost only that post
+            log.error("post_poisoned", integration=integration.name, error=repr(error), exc_info=True)
+            raise BadBody("this post cannot be stored", status=422) from error
+        self._queue.append(Queued(integration, raw, parsed, now, judged, rulebook, done))
         self._queued_bytes += len(raw)
         self._wake.set()
         return await done
+
+    async def _judge_all(self, integration: IntegrationConfig, parsed: Parsed, rulebook: Rulebook) -> list[Judged]:
+        """All that needs no database, while the batch before this one is being committed."""
+        judged = []
+        for count, alert in enumerate(parsed.alerts, start=1):
+            key = alert.source_key or ""
+            if len(key) > KEY or not (key.isascii() and key.isprintable()):
+                key = fit_key(key)
+            one = Judged(alert, key)
+            if alert.status == "firing" or alert.status == "heartbeat":
+                one.content = content_of(alert)
+                if self.known.same((integration.name, key), one.content) is None:
+                    judge(one, integration, rulebook)
+            judged.append(one)
+            if count % SLICE == 0:
+                await self.core.clock.turn()
+        return judged
 
     async def run(self) -> None:
         """Take what is queued, commit it, answer; forever."""
@@ -291,8 +342,7 @@ class Draft:
     id: int
     status: KeptStatus
     post: int
-    title: str
-    service: str
+    fit: Fit
     now: Instant
     expires_at: Instant | None
     hold_until: Instant | None
@@ -301,8 +351,7 @@ class Draft:
     muted_by: str | None = None
 
     def stored(self) -> StoredAlert:
-        alert, now = self.item.alert, self.now
-        labels, cut = clean_labels(self.verdict.labels)
+        started_at, now, fit = self.item.alert.started_at, self.now, self.fit
         return StoredAlert(
             self.id,
             *self.item.pair,
@@ -311,23 +360,40 @@ class Draft:
             self.incident,
             self.post,
             self.verdict.severity,
-            self.title,
-            clean(alert.description, DESCRIPTION, lines=True),
-            self.service,
-            clean(alert.source, 256),
-            labels,
-            fit_links(alert.links),
+            fit.title,
+            fit.description,
+            fit.service,
+            fit.source,
+            fit.labels,
+            fit.links,
             self.verdict.rules,
-            now if alert.started_at is None else alert.started_at,
+            now if started_at is None else started_at,
             now,
             now,
             expires_at=self.expires_at,
             hold_until=self.hold_until,
-            truncated=cut,
+            truncated=fit.truncated,
             joined=self.joined,
             muted_by=self.muted_by,
             written=tuple(sorted(self.verdict.written)) if self.verdict.written else (),
         )
+
+
+def judge(one: Judged, integration: IntegrationConfig, rulebook: Rulebook) -> None:
+    """What the rules say of an alert, the group it belongs to, and its texts fit to keep."""
+    alert = one.alert
+    one.verdict = verdict = rulebook.walk(alert, integration)
+    one.group = group_of(verdict, one.key, integration.name) if one.key else None
+    labels, cut = clean_labels(verdict.labels)
+    one.fit = Fit(
+        clean(verdict.title, TITLE) or "(no title)",
+        clean(alert.description, DESCRIPTION, lines=True),
+        clean(verdict.service, 256),
+        clean(alert.source, 256),
+        labels,
+        fit_links(alert.links),
+        cut,
+    )
 
 
 def fit_links(links: tuple[Link, ...]) -> tuple[Link, ...]:
@@ -367,8 +433,8 @@ class Batch:
         self.mutes = await self.ledger.mutes()
         slice_: list[Item] = []
         for index, post in enumerate(self.posts):
-            for alert in post.parsed.alerts:
-                slice_.append(await self._prepare(index, post, alert))
+            for judged in post.judged:
+                slice_.append(await self._prepare(index, post, judged))
                 if len(slice_) == SLICE:
                     await self._decide(slice_)
                     await self.core.clock.turn()
@@ -392,23 +458,21 @@ class Batch:
 
     # ----------------------------------------------------------------------------- prepare
 
-    async def _prepare(self, index: int, post: Queued, alert: Alert) -> Item:
-        """Identity and content of one alert; for a new one also what the rules say."""
-        key = alert.source_key
-        if not key:
-            key = await self._mint(post, alert)
-        elif len(key) > KEY or not (key.isascii() and key.isprintable()):
-            key = fit_key(key)
-        integration = post.integration
+    async def _prepare(self, index: int, post: Queued, judged: Judged) -> Item:
+        """One alert with its identity; a repeat as far as memory may be trusted."""
+        alert, integration = judged.alert, post.integration
+        key = judged.key or await self._mint(post, alert)
         self.keys[index].append(key)
-        item = Item(index, integration, alert, (integration.name, key))
+        item = Item(index, integration, alert, (integration.name, key), judged.content)
         if alert.status == "firing" or alert.status == "heartbeat":
-            item.content = content_of(alert)
             if self.trust and item.pair not in self.alerts and item.pair not in self.moving:
                 item.repeat = self.intake.known.same(item.pair, item.content)
             if item.repeat is None:
-                item.verdict = self.rulebook.walk(alert, integration)
-                item.group = group_of(item.verdict, key, integration.name)
+                if judged.verdict is None or post.rulebook is not self.rulebook:
+                    judge(judged, integration, self.rulebook)
+                item.verdict, item.fit = judged.verdict, judged.fit
+                assert item.verdict is not None
+                item.group = judged.group or group_of(item.verdict, key, integration.name)
         if item.repeat is None:
             self.moving.add(item.pair)
         return item
@@ -528,6 +592,7 @@ class Batch:
         """The alert as it will be kept; which incident it belongs to is decided next."""
         verdict = item.verdict
         assert verdict is not None
+        assert item.fit is not None
         self.out.rule_errors.extend(verdict.errors)
         status: KeptStatus = "firing"
         if item.alert.status == "heartbeat":
@@ -542,8 +607,7 @@ class Batch:
             alert_id,
             status,
             self.post_ids[item.post],
-            clean(verdict.title, TITLE) or "(no title)",
-            clean(verdict.service, 256),
+            item.fit,
             self.now,
             self._expiry(item, verdict) or (Instant(self.now + DAY) if status != "firing" else None),
             None if verdict.hold is None else Instant(self.now + verdict.hold),
@@ -599,8 +663,8 @@ class Batch:
             number=number,
             key=group.key,
             status="triggered",
-            title=draft.title,
-            service=draft.service,
+            title=draft.fit.title,
+            service=draft.fit.service,
             severity=verdict.severity,
             impact=assessed.impact,
             urgency=assessed.urgency,
@@ -664,7 +728,7 @@ class Batch:
     def _tell_joined(self, incident: Incident, draft: Draft) -> None:
         integration, key = draft.item.pair
         self.ledger.note(
-            incident, "joined", Actor("integration", integration), "alert", draft.title,
+            incident, "joined", Actor("integration", integration), "alert", draft.fit.title,
             alert=draft.id, dedup_key=key, priority=incident.priority,
         )  # fmt: skip
 
@@ -719,9 +783,7 @@ class Batch:
         self._keep(item, after)
         self._outcome("updated")
 
-    def _update_incident(
-        self, alert: StoredAlert, existing: StoredAlert, verdict: Verdict, mute: Mute | None
-    ) -> None:
+    def _update_incident(self, alert: StoredAlert, existing: StoredAlert, verdict: Verdict, mute: Mute | None) -> None:
         assert alert.incident is not None
         incident = self.ledger.get(alert.incident)
         if incident is None or not incident.open:
