@@ -21,7 +21,7 @@ from tocsin.clock import SystemChance, SystemClock, Tasks
 from tocsin.contracts import Chance, ChannelKind, Clock, Http, Mail, Source, Store, Tools
 from tocsin.control import SOCKET, Control, actions_of
 from tocsin.decide.rules import Rulebook
-from tocsin.errors import Refused, SettingsError
+from tocsin.errors import Refused, SettingsError, StoreUnavailable
 from tocsin.metrics import Metrics
 from tocsin.model import Instant, Millis, Settings
 from tocsin.settings import LastGood, Loaded, difference, load
@@ -123,7 +123,7 @@ class Daemon:
         settings = self._settings
         tune_interpreter()
         if self.state is not None:
-            self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_state_folder(self.state)
         self.store = await open_store(
             settings.database, clock=self.clock, chance=self.chance, runner=self.ports.runner,  # type: ignore[arg-type]  # "thread" or "inline"
             watch=StoreWatch(self.metrics),  # its tasks are its own: `stop` ends ours first, and they still write
@@ -350,6 +350,13 @@ def tune_interpreter() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+
+
+def _make_state_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnavailable(f"{folder}: cannot be the state folder: {error.strerror}") from None
 
 
 class StoreWatch:

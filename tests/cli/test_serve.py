@@ -130,6 +130,26 @@ async def test_a_missing_configuration_says_how_to_give_one(daemon):
     assert "nowhere.yaml: no such file" in said
 
 
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        ("a damaged database", "tocsin: the database file is damaged: file is not a database; see `tocsin db verify`"),
+        ("a state folder that is a file", "/.tocsin: cannot be the state folder: File exists"),
+    ],
+)
+async def test_what_it_cannot_keep_its_state_in_is_one_line(daemon, trouble, said):
+    if trouble == "a damaged database":
+        (daemon.folder / "tocsin.db").write_bytes(bytes(range(256)) * 40)
+    else:
+        (daemon.folder / ".tocsin").write_text("")
+
+    code, _, told = await command(daemon, "serve", "-c", "tocsin.yaml")
+
+    assert code == 3
+    assert said in told
+    assert len(told.splitlines()) == 1
+
+
 @pytest.mark.parametrize("trouble", ["mistaken", "gone"])
 async def test_with_a_bad_file_the_last_good_configuration_is_used_loudly(daemon, trouble):
     await daemon.start()

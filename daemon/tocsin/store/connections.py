@@ -6,12 +6,13 @@ A whole function crosses to the connection in one hop. `ThreadConnection` is pro
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 from urllib.parse import quote
 
 import aiosqlite
@@ -37,6 +38,13 @@ class ThreadConnection(aiosqlite.Connection):
     aiosqlite itself crosses threads once for each call. `_execute` is the protected method that all
     its public ones are made of; a subclass is who it is protected for.
     """
+
+    stopped: asyncio.Future[Any] | None = None
+
+    def stop(self) -> asyncio.Future[Any] | None:
+        """As aiosqlite does; the future is kept, so that who could not open it waits for the thread's end."""
+        self.stopped = super().stop()
+        return self.stopped
 
     async def run(self, steps: Callable[[sqlite3.Connection], T]) -> T:
         try:
@@ -75,8 +83,12 @@ async def connect(runner: Runner, open_it: Callable[[], sqlite3.Connection]) -> 
         if runner == "inline":
             return InlineConnection(open_it())
         connection = ThreadConnection(open_it, iter_chunk_size=64)
-        await connection
-        return connection
+        try:
+            await connection
+            return connection
+        finally:
+            if connection.stopped is not None:
+                await connection.stopped
     except sqlite3.Error as error:
         raise as_store_error(error) from error
 
