@@ -276,6 +276,21 @@ async def test_a_status_stands_though_its_body_breaks_off(http: AioHttp) -> None
     assert (reply.status, reply.body) == (201, b"half")
 
 
+async def test_a_status_stands_though_its_body_never_ends(http: AioHttp) -> None:
+    def drips(peer: Peer) -> Talk:
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await peer.request(reader)
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n")
+            await asyncio.Event().wait()
+
+        return talk
+
+    async with playing(drips) as peer:
+        reply = await http.request("POST", peer.url)
+
+    assert (reply.status, reply.body) == (200, b"ok")
+
+
 async def test_private_addresses_are_not_dialled_unless_allowed(http: AioHttp) -> None:
     async with playing(answers(OK)) as peer:
         for host in ("localhost", "127.0.0.1"):

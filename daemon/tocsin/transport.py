@@ -84,7 +84,7 @@ class AioHttp:
         async with session.request(
             method, url, headers={"Accept-Encoding": "identity", **headers}, data=body or None, allow_redirects=False
         ) as response:
-            received = await _read(response)
+            received = await _read(response, self._clock, Millis(self._total // 2))
         return Reply(response.status, {name.lower(): value for name, value in response.headers.items()}, received)
 
     def _session(self, allow_private: bool) -> aiohttp.ClientSession:
@@ -199,17 +199,18 @@ def _inside(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4
     return ip.ipv4_mapped or ip.sixtofour
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """The body, at most 1 MiB of it; what came before it broke off, since the status is the answer."""
+async def _read(response: aiohttp.ClientResponse, clock: Clock, within: Millis) -> bytes:
+    """The body, at most 1 MiB of it; what came before it broke off or took too long, since the status is the answer."""
     pieces: list[bytes] = []
     room = LARGEST_REPLY
     try:
-        async for piece in response.content.iter_any():
-            pieces.append(piece[:room])
-            room -= len(piece)
-            if room <= 0:
-                response.close()
-                break
+        async with clock.timeout(within):
+            async for piece in response.content.iter_any():
+                pieces.append(piece[:room])
+                room -= len(piece)
+                if room <= 0:
+                    response.close()
+                    break
     except (aiohttp.ClientError, OSError):
         response.close()
     return b"".join(pieces)
