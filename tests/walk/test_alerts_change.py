@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.walk.conftest import Build
 from tests.walk.town import Town
+from tocsin.contracts import Tx
 from tocsin.work.silences import AT_ONCE
 
 GROUPED = "rules: [{name: nodes, match: ['cluster!=\"\"'], group_by: [cluster]}]\nthrottle: {sms: [100/1m]}"
@@ -66,6 +69,23 @@ rules:
     await town.alert("node 2", labels={**EU, "urgent": "yes"})
 
     assert town.pages == ["1m ana sms"]
+
+
+async def test_a_silence_that_was_ended_by_a_process_that_died_mutes_nothing_after_the_start(build: Build) -> None:
+    town = await build(database="file")
+    silence = await town.silence('title="db down"', minutes=600)
+    await town.alert("db down")
+    ended = replace(silence, ends_at=town.clock.now())
+
+    async def end_it_and_die(tx: Tx) -> None:
+        tx.add_silence(ended)
+
+    await town.daemon.store.write(end_it_and_die)
+    await town.restart()
+    await town.pass_time(seconds=2)
+
+    assert (await town.incident()).muted_by is None
+    assert len(town.pages) == 1
 
 
 async def test_a_silence_that_ends_early_lets_go_of_every_incident_however_many_there_are(build: Build) -> None:

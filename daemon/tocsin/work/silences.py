@@ -26,6 +26,7 @@ class Silences:
     def __init__(self, core: Core) -> None:
         self.core = core
         self._changed: set[str] = set()
+        self._begun = False
 
     async def add(
         self,
@@ -77,12 +78,13 @@ class Silences:
         """Silences with a later start take hold of what is open when they begin.
 
         After a change made beside others the incidents follow once more: who decided at that moment may not have
-        known of it.
+        known of it. After a start too: the process before this one may have been on the way through them.
         """
         changed, self._changed = self._changed, set()
-        if self.core.mutes.starting(self.core.clock.now()) or changed:
+        if self.core.mutes.starting(self.core.clock.now()) or changed or not self._begun:
             try:
                 await self._follow_all(None)
+                self._begun = True
             except StoreUnavailable:
                 self._changed |= changed
                 self.core.mutes.look_again()
