@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import os
 import resource
+import shutil
 import signal
 import socket
 import stat
+from pathlib import Path
 
 import pytest
 
+import tocsin
 from tests.daemon import TOCSIN, Daemon, free_port, until
 
 CONFIGURATION = """
@@ -390,10 +393,12 @@ async def test_a_token_made_by_root_leaves_no_file_of_roots(daemon):
     os.chown(state, 65534, 65534)
     for folder in (daemon.folder, *list(daemon.folder.parents)[:2]):
         folder.chmod(0o755)
+    shutil.copytree(Path(tocsin.__file__).parent, daemon.folder / "code" / "tocsin")  # a checkout may be root's alone
 
     code, _, wrong = await command(
-        daemon, "token", "create", "--name", "x", "--role", "viewer", "-c", "tocsin.yaml", STATE_DIRECTORY=str(state)
-    )
+        daemon, "token", "create", "--name", "x", "--role", "viewer", "-c", "tocsin.yaml",
+        STATE_DIRECTORY=str(state), PYTHONPATH=str(daemon.folder / "code"),
+    )  # fmt: skip
 
     assert code == 0, wrong
     assert {path.stat().st_uid for path in state.iterdir()} == {65534}
