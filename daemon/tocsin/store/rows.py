@@ -6,7 +6,6 @@ and reading is `Cls(*row)`; only mappings, tuples and flags take a detour (JSON 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
@@ -133,19 +132,9 @@ def detour_of(name: str, hint: Any) -> tuple[Callable[[Any], Any], Callable[[Any
     return None
 
 
-class Compressor(threading.local):
-    """One a thread, since it is not to be shared, and kept, since making one costs more than using it."""
-
-    def __init__(self) -> None:
-        self.compress = zstandard.ZstdCompressor(level=1).compress
-
-
-COMPRESSOR = Compressor()
-
-
 def deflate(body: bytes) -> bytes:
     """A posted body as it is kept: zstd, on the database's own thread where it has one."""
-    return COMPRESSOR.compress(body)
+    return zstandard.compress(body, 1)
 
 
 def inflate(kept: bytes) -> bytes:
