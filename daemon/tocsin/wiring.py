@@ -48,7 +48,6 @@ log = structlog.stdlib.get_logger("tocsin.wiring")
 
 BACKLOG = 2048
 SWITCH = 0.0005  # seconds; the database's thread asks for the interpreter after every statement
-HEADERS_WITHIN = 15  # seconds a connection may take between requests and for its headers
 
 
 @dataclass(frozen=True, slots=True)
