@@ -132,9 +132,18 @@ def detour_of(name: str, hint: Any) -> tuple[Callable[[Any], Any], Callable[[Any
     return None
 
 
+IDLE_COMPRESSORS: list[zstandard.ZstdCompressor] = []  # making one costs more than using it; no two threads share one
+
+
 def deflate(body: bytes) -> bytes:
     """A posted body as it is kept: zstd, on the database's own thread where it has one."""
-    return zstandard.compress(body, 1)
+    try:
+        compressor = IDLE_COMPRESSORS.pop()
+    except IndexError:
+        compressor = zstandard.ZstdCompressor(level=1)
+    kept = compressor.compress(body)
+    IDLE_COMPRESSORS.append(compressor)
+    return kept
 
 
 def inflate(kept: bytes) -> bytes:
