@@ -21,7 +21,7 @@ from tocsin.errors import Conflict, StoreError, StoreUnavailable
 
 T = TypeVar("T")
 Runner = Literal["thread", "inline"]
-STATEMENTS_KEPT = 512
+STATEMENTS_KEPT = 1024
 BUSY_SECONDS = 5.0
 
 

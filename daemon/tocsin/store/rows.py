@@ -135,8 +135,14 @@ def detour_of(name: str, hint: Any) -> tuple[Callable[[Any], Any], Callable[[Any
 IDLE_COMPRESSORS: list[zstandard.ZstdCompressor] = []  # making one costs more than using it; no two threads share one
 
 
+ZSTD = b"\x28\xb5\x2f\xfd"  # how a zstd frame begins (RFC 8878)
+SMALL = 2_048           # bytes; compressing less costs more than it saves
+
+
 def deflate(body: bytes) -> bytes:
-    """A posted body as it is kept: zstd, on the database's own thread where it has one."""
+    """A posted body as it is kept: zstd, or as it is when it is small."""
+    if len(body) <= SMALL and not body.startswith(ZSTD):
+        return body
     try:
         compressor = IDLE_COMPRESSORS.pop()
     except IndexError:
@@ -147,7 +153,7 @@ def deflate(body: bytes) -> bytes:
 
 
 def inflate(kept: bytes) -> bytes:
-    return zstandard.ZstdDecompressor().decompress(kept)
+    return zstandard.ZstdDecompressor().decompress(kept) if kept.startswith(ZSTD) else kept
 
 
 def dump(value: Any) -> str:

@@ -39,7 +39,7 @@ MOST_TOGETHER = 256  # urgent works in one commit
 MOST_WAITING = 20_000  # works in a lane before the store says no
 MOST_TRIES = 6  # the first and five more
 READERS = 3
-CHUNKS = (64, 16, 4, 1)
+CHUNKS = (256, 64)      # below the last any number goes into one statement
 WAL_LIMIT = 128 * 1024 * 1024
 TURNS_BETWEEN_LOOKS = 64
 
@@ -379,6 +379,7 @@ class Turn:
         self, changes: list[Change], steps: Callable[[sqlite3.Connection], T] | None, *, commit: bool = False
     ) -> T:
         """Begin where needed, apply `changes`, run `steps`, perhaps commit: one crossing."""
+        made = statements(changes)
         begin, mark = not self._begun, not self._marked and not (commit and steps is None)
         self._begun = self._marked = True
 
@@ -387,8 +388,7 @@ class Turn:
                 begin_now(conn)
             if mark and self._shared:
                 conn.execute("savepoint piece")
-            for change in changes:
-                self._rows += apply(conn, change)
+            self._rows += apply(conn, made)
             answer = steps(conn) if steps is not None else None
             if commit:
                 commit_now(conn)
@@ -441,27 +441,51 @@ def fetch(conn: sqlite3.Connection, name: str, args: Sequence[Any]) -> list[Row]
     return conn.execute(queries().texts[name], [bound(arg) for arg in args]).fetchall()
 
 
-def apply(conn: sqlite3.Connection, change: Change) -> int:
-    """Run one change; returns how many rows it carried.
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement with all its values, ready to cross to the connection."""
 
-    Rows go in by the dozen in one statement: each statement hands Python's lock over and has to wait
-    to get it back, which under load costs a hundred times the insert.
+    text: str
+    values: list[Any]
+    rows: int
+
+
+def statements(changes: Sequence[Change]) -> list[Statement]:
+    """The few statements that carry these changes. Raises StoreError for what cannot be kept.
+
+    Made on the loop's thread, and few: each statement hands Python's lock over and has to wait to get it
+    back, which under load costs a hundred times the insert.
     """
+    return [statement for change in changes for statement in _statements(change)]
+
+
+def _statements(change: Change) -> Iterator[Statement]:
     insert = queries().inserts.get(change.name)
     if insert is None:
-        conn.execute(queries().texts[change.name], [bound(arg) for arg in change.values])
-        return 1
+        yield Statement(queries().texts[change.name], [bound(arg) for arg in change.values], 1)
+        return
     try:
         rows = change.values if insert.shape is None else [insert.shape.row(value) for value in change.values]
     except (TypeError, ValueError) as error:
         raise StoreError(f"{change.name}: cannot be kept: {error}") from error
     start = 0
-    for size in CHUNKS:
-        while len(rows) - start >= size:
-            values = list(itertools.chain.from_iterable(rows[start : start + size]))
-            execute_kept(conn, many(change.name, size), values)
-            start += size
-    return len(rows)
+    while start < len(rows):
+        size = chunk(len(rows) - start)
+        values = list(itertools.chain.from_iterable(rows[start : start + size]))
+        yield Statement(many(change.name, size), values, size)
+        start += size
+
+
+def chunk(left: int) -> int:
+    """How many rows go into the next statement: large ones have few sizes, since each is prepared and kept."""
+    return next((size for size in CHUNKS if left >= size), left)
+
+
+def apply(conn: sqlite3.Connection, made: Sequence[Statement]) -> int:
+    """Run the statements; returns how many rows they carried."""
+    for statement in made:
+        execute_kept(conn, statement.text, statement.values)
+    return sum(statement.rows for statement in made)
 
 
 def execute_kept(conn: sqlite3.Connection, text: str, values: list[Any]) -> None:
