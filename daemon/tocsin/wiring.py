@@ -155,7 +155,8 @@ class Daemon:
         self.answers = Answers(core, self.actions, links, self.pager)
         self.health = Health(core, self.timers, self.pager)
         self.housekeeping = Housekeeping(core, self.intake, self.silences, self.access, self.health)
-        core.links, core.planned, core.alarm = links.url, self._planned, self.selfcare.alarm
+        core.links, core.planned = links.url, self._planned
+        core.alarm, core.recovered = self.selfcare.alarm, self.selfcare.recovered
 
     def _tools(self) -> Tools:
         ports = self.ports

@@ -285,6 +285,8 @@ async def test_stop_marks_the_phone_unusable_and_start_brings_it_back(town: Town
     assert "ana" not in " ".join(town.pages_of("disk full"))
 
     await town.phones["ana"].reply("START", opt_out="START")
+    await town.settle()
+    assert (await town.incident(alarm.number)).status == "resolved"
     await town.alert("net down")
     assert town.pages_of("net down") == ["1m ana sms"]
 

@@ -146,6 +146,17 @@ async def test_a_channel_that_keeps_failing_becomes_an_incident_and_one_that_rec
     assert town.metric("tocsin_channel_healthy", channel="sms") == 1
 
 
+async def test_that_a_channel_fails_is_told_over_another_one(build: Build) -> None:
+    town = await build(SMS_AND_VOICE)
+    town.expected_errors.add("own_trouble")
+    town.trouble("sms", "unreachable", times=None)
+
+    await town.alert("db down")
+    await town.pass_time(seconds=20)
+
+    assert [page.split(" ", 1)[1] for page in town.pages_of("channel sms is failing")] == ["ana voice"]
+
+
 async def test_a_busy_provider_is_asked_again_later(build: Build) -> None:
     town = await build(NO_LIMITS)
     town.trouble("sms", "busy")

@@ -371,6 +371,9 @@ async def test_the_pagerduty_doors_refuse_hostile_bodies_in_the_vendors_words(
 ) -> None:
     answer = await real_sources.post(path, data=body)
 
+    if len(body) > 512 * 1024:  # the vendor's own limit: not read before it is known who sends
+        assert answer.status == 413
+        return
     assert answer.status == 400
     document = await answer.json()
     assert document["status"] == "invalid event"

@@ -20,6 +20,7 @@ from tocsin.web.webhooks import Door, Reception, digest
 WRONG_LENGTH = "Length of 'routing_key' is incorrect (should be 32 characters)"
 UNKNOWN_KEY = "'routing_key' is invalid"
 KEY_LENGTH = 32
+MOST = 512 * 1024  # bytes, as the vendor; more would be read before it is known who sends
 
 
 def events_v2(reception: Reception) -> Handler:
@@ -52,7 +53,7 @@ def event_door(reception: Reception, field: str, status: int, said: Any) -> Hand
 
     async def event(request: web.Request) -> web.StreamResponse:
         try:
-            raw = await read_body(request, reception.daemon.clock)
+            raw = await read_body(request, reception.daemon.clock, MOST)
             door = door_of(reception, raw, field)
             taken = await reception.take(door, raw, request.headers)
         except BadBody as error:

@@ -48,6 +48,7 @@ class Core:
     dead: set[tuple[str, str]] = field(default_factory=set)  # (channel type, address) that cannot be used
     links: Callable[[Incident, str, str], str] = field(default=lambda _incident, _user, _page: "")
     planned: Callable[[set[str], Instant | None], None] = field(default=lambda _channels, _due: None)
+    recovered: Callable[[str], None] = field(default=lambda _key: None)
     alarm: Callable[[str, str, str], None] = field(default=lambda _key, _title, _because: None)
 
     def __post_init__(self) -> None:
@@ -64,14 +65,14 @@ class Core:
     def learn(self, state: ContactState) -> None:
         """What became known of an address, after its commit; a dead one raises an alarm."""
         known = (state.channel_kind, state.address)
-        if state.usable:
+        who = self.owner_of(state.address)
+        key = f"contact/{state.channel_kind}/{who}"
+        if state.usable and known in self.dead:
             self.dead.discard(known)
-        elif known not in self.dead:
+            self.recovered(key)
+        elif not state.usable and known not in self.dead:
             self.dead.add(known)
-            who = self.owner_of(state.address)
-            self.alarm(
-                f"contact/{state.channel_kind}/{who}", f"{who} cannot be reached by {state.channel_kind}", state.because
-            )
+            self.alarm(key, f"{who} cannot be reached by {state.channel_kind}", state.because)
 
     def owner_of(self, address: str) -> str:
         """The user whose contact this is; "somebody" when nobody's."""

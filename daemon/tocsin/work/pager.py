@@ -42,7 +42,7 @@ from tocsin.model import (
 from tocsin.work.channels import Line, open_lines
 from tocsin.work.core import Core
 from tocsin.work.ledger import Effects, Ledger
-from tocsin.work.selfcare import Selfcare
+from tocsin.work.selfcare import OWN, Selfcare
 
 log = structlog.stdlib.get_logger("tocsin.pager")
 
@@ -551,7 +551,7 @@ class Claim:
         await self.ledger.load([page.incident for page in pages if page.incident is not None])
         if not self.core.store.exclusive:
             pages = await self._still_planned(pages)
-        fit = [page for page in pages if self._fits(page)]
+        fit = await self._away_from_trouble([page for page in pages if self._fits(page)])
         if self.limits:
             await self._each_within_limits(fit)
         else:
@@ -572,6 +572,24 @@ class Claim:
         for page in vain:
             await self._ask_again(page)
         return len(pages)
+
+    async def _away_from_trouble(self, pages: list[Page]) -> list[Page]:
+        """That this very channel fails is told over another one, to whoever has one; what stays is returned."""
+        staying = []
+        for page in pages:
+            other = await self._other_contact(page) if self._tells_of_this_channel(page) else None
+            if other is None:
+                staying.append(page)
+                continue
+            contact, channel = other
+            self.tx.save_pages([replace(page, contact=contact, channel=channel, updated_at=self.now)])
+            self.ledger.effects.channels.add(channel)
+        return staying
+
+    def _tells_of_this_channel(self, page: Page) -> bool:
+        incident = self.ledger.get(page.incident) if page.incident is not None else None
+        about = f"{OWN.name}/channel/{self.line.name}"
+        return not self.line.healthy and incident is not None and incident.key == about and bool(page.user)
 
     async def _each_within_limits(self, pages: list[Page]) -> None:
         for user in dict.fromkeys(page.user or page.target for page in pages):
