@@ -23,7 +23,8 @@ from tocsin.work.actions import Actions, Done
 from tocsin.work.core import Core
 from tocsin.work.ledger import Effects
 from tocsin.work.links import Claim, Links
-from tocsin.work.pager import Pager, Record
+from tocsin.work.pager import Pager
+from tocsin.work.record import Record
 
 log = structlog.stdlib.get_logger("tocsin.answers")
 

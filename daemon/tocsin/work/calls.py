@@ -1,0 +1,54 @@
+"""A claimed page on its way to a provider: what is carried, and whether it may still go."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from tocsin.model import (
+    Attempt,
+    Incident,
+    Outcome,
+    Page,
+    User,
+)
+from tocsin.work.channels import Line
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One claimed page on its way to a provider."""
+
+    page: Page
+    attempt: Attempt
+    incident: Incident | None
+    user: User | None
+    bundled: tuple[Incident, ...] = ()  # those a summary names
+    carried: tuple[Page, ...] = ()  # the other pages that travel in it
+    intent_at: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Ended:
+    """A call that ended, on its way into the store."""
+
+    line: Line
+    call: Call
+    outcome: Outcome
+    done: asyncio.Future[None]
+
+
+def why_not(page: Page, incident: Incident) -> str:
+    """Why this page of an incident must not go out now; "" when it may."""
+    if page.rule == 0:
+        return "" if incident.open else f"the incident is {incident.status}"
+    if incident.status != "triggered":
+        return f"the incident is {incident.status}"
+    if incident.cycle != page.cycle:
+        return "a new cycle has begun"
+    return f"muted by {incident.muted_by}" if incident.muted_by else ""
+
+
+def place(page: Page) -> tuple[int, bool, int]:
+    """Where in its cycle a page stands; the catch-all comes last in its round."""
+    return page.round, page.step == 0, page.step
