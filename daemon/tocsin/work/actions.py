@@ -24,8 +24,9 @@ from tocsin.model import (
     Severity,
     Target,
 )
+from tocsin.work.batch import STALE
 from tocsin.work.core import Core
-from tocsin.work.intake import STALE, Intake
+from tocsin.work.intake import Intake
 from tocsin.work.ledger import Effects, Ledger
 
 

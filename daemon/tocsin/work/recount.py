@@ -14,7 +14,8 @@ import structlog
 from tocsin.contracts import Tx
 from tocsin.model import Alert, Post, StoredAlert
 from tocsin.work.core import Core
-from tocsin.work.intake import COUNTED, Intake, bytes_of, content_of, fit_key
+from tocsin.work.intake import COUNTED, Intake
+from tocsin.work.judging import bytes_of, content_of, fit_key
 
 AT_ONCE = 100  # posts
 Pair = tuple[str, str]

@@ -17,8 +17,9 @@ from tocsin.decide import lifecycle
 from tocsin.decide.oncall import in_hours
 from tocsin.errors import StoreUnavailable
 from tocsin.model import MINUTE, TOCSIN, Incident, Instant, Millis, StoredAlert
+from tocsin.work.batch import end_in_incident, reassessed, sink, tell_reassessed
 from tocsin.work.core import Core
-from tocsin.work.intake import Intake, end_in_incident, reassessed, sink, tell_reassessed
+from tocsin.work.intake import Intake
 from tocsin.work.ledger import Effects, Ledger
 from tocsin.work.muting import Mute, stored_values
 
