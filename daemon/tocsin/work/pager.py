@@ -43,7 +43,8 @@ log = structlog.stdlib.get_logger("tocsin.pager")
 POLL = Millis(1_000)
 BREATH = Millis(500)
 FRESH = 0.1  # seconds: an intent younger than this needs no second look at the store
-LOOKS = 5  # at a store this slow, a call that may come too late is better than none
+LOOKED = 0.15  # seconds: what a look told is good for so long, counted from its question
+LOOKS = 20  # at a store this slow, a call that may come too late is better than none
 DEAD_AFTER = Millis(30_000)  # an intent of another replica older than this was left by a crash
 STALE_AFTER = Millis(10 * MINUTE)  # what a provider may still deliver late
 LONGEST_CALL = Millis(11_000)  # a channel that keeps to the transport's deadlines never takes as long
@@ -222,10 +223,11 @@ class Pager:
 
         async def gate() -> None:
             self._refuse_stopped(call)
-            looked = call.intent_at
+            looked, fresh = call.intent_at, FRESH
             for _ in range(LOOKS):
-                if self.core.clock.monotonic() - looked <= FRESH:
+                if self.core.clock.monotonic() - looked <= fresh:
                     break
+                fresh = LOOKED
                 # of the question: its answer may have waited with a stopped process
                 looked = self.core.clock.monotonic()
                 await self._look_again(call)
