@@ -259,6 +259,15 @@ class _Run:
         return StepRun(after, tuple(self.pages), tuple(self.entries), self.nobody)
 
 
+def policy_for(name: str | None, service: str, settings: Settings) -> Policy | None:
+    """The policy asked for by `name`, else the service's, else the default; None: the catch-all is paged at once."""
+    known = settings.services.get(service)
+    for one in (name, known.policy if known else None, settings.defaults.policy):
+        if one and (policy := settings.policies.get(one)) is not None:
+            return policy
+    return None
+
+
 def applies(step: Step, incident: Incident, settings: Settings, at: Instant) -> bool:
     """Whether the step's `only` lets it run for this incident at `at`."""
     only = step.only

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
-from tocsin.decide.escalation import People, StepRun, run_step
+from tocsin.decide.escalation import People, StepRun, policy_for, run_step
 from tocsin.decide.grouping import Group, group_of
 from tocsin.decide.matchers import hit_all, parse
 from tocsin.decide.oncall import zone_of
@@ -135,7 +135,7 @@ class _Asked:
         verdict = self.rulebook.walk(alert, self.integration)
         traced = self.rulebook.trace(alert, self.integration)
         group = group_of(verdict, alert.source_key or f"(made on arrival){alert.pointer}", self.integration.name)
-        policy = policy_of(verdict, self.settings)
+        policy = policy_for(verdict.policy, verdict.service, self.settings)
         found = Explained(
             alert,
             "open",
@@ -181,7 +181,8 @@ class _Asked:
         rises = found.assessed is not None and is_higher(found.assessed.priority, before.priority)
         if before.status == "acknowledged" and verdict.re_page != "never" and (rises or verdict.re_page == "any"):
             because += f"; that is acknowledged by {before.acknowledged_by}, and this one pages again"
-            plan, notes = _split(self.plan(replace(before, step=1, due_at=self.at), policy_of(verdict, self.settings)))
+            policy = policy_for(verdict.policy, verdict.service, self.settings)
+            plan, notes = _split(self.plan(replace(before, step=1, due_at=self.at), policy))
             return replace(found, action="join", because=because, plan=plan, notes=notes)
         muted = self.longest(found.muted_by)
         if muted is not None:
@@ -251,15 +252,6 @@ def page_plan(incident: Incident, policy: Policy | None, settings: Settings, peo
     """
     runs = _runs(incident, policy, settings, people)
     return sorted(chain.from_iterable(_of_run(run) for run in runs), key=lambda one: one.at)
-
-
-def policy_of(verdict: Verdict, settings: Settings) -> Policy | None:
-    """By rule or integration, else the service's, else the default; None: the catch-all is paged at once."""
-    service = settings.services.get(verdict.service)
-    for name in (verdict.policy, service.policy if service else None, settings.defaults.policy):
-        if name and (policy := settings.policies.get(name)) is not None:
-            return policy
-    return None
 
 
 def _runs(incident: Incident, policy: Policy | None, settings: Settings, people: People) -> Iterator[StepRun]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from tocsin.contracts import Tx
 from tocsin.decide import lifecycle
-from tocsin.decide.escalation import reach, usable_contacts
+from tocsin.decide.escalation import policy_for, reach, usable_contacts
 from tocsin.decide.lifecycle import Move, Stay
 from tocsin.decide.priority import by_service
 from tocsin.decide.text import DESCRIPTION, TITLE, clean
@@ -164,7 +164,7 @@ class Actions:
         async def work(tx: Tx) -> tuple[Done, Effects]:
             ledger = Ledger(self.core, tx, self.core.clock.now())
             number = (await tx.next_numbers(1))[0]
-            chosen = self._policy(policy, service)
+            chosen = policy_for(policy, service, self.core.settings)
             incident = self._by_hand(number, text, service, severity, chosen, actor, ledger)
             ledger.open(incident)
             if description:
@@ -285,13 +285,6 @@ class Actions:
             because=f"asked for by {actor}",
             config=self.core.settings.hash,
         )
-
-    def _policy(self, name: str | None, service: str) -> Policy | None:
-        known = self.core.settings.services.get(service)
-        for one in (name, known.policy if known else None, self.core.settings.defaults.policy):
-            if one and one in self.core.settings.policies:
-                return self.core.settings.policies[one]
-        return None
 
     def _by_hand(
         self, number: int, title: str, service: str, severity: Severity | None, policy: Policy | None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tocsin.contracts import Tx
 from tocsin.decide import lifecycle
+from tocsin.decide.escalation import policy_for
 from tocsin.decide.grouping import Group, group_of
 from tocsin.decide.priority import assess, is_higher, reassess, worst
 from tocsin.decide.rules import Rulebook, Verdict, value_of
@@ -395,7 +396,7 @@ class Batch:
 
     def _open(self, group: Group, draft: Draft, mute: Mute | None, before: Incident | None) -> None:
         number, verdict, now = next(self.numbers), draft.verdict, self.now
-        policy = self.policy_of(verdict)
+        policy = policy_for(verdict.policy, verdict.service, self.settings)
         assessed = assess(verdict, verdict.severity, self.settings, now)
         due = draft.hold_until if draft.hold_until is not None else now
         integration = draft.item.pair[0]
@@ -437,14 +438,6 @@ class Batch:
         elif draft.hold_until is None:
             self.ledger.step(incident, policy)
         self._outcome("opened")
-
-    def policy_of(self, verdict: Verdict) -> Policy | None:
-        """By rule or integration, else the service's, else the default; None: the catch-all is paged at once."""
-        service = self.settings.services.get(verdict.service)
-        for name in (verdict.policy, service.policy if service else None, self.settings.defaults.policy):
-            if name and (policy := self.settings.policies.get(name)) is not None:
-                return policy
-        return None
 
     def _join(self, incident: Incident, draft: Draft, mute: Mute | None) -> None:
         verdict = draft.verdict
