@@ -102,4 +102,4 @@ UV_LOCK = uv pip compile pyproject.toml --quiet --universal --python-version 3.1
           --no-header --no-annotate --no-emit-index-url
 lock:
 	$(UV_LOCK) --group build -o requirements.lock
-	$(UV_LOCK) --group build --group dev -o requirements-dev.lock
+	$(UV_LOCK) --group build --group dev --all-extras -o requirements-dev.lock
