@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
 from tocsin.model import (
+    Arrival,
     Attempt,
     ContactState,
     Entry,
@@ -343,6 +344,9 @@ class Tx(Protocol):
     def save_alerts(self, alerts: Sequence[StoredAlert]) -> None: ...
     def add_incidents(self, incidents: Sequence[Incident]) -> None: ...
     def save_incidents(self, incidents: Sequence[Incident]) -> None: ...
+    def add_arrivals(self, arrivals: Sequence[Arrival]) -> None:
+        """Each an alert and the incident it opens; the same rows as by `add_alerts` and `add_incidents`."""
+
     def add_incident_keys(self, keys: Sequence[tuple[str, int, Instant | None]]) -> None:
         """(key, incident, joins_until); an older incident's claim on the key is replaced."""
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, NewType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NewType
 
 if TYPE_CHECKING:
     from dataclasses import dataclass as record
@@ -220,6 +220,42 @@ class Incident:
     @property
     def open(self) -> bool:
         return self.status in OPEN
+
+
+class Arrival(NamedTuple):
+    """A new alert that stands alone, and the incident it opens, while nobody is to be paged for it yet.
+
+    What is the same of every such pair is not said here (`alert_of`, `incident_of` in store/arrivals.py add it):
+    a tuple of what varies is the cheapest way into the store. `labels`, `links`, `rules`, `written`: JSON text.
+    """
+
+    id: int
+    integration: str
+    source_key: str
+    content: int
+    incident: int
+    post: int
+    severity: Severity
+    title: str
+    description: str
+    service: str
+    source: str
+    labels: str
+    links: str
+    rules: str
+    started_at: Instant
+    received_at: Instant
+    expires_at: Instant | None
+    held_until: Instant                # nobody is paged before: the incident's first step is due then
+    truncated: bool
+    written: str
+    key: str                           # of the incident
+    impact: Impact
+    urgency: Urgency
+    priority: Priority
+    category: str
+    policy: str
+    policy_hash: str
 
 
 @record(frozen=True, slots=True)

@@ -10,7 +10,8 @@ import pytest
 from tests.store.facts import T0, alert, at, attempt, entry, eventually, incident, page, post, silence, token
 from tocsin.contracts import Door, IncidentFilter
 from tocsin.errors import Conflict, Refused, StoreUnavailable
-from tocsin.model import EMPTY, ContactState
+from tocsin.model import EMPTY, Arrival, ContactState
+from tocsin.store.arrivals import alert_of, incident_of
 
 
 async def put(store, *, lane="urgent", **changes):
@@ -52,6 +53,18 @@ async def test_an_incident_comes_back_as_it_went_in(store):
     await put(store, add_incidents=[full, incident(8)])
     assert await store.incident(7) == full
     assert await store.incident(8) == incident(8)
+
+
+async def test_an_arrival_is_an_alert_and_the_incident_it_opens(store):
+    come = Arrival(
+        3, "apps", "k3", 2**62, 7, 4, "critical", "disk full", "línea\nnueva", "checkout", "host-1", '{"env":"prod"}',
+        '[{"href":"https://example.org","text":"Runbook"}]', '["hold"]', at(1), at(2), at(3), at(4), True, '["service"]',
+        "apps/k3", "high", "low", "P3", "hardware", "default", "hash",
+    )  # fmt: skip
+    other = come._replace(id=5, source_key="k5", incident=8, key="apps/k5", expires_at=None, links="[]", written="[]")
+    await put(store, add_arrivals=[come, other])
+    assert await store.alerts(integration=None, status=None, limit=10, before=None) == [alert_of(other), alert_of(come)]
+    assert [await store.incident(number) for number in (7, 8)] == [incident_of(come), incident_of(other)]
 
 
 async def test_pages_attempts_posts_silences_tokens_come_back_as_they_went_in(store):

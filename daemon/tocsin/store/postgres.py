@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cache
 from hashlib import blake2b
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, ClassVar, Literal, TypeVar, cast
 
 import asyncpg
 
@@ -380,6 +380,8 @@ class PostgresStore(PostgresReader, Pruner):
 
 class PostgresSession:
     """One open transaction."""
+
+    narrow: ClassVar[bool] = False
 
     def __init__(self, conn: Any) -> None:
         self._conn = conn

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, ClassVar, Literal, TypeVar, cast
 
 import orjson
 
@@ -314,6 +314,8 @@ class SqliteStore(SqliteReader, Pruner):
 
 class Turn:
     """One transaction of the writer. Statements that answer nothing wait for the next hop to the connection."""
+
+    narrow: ClassVar[bool] = True
 
     def __init__(self, writer: Connection, last: dict[str, int], watch: Watch, clock: Clock, *, shared: bool) -> None:
         self._writer = writer

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 from tocsin.contracts import Door, Standing
 from tocsin.model import (
+    Arrival,
     Attempt,
     ContactState,
     Entry,
@@ -23,6 +24,7 @@ from tocsin.model import (
     StoredAlert,
     Token,
 )
+from tocsin.store.arrivals import alert_of, alert_row, incident_of, incident_row
 from tocsin.store.rows import ALERT, ATTEMPT, CONTACT_STATE, INCIDENT, PAGE, SILENCE, Row
 
 V = TypeVar("V")
@@ -67,7 +69,12 @@ class Changes:
 
 
 class Session(Protocol):
-    """One open transaction of one database."""
+    """One open transaction of one database.
+
+    `narrow`: it has statements for arrivals that bind only what varies.
+    """
+
+    narrow: ClassVar[bool]
 
     async def ask(self, changes: list[Change], name: str, args: Sequence[Any]) -> list[Row]:
         """Apply `changes`, then answer the named query."""
@@ -249,6 +256,14 @@ class Transaction:
 
     def save_incidents(self, incidents: Sequence[Incident]) -> None:
         self.changes.insert("incidents", "save_incidents", incidents)
+
+    def add_arrivals(self, arrivals: Sequence[Arrival]) -> None:
+        if self._session.narrow:
+            self.changes.insert("alerts", "add_arrived_alerts", list(map(alert_row, arrivals)))
+            self.changes.insert("incidents", "add_arrived_incidents", list(map(incident_row, arrivals)))
+        else:
+            self.add_alerts(list(map(alert_of, arrivals)))
+            self.add_incidents(list(map(incident_of, arrivals)))
 
     def add_incident_keys(self, keys: Sequence[tuple[str, int, Instant | None]]) -> None:
         self.changes.insert("incident_keys", "add_incident_keys", keys)

@@ -20,6 +20,7 @@ from tocsin.model import (
     TOCSIN,
     Actor,
     Alert,
+    Arrival,
     Incident,
     Instant,
     IntegrationConfig,
@@ -32,8 +33,9 @@ from tocsin.model import (
     Severity,
     StoredAlert,
 )
+from tocsin.work.arriving import Coming, Straight
 from tocsin.work.judging import Fit, Judged, bytes_of, judge
-from tocsin.work.known import Pair
+from tocsin.work.known import Pair, identity_of
 from tocsin.work.ledger import Effects, Ledger
 from tocsin.work.muting import Mute
 
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 KeptStatus = Literal["firing", "resolved", "dropped", "heartbeat"]
 
 SLICE = 100  # alerts decided before the event loop gets a turn
+STRAIGHT_SLICE = 400  # the same of those that come straight in
 STALE = Millis(5 * MINUTE)
 MINTED = Millis(2 * MINUTE)
 
@@ -94,6 +97,7 @@ class Outcome:
     effects: Effects
     repeats: dict[int, tuple[int, Instant | None]] = field(default_factory=dict)
     fresh: list[StoredAlert] = field(default_factory=list)
+    arrived: list[Arrival] = field(default_factory=list)
     buried: list[tuple[str, str, Instant, Instant]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     rule_errors: list[tuple[str, str]] = field(default_factory=list)
@@ -164,7 +168,7 @@ class Batch:
         self.touched: dict[int, None] = {}
         self.acked: dict[int, None] = {}
         self.incidents: list[dict[int, None]] = [{} for _ in posts]
-        self.keys: list[list[str]] = [[] for _ in posts]
+        self.minted: dict[int, str] = {}  # by id() of what was judged
         self.repeats: list[int] = [0] * len(posts)
 
     async def run(self) -> Outcome:
@@ -173,17 +177,52 @@ class Batch:
             await self._lock()
         self.mutes = await self.ledger.mutes()
         slice_: list[Item] = []
-        for index, post in enumerate(self.posts):
-            for judged in post.judged:
-                slice_.append(await self._prepare(index, post, judged))
-                if len(slice_) == SLICE:
-                    await self._decide(slice_)
-                    await self.core.clock.turn()
-                    slice_ = []
+        for index, post, judged in await self._not_straight():
+            slice_.append(await self._prepare(index, post, judged))
+            if len(slice_) == SLICE:
+                await self._decide(slice_)
+                await self.core.clock.turn()
+                slice_ = []
         if slice_:
             await self._decide(slice_)
         await self._reassess()
         return await self._write()
+
+    async def _not_straight(self) -> list[tuple[int, Queued, Judged]]:
+        """Those that go the long way, in order; the others are written here."""
+        if not self.trust or self.settings.defaults.reopen_within:
+            return [(index, post, one) for index, post in enumerate(self.posts) for one in post.judged]
+        straight = Straight(self.intake.known, self.ledger, self.mutes, self.now)
+        others: list[tuple[int, Queued, Judged]] = []
+        concerned: set[str] = set()  # identities that others concern
+        for index, post in enumerate(self.posts):
+            name, quiet, current = post.integration.name, post.integration.auto_resolve, post.rulebook is self.rulebook
+            for one in post.judged:
+                first = straight.coming.pop(one.identity, None)
+                if first is not None:
+                    others.append((first.post, self.posts[first.post], first.judged))
+                elif current and one.identity not in concerned and straight.takes(Coming(index, name, quiet, one)):
+                    continue
+                others.append((index, post, one))
+                concerned.add(one.identity)
+        await self._arrive(straight)
+        return others
+
+    async def _arrive(self, straight: Straight) -> None:
+        """Write those that come straight in, and give the loop its turns."""
+        count = len(straight.coming)
+        if not count:
+            return
+        ids, numbers = await self.tx.next_alert_ids(count), await self.tx.next_numbers(count)
+        arrived = self.out.arrived
+        for done, arrival in enumerate(straight.arrivals(ids, numbers, self.post_ids), start=1):
+            arrived.append(arrival)
+            if done % STRAIGHT_SLICE == 0:
+                await self.core.clock.turn()
+        for coming, number in zip(straight.coming.values(), numbers, strict=True):
+            self.incidents[coming.post][number] = None
+        self.ledger.arrive(arrived)
+        self.out.counts["opened"] = count
 
     async def _lock(self) -> None:
         """Where others write too: nobody else decides about these identities, bytes and groups meanwhile."""
@@ -202,12 +241,13 @@ class Batch:
     async def _prepare(self, index: int, post: Queued, judged: Judged) -> Item:
         """One alert with its identity; a repeat as far as memory may be trusted."""
         alert, integration = judged.alert, post.integration
-        key = judged.key or await self._mint(post, alert)
-        self.keys[index].append(key)
+        key = judged.key
+        if not key:
+            key = self.minted[id(judged)] = await self._mint(post, alert)
         item = Item(index, integration, alert, (integration.name, key), judged.content)
         if alert.status == "firing" or alert.status == "heartbeat":
             if self.trust and item.pair not in self.alerts and item.pair not in self.moving:
-                item.repeat = self.intake.known.same(item.pair, item.content)
+                item.repeat = self.intake.known.same(identity_of(*item.pair), item.content)
             if item.repeat is None:
                 if judged.verdict is None or post.rulebook is not self.rulebook:
                     judge(judged, integration, self.rulebook)
@@ -644,9 +684,9 @@ class Batch:
         self.out.last_post = self.post_ids[-1]
         self.out.fresh.extend(alert for alert in self.added.values() if alert.ended_at is None)
         self.out.fresh.extend(alert for alert in self.saved.values() if alert.ended_at is None)
-        for post, incidents, keys in zip(self.posts, self.incidents, self.keys, strict=True):
-            rejected = post.parsed.rejected
-            self.out.results.append(Taken(len(post.parsed.alerts), tuple(incidents), rejected, tuple(keys)))
+        for post, incidents in zip(self.posts, self.incidents, strict=True):
+            keys = tuple([one.key or self.minted[id(one)] for one in post.judged])
+            self.out.results.append(Taken(len(post.parsed.alerts), tuple(incidents), post.parsed.rejected, keys))
         return self.out
 
     def _outcome(self, name: str) -> None:

@@ -26,7 +26,7 @@ from tocsin.model import (
 )
 from tocsin.work.batch import SLICE, Batch, Outcome, Queued, Taken
 from tocsin.work.core import Core
-from tocsin.work.judging import Judged, content_of, fit_key, judge
+from tocsin.work.judging import Judged, fit_key, judge, read
 from tocsin.work.known import Known
 
 log = structlog.stdlib.get_logger("tocsin.intake")
@@ -79,15 +79,15 @@ class Intake:
 
     async def _judge_all(self, integration: IntegrationConfig, parsed: Parsed, rulebook: Rulebook) -> list[Judged]:
         """All that needs no database, while the batch before this one is being committed."""
-        judged = []
+        judged, name = [], integration.name
         for count, alert in enumerate(parsed.alerts, start=1):
             key = alert.source_key or ""
             if len(key) > KEY or not (key.isascii() and key.isprintable()):
                 key = fit_key(key)
-            one = Judged(alert, key)
+            one = Judged(alert, key, f"{name}\0{key}")
             if alert.status == "firing" or alert.status == "heartbeat":
-                one.content = content_of(alert)
-                if self.known.same((integration.name, key), one.content) is None:
+                read(one)
+                if self.known.same(one.identity, one.content) is None:
                     judge(one, integration, rulebook)
             judged.append(one)
             if count % SLICE == 0:
@@ -155,6 +155,7 @@ class Intake:
         if self.core.store.exclusive:
             self.counted = max(self.counted, outcome.last_post)
             self.known.remember(outcome.fresh)
+            self.known.welcome(outcome.arrived)
             self.known.bury(outcome.buried, now)
         outcome.effects.apply(self.core)
         for rule, error in outcome.rule_errors:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tocsin.contracts import Store
-from tocsin.model import Instant, StoredAlert
+from tocsin.model import Arrival, Instant, StoredAlert
 
 Pair = tuple[str, str]
 MASK63 = (1 << 63) - 1
@@ -24,7 +24,7 @@ class Known:
     def __init__(self) -> None:
         self.trusted = False
         self._packed: dict[str, int] = {}
-        self._buried: dict[Pair, tuple[Instant, Instant]] = {}
+        self._buried: dict[str, tuple[Instant, Instant]] = {}
         self._ended_meanwhile: set[Pair] = set()
 
     async def load(self, store: Store, now: Instant) -> None:
@@ -32,17 +32,20 @@ class Known:
         if not store.exclusive:
             return
         async for integration, key, alert, content, incident in await store.open_keys():
-            self._packed[f"{integration}\0{key}"] = packed(content, alert, incident)
+            self._packed[identity_of(integration, key)] = packed(content, alert, incident)
         for integration, key, ended, until in await store.live_tombstones(now):
-            self._buried[integration, key] = (ended, until)
+            self._buried[identity_of(integration, key)] = (ended, until)
         self.trusted = True
 
     def has(self, pair: Pair) -> bool:
-        return f"{pair[0]}\0{pair[1]}" in self._packed
+        return identity_of(*pair) in self._packed
 
-    def same(self, pair: Pair, content: int) -> tuple[int, int] | None:
+    def knows(self, identity: str) -> bool:
+        return identity in self._packed
+
+    def same(self, identity: str, content: int) -> tuple[int, int] | None:
         """(alert id, incident or 0) of the open alert that says this very content."""
-        found = self._packed.get(f"{pair[0]}\0{pair[1]}")
+        found = self._packed.get(identity)
         if found is None or found & MASK63 != content:
             return None
         return found >> 63 & MASK40, found >> 103
@@ -54,32 +57,47 @@ class Known:
         """Alerts a committed batch left open; those that were ended while it committed are not."""
         for alert in alerts:
             if (alert.integration, alert.source_key) not in self._ended_meanwhile:
-                self._packed[f"{alert.integration}\0{alert.source_key}"] = packed(
+                self._packed[identity_of(alert.integration, alert.source_key)] = packed(
                     alert.content, alert.id, alert.incident
                 )
+
+    def welcome(self, arrivals: Iterable[Arrival]) -> None:
+        """The same of alerts that came straight in."""
+        for one in arrivals:
+            if not self._ended_meanwhile or (one.integration, one.source_key) not in self._ended_meanwhile:
+                identity = f"{one.integration}\0{one.source_key}"
+                self._packed[identity] = one.content | one.id << 63 | one.incident << 103
 
     def ending(self, alerts: Iterable[StoredAlert]) -> None:
         """To be called inside the transaction that ends them, before it commits."""
         for alert in alerts:
             pair = (alert.integration, alert.source_key)
-            self._packed.pop(f"{pair[0]}\0{pair[1]}", None)
+            self._packed.pop(identity_of(*pair), None)
             self._ended_meanwhile.add(pair)
 
     def bury(self, tombstones: Iterable[tuple[str, str, Instant, Instant]], now: Instant) -> None:
         """What was buried. Told before its commit it errs, if that fails, by swallowing a repeat of what stays open."""
         for integration, key, ended, until in tombstones:
-            self._buried[integration, key] = (ended, until)
+            self._buried[identity_of(integration, key)] = (ended, until)
         if len(self._buried) > MOST_BURIED:
-            self._buried = {pair: grave for pair, grave in self._buried.items() if grave[1] > now}
+            self._buried = {identity: grave for identity, grave in self._buried.items() if grave[1] > now}
             self.trusted = self.trusted and len(self._buried) <= MOST_BURIED
 
     def buried(self, pair: Pair, now: Instant) -> Instant | None:
         """ended_at of the tombstone of this identity, while it holds."""
-        grave = self._buried.get(pair)
+        grave = self._buried.get(identity_of(*pair))
         return grave[0] if grave is not None and grave[1] > now else None
+
+    def buried_lately(self, identity: str) -> bool:
+        """Whether there is a tombstone of this identity, in force or just run out."""
+        return identity in self._buried
 
     def __len__(self) -> int:
         return len(self._packed)
+
+
+def identity_of(integration: str, key: str) -> str:
+    return f"{integration}\0{key}"
 
 
 def packed(content: int, alert: int, incident: int | None) -> int:

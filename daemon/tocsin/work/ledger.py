@@ -10,7 +10,7 @@ from tocsin.contracts import Tx
 from tocsin.decide.escalation import StepRun, run_step, usable_contacts
 from tocsin.decide.lifecycle import Move, Stay
 from tocsin.decide.views import resolved_text
-from tocsin.model import Actor, ContactState, Entry, Incident, Instant, Page, Policy, Silence, User
+from tocsin.model import Actor, Arrival, ContactState, Entry, Incident, Instant, Page, Policy, Priority, Silence, User
 from tocsin.work.core import Core
 from tocsin.work.muting import Mutes
 
@@ -21,7 +21,7 @@ SPOKEN = frozenset({"twilio_voice"})
 class Effects:
     """What a committed transaction means outside it: metrics, the gate, the next wake-up."""
 
-    opened: list[Incident] = field(default_factory=list)
+    opened: Counter[tuple[str, Priority]] = field(default_factory=Counter)
     acknowledged: list[tuple[Incident, str]] = field(default_factory=list)
     resolved: list[Incident] = field(default_factory=list)
     stopped: list[Incident] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Effects:
         for incident in self.stopped:
             core.stops.add(incident)
         known = core.settings.services
-        for (service, priority), count in Counter((one.service, one.priority) for one in self.opened).items():
+        for (service, priority), count in self.opened.items():
             core.metrics.incidents_total.labels(service if service in known else "other", priority).inc(count)
         for incident, via in self.acknowledged:
             core.metrics.acks.labels(via).inc()
@@ -109,7 +109,13 @@ class Ledger:
     def open(self, incident: Incident) -> None:
         self._known[incident.number] = incident
         self._new.add(incident.number)
-        self.effects.opened.append(incident)
+        self.effects.opened[incident.service, incident.priority] += 1
+
+    def arrive(self, arrivals: Sequence[Arrival]) -> None:
+        """Incidents that open with their alert, written at once; this transaction does not touch them again."""
+        self.tx.add_arrivals(arrivals)
+        self.effects.opened.update((one.service, one.priority) for one in arrivals)
+        self.effects.falls_due(min(one.held_until for one in arrivals))
 
     def put(self, incident: Incident) -> None:
         """The incident as it is from now on."""

@@ -1,5 +1,29 @@
 -- What only SQLite says this way.
 
+-- name: add_arrived_alerts
+-- New alerts that stand alone: what is the same of all of them is written here and needs no value bound.
+insert into alerts (
+    id, integration, source_key, content, status, incident, post, severity, title, description, service, source,
+    labels, links, rules, started_at, received_at, last_seen_at, ended_at, expires_at, hold_until, acknowledged_at,
+    count, truncated, joined, muted_by, written
+)
+select column1, column2, column3, column4, 'firing', column5, column6, column7, column8, column9, column10, column11,
+    column12, column13, column14, column15, column16, column16, null, column17, column18, null,
+    1, column19, 0, null, column20
+from ({20.values});
+
+-- name: add_arrived_incidents
+-- The incidents that these alerts open: triggered, held, their first step due when the hold ends.
+insert into incidents (
+    number, key, status, title, service, severity, impact, urgency, priority, category, integration, policy,
+    policy_hash, created_at, updated_at, version, cycle, round, step, due_at, due_kind, planned_at, held_until,
+    grouped, alert, firing, resolved, total, opened_by
+)
+select column1, column2, 'triggered', column3, column4, column5, column6, column7, column8, column9, column10, column11,
+    column12, column13, column13, 1, 1, 1, 1, column14, 'step', column14, column14,
+    0, column15, 1, 0, 1, 'integration:' || column10
+from ({15.values});
+
 -- name: open_alerts
 -- Firing alerts by (integration, source_key).
 select {a.alert} from json_each($1) k
