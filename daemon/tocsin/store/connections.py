@@ -29,6 +29,9 @@ class Connection(Protocol):
     async def run(self, steps: Callable[[sqlite3.Connection], T]) -> T:
         """What `steps` returns, run where the connection lives. Raises StoreError for SQLite's errors."""
 
+    def here(self, steps: Callable[[sqlite3.Connection], T]) -> T:
+        """The same on the caller's thread, while nothing else runs on the connection: for what is quick."""
+
     async def close(self) -> None: ...
 
 
@@ -56,6 +59,14 @@ class ThreadConnection(aiosqlite.Connection):
                 raise StoreUnavailable("the database is closed") from error
             raise
 
+    def here(self, steps: Callable[[sqlite3.Connection], T]) -> T:
+        if self._connection is None:
+            raise StoreUnavailable("the database is closed")
+        try:
+            return steps(self._connection)
+        except sqlite3.Error as error:
+            raise as_store_error(error) from error
+
 
 class InlineConnection:
     """A connection that is used on the thread of whoever calls."""
@@ -64,6 +75,9 @@ class InlineConnection:
         self._conn: sqlite3.Connection | None = conn
 
     async def run(self, steps: Callable[[sqlite3.Connection], T]) -> T:
+        return self.here(steps)
+
+    def here(self, steps: Callable[[sqlite3.Connection], T]) -> T:
         if self._conn is None:
             raise StoreUnavailable("the database is closed")
         try:

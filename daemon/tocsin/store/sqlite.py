@@ -23,7 +23,7 @@ import orjson
 from tocsin.contracts import Clock, Spawn, Task, Tx
 from tocsin.errors import Conflict, StoreError, StoreUnavailable
 from tocsin.model import Instant
-from tocsin.store.connections import Connection, Runner, connect, open_reading, open_writer
+from tocsin.store.connections import BUSY_SECONDS, Connection, Runner, connect, open_reading, open_writer
 from tocsin.store.lock import LockFile
 from tocsin.store.migrations import migrate_sqlite
 from tocsin.store.prune import Pruner
@@ -40,6 +40,7 @@ MOST_WAITING = 20_000  # works in a lane before the store says no
 MOST_TRIES = 6  # the first and five more
 READERS = 3
 CHUNKS = (256, 64)      # below the last any number goes into one statement
+LITTLE = 128            # rows that are written on the loop's thread
 WAL_LIMIT = 128 * 1024 * 1024
 TURNS_BETWEEN_LOOKS = 64
 
@@ -380,24 +381,39 @@ class Turn:
     async def _hop(
         self, changes: list[Change], steps: Callable[[sqlite3.Connection], T] | None, *, commit: bool = False
     ) -> T:
-        """Begin where needed, apply `changes`, run `steps`, perhaps commit: one crossing."""
+        """Begin where needed, apply `changes`, run `steps`, perhaps commit: one crossing.
+
+        What is little is written on this thread, and only its commit crosses: each statement over there has to
+        wait three times for the interpreter, which costs more than a few inserts.
+        """
         made = statements(changes)
         begin, mark = not self._begun, not self._marked and not (commit and steps is None)
+        little = commit and is_little(made)
+        if little and begin:
+            begin = not self._writer.here(try_to_begin)
         self._begun = self._marked = True
 
         def run(conn: sqlite3.Connection) -> Any:
             if begin:
                 begin_now(conn)
+            return write(conn)
+
+        def write(conn: sqlite3.Connection) -> Any:
             if mark and self._shared:
                 conn.execute("savepoint piece")
             self._rows += apply(conn, made)
             answer = steps(conn) if steps is not None else None
-            if commit:
+            if commit and not little:
                 commit_now(conn)
             return answer
 
         started = self._clock.monotonic()
-        found = await self._writer.run(run)
+        if little and not begin:
+            found = self._writer.here(write)
+        else:
+            found = await self._writer.run(run)
+        if little:
+            await self._writer.run(commit_now)
         self.changed = self.changed or bool(changes)
         if commit:
             self._begun = False
@@ -418,6 +434,23 @@ class Turn:
             conn.execute("release piece")
         else:
             raise Lost("the database undid the transaction that this shared")
+
+
+def is_little(made: Sequence[Statement]) -> bool:
+    """Whether these are but a few inserts, so that the loop may do without a turn."""
+    return sum(one.rows for one in made) <= LITTLE and all(one.insert for one in made)
+
+
+def try_to_begin(conn: sqlite3.Connection) -> bool:
+    """Begin without waiting; False while somebody else writes."""
+    conn.execute("pragma busy_timeout = 0")
+    try:
+        conn.execute("begin immediate")
+    except sqlite3.OperationalError:
+        return False
+    finally:
+        conn.execute(f"pragma busy_timeout = {int(BUSY_SECONDS * 1000)}")
+    return True
 
 
 def begin_now(conn: sqlite3.Connection) -> None:
@@ -450,6 +483,7 @@ class Statement:
     text: str
     values: list[Any]
     rows: int
+    insert: bool = True
 
 
 def statements(changes: Sequence[Change]) -> list[Statement]:
@@ -464,7 +498,7 @@ def statements(changes: Sequence[Change]) -> list[Statement]:
 def _statements(change: Change) -> Iterator[Statement]:
     insert = queries().inserts.get(change.name)
     if insert is None:
-        yield Statement(queries().texts[change.name], [bound(arg) for arg in change.values], 1)
+        yield Statement(queries().texts[change.name], [bound(arg) for arg in change.values], 1, insert=False)
         return
     try:
         rows = change.values if insert.shape is None else [insert.shape.row(value) for value in change.values]

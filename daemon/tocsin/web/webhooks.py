@@ -10,24 +10,22 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import orjson
 import structlog
 from aiohttp import hdrs, web
-from multidict import CIMultiDict
 
 from tocsin.contracts import Source
 from tocsin.errors import BadBody, StoreUnavailable
 from tocsin.model import DAY, EMPTY, IntegrationConfig, Parsed, Secret, Settings, Token, secret_matches
 from tocsin.web.daemon import Daemon, Taken
 from tocsin.web.limits import read_body
-from tocsin.web.problems import JSON_HEADERS, Handler, Problem, as_problem, overloaded, refuse, shown
+from tocsin.web.problems import Handler, Problem, as_problem, overloaded, refuse
+from tocsin.web.receipts import Receipts
 
 log = structlog.stdlib.get_logger("tocsin.web")
 
 GIVE_UP_ON_4XX = frozenset({"alertmanager", "alertmanager_api", "grafana"})
 NOBODY = Secret(("compared with when there is no such integration",))
 NO_HINT = "there is no such integration, or the token is not its own"
-ANSWER_HEADERS = CIMultiDict(JSON_HEADERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +103,7 @@ class Reception:
     def webhook(self) -> Handler:
         """The handler of POST /v1/webhooks/{integration}."""
         daemon = self.daemon
-        clock, seconds = daemon.clock, daemon.metrics.ingest_seconds
+        clock, seconds, receipts = daemon.clock, daemon.metrics.ingest_seconds, Receipts(daemon.clock)
 
         async def webhook(request: web.Request) -> web.StreamResponse:
             started = clock.monotonic()
@@ -116,7 +114,7 @@ class Reception:
             except (Problem, BadBody, StoreUnavailable) as error:
                 return refuse(request, as_problem(error))
             seconds.observe(clock.monotonic() - started)
-            return web.Response(status=202, body=receipt(taken), headers=ANSWER_HEADERS)
+            return receipts.of(taken)
 
         return webhook
 
@@ -226,13 +224,3 @@ def basic_password(encoded: str) -> str:
         return ""
     return plain.partition(":")[2]
 
-
-def receipt(taken: Taken) -> bytes:
-    """The answer to a taken post: how many, which incidents, and what could not be taken."""
-    return orjson.dumps(
-        {
-            "accepted": taken.accepted,
-            "incidents": taken.incidents,
-            "rejected": [shown(one) for one in taken.rejected],
-        }
-    )

@@ -109,6 +109,7 @@ class Policies:
         self._store = store
         self._frozen: dict[str, Policy] = {}
         self._hashes: dict[int, tuple[Policy, str, str]] = {}
+        self.kept: set[str] = set()  # hashes that are in the database for certain: they are never pruned
 
     def freeze(self, policy: Policy) -> tuple[str, str]:
         """(hash, JSON) of a policy; the caller adds it to its transaction."""

@@ -29,6 +29,7 @@ class Effects:
     silences: list[Silence] = field(default_factory=list)
     contacts: list[ContactState] = field(default_factory=list)
     channels: set[str] = field(default_factory=set)
+    policies: set[str] = field(default_factory=set)
     due: Instant | None = None
 
     def falls_due(self, at: Instant | None) -> None:
@@ -38,6 +39,7 @@ class Effects:
 
     def apply(self, core: Core) -> None:
         """After the commit, and only then."""
+        core.policies.kept |= self.policies
         for incident in self.stopped:
             core.stops.add(incident)
         known = core.settings.services
@@ -181,7 +183,9 @@ class Ledger:
         """Write everything. The transaction commits when the caller returns."""
         tx = self.tx
         for digest, (name, body) in self._frozen.items():
-            tx.add_policy_version(digest, name, body)
+            if digest not in self.core.policies.kept:
+                tx.add_policy_version(digest, name, body)
+                self.effects.policies.add(digest)
         if self._new:
             tx.add_incidents([self._known[number] for number in self._known if number in self._new])
         await self._stop_pages()

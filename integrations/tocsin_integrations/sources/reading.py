@@ -74,9 +74,11 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 def too_deep(raw: bytes, value: Any) -> bool:
     """Whether `value`, read from `raw`, is nested deeper than 32.
 
-    First by peeling pairs of brackets off the text, which is quick and can only err towards "deep"
-    (brackets inside strings); then, if need be, by walking the value.
+    First by counting brackets, then by peeling pairs of them off the text, which is quick and can only err
+    towards "deep" (brackets inside strings); then, if need be, by walking the value.
     """
+    if raw.count(b"{") + raw.count(b"[") <= DEPTH:
+        return False
     brackets = raw.translate(None, _NO_BRACKETS)
     for _ in range(DEPTH):
         if not brackets:
