@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
 from tocsin.decide.oncall import Gap, Shift, in_hours, local_instant, next_on_call, on_call, shifts
-from tocsin.model import DAY, HOUR, Hours, Instant, Layer, Override, Rotation, Schedule, Support, instant
+from tocsin.model import DAY, HOUR, FeedShift, Hours, Instant, Layer, Override, Rotation, Schedule, Support, instant
 
 WEEKDAYS = frozenset(range(5))
 EVERY_DAY = frozenset(range(7))
@@ -364,6 +365,55 @@ def test_run_time_overrides_come_last():
 def test_an_override_counts_by_the_schedules_clock():
     plan = schedule(layer("low", "ana", None), zone="Asia/Tokyo", overrides=(over("bo", "09:00", "10:00"),))
     assert [who(plan, f"2026-01-05T{hour}:00:00Z") for hour in ("00", "01")] == ["bo", "ana"]
+
+
+# ------------------------------------------------------------------------------------ from a feed
+
+
+def fed(start: str, end: str, users: str) -> FeedShift:
+    return FeedShift(at(f"2026-01-{start}:00Z"), at(f"2026-01-{end}:00Z"), tuple(users.split()))
+
+
+FEED = (
+    fed("06T08:00", "07T08:00", "bo"),
+    fed("05T08:00", "06T08:00", "ana"),
+    fed("06T20:00", "07T10:00", "chen bo"),  # overlaps: on call together
+    fed("07T09:00", "07T09:00", "grace"),  # never
+)
+
+
+@pytest.mark.parametrize(
+    ("when", "users"),
+    [
+        ("2026-01-05T07:59:59Z", ""),
+        ("2026-01-05T08:00:00Z", "ana"),
+        ("2026-01-06T08:00:00Z", "bo"),
+        ("2026-01-06T20:00:00Z", "bo+chen"),
+        ("2026-01-07T08:00:00Z", "chen+bo"),
+        ("2026-01-07T10:00:00Z", ""),
+    ],
+)
+def test_imported_shifts_are_on_call_as_written_in_the_feed(when, users):
+    plan = replace(schedule(), feed=FEED)
+    assert who(plan, when) == users
+    assert on_call(plan, at(when)).layer == ("ical" if users else None)
+
+
+def test_imported_shifts_lie_below_all_layers_and_all_overrides():
+    office = layer("office", "eve", None, Hours(WEEKDAYS, 540, 1020))
+    taken = Override(("grace",), "2026-01-05T20:00", "2026-01-05T21:00", "ana")
+    plan = replace(schedule(office, overrides=(taken,)), feed=FEED)
+    found = shifts(plan, at("2026-01-05T08:00:00Z"), at("2026-01-06T08:00:00Z")).shifts
+    assert [(one.users, one.layer) for one in found] == [
+        (("eve",), "office"),
+        (("ana",), "ical"),
+        (("grace",), None),
+        (("ana",), "ical"),
+    ]
+
+
+def test_the_next_of_a_feed_is_the_next_imported_person():
+    assert next_on_call(replace(schedule(), feed=FEED), at("2026-01-05T09:00:00Z")).users == ("bo",)
 
 
 # ------------------------------------------------------------------------------- shifts, the next

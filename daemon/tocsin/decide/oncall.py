@@ -17,9 +17,12 @@ from itertools import pairwise
 from typing import NamedTuple, NewType, Protocol
 from zoneinfo import ZoneInfo
 
-from tocsin.model import DAY, HOUR, MINUTE, Hours, Instant, Layer, Override, Rotation, Schedule, Support
+from tocsin.model import DAY, HOUR, MINUTE, FeedShift, Hours, Instant, Layer, Override, Rotation, Schedule, Support
 
 Wall = NewType("Wall", int)
+
+FEED = "ical"
+"""The layer of shifts that were imported."""
 
 AHEAD = 400 * DAY
 """How far `next_on_call` looks."""
@@ -380,6 +383,7 @@ class _Plan(NamedTuple):
     timezone: str
     zone: ZoneInfo
     layers: tuple[_PlannedLayer, ...]  # the last written first
+    feed: _Feed
     overrides: tuple[_Placed, ...]
 
 
@@ -404,6 +408,19 @@ class _PlannedLayer(NamedTuple):
         return (users, self.name, f"{self.said}, turn {k + 1}") if users else None
 
 
+class _Feed(NamedTuple):
+    """Imported shifts as pieces without overlap: `crews[i]` from `edges[i]` on; all of overlapping shifts together."""
+
+    edges: tuple[Instant, ...]
+    crews: tuple[tuple[str, ...], ...]
+
+    def who(self, at: Instant) -> _Who | None:
+        piece = bisect_right(self.edges, at) - 1
+        if piece < 0 or not self.crews[piece]:
+            return None
+        return self.crews[piece], FEED, f"layer {FEED}, a shift of the feed"
+
+
 class _Placed(NamedTuple):
     """An override with its instants."""
 
@@ -426,7 +443,7 @@ def _by_layers(plan: _Plan, moment: _Moment) -> _Who:
         who = layer.who(moment, plan.zone)
         if who is not None:
             return who
-    return (), None, "no layer covers this time"
+    return plan.feed.who(moment.at) or ((), None, "no layer covers this time")
 
 
 def _overridden(override: Override, users: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -487,6 +504,7 @@ def _parsed(schedule: Schedule) -> _Plan:
         schedule.timezone,
         zone_of(schedule.timezone),
         tuple(_planned(layer, n) for n, layer in reversed([*enumerate(schedule.layers, 1)]) if layer.users),
+        _pieces(schedule.feed),
         tuple(_placed(override, schedule.timezone) for override in schedule.overrides),
     )
 
@@ -496,6 +514,20 @@ def _planned(layer: Layer, number: int) -> _PlannedLayer:
     turns = None if layer.rotation is None else _turns(layer.rotation)
     name = layer.name or f"layer {number}"
     return _PlannedLayer(name, layer.users, turns, layer.hours, f"layer {layer.name}" if layer.name else name)
+
+
+def _pieces(feed: Sequence[FeedShift]) -> _Feed:
+    """Overlapping shifts are on call together, the earlier ones named first."""
+    shifts = sorted((one for one in feed if one.start < one.end and one.users), key=lambda one: one.start)
+    edges = sorted({edge for one in shifts for edge in (one.start, one.end)})
+    crews, begun, running = [], 0, list[FeedShift]()
+    for edge in edges:
+        while begun < len(shifts) and shifts[begun].start <= edge:
+            running.append(shifts[begun])
+            begun += 1
+        running = [one for one in running if one.end > edge]
+        crews.append(tuple(dict.fromkeys(user for one in running for user in one.users)))
+    return _Feed(tuple(edges), tuple(crews))
 
 
 @lru_cache(maxsize=4096)
@@ -515,6 +547,7 @@ def _edges(schedule: Schedule, start: Instant, end: Instant, extra: Sequence[Ove
         if layer.turns is not None:
             edges.update(_handoffs(layer.turns, plan.zone, start, end))
         edges.update(_hour_edges(layer.hours, plan.zone, start, end))
+    edges.update(plan.feed.edges)
     for placed in (*plan.overrides, *(_placed(override, plan.timezone) for override in extra)):
         edges.update((placed.start, placed.end))
     return sorted(edge for edge in edges if start < edge < end)
