@@ -298,6 +298,14 @@ def test_hours_begin_at_the_first_of_two_equal_times():
     assert who(plan, "2026-10-25T01:10:00Z") == "eve", "02:10 again, after 02:30 was first reached"
 
 
+def test_a_night_that_ends_with_the_second_midnight_lasts_past_the_first():
+    """St. John's went back at 00:01: midnight of the 29th came, then 23:01 to 00:00 of the 28th again."""
+    night = layer("night", "eve", None, Hours(frozenset({FRI}), 23 * 60 + 59, 23 * 60 + 59))
+    plan = schedule(layer("all", "ana", None), night, zone="America/St_Johns")
+    times = ("2006-10-29T02:29:59Z", "2006-10-29T02:30:30Z", "2006-10-29T03:28:59Z", "2006-10-29T03:29:00Z")
+    assert [who(plan, when) for when in times] == ["eve", "eve", "eve", "ana"]
+
+
 def test_hours_that_lie_within_a_gap_are_empty():
     plan = schedule(layer("all", "ana", None), layer("night", "eve", None, Hours(EVERY_DAY, 125, 150)))
     found = shifts(plan, at("2026-03-28T23:00:00Z"), at("2026-03-29T22:00:00Z")).shifts
@@ -315,6 +323,10 @@ def test_later_layers_win_where_they_cover():
     plan = schedule(layer("first", "ana", None), layer("second", "bo", Rotation(1, "days", "2026-02-01T00:00")))
     assert on_call(plan, at("2026-01-31T22:59:59Z")).layer == "first"
     assert on_call(plan, at("2026-01-31T23:00:00Z")).layer == "second"
+
+
+def test_a_person_named_twice_in_an_entry_is_on_call_once():
+    assert who(schedule(layer("all", "ana+bo+ana", None)), "2026-01-05T00:00:00Z") == "ana+bo"
 
 
 def test_a_layer_without_a_name_is_called_by_its_place():
@@ -345,6 +357,10 @@ def over(users: str, start: str, end: str, replaces: str | None = None, mode="re
         ((over("chen dora", "10:00", "12:00", mode="remove"),), "", None),  # a gap; no lower layer shows through
         ((over("ana", "10:00", "12:00"), over("bo", "10:00", "12:00", "ana")), "bo", None),  # each on the one before
         ((over("bo", "10:00", "12:00", "ana"), over("ana", "10:00", "12:00")), "ana", None),
+        ((over("", "10:00", "12:00", mode="remove"),), "", None),  # without a name: everybody
+        ((over("", "10:00", "12:00", "dora", mode="remove"),), "chen", None),
+        ((over("", "10:00", "12:00", mode="remove"), over("bo", "10:00", "12:00", mode="add")), "bo", None),
+        ((over("bo bo", "10:00", "12:00", mode="add"),), "chen dora bo", None),
         ((over("grace", "08:00", "11:00"),), "chen dora", "pair"),  # its end is not part of it
         ((over("grace", "11:00", "11:01"),), "grace", None),
     ],
@@ -365,6 +381,13 @@ def test_run_time_overrides_come_last():
 def test_an_override_counts_by_the_schedules_clock():
     plan = schedule(layer("low", "ana", None), zone="Asia/Tokyo", overrides=(over("bo", "09:00", "10:00"),))
     assert [who(plan, f"2026-01-05T{hour}:00:00Z") for hour in ("00", "01")] == ["bo", "ana"]
+
+
+def test_a_time_with_an_offset_can_name_the_second_of_two_equal_clock_times():
+    late = Override(("bo",), "2026-10-25T02:30:00+01:00", "2026-10-25T02:30:00Z", id="ov8")
+    plan = schedule(layer("low", "ana", None))
+    found = [who(plan, f"2026-10-25T{clock}:00Z", late) for clock in ("00:30", "01:29", "01:30", "02:29", "02:30")]
+    assert found == ["ana", "ana", "bo", "bo", "ana"]
 
 
 # ------------------------------------------------------------------------------------ from a feed
@@ -443,6 +466,11 @@ def test_an_empty_window_has_no_shifts():
 def test_the_next_on_call_are_the_people_of_the_next_different_shift():
     plan = schedule(layer("day", "ana ana bo", Rotation(1, "days", "2026-01-05T09:00")))
     assert next_on_call(plan, at("2026-01-05T10:00:00Z")).users == ("bo",)
+
+
+def test_the_same_people_in_another_order_are_not_the_next():
+    plan = schedule(layer("day", "ana+bo bo+ana chen", Rotation(1, "days", "2026-01-05T09:00")))
+    assert next_on_call(plan, at("2026-01-05T10:00:00Z")).users == ("chen",)
 
 
 def test_the_next_on_call_comes_after_a_gap():

@@ -17,7 +17,20 @@ from itertools import pairwise
 from typing import NamedTuple, NewType, Protocol
 from zoneinfo import ZoneInfo
 
-from tocsin.model import DAY, HOUR, MINUTE, FeedShift, Hours, Instant, Layer, Override, Rotation, Schedule, Support
+from tocsin.model import (
+    DAY,
+    HOUR,
+    MINUTE,
+    FeedShift,
+    Hours,
+    Instant,
+    Layer,
+    Override,
+    Rotation,
+    Schedule,
+    Support,
+    instant,
+)
 
 Wall = NewType("Wall", int)
 
@@ -88,7 +101,7 @@ def next_on_call(schedule: Schedule, at: Instant, extra: Sequence[Override] = ()
     for since, until in pairwise((0, 8 * DAY, 64 * DAY, AHEAD)):
         for edge in _edges(schedule, Instant(at + since - 1), Instant(at + until), extra):
             then = on_call(schedule, edge, extra)
-            if then.users and then.users != now.users and edge > at:
+            if then.users and set(then.users) != set(now.users):
                 return then
     return OnCall((), None, f"nobody else is on call in {schedule.name} within {AHEAD // DAY} days")
 
@@ -184,11 +197,15 @@ def _offset(shown: datetime, zone: tzinfo) -> int:
     return offset.days * DAY + offset.seconds * 1000
 
 
-def _wall(text: str) -> Wall:
+def _written(text: str) -> datetime:
     try:
-        written = datetime.fromisoformat(text)
+        return datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(f"{text!r} is not a local time; write one like 2026-01-05T09:00") from None
+
+
+def _wall(text: str) -> Wall:
+    written = _written(text)
     if written.tzinfo is not None:
         raise ValueError(f"{text!r} has an offset; write it without, as the schedule's clock shows it")
     return Wall((written - _EPOCH) // timedelta(milliseconds=1))
@@ -351,7 +368,8 @@ def _iso_day(day: int) -> str:
 
 def _covered(windows: Iterable[Hours], moment: _Moment, zone: tzinfo, holidays: Sequence[str] = ()) -> bool:
     today = moment.wall // DAY
-    days = (today - 1, today, today + 1) if moment.again else (today - 1, today)
+    # A window ends the day after it begins; where midnight comes twice, it may last into, or begin in, one day more.
+    days = (today, today - 1, today + 1 if moment.again else today - 2)
     for hours in windows:
         for day in days:
             if (day + _THURSDAY) % 7 in hours.days and not (holidays and _iso_day(day) in holidays):
@@ -450,14 +468,14 @@ def _overridden(override: Override, users: tuple[str, ...]) -> tuple[str, ...] |
     """The people afterwards; None where the override has nothing to change."""
     match override.mode:
         case "replace" if override.replaces is None:
-            return override.users
+            return tuple(dict.fromkeys(override.users))
         case "replace":
             return _swapped(users, override.replaces, override.users) if override.replaces in users else None
         case "add":
-            more = tuple(user for user in override.users if user not in users)
-            return users + more if more else None
+            together = tuple(dict.fromkeys(users + override.users))
+            return together if together != users else None
         case "remove":
-            left = tuple(user for user in users if user not in override.users)
+            left = tuple(user for user in users if user not in _off_call(override, users))
             return left if left != users else None
 
 
@@ -465,6 +483,11 @@ def _swapped(users: tuple[str, ...], out: str, into: tuple[str, ...]) -> tuple[s
     """`into` in the place of `out`, nobody named twice."""
     after = [one for user in users for one in (into if user == out else (user,))]
     return tuple(dict.fromkeys(after))
+
+
+def _off_call(override: Override, users: tuple[str, ...]) -> tuple[str, ...]:
+    """Whom a `remove` takes away: those it names, else everybody."""
+    return override.users or ((override.replaces,) if override.replaces else users)
 
 
 def _said(override: Override, users: tuple[str, ...]) -> str:
@@ -476,7 +499,7 @@ def _said(override: Override, users: tuple[str, ...]) -> str:
         case "add":
             what = f"{_and(override.users)} as well"
         case "remove":
-            what = f"without {_and(override.users)}"
+            what = f"without {_and(_off_call(override, users))}"
     return f"override{named}: {what}, until {override.end.replace('T', ' ')}"
 
 
@@ -513,7 +536,8 @@ def _planned(layer: Layer, number: int) -> _PlannedLayer:
     """A layer without a name is called by its place in the schedule."""
     turns = None if layer.rotation is None else _turns(layer.rotation)
     name = layer.name or f"layer {number}"
-    return _PlannedLayer(name, layer.users, turns, layer.hours, f"layer {layer.name}" if layer.name else name)
+    users = tuple(tuple(dict.fromkeys(entry)) for entry in layer.users)
+    return _PlannedLayer(name, users, turns, layer.hours, f"layer {layer.name}" if layer.name else name)
 
 
 def _pieces(feed: Sequence[FeedShift]) -> _Feed:
@@ -533,7 +557,13 @@ def _pieces(feed: Sequence[FeedShift]) -> _Feed:
 @lru_cache(maxsize=4096)
 def _placed(override: Override, timezone: str) -> _Placed:
     zone = zone_of(timezone)
-    return _Placed(_localised(_wall(override.start), zone), _localised(_wall(override.end), zone), override)
+    return _Placed(_placed_time(override.start, zone), _placed_time(override.end, zone), override)
+
+
+def _placed_time(text: str, zone: tzinfo) -> Instant:
+    """A time with an offset is that instant: only so the second of two equal clock times can be said."""
+    written = _written(text)
+    return _localised(_wall(text), zone) if written.tzinfo is None else instant(written)
 
 
 # ---------------------------------------------------------------------------------------- edges
