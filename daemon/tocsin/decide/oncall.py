@@ -81,6 +81,14 @@ class Shifts:
     gaps: tuple[Gap, ...]
 
 
+class Window(NamedTuple):
+    """From `start` until `end` (not included); it belongs to `day`, counted from 1970-01-01, a Thursday."""
+
+    day: int
+    start: Instant
+    end: Instant
+
+
 def on_call(schedule: Schedule, at: Instant, extra: Sequence[Override] = ()) -> OnCall:
     """Who is on call at `at`. Overrides beat layers: the schedule's own in order, then `extra` (run-time ones).
 
@@ -130,6 +138,16 @@ def in_hours(support: Support, at: Instant) -> bool:
     if not support.hours:
         return _iso_day(moment.wall // DAY) not in support.holidays
     return _covered(support.hours, moment, zone, support.holidays)
+
+
+def windows(hours: Hours, timezone: str, start: Instant, end: Instant) -> Iterator[Window]:
+    """The windows of `hours` by a zone's clock that touch start..end, in order, whole."""
+    zone = zone_of(timezone)
+    for day in range(start // DAY - 3, end // DAY + 3):
+        if _weekday(day) in hours.days:
+            since, until = _window(hours, day, zone)
+            if since < until and since < end and start < until:
+                yield Window(day, since, until)
 
 
 def local_instant(text: str, timezone: str) -> Instant:
@@ -197,15 +215,11 @@ def _offset(shown: datetime, zone: tzinfo) -> int:
     return offset.days * DAY + offset.seconds * 1000
 
 
-def _written(text: str) -> datetime:
+def _wall(text: str) -> Wall:
     try:
-        return datetime.fromisoformat(text)
+        written = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(f"{text!r} is not a local time; write one like 2026-01-05T09:00") from None
-
-
-def _wall(text: str) -> Wall:
-    written = _written(text)
     if written.tzinfo is not None:
         raise ValueError(f"{text!r} has an offset; write it without, as the schedule's clock shows it")
     return Wall((written - _EPOCH) // timedelta(milliseconds=1))
@@ -500,7 +514,7 @@ def _said(override: Override, users: tuple[str, ...]) -> str:
             what = f"{_and(override.users)} as well"
         case "remove":
             what = f"without {_and(_off_call(override, users))}"
-    return f"override{named}: {what}, until {override.end.replace('T', ' ')}"
+    return f"override{named}: {what}, until {override.end[:16].replace('T', ' ')}"
 
 
 def _and(users: tuple[str, ...]) -> str:
@@ -556,14 +570,13 @@ def _pieces(feed: Sequence[FeedShift]) -> _Feed:
 
 @lru_cache(maxsize=4096)
 def _placed(override: Override, timezone: str) -> _Placed:
-    zone = zone_of(timezone)
-    return _Placed(_placed_time(override.start, zone), _placed_time(override.end, zone), override)
+    return _Placed(_placed_at(override.start, timezone), _placed_at(override.end, timezone), override)
 
 
-def _placed_time(text: str, zone: tzinfo) -> Instant:
-    """A time with an offset is that instant: only so the second of two equal clock times can be said."""
-    written = _written(text)
-    return _localised(_wall(text), zone) if written.tzinfo is None else instant(written)
+def _placed_at(text: str, timezone: str) -> Instant:
+    """An override made at run time says its offset: it means that instant, in an hour that comes twice too."""
+    written = datetime.fromisoformat(text)
+    return local_instant(text, timezone) if written.tzinfo is None else instant(written)
 
 
 # ---------------------------------------------------------------------------------------- edges
