@@ -61,12 +61,9 @@ def turnover(of: Iterable[Change]) -> tuple[Turnover, ...]:
 
 
 def _spans(before: Shifts, after: Shifts) -> Iterator[Span]:
-    edges = {edge for plan in (before, after) for piece in (*plan.shifts, *plan.gaps) for edge in _edges(piece)}
+    pieces: tuple[Shift | Gap, ...] = (*before.shifts, *before.gaps, *after.shifts, *after.gaps)
+    edges = {edge for piece in pieces for edge in (piece.start, piece.end)}
     return (Span(*pair) for pair in pairwise(sorted(edges)))
-
-
-def _edges(piece: Shift | Gap) -> tuple[Instant, Instant]:
-    return piece.start, piece.end
 
 
 def _at(plan: Shifts, at: Instant) -> tuple[str, ...]:
