@@ -300,6 +300,7 @@ def test_without_a_window_the_load_is_that_of_the_next_30_days(tocsin):
         (("--load", "--diff", "tocsin.yaml"), 2, "give one of --diff OTHER.yaml, --load, --at TIME"),
         (("--load", "--from", "2026-06-01"), 2, "--from TIME --to TIME"),
         (("--load", "--from", "2026-06-02", "--to", "2026-06-01"), 2, "is not after"),
+        (("--from", "1970-01-01", "--to", "9000-01-01"), 2, "more than 200 years"),
         (("--diff", "tocsin.yaml", "--from", "tomorrow", "--to", "2026-06-01"), 2, "is not a time"),
     ],
 )

@@ -22,6 +22,7 @@ from tocsin.settings import load
 
 FIRST_YEAR, LAST_YEAR = 1970, 9000
 AHEAD = 30 * DAY  # of --diff and --load, where no window is given
+WIDEST = 200 * 366 * DAY
 
 Extra = Mapping[str, Sequence[Override]]
 """Overrides made at run time, by schedule."""
@@ -128,6 +129,8 @@ def _span(given: Given, timezone: str) -> tuple[Instant, Instant]:
     start, end = moment_in(since, timezone), moment_in(until, timezone)
     if end <= start:
         raise Trouble(f"--to {until!r} is not after --from {since!r}", WRONG)
+    if end - start > WIDEST:
+        raise Trouble(f"{since!r} to {until!r} is more than 200 years; ask for less at once", WRONG)
     return start, end
 
 

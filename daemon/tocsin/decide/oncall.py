@@ -95,35 +95,32 @@ def on_call(schedule: Schedule, at: Instant, extra: Sequence[Override] = ()) -> 
     Raises ValueError for a zone or time that does not parse (settings/ refuses these before).
     """
     plan = _plan(schedule)
-    who = _by_layers(plan, _moment(at, plan.zone))
-    for override in plan.overrides:
-        who = override.applied(who, at)
-    for written in extra:
-        who = _placed(written, plan.timezone).applied(who, at)
-    return OnCall(*who)
+    return OnCall(*_who_at(plan, (*plan.overrides, *_made(extra, plan.timezone)), at))
 
 
 def next_on_call(schedule: Schedule, at: Instant, extra: Sequence[Override] = ()) -> OnCall:
     """The people of the next shift with other people than now; nobody when there is none within AHEAD."""
-    now = on_call(schedule, at, extra)
-    for since, until in pairwise((0, 8 * DAY, 64 * DAY, AHEAD)):
-        for edge in _edges(schedule, Instant(at + since - 1), Instant(at + until), extra):
-            then = on_call(schedule, edge, extra)
-            if then.users and set(then.users) != set(now.users):
-                return then
+    plan = _plan(schedule)
+    overrides = (*plan.overrides, *_made(extra, plan.timezone))
+    now = set(_who_at(plan, overrides, at)[0])
+    for edge in () if len(now) == 1 and now == _everybody(plan, overrides) else _ahead(plan, overrides, at):
+        then = _who_at(plan, overrides, edge)
+        if then[0] and set(then[0]) != now:
+            return OnCall(*then)
     return OnCall((), None, f"nobody else is on call in {schedule.name} within {AHEAD // DAY} days")
 
 
 def shifts(schedule: Schedule, start: Instant, end: Instant, extra: Sequence[Override] = ()) -> Shifts:
     """Who is on call when, from `start` until `end`: at every instant the same answer as `on_call`."""
+    plan = _plan(schedule)
+    overrides = (*plan.overrides, *_made(extra, plan.timezone))
     found: list[Shift] = []
-    edges = (start, *_edges(schedule, start, end, extra), end)
-    for since, until in pairwise(edges):
-        who = on_call(schedule, since, extra)
-        if found and (found[-1].users, found[-1].layer) == (who.users, who.layer):
-            found[-1] = Shift(found[-1].start, until, who.users, who.layer)
+    for since, until in pairwise((start, *_edges(plan, overrides, start, end), end)):
+        users, layer, _ = _who_at(plan, overrides, since)
+        if found and (found[-1].users, found[-1].layer) == (users, layer):
+            found[-1] = Shift(found[-1].start, until, users, layer)
         elif since < until:
-            found.append(Shift(since, until, who.users, who.layer))
+            found.append(Shift(since, until, users, layer))
     gaps = tuple(Gap(one.start, one.end) for one in found if not one.users)
     return Shifts(tuple(one for one in found if one.users), gaps)
 
@@ -460,14 +457,20 @@ class _Placed(NamedTuple):
     end: Instant
     override: Override
 
-    def applied(self, who: _Who, at: Instant) -> _Who:
+    def applied(self, who: _Who) -> _Who:
         """What is left of `who` under this override."""
-        if not self.start <= at < self.end:
-            return who
         users = _overridden(self.override, who[0])
         if users is None:
             return who
         return users, None, _said(self.override, who[0])
+
+
+def _who_at(plan: _Plan, overrides: Sequence[_Placed], at: Instant) -> _Who:
+    who = _by_layers(plan, _moment(at, plan.zone))
+    for override in overrides:
+        if override.start <= at < override.end:
+            who = override.applied(who)
+    return who
 
 
 def _by_layers(plan: _Plan, moment: _Moment) -> _Who:
@@ -568,6 +571,22 @@ def _pieces(feed: Sequence[FeedShift]) -> _Feed:
     return _Feed(tuple(edges), tuple(crews))
 
 
+_extras: dict[tuple[int, str], tuple[Sequence[Override], tuple[_Placed, ...]]] = {}
+
+
+def _made(extra: Sequence[Override], timezone: str) -> tuple[_Placed, ...]:
+    """Run-time overrides with their instants, kept by identity like the schedules: nobody changes a tuple."""
+    if not extra or not isinstance(extra, tuple):
+        return tuple(_placed(override, timezone) for override in extra)
+    known = _extras.get((id(extra), timezone))
+    if known is None:
+        known = extra, tuple(_placed(override, timezone) for override in extra)
+        if len(_extras) >= _COMPILED:
+            _extras.clear()
+        _extras[id(extra), timezone] = known  # holds the tuple, so its id() stays its own
+    return known[1]
+
+
 @lru_cache(maxsize=4096)
 def _placed(override: Override, timezone: str) -> _Placed:
     return _Placed(_placed_at(override.start, timezone), _placed_at(override.end, timezone), override)
@@ -579,19 +598,29 @@ def _placed_at(text: str, timezone: str) -> Instant:
     return local_instant(text, timezone) if written.tzinfo is None else instant(written)
 
 
+def _everybody(plan: _Plan, overrides: Iterable[_Placed]) -> set[str]:
+    crews = [*(entry for layer in plan.layers for entry in layer.users), *plan.feed.crews]
+    return {user for crew in (*crews, *(placed.override.users for placed in overrides)) for user in crew}
+
+
 # ---------------------------------------------------------------------------------------- edges
 
 
-def _edges(schedule: Schedule, start: Instant, end: Instant, extra: Sequence[Override]) -> list[Instant]:
+def _ahead(plan: _Plan, overrides: Sequence[_Placed], at: Instant) -> Iterator[Instant]:
+    """The edges from `at` on until AHEAD, the near ones first: most schedules change within a week."""
+    for since, until in pairwise((0, 8 * DAY, 64 * DAY, AHEAD)):
+        yield from _edges(plan, overrides, Instant(at + since - 1), Instant(at + until))
+
+
+def _edges(plan: _Plan, overrides: Iterable[_Placed], start: Instant, end: Instant) -> list[Instant]:
     """Every instant within (start, end) at which the answer may change, in order."""
-    plan = _plan(schedule)
     edges: set[Instant] = set()
     for layer in plan.layers:
         if layer.turns is not None:
             edges.update(_handoffs(layer.turns, plan.zone, start, end))
         edges.update(_hour_edges(layer.hours, plan.zone, start, end))
     edges.update(plan.feed.edges)
-    for placed in (*plan.overrides, *(_placed(override, plan.timezone) for override in extra)):
+    for placed in overrides:
         edges.update((placed.start, placed.end))
     return sorted(edge for edge in edges if start < edge < end)
 
