@@ -139,6 +139,25 @@ def test_turns_of_two_days_over_weekdays_count_weekdays_only(when, users):
     assert local_who(plan, when) == users
 
 
+@pytest.mark.parametrize(
+    ("every", "unit", "expected"),
+    [
+        (1, "days", "ana bo chen ana bo chen"),
+        (2, "days", "ana ana bo bo chen chen"),
+        (3, "days", "ana ana ana bo bo bo"),
+        (1, "weeks", "ana ana bo bo chen chen"),
+        (2, "weeks", "ana ana ana ana bo bo"),  # the two calendar weeks from the start's
+    ],
+)
+def test_turns_over_weekends_from_a_thursday_on(every, unit, expected):
+    weekend = frozenset({SAT, SUN})
+    turns = Rotation(every, unit, "2026-01-08T00:00", weekend)
+    plan = schedule(layer("weekend", "ana bo chen", turns, Hours(weekend, 0, 0)))
+    days = ("10", "11", "17", "18", "24", "25")
+    assert " ".join(local_who(plan, f"2026-01-{day} 12:00") for day in days) == expected
+    assert [local_who(plan, f"2026-01-{day} 12:00") for day in ("08", "09", "12", "16")] == [""] * 4
+
+
 def test_a_daily_rotation_that_starts_on_an_idle_day_has_its_first_person_from_the_start():
     plan = schedule(layer("day", "ana bo", Rotation(1, "days", "2026-01-10T09:00", WEEKDAYS)))
     assert [local_who(plan, f"2026-01-{day} 09:00") for day in (10, 11, 12, 13)] == ["ana", "ana", "ana", "bo"]
