@@ -37,9 +37,11 @@ def examples() -> list[tuple[str, str]]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The manual's schedule as tocsin.yaml, and its changed one as new.yaml."""
     place = tmp_path_factory.mktemp("manual")
-    first, changed = re.findall(r"^```yaml\n(schedules:\n.*?)^```$", MANUAL.read_text(), re.M | re.S)
-    (place / "tocsin.yaml").write_text(first + REST)
-    (place / "new.yaml").write_text(changed + REST)
+    text = MANUAL.read_text()
+    for name, section in (("tocsin.yaml", "# On call\n"), ("new.yaml", "## What if\n")):
+        found = re.search(r"^```yaml\n(schedules:\n.*?)^```$", text[text.index(section) :], re.M | re.S)
+        assert found, f"no schedule under {section}"
+        (place / name).write_text(found[1] + REST)
     return place
 
 
