@@ -16,12 +16,13 @@ IS_ROOT := $(shell test "$$(id -u)" = 0 && echo yes)
 PEERS := prometheus=prometheus prometheus-alertmanager=prometheus-alertmanager initdb=postgresql \
          systemd-analyze=systemd
 
-.PHONY: help run demo test check bench clean peers lock
+.PHONY: help run demo test oracle check bench clean peers lock
 
 help:
 	@echo "make run      install into $(VENV) and serve $(CONFIG) in the foreground"
 	@echo "make demo     the same with sample alerts: see pages, answer them"
 	@echo "make test     every test (installs the real neighbours when root)"
+	@echo "make oracle   who is on call, compared with another algorithm a million times (COUNT=, SEED=)"
 	@echo "make check    lint, types, import arrows"
 	@echo "make bench    the benchmarks, as a table and as JSON"
 	@echo "make clean    remove what was built; your .tocsin/ state stays"
@@ -39,6 +40,9 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check daemon integrations tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+oracle: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.decide.oracle $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks

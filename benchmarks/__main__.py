@@ -19,7 +19,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import client, ingest, paging, restart, rules, stall, timers
+from benchmarks import client, ingest, oncall, paging, restart, rules, stall, timers
 from benchmarks.row import Bench, Row
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
@@ -27,6 +27,7 @@ WITHIN = 600  # seconds, for each measurement
 MEASUREMENTS: Mapping[str, Callable[[Bench], Awaitable[Sequence[Row]]]] = MappingProxyType(
     {
         "rules": rules.two_hundred_rules,
+        "oncall": oncall.who_is_on_call,
         "ingest": ingest.one_a_post,
         "bulk": ingest.hundred_a_post,
         "paging": paging.first_page,

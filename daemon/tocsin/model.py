@@ -620,8 +620,20 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedShift:
+    """A shift read from an iCalendar feed: these people (users' keys) from `start` until `end` (not included)."""
+
+    start: Instant
+    end: Instant
+    users: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Override:
-    """Beats the layers from `start` until `end` (naive local times of the schedule's zone)."""
+    """Beats the layers from `start` until `end`: local times of the schedule's zone, or RFC 3339 with an offset.
+
+    `mode` remove without `users` takes everybody (of `replaces`, where that is given) off call.
+    """
 
     users: tuple[str, ...]
     start: str
@@ -633,11 +645,14 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
+    """`feed` is what was last imported: one more layer, named "ical", below the written ones."""
+
     name: str
     timezone: str
     layers: tuple[Layer, ...]
     overrides: tuple[Override, ...] = ()
     handoff_notice: Millis | None = None
+    feed: tuple[FeedShift, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
 from tocsin.decide.oncall import Gap, Shift, in_hours, local_instant, next_on_call, on_call, shifts
-from tocsin.model import DAY, HOUR, Hours, Instant, Layer, Override, Rotation, Schedule, Support, instant
+from tocsin.model import DAY, HOUR, FeedShift, Hours, Instant, Layer, Override, Rotation, Schedule, Support, instant
 
 WEEKDAYS = frozenset(range(5))
 EVERY_DAY = frozenset(range(7))
@@ -136,6 +137,25 @@ def test_a_daily_rotation_over_weekdays_counts_weekdays_only(when, users):
 def test_turns_of_two_days_over_weekdays_count_weekdays_only(when, users):
     plan = schedule(layer("day", "ana bo chen", Rotation(2, "days", "2026-01-05T09:00", WEEKDAYS)))
     assert local_who(plan, when) == users
+
+
+@pytest.mark.parametrize(
+    ("every", "unit", "expected"),
+    [
+        (1, "days", "ana bo chen ana bo chen"),
+        (2, "days", "ana ana bo bo chen chen"),
+        (3, "days", "ana ana ana bo bo bo"),
+        (1, "weeks", "ana ana bo bo chen chen"),
+        (2, "weeks", "ana ana ana ana bo bo"),  # the two calendar weeks from the start's
+    ],
+)
+def test_turns_over_weekends_from_a_thursday_on(every, unit, expected):
+    weekend = frozenset({SAT, SUN})
+    turns = Rotation(every, unit, "2026-01-08T00:00", weekend)
+    plan = schedule(layer("weekend", "ana bo chen", turns, Hours(weekend, 0, 0)))
+    days = ("10", "11", "17", "18", "24", "25")
+    assert " ".join(local_who(plan, f"2026-01-{day} 12:00") for day in days) == expected
+    assert [local_who(plan, f"2026-01-{day} 12:00") for day in ("08", "09", "12", "16")] == [""] * 4
 
 
 def test_a_daily_rotation_that_starts_on_an_idle_day_has_its_first_person_from_the_start():
@@ -297,6 +317,14 @@ def test_hours_begin_at_the_first_of_two_equal_times():
     assert who(plan, "2026-10-25T01:10:00Z") == "eve", "02:10 again, after 02:30 was first reached"
 
 
+def test_a_night_that_ends_with_the_second_midnight_lasts_past_the_first():
+    """St. John's went back at 00:01: midnight of the 29th came, then 23:01 to 00:00 of the 28th again."""
+    night = layer("night", "eve", None, Hours(frozenset({FRI}), 23 * 60 + 59, 23 * 60 + 59))
+    plan = schedule(layer("all", "ana", None), night, zone="America/St_Johns")
+    times = ("2006-10-29T02:29:59Z", "2006-10-29T02:30:30Z", "2006-10-29T03:28:59Z", "2006-10-29T03:29:00Z")
+    assert [who(plan, when) for when in times] == ["eve", "eve", "eve", "ana"]
+
+
 def test_hours_that_lie_within_a_gap_are_empty():
     plan = schedule(layer("all", "ana", None), layer("night", "eve", None, Hours(EVERY_DAY, 125, 150)))
     found = shifts(plan, at("2026-03-28T23:00:00Z"), at("2026-03-29T22:00:00Z")).shifts
@@ -314,6 +342,10 @@ def test_later_layers_win_where_they_cover():
     plan = schedule(layer("first", "ana", None), layer("second", "bo", Rotation(1, "days", "2026-02-01T00:00")))
     assert on_call(plan, at("2026-01-31T22:59:59Z")).layer == "first"
     assert on_call(plan, at("2026-01-31T23:00:00Z")).layer == "second"
+
+
+def test_a_person_named_twice_in_an_entry_is_on_call_once():
+    assert who(schedule(layer("all", "ana+bo+ana", None)), "2026-01-05T00:00:00Z") == "ana+bo"
 
 
 def test_a_layer_without_a_name_is_called_by_its_place():
@@ -344,6 +376,10 @@ def over(users: str, start: str, end: str, replaces: str | None = None, mode="re
         ((over("chen dora", "10:00", "12:00", mode="remove"),), "", None),  # a gap; no lower layer shows through
         ((over("ana", "10:00", "12:00"), over("bo", "10:00", "12:00", "ana")), "bo", None),  # each on the one before
         ((over("bo", "10:00", "12:00", "ana"), over("ana", "10:00", "12:00")), "ana", None),
+        ((over("", "10:00", "12:00", mode="remove"),), "", None),  # without a name: everybody
+        ((over("", "10:00", "12:00", "dora", mode="remove"),), "chen", None),
+        ((over("", "10:00", "12:00", mode="remove"), over("bo", "10:00", "12:00", mode="add")), "bo", None),
+        ((over("bo bo", "10:00", "12:00", mode="add"),), "chen dora bo", None),
         ((over("grace", "08:00", "11:00"),), "chen dora", "pair"),  # its end is not part of it
         ((over("grace", "11:00", "11:01"),), "grace", None),
     ],
@@ -364,6 +400,62 @@ def test_run_time_overrides_come_last():
 def test_an_override_counts_by_the_schedules_clock():
     plan = schedule(layer("low", "ana", None), zone="Asia/Tokyo", overrides=(over("bo", "09:00", "10:00"),))
     assert [who(plan, f"2026-01-05T{hour}:00:00Z") for hour in ("00", "01")] == ["bo", "ana"]
+
+
+def test_a_time_with_an_offset_can_name_the_second_of_two_equal_clock_times():
+    late = Override(("bo",), "2026-10-25T02:30:00+01:00", "2026-10-25T02:30:00Z", id="ov8")
+    plan = schedule(layer("low", "ana", None))
+    found = [who(plan, f"2026-10-25T{clock}:00Z", late) for clock in ("00:30", "01:29", "01:30", "02:29", "02:30")]
+    assert found == ["ana", "ana", "bo", "bo", "ana"]
+
+
+# ------------------------------------------------------------------------------------ from a feed
+
+
+def fed(start: str, end: str, users: str) -> FeedShift:
+    return FeedShift(at(f"2026-01-{start}:00Z"), at(f"2026-01-{end}:00Z"), tuple(users.split()))
+
+
+FEED = (
+    fed("06T08:00", "07T08:00", "bo"),
+    fed("05T08:00", "06T08:00", "ana"),
+    fed("06T20:00", "07T10:00", "chen bo"),  # overlaps: on call together
+    fed("07T09:00", "07T09:00", "grace"),  # never
+)
+
+
+@pytest.mark.parametrize(
+    ("when", "users"),
+    [
+        ("2026-01-05T07:59:59Z", ""),
+        ("2026-01-05T08:00:00Z", "ana"),
+        ("2026-01-06T08:00:00Z", "bo"),
+        ("2026-01-06T20:00:00Z", "bo+chen"),
+        ("2026-01-07T08:00:00Z", "chen+bo"),
+        ("2026-01-07T10:00:00Z", ""),
+    ],
+)
+def test_imported_shifts_are_on_call_as_written_in_the_feed(when, users):
+    plan = replace(schedule(), feed=FEED)
+    assert who(plan, when) == users
+    assert on_call(plan, at(when)).layer == ("ical" if users else None)
+
+
+def test_imported_shifts_lie_below_all_layers_and_all_overrides():
+    office = layer("office", "eve", None, Hours(WEEKDAYS, 540, 1020))
+    taken = Override(("grace",), "2026-01-05T20:00", "2026-01-05T21:00", "ana")
+    plan = replace(schedule(office, overrides=(taken,)), feed=FEED)
+    found = shifts(plan, at("2026-01-05T08:00:00Z"), at("2026-01-06T08:00:00Z")).shifts
+    assert [(one.users, one.layer) for one in found] == [
+        (("eve",), "office"),
+        (("ana",), "ical"),
+        (("grace",), None),
+        (("ana",), "ical"),
+    ]
+
+
+def test_the_next_of_a_feed_is_the_next_imported_person():
+    assert next_on_call(replace(schedule(), feed=FEED), at("2026-01-05T09:00:00Z")).users == ("bo",)
 
 
 # ------------------------------------------------------------------------------- shifts, the next
@@ -393,6 +485,11 @@ def test_an_empty_window_has_no_shifts():
 def test_the_next_on_call_are_the_people_of_the_next_different_shift():
     plan = schedule(layer("day", "ana ana bo", Rotation(1, "days", "2026-01-05T09:00")))
     assert next_on_call(plan, at("2026-01-05T10:00:00Z")).users == ("bo",)
+
+
+def test_the_same_people_in_another_order_are_not_the_next():
+    plan = schedule(layer("day", "ana+bo bo+ana chen", Rotation(1, "days", "2026-01-05T09:00")))
+    assert next_on_call(plan, at("2026-01-05T10:00:00Z")).users == ("chen",)
 
 
 def test_the_next_on_call_comes_after_a_gap():

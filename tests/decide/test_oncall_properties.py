@@ -7,6 +7,7 @@ other, and finds its instant by watching the zone's clock (by the library whenev
 from __future__ import annotations
 
 import itertools
+import secrets
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 
@@ -14,7 +15,8 @@ import whenever
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tocsin.decide.oncall import local_instant, on_call, shifts
+from tests.decide import oracle
+from tocsin.decide.oncall import local_instant, next_on_call, on_call, shifts
 from tocsin.model import DAY, MINUTE, Hours, Instant, Layer, Override, Rotation, Schedule, instant
 
 # (zone, an UTC day around which its clocks change)
@@ -210,3 +212,25 @@ def test_a_local_time_is_the_first_moment_the_clock_shows_it_or_more(night, minu
     wall = datetime.fromisoformat(day) + timedelta(minutes=minutes_away)
     middle = instant(datetime.fromisoformat(day + "T00:00Z"))
     assert local_instant(wall.isoformat(), zone) == first_shown(wall, clock(zone, middle - 4 * DAY, middle + 4 * DAY))
+
+
+def test_twenty_thousand_random_schedules_overrides_and_instants_make_no_difference():
+    """More of them: `make oracle`."""
+    seed = secrets.randbits(32)
+    found = oracle.compare(20_000, seed)
+    assert found.triples == 20_000, f"seed {seed}"
+    # and they are worth comparing
+    assert found.overridden > 1_000, f"seed {seed}"
+    assert found.near_a_change > 1_500, f"seed {seed}"
+    assert len(found.zones) > 25, f"seed {seed}"
+
+
+@settings(max_examples=60, deadline=None)
+@given(schedules())
+def test_the_next_are_the_first_other_people_among_the_shifts(drawn):
+    plan, start = drawn
+    now = set(on_call(plan, start).users)
+    listed = shifts(plan, start, Instant(start + SPAN)).shifts
+    after = [one.users for one in listed if set(one.users) != now]
+    if after:
+        assert next_on_call(plan, start).users == after[0]

@@ -148,6 +148,7 @@ OVERRIDES = [
     ("{user: ana, from: 2026-12-25 09:00, to: 2026-12-25 09:00}", "8:49: to: '2026-12-25 09:00' is not after the override's beginning, '2026-12-25 09:00'"),
     ("{from: 2026-12-24 09:00, to: 2026-12-25 09:00}", "8:9: overrides: 'user' is missing (who takes over)"),
     ("{user: ana, users: [bo], from: 2026-12-24 09:00, to: 2026-12-25 09:00}", "8:21: users: write user or users, not both"),
+    ("{user: ana, mode: add, replaces: bo, from: 2026-12-24 09:00, to: 2026-12-25 09:00}", "8:32: replaces: does not go with mode: add; write one or the other"),
     ("{user: ana, mode: swap, from: 2026-12-24 09:00, to: 2026-12-25 09:00}", "8:27: mode: 'swap' is not known; write replace or add or remove"),
 ]  # fmt: skip
 

@@ -1,25 +1,34 @@
-"""`tocsin oncall [SCHEDULE]`: who is on call now or at a time, or all shifts of a window."""
+"""`tocsin oncall [SCHEDULE]`: who is on call now or at a time; all shifts of a window; what if; how fair."""
 
 from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from tocsin.cli import duty, fairness, turnover
 from tocsin.cli.configured import errors_in, locate, print_problems
-from tocsin.cli.tables import print_json, print_table, warn
+from tocsin.cli.tables import print_json, print_table, say, warn
 from tocsin.cli.trouble import REFUSED, WRONG, Trouble
 from tocsin.clock import SystemClock
-from tocsin.decide.oncall import Shifts, local_instant, on_call, shifts, zone_of
-from tocsin.model import Instant, Schedule, Settings, instant, rfc3339
+from tocsin.decide.oncall import OnCall, Shifts, local_instant, on_call, shifts, zone_of
+from tocsin.model import DAY, EMPTY, Instant, Override, Schedule, Settings, instant, rfc3339
 from tocsin.settings import load
 
 FIRST_YEAR, LAST_YEAR = 1970, 9000
+AHEAD = 30 * DAY  # of --diff and --load, where no window is given
+WIDEST = 200 * 366 * DAY
+
+Extra = Mapping[str, Sequence[Override]]
+"""Overrides made at run time, by schedule."""
+
+Given = tuple[str | None, str | None]
+"""--from and --to, as written."""
 
 
 def oncall(
@@ -28,19 +37,36 @@ def oncall(
     at: Annotated[str | None, typer.Option(help="2026-01-05T09:00:00Z, or local to the schedule.")] = None,
     since: Annotated[str | None, typer.Option("--from", help="The start of a window; needs --to.")] = None,
     until: Annotated[str | None, typer.Option("--to", help="The end of a window (not included).")] = None,
+    diff: Annotated[Path | None, typer.Option(metavar="OTHER.yaml", help="Who gains and loses which shifts.")] = None,
+    load: Annotated[bool, typer.Option("--load", help="Hours, nights and weekends per person.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a script.")] = False,
 ) -> None:
-    """Who is on call: now, --at a time, or all shifts --from a time --to another."""
+    """Who is on call: now, --at a time, or all shifts --from a time --to another.
+
+    --diff OTHER.yaml tells who would gain and lose which shifts with that configuration; --load how hours on call,
+    nights (22:00 to 06:00 by the person's clock) and weekends are shared. Both --from a time --to another, else for
+    the next 30 days.
+    """
+    _only_what_goes_together(at, since, until, diff, load)
+    settings = settings_without_secrets(config)
+    extra: Extra = EMPTY
+    if diff is not None:
+        _print_turnover(settings, _other(diff), schedule, (since, until), as_json, extra)
+    elif load:
+        _print_load(settings, schedule, (since, until), as_json, extra)
+    elif since is not None and until is not None:
+        _print_shifts(settings, schedule, (since, until), as_json, extra)
+    else:
+        _print_moment(settings, schedule, at, as_json, extra)
+
+
+def _only_what_goes_together(
+    at: str | None, since: str | None, until: str | None, diff: Path | None, load: bool
+) -> None:
     if (since is None) != (until is None) or (at is not None and since is not None):
         raise Trouble("give --at TIME, or --from TIME --to TIME", WRONG)
-    settings = settings_without_secrets(config)
-    chosen = _chosen(settings, schedule)
-    if since is not None and until is not None:
-        found = [_window(one, since, until) for one in chosen]
-        _print(found, schedule, as_json, _shift_rows, ("schedule", "from", "to", "on call", "layer"), settings)
-    else:
-        found = [_moment(one, at) for one in chosen]
-        _print(found, schedule, as_json, _who_rows, ("schedule", "at", "on call", "because"), settings)
+    if (diff is not None) + load + (at is not None) > 1:
+        raise Trouble("give one of --diff OTHER.yaml, --load, --at TIME; --diff and --load take --from and --to", WRONG)
 
 
 def moment_in(text: str, timezone: str) -> Instant:
@@ -74,22 +100,55 @@ def settings_without_secrets(config: Path | None) -> Settings:
     return loaded.settings
 
 
+def _other(diff: Path) -> Settings:
+    if not diff.is_file():
+        raise Trouble(f"{diff}: no such file; --diff takes the main file of the other configuration", WRONG)
+    return settings_without_secrets(diff)
+
+
 def _chosen(settings: Settings, name: str | None) -> list[Schedule]:
+    return [settings.schedules[one] for one in _named(settings.schedules, name)]
+
+
+def _named(known: Collection[str], name: str | None) -> list[str]:
     if name is None:
-        return list(settings.schedules.values())
-    if name not in settings.schedules:
-        near = difflib.get_close_matches(name, settings.schedules, 1)
-        said = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(settings.schedules) or 'none'}"
+        return list(known)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        said = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known) or 'none'}"
         raise Trouble(f"no schedule {name!r}; {said}", REFUSED)
-    return [settings.schedules[name]]
+    return [name]
 
 
-def _window(schedule: Schedule, since: str, until: str) -> dict[str, Any]:
-    """The shifts of a window as the JSON of the manual."""
-    start, end = moment_in(since, schedule.timezone), moment_in(until, schedule.timezone)
+def _span(given: Given, timezone: str) -> tuple[Instant, Instant]:
+    """The window that was given, else the next 30 days."""
+    since, until = given
+    if since is None or until is None:
+        now = this_second()
+        return now, Instant(now + AHEAD)
+    start, end = moment_in(since, timezone), moment_in(until, timezone)
     if end <= start:
         raise Trouble(f"--to {until!r} is not after --from {since!r}", WRONG)
-    return _shifts_json(schedule, shifts(schedule, start, end))
+    if end - start > WIDEST:
+        raise Trouble(f"{since!r} to {until!r} is more than 200 years; ask for less at once", WRONG)
+    return start, end
+
+
+# ------------------------------------------------------------------------------- shifts of a window
+
+
+def _print_shifts(settings: Settings, name: str | None, given: Given, as_json: bool, extra: Extra) -> None:
+    found = [_window(one, given, extra) for one in _chosen(settings, name)]
+    if as_json:
+        print_json(found if name is None else found[0])
+    else:
+        print_table(("schedule", "from", "to", "on call", "layer"), _shift_rows(found, settings), empty="no schedules")
+
+
+def _window(schedule: Schedule, given: Given, extra: Extra) -> dict[str, Any]:
+    """The shifts of a window as the JSON of the manual."""
+    start, end = _span(given, schedule.timezone)
+    return _shifts_json(schedule, shifts(schedule, start, end, extra.get(schedule.name, ())))
 
 
 def _shifts_json(schedule: Schedule, found: Shifts) -> dict[str, Any]:
@@ -97,63 +156,62 @@ def _shifts_json(schedule: Schedule, found: Shifts) -> dict[str, Any]:
     return {
         "schedule": schedule.name,
         "shifts": [
-            {
-                "start": rfc3339(one.start, zone),
-                "end": rfc3339(one.end, zone),
-                "users": list(one.users),
-                "layer": one.layer,
-            }
+            {**duty.span(one.start, one.end, zone), "users": list(one.users), "layer": one.layer}
             for one in found.shifts
         ],
-        "gaps": [{"start": rfc3339(one.start, zone), "end": rfc3339(one.end, zone)} for one in found.gaps],
+        "gaps": [duty.span(one.start, one.end, zone) for one in found.gaps],
     }
-
-
-def _moment(schedule: Schedule, at: str | None) -> dict[str, Any]:
-    """Who is on call at a time as the JSON of the manual, with the layer and the reason."""
-    when = this_second() if at is None else moment_in(at, schedule.timezone)
-    found = on_call(schedule, when)
-    return {
-        "schedule": schedule.name,
-        "at": rfc3339(when, zone_of(schedule.timezone)),
-        "users": list(found.users),
-        "layer": found.layer,
-        "because": found.because,
-    }
-
-
-def _print(
-    found: list[dict[str, Any]],
-    asked: str | None,
-    as_json: bool,
-    rows: Any,
-    columns: tuple[str, ...],
-    settings: Settings,
-) -> None:
-    if as_json:
-        print_json(found if asked is None else found[0])
-    else:
-        print_table(columns, rows(found, settings), empty="no schedules")
-
-
-def _who_rows(found: list[dict[str, Any]], settings: Settings) -> Iterable[tuple[str, ...]]:
-    for one in found:
-        yield one["schedule"], _clock(one["at"]), _names(one["users"], settings), one["because"]
 
 
 def _shift_rows(found: list[dict[str, Any]], settings: Settings) -> Iterable[tuple[str, ...]]:
     for one in found:
         pieces = sorted([*one["shifts"], *one["gaps"]], key=lambda piece: datetime.fromisoformat(piece["start"]))
         for piece in pieces:
-            who = _names(piece.get("users", ()), settings)
+            who = duty.names(piece.get("users", ()), settings.users)
             layer = piece.get("layer") or ("override" if piece.get("users") else "")
-            yield one["schedule"], _clock(piece["start"]), _clock(piece["end"]), who, layer
+            yield one["schedule"], duty.clock(piece["start"]), duty.clock(piece["end"]), who, layer
 
 
-def _names(users: Iterable[str], settings: Settings) -> str:
-    known = settings.users
-    return " + ".join(f"{known[key].name} ({key})" if key in known else key for key in users) or "nobody"
+# --------------------------------------------------------------------------------------- a moment
 
 
-def _clock(text: str) -> str:
-    return datetime.fromisoformat(text).strftime("%a %Y-%m-%d %H:%M %z")
+def _print_moment(settings: Settings, name: str | None, at: str | None, as_json: bool, extra: Extra) -> None:
+    moments = [_moment(one, at, extra) for one in _chosen(settings, name)]
+    if as_json:
+        found = [{"schedule": name, "at": when, "users": list(who.users)} for name, when, who in moments]
+        print_json(found if name is None else found[0])
+        return
+    rows = ((one, duty.clock(when), duty.names(who.users, settings.users), who.because) for one, when, who in moments)
+    print_table(("schedule", "at", "on call", "because"), rows, empty="no schedules")
+
+
+def _moment(schedule: Schedule, at: str | None, extra: Extra) -> tuple[str, str, OnCall]:
+    when = this_second() if at is None else moment_in(at, schedule.timezone)
+    who = on_call(schedule, when, extra.get(schedule.name, ()))
+    return schedule.name, rfc3339(when, zone_of(schedule.timezone)), who
+
+
+# ---------------------------------------------------------------------------- what if, and how fair
+
+
+def _print_turnover(now: Settings, then: Settings, name: str | None, given: Given, as_json: bool, extra: Extra) -> None:
+    found = []
+    for one in _named({**now.schedules, **then.schedules}, name):
+        before, after = now.schedules.get(one), then.schedules.get(one)
+        window = _span(given, (before or then.schedules[one]).timezone)
+        found.append(turnover.compared(before, after, *window, extra.get(one, ())))
+    if as_json:
+        print_json(found if name is None else found[0])
+    else:
+        turnover.show(found, {**now.users, **then.users})
+
+
+def _print_load(settings: Settings, name: str | None, given: Given, as_json: bool, extra: Extra) -> None:
+    chosen = _chosen(settings, name)
+    timezone = settings.defaults.timezone if name is None else chosen[0].timezone
+    found = fairness.shared(chosen, settings.users, _span(given, timezone), zone_of(timezone), extra)
+    if as_json:
+        print_json(found)
+    else:
+        say(f"{duty.clock(found['from'])} to {duty.clock(found['to'])}")
+        fairness.show(found, settings.users)

@@ -17,9 +17,25 @@ from itertools import pairwise
 from typing import NamedTuple, NewType, Protocol
 from zoneinfo import ZoneInfo
 
-from tocsin.model import DAY, HOUR, MINUTE, Hours, Instant, Layer, Override, Rotation, Schedule, Support
+from tocsin.model import (
+    DAY,
+    HOUR,
+    MINUTE,
+    FeedShift,
+    Hours,
+    Instant,
+    Layer,
+    Override,
+    Rotation,
+    Schedule,
+    Support,
+    instant,
+)
 
 Wall = NewType("Wall", int)
+
+FEED = "ical"
+"""The layer of shifts that were imported."""
 
 AHEAD = 400 * DAY
 """How far `next_on_call` looks."""
@@ -65,41 +81,46 @@ class Shifts:
     gaps: tuple[Gap, ...]
 
 
+class Window(NamedTuple):
+    """From `start` until `end` (not included); it belongs to `day`, counted from 1970-01-01, a Thursday."""
+
+    day: int
+    start: Instant
+    end: Instant
+
+
 def on_call(schedule: Schedule, at: Instant, extra: Sequence[Override] = ()) -> OnCall:
     """Who is on call at `at`. Overrides beat layers: the schedule's own in order, then `extra` (run-time ones).
 
     Raises ValueError for a zone or time that does not parse (settings/ refuses these before).
     """
     plan = _plan(schedule)
-    who = _by_layers(plan, _moment(at, plan.zone))
-    for override in plan.overrides:
-        who = override.applied(who, at)
-    for written in extra:
-        who = _placed(written, plan.timezone).applied(who, at)
-    return OnCall(*who)
+    return OnCall(*_who_at(plan, (*plan.overrides, *_made(extra, plan.timezone)), at))
 
 
 def next_on_call(schedule: Schedule, at: Instant, extra: Sequence[Override] = ()) -> OnCall:
     """The people of the next shift with other people than now; nobody when there is none within AHEAD."""
-    now = on_call(schedule, at, extra)
-    for since, until in pairwise((0, 8 * DAY, 64 * DAY, AHEAD)):
-        for edge in _edges(schedule, Instant(at + since - 1), Instant(at + until), extra):
-            then = on_call(schedule, edge, extra)
-            if then.users and then.users != now.users and edge > at:
-                return then
+    plan = _plan(schedule)
+    overrides = (*plan.overrides, *_made(extra, plan.timezone))
+    now = set(_who_at(plan, overrides, at)[0])
+    for edge in () if len(now) == 1 and now == _everybody(plan, overrides) else _ahead(plan, overrides, at):
+        then = _who_at(plan, overrides, edge)
+        if then[0] and set(then[0]) != now:
+            return OnCall(*then)
     return OnCall((), None, f"nobody else is on call in {schedule.name} within {AHEAD // DAY} days")
 
 
 def shifts(schedule: Schedule, start: Instant, end: Instant, extra: Sequence[Override] = ()) -> Shifts:
     """Who is on call when, from `start` until `end`: at every instant the same answer as `on_call`."""
+    plan = _plan(schedule)
+    overrides = (*plan.overrides, *_made(extra, plan.timezone))
     found: list[Shift] = []
-    edges = (start, *_edges(schedule, start, end, extra), end)
-    for since, until in pairwise(edges):
-        who = on_call(schedule, since, extra)
-        if found and (found[-1].users, found[-1].layer) == (who.users, who.layer):
-            found[-1] = Shift(found[-1].start, until, who.users, who.layer)
+    for since, until in pairwise((start, *_edges(plan, overrides, start, end), end)):
+        users, layer, _ = _who_at(plan, overrides, since)
+        if found and (found[-1].users, found[-1].layer) == (users, layer):
+            found[-1] = Shift(found[-1].start, until, users, layer)
         elif since < until:
-            found.append(Shift(since, until, who.users, who.layer))
+            found.append(Shift(since, until, users, layer))
     gaps = tuple(Gap(one.start, one.end) for one in found if not one.users)
     return Shifts(tuple(one for one in found if one.users), gaps)
 
@@ -114,6 +135,16 @@ def in_hours(support: Support, at: Instant) -> bool:
     if not support.hours:
         return _iso_day(moment.wall // DAY) not in support.holidays
     return _covered(support.hours, moment, zone, support.holidays)
+
+
+def windows(hours: Hours, timezone: str, start: Instant, end: Instant) -> Iterator[Window]:
+    """The windows of `hours` by a zone's clock that touch start..end, in order, whole."""
+    zone = zone_of(timezone)
+    for day in range(start // DAY - 3, end // DAY + 3):
+        if _weekday(day) in hours.days:
+            since, until = _window(hours, day, zone)
+            if since < until and since < end and start < until:
+                yield Window(day, since, until)
 
 
 def local_instant(text: str, timezone: str) -> Instant:
@@ -348,7 +379,8 @@ def _iso_day(day: int) -> str:
 
 def _covered(windows: Iterable[Hours], moment: _Moment, zone: tzinfo, holidays: Sequence[str] = ()) -> bool:
     today = moment.wall // DAY
-    days = (today - 1, today, today + 1) if moment.again else (today - 1, today)
+    # A window ends the day after it begins; where midnight comes twice, it may last into, or begin in, one day more.
+    days = (today, today - 1, today + 1 if moment.again else today - 2)
     for hours in windows:
         for day in days:
             if (day + _THURSDAY) % 7 in hours.days and not (holidays and _iso_day(day) in holidays):
@@ -380,6 +412,7 @@ class _Plan(NamedTuple):
     timezone: str
     zone: ZoneInfo
     layers: tuple[_PlannedLayer, ...]  # the last written first
+    feed: _Feed
     overrides: tuple[_Placed, ...]
 
 
@@ -404,6 +437,19 @@ class _PlannedLayer(NamedTuple):
         return (users, self.name, f"{self.said}, turn {k + 1}") if users else None
 
 
+class _Feed(NamedTuple):
+    """Imported shifts as pieces without overlap: `crews[i]` from `edges[i]` on; all of overlapping shifts together."""
+
+    edges: tuple[Instant, ...]
+    crews: tuple[tuple[str, ...], ...]
+
+    def who(self, at: Instant) -> _Who | None:
+        piece = bisect_right(self.edges, at) - 1
+        if piece < 0 or not self.crews[piece]:
+            return None
+        return self.crews[piece], FEED, f"layer {FEED}, a shift of the feed"
+
+
 class _Placed(NamedTuple):
     """An override with its instants."""
 
@@ -411,14 +457,20 @@ class _Placed(NamedTuple):
     end: Instant
     override: Override
 
-    def applied(self, who: _Who, at: Instant) -> _Who:
+    def applied(self, who: _Who) -> _Who:
         """What is left of `who` under this override."""
-        if not self.start <= at < self.end:
-            return who
         users = _overridden(self.override, who[0])
         if users is None:
             return who
         return users, None, _said(self.override, who[0])
+
+
+def _who_at(plan: _Plan, overrides: Sequence[_Placed], at: Instant) -> _Who:
+    who = _by_layers(plan, _moment(at, plan.zone))
+    for override in overrides:
+        if override.start <= at < override.end:
+            who = override.applied(who)
+    return who
 
 
 def _by_layers(plan: _Plan, moment: _Moment) -> _Who:
@@ -426,21 +478,21 @@ def _by_layers(plan: _Plan, moment: _Moment) -> _Who:
         who = layer.who(moment, plan.zone)
         if who is not None:
             return who
-    return (), None, "no layer covers this time"
+    return plan.feed.who(moment.at) or ((), None, "no layer covers this time")
 
 
 def _overridden(override: Override, users: tuple[str, ...]) -> tuple[str, ...] | None:
     """The people afterwards; None where the override has nothing to change."""
     match override.mode:
         case "replace" if override.replaces is None:
-            return override.users
+            return tuple(dict.fromkeys(override.users))
         case "replace":
             return _swapped(users, override.replaces, override.users) if override.replaces in users else None
         case "add":
-            more = tuple(user for user in override.users if user not in users)
-            return users + more if more else None
+            together = tuple(dict.fromkeys(users + override.users))
+            return together if together != users else None
         case "remove":
-            left = tuple(user for user in users if user not in override.users)
+            left = tuple(user for user in users if user not in _off_call(override, users))
             return left if left != users else None
 
 
@@ -448,6 +500,11 @@ def _swapped(users: tuple[str, ...], out: str, into: tuple[str, ...]) -> tuple[s
     """`into` in the place of `out`, nobody named twice."""
     after = [one for user in users for one in (into if user == out else (user,))]
     return tuple(dict.fromkeys(after))
+
+
+def _off_call(override: Override, users: tuple[str, ...]) -> tuple[str, ...]:
+    """Whom a `remove` takes away: those it names, else everybody."""
+    return override.users or ((override.replaces,) if override.replaces else users)
 
 
 def _said(override: Override, users: tuple[str, ...]) -> str:
@@ -459,8 +516,8 @@ def _said(override: Override, users: tuple[str, ...]) -> str:
         case "add":
             what = f"{_and(override.users)} as well"
         case "remove":
-            what = f"without {_and(override.users)}"
-    return f"override{named}: {what}, until {override.end.replace('T', ' ')}"
+            what = f"without {_and(_off_call(override, users))}"
+    return f"override{named}: {what}, until {override.end[:16].replace('T', ' ')}"
 
 
 def _and(users: tuple[str, ...]) -> str:
@@ -487,6 +544,7 @@ def _parsed(schedule: Schedule) -> _Plan:
         schedule.timezone,
         zone_of(schedule.timezone),
         tuple(_planned(layer, n) for n, layer in reversed([*enumerate(schedule.layers, 1)]) if layer.users),
+        _pieces(schedule.feed),
         tuple(_placed(override, schedule.timezone) for override in schedule.overrides),
     )
 
@@ -495,27 +553,74 @@ def _planned(layer: Layer, number: int) -> _PlannedLayer:
     """A layer without a name is called by its place in the schedule."""
     turns = None if layer.rotation is None else _turns(layer.rotation)
     name = layer.name or f"layer {number}"
-    return _PlannedLayer(name, layer.users, turns, layer.hours, f"layer {layer.name}" if layer.name else name)
+    users = tuple(tuple(dict.fromkeys(entry)) for entry in layer.users)
+    return _PlannedLayer(name, users, turns, layer.hours, f"layer {layer.name}" if layer.name else name)
+
+
+def _pieces(feed: Sequence[FeedShift]) -> _Feed:
+    """Overlapping shifts are on call together, the earlier ones named first."""
+    shifts = sorted((one for one in feed if one.start < one.end and one.users), key=lambda one: one.start)
+    edges = sorted({edge for one in shifts for edge in (one.start, one.end)})
+    crews, begun, running = [], 0, list[FeedShift]()
+    for edge in edges:
+        while begun < len(shifts) and shifts[begun].start <= edge:
+            running.append(shifts[begun])
+            begun += 1
+        running = [one for one in running if one.end > edge]
+        crews.append(tuple(dict.fromkeys(user for one in running for user in one.users)))
+    return _Feed(tuple(edges), tuple(crews))
+
+
+_extras: dict[tuple[int, str], tuple[Sequence[Override], tuple[_Placed, ...]]] = {}
+
+
+def _made(extra: Sequence[Override], timezone: str) -> tuple[_Placed, ...]:
+    """Run-time overrides with their instants, kept by identity like the schedules: nobody changes a tuple."""
+    if not extra or not isinstance(extra, tuple):
+        return tuple(_placed(override, timezone) for override in extra)
+    known = _extras.get((id(extra), timezone))
+    if known is None:
+        known = extra, tuple(_placed(override, timezone) for override in extra)
+        if len(_extras) >= _COMPILED:
+            _extras.clear()
+        _extras[id(extra), timezone] = known  # holds the tuple, so its id() stays its own
+    return known[1]
 
 
 @lru_cache(maxsize=4096)
 def _placed(override: Override, timezone: str) -> _Placed:
-    zone = zone_of(timezone)
-    return _Placed(_localised(_wall(override.start), zone), _localised(_wall(override.end), zone), override)
+    return _Placed(_placed_at(override.start, timezone), _placed_at(override.end, timezone), override)
+
+
+def _placed_at(text: str, timezone: str) -> Instant:
+    """An override made at run time says its offset: it means that instant, in an hour that comes twice too."""
+    written = datetime.fromisoformat(text)
+    return local_instant(text, timezone) if written.tzinfo is None else instant(written)
+
+
+def _everybody(plan: _Plan, overrides: Iterable[_Placed]) -> set[str]:
+    crews = [*(entry for layer in plan.layers for entry in layer.users), *plan.feed.crews]
+    return {user for crew in (*crews, *(placed.override.users for placed in overrides)) for user in crew}
 
 
 # ---------------------------------------------------------------------------------------- edges
 
 
-def _edges(schedule: Schedule, start: Instant, end: Instant, extra: Sequence[Override]) -> list[Instant]:
+def _ahead(plan: _Plan, overrides: Sequence[_Placed], at: Instant) -> Iterator[Instant]:
+    """The edges from `at` on until AHEAD, the near ones first: most schedules change within a week."""
+    for since, until in pairwise((0, 8 * DAY, 64 * DAY, AHEAD)):
+        yield from _edges(plan, overrides, Instant(at + since - 1), Instant(at + until))
+
+
+def _edges(plan: _Plan, overrides: Iterable[_Placed], start: Instant, end: Instant) -> list[Instant]:
     """Every instant within (start, end) at which the answer may change, in order."""
-    plan = _plan(schedule)
     edges: set[Instant] = set()
     for layer in plan.layers:
         if layer.turns is not None:
             edges.update(_handoffs(layer.turns, plan.zone, start, end))
         edges.update(_hour_edges(layer.hours, plan.zone, start, end))
-    for placed in (*plan.overrides, *(_placed(override, plan.timezone) for override in extra)):
+    edges.update(plan.feed.edges)
+    for placed in overrides:
         edges.update((placed.start, placed.end))
     return sorted(edge for edge in edges if start < edge < end)
 

@@ -106,7 +106,12 @@ def _override(got: Got, reading: Reading) -> Override | Nothing:
             got.at("to"), "override", f"'{_shown(end)}' is not after the override's beginning, '{_shown(start)}'"
         )
         return BROKEN
-    return Override(users, start, end, got.get("replaces"), got.get("mode", "replace"))
+    mode = got.get("mode", "replace")
+    if got.has("replaces") and (mode == "add" or (mode == "remove" and users)):
+        message = f"does not go with mode: {mode}; write one or the other"
+        reading.error(got.at("replaces"), "override", message, at=got.at("replaces").key_at)
+        return BROKEN
+    return Override(users, start, end, got.get("replaces"), mode)
 
 
 def _who(got: Got, reading: Reading) -> tuple[str, ...] | None:

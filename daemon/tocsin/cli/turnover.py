@@ -1,0 +1,74 @@
+"""`tocsin oncall --diff OTHER.yaml`: who gains and loses which shifts if that were the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tocsin.cli import duty
+from tocsin.cli.tables import print_table, say
+from tocsin.decide.oncall import Shifts, shifts, zone_of
+from tocsin.decide.turnover import changes, turnover
+from tocsin.model import Instant, Override, Schedule, User, rfc3339
+
+NOTHING = Shifts((), ())
+
+
+def compared(
+    before: Schedule | None, after: Schedule | None, start: Instant, end: Instant, extra: Sequence[Override] = ()
+) -> dict[str, Any]:
+    """One schedule in two configurations (None: it is not in this one), as the JSON of the manual.
+
+    Its run-time overrides count in both. Times are by the clock of the schedule as it is now.
+    """
+    known = before or after
+    assert known is not None  # for the type checker: one of them is given
+    zone = zone_of(known.timezone)
+    was, will = (NOTHING if one is None else shifts(one, start, end, extra) for one in (before, after))
+    found = changes(was, will)
+    return {
+        "schedule": known.name,
+        "from": rfc3339(start, zone),
+        "to": rfc3339(end, zone),
+        "changes": [
+            {**duty.span(one.start, one.end, zone), "before": list(one.before), "after": list(one.after)}
+            for one in found
+        ],
+        "users": [
+            {
+                "user": one.user,
+                "gains": [duty.span(*span, zone) for span in one.gains],
+                "loses": [duty.span(*span, zone) for span in one.loses],
+                "hours": duty.hours(_length(one.gains) - _length(one.loses)),
+            }
+            for one in turnover(found)
+        ],
+    }
+
+
+def show(found: Sequence[Mapping[str, Any]], users: Mapping[str, User]) -> None:
+    """The changes in order, then what each person gains and loses."""
+    print_table(
+        ("schedule", "from", "to", "now", "then"), _changes(found, users), empty="nobody gains or loses a shift"
+    )
+    if any(one["changes"] for one in found):
+        say("")
+        print_table(("schedule", "who", "gains", "loses", "hours"), _people(found, users), empty="")
+
+
+def _changes(found: Iterable[Mapping[str, Any]], users: Mapping[str, User]) -> Iterable[Sequence[str]]:
+    for one in found:
+        for change in one["changes"]:
+            was, will = (duty.names(change[side], users) for side in ("before", "after"))
+            yield one["schedule"], duty.clock(change["start"]), duty.clock(change["end"]), was, will
+
+
+def _people(found: Iterable[Mapping[str, Any]], users: Mapping[str, User]) -> Iterable[Sequence[object]]:
+    for one in found:
+        for who in one["users"]:
+            gains, loses = (len(who[side]) for side in ("gains", "loses"))
+            yield one["schedule"], duty.names([who["user"]], users), gains, loses, f"{who['hours']:+g}"
+
+
+def _length(spans: Iterable[tuple[Instant, Instant]]) -> int:
+    return sum(end - start for start, end in spans)
