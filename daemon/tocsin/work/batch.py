@@ -189,7 +189,7 @@ class Batch:
         return await self._write()
 
     async def _not_straight(self) -> list[tuple[int, Queued, Judged]]:
-        """Those that go the long way, in order; the others are written here."""
+        """Those that go the long way, in order; pure repeats are counted here, and what comes straight in is written."""
         if not self.trust or self.settings.defaults.reopen_within:
             return [(index, post, one) for index, post in enumerate(self.posts) for one in post.judged]
         straight = Straight(self.intake.known, self.ledger, self.mutes, self.now)
@@ -201,12 +201,24 @@ class Batch:
                 first = straight.coming.pop(one.identity, None)
                 if first is not None:
                     others.append((first.post, self.posts[first.post], first.judged))
-                elif current and one.identity not in concerned and straight.takes(Coming(index, name, quiet, one)):
-                    continue
+                elif current and one.identity not in concerned:
+                    if one.verdict is None and self._repeats_itself(index, post.integration, one):
+                        continue
+                    if straight.takes(Coming(index, name, quiet, one)):
+                        continue
                 others.append((index, post, one))
                 concerned.add(one.identity)
         await self._arrive(straight)
         return others
+
+    def _repeats_itself(self, index: int, integration: IntegrationConfig, one: Judged) -> bool:
+        """Whether this is a pure repeat of an alert that is open, by memory; then it is counted."""
+        if one.alert.status not in ("firing", "heartbeat"):
+            return False
+        known = self.intake.known.same(one.identity, one.content)
+        if known is not None:
+            self._repeat(index, integration, one.alert, *known)
+        return known is not None
 
     async def _arrive(self, straight: Straight) -> None:
         """Write those that come straight in, and give the loop its turns."""
@@ -278,7 +290,7 @@ class Batch:
         self.numbers = iter(await self.tx.next_numbers(fresh) if fresh else ())
         for item in items:
             if item.repeat is not None:
-                self._repeat(item, *item.repeat)
+                self._repeat(item.post, item.integration, item.alert, *item.repeat)
                 continue
             existing = self.alerts[item.pair]
             match item.alert.status:
@@ -325,22 +337,22 @@ class Batch:
                 self.alerts[pair] = None
         return [pair for pair in asked if known.has(pair)], []
 
-    def _repeat(self, item: Item, alert_id: int, incident: int) -> None:
-        self.repeats[item.post] += 1
+    def _repeat(self, post: int, integration: IntegrationConfig, alert: Alert, alert_id: int, incident: int) -> None:
+        self.repeats[post] += 1
         count, expires = self.out.repeats.get(alert_id, (0, None))
-        self.out.repeats[alert_id] = (count + 1, self._expiry(item) or expires)
+        self.out.repeats[alert_id] = (count + 1, self._expiry(integration, alert) or expires)
         if incident:
-            self.incidents[item.post][incident] = None
+            self.incidents[post][incident] = None
         self._outcome("repeat")
 
     def _fire(self, item: Item, existing: StoredAlert | None, new_id: int) -> None:
         if existing is not None:
             if existing.content == item.content and existing.id not in self.added and self.core.store.exclusive:
-                self._repeat(item, existing.id, existing.incident or 0)
+                self._repeat(item.post, item.integration, item.alert, existing.id, existing.incident or 0)
                 if existing.id not in self.saved:
                     self.out.fresh.append(existing)
             elif existing.content == item.content:  # where others write too, it is counted at once
-                expires = self._expiry(item) or existing.expires_at
+                expires = self._expiry(item.integration, item.alert) or existing.expires_at
                 again = replace(existing, count=existing.count + 1, last_seen_at=self.now, expires_at=expires)
                 self._keep(item, again)
                 self.repeats[item.post] += existing.id not in self.added
@@ -390,17 +402,19 @@ class Batch:
             self.post_ids[item.post],
             item.fit,
             self.now,
-            self._expiry(item, verdict) or (Instant(self.now + DAY) if status != "firing" else None),
+            self._expiry(item.integration, item.alert, verdict) or (Instant(self.now + DAY) if status != "firing" else None),
             None if verdict.hold is None else Instant(self.now + verdict.hold),
         )
 
-    def _expiry(self, item: Item, verdict: Verdict | None = None) -> Instant | None:
+    def _expiry(
+        self, integration: IntegrationConfig, alert: Alert, verdict: Verdict | None = None
+    ) -> Instant | None:
         """When silence of the source ends this alert: its own expiry, else the quiet time of rule or integration."""
-        if item.alert.expires_at is not None:
-            return item.alert.expires_at
-        quiet = (verdict.auto_resolve if verdict is not None else None) or item.integration.auto_resolve
+        if alert.expires_at is not None:
+            return alert.expires_at
+        quiet = (verdict.auto_resolve if verdict is not None else None) or integration.auto_resolve
         if quiet is None and verdict is None and self.core.live.rules_end_quiet_alerts:
-            quiet = self.rulebook.walk(item.alert, item.integration).auto_resolve
+            quiet = self.rulebook.walk(alert, integration).auto_resolve
         return None if quiet is None else Instant(self.now + quiet)
 
     # ------------------------------------------------------------------------ incidents
@@ -541,7 +555,8 @@ class Batch:
         mute = self._mute(item, draft.verdict)
         draft.incident, draft.joined, draft.muted_by = existing.incident, existing.joined, mute.reason if mute else None
         if existing.incident is not None:
-            draft.status, draft.expires_at = existing.status, self._expiry(item, draft.verdict)
+            draft.status = existing.status
+            draft.expires_at = self._expiry(item.integration, item.alert, draft.verdict)
             draft.hold_until = draft.hold_until and existing.hold_until  # an update never lengthens it
         elif draft.status == "firing":
             self._into_incident(item, draft)
