@@ -200,7 +200,7 @@ async def test_who_cannot_be_reached_is_told_so_and_so_is_who_is_on_call(build: 
     assert notices(town)[0] == f"{BEFORE}\nAttention: nothing that wakes you works: sms: answered STOP."
     incident = await town.incident(2)
     assert incident.title == "bo goes on call for primary in 5m and cannot be reached: sms: answered STOP"
-    assert [one.user for one in town.told if one.incident == 2 and one.kind == "page"][0] == "ana"
+    assert next(one.user for one in town.told if one.incident == 2 and one.kind == "page") == "ana"
 
 
 async def test_it_is_told_once_a_shift_whatever_happens(build: Build) -> None:
