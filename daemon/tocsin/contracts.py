@@ -427,6 +427,9 @@ class Store(Protocol):
 
     async def attempt(self, id: str) -> Attempt | None: ...
 
+    async def attempts_of(self, page: str) -> list[Attempt]:
+        """In the order they were made."""
+
     async def policy_version(self, hash: str) -> str | None: ...
 
     async def silences(self, *, active_at: Instant | None, limit: int) -> list[Silence]: ...

@@ -86,6 +86,7 @@ async def test_pages_attempts_posts_silences_tokens_come_back_as_they_went_in(st
     assert await store.pages(1) == [(kept, [call])]
     assert await store.page("p1") == kept
     assert await store.attempt("a1") == call
+    assert [await store.attempts_of("p1"), await store.attempts_of("p2")] == [[call], []]
     assert await store.silences(active_at=None, limit=5) == [quiet]
     assert await store.tokens() == [key]
     assert await ask(store, "contact_state", "sms", "+1") == ContactState("sms", "+1", False, "STOP", T0)

@@ -107,6 +107,9 @@ class Reads:
     async def attempt(self, id: str) -> Attempt | None:
         return first(ATTEMPT.values(await self._look("one_attempt", id)))
 
+    async def attempts_of(self, page: str) -> list[Attempt]:
+        return ATTEMPT.values(await self._look("list_attempts_of", page))
+
     async def policy_version(self, hash: str) -> str | None:
         return only(await self._look("policy_version", hash), str)
 

@@ -233,7 +233,7 @@ class Contacts:
         found = await self.core.store.page(page)
         if found is None or found.user != user or found.kind not in QUIET_KINDS:
             raise Refused(f"there is no test, code or notice {page[:40]!r} to {user}", status=404)
-        attempts = await self.core.store.write(lambda tx: tx.attempts_of(page))
+        attempts = await self.core.store.attempts_of(page)
         return self._sent(found, attempts)
 
     async def settled(self, user: str, page: str, until: Instant) -> Sent:

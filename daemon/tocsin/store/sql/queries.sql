@@ -211,6 +211,10 @@ select {attempt} from attempts where id = any($1::text[]) order by id for update
 -- All attempts of a page in order.
 select {attempt} from attempts where page = $1 order by number, id for update;
 
+-- name: list_attempts_of
+-- The same, without a lock.
+select {attempt} from attempts where page = $1 order by number, id;
+
 -- name: open_attempts
 -- Calls that were begun and have no outcome, of one process or of all, the oldest first.
 select {attempt} from attempts
