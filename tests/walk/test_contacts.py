@@ -269,6 +269,16 @@ async def test_a_reply_to_a_test_is_thanked_for_and_acknowledges_nothing(town: T
     assert (await town.phones["ana"].reply("ack 1") or "").startswith("INC 1 acknowledged by you.")
 
 
+async def test_a_test_is_answered_once_and_the_next_reply_means_the_page_before_it(town: Town) -> None:
+    await town.alert("db down")
+    await town.pass_time(minutes=1.1)
+    await town.daemon.contacts.test("ana", "sms", ANA)
+    await town.settle()
+
+    assert (await town.phones["ana"].reply("ack") or "").startswith("Thank you")
+    assert (await town.phones["ana"].reply("ack") or "").startswith("INC 1 acknowledged by you.")
+
+
 async def test_a_number_named_after_a_test_still_means_the_incident(town: Town) -> None:
     await town.alert("db down")
     await town.pass_time(minutes=1.1)

@@ -181,6 +181,19 @@ async def test_a_notice_never_takes_a_pages_slot(build: Build) -> None:
     assert told == [(-5, "notice"), (0, "notice"), (0, "page")]
 
 
+async def test_a_notice_that_found_no_room_before_the_shift_is_not_sent_after_its_beginning(build: Build) -> None:
+    only_sms = USERS.replace(", mail: bo@example.org", "")
+    town = await opened(build, config("\nthrottle: {sms: [1/10m]}\n", users=only_sms))
+    await town.trigger("db down")
+    await town.page(1, "user:bo")
+    await town.ack(1)
+
+    await town.pass_time(minutes=12)
+
+    said = "+4m bo sms: You are on call for primary now, since Mon 10:00"
+    assert [line.partition(" (")[0] for line in notices(town)] == [said]
+
+
 # ------------------------------------------------------------------------------- will my phone ring?
 
 
