@@ -25,6 +25,7 @@ from tocsin.model import (
     Silence,
     StoredAlert,
     Token,
+    Verification,
 )
 
 T = TypeVar("T")
@@ -311,10 +312,19 @@ class Tx(Protocol):
     async def unconfirmed(self, now: Instant, limit: int) -> list[Attempt]:
         """Unknown attempts with confirm_by <= now whose page is `waiting`."""
 
-    async def sent_since(self, user: str, channel: str, since: Instant) -> list[Instant]:
-        """When attempts to this person over this channel were started, cancelled and failed ones left out."""
+    async def sent_since(
+        self, user: str, channel: str, since: Instant, kinds: Collection[str] = ()
+    ) -> list[Instant]:
+        """When attempts to this person over this channel were started, cancelled and failed ones left out;
+        with `kinds` only those for pages of these kinds."""
+
+    async def page_keys(self, keys: Sequence[str]) -> set[str]:
+        """Those of these page keys that a page has, whatever became of it."""
 
     async def contact_state(self, kind: str, address: str) -> ContactState | None: ...
+
+    async def verification(self, user: str, kind: str, address: str) -> Verification | None:
+        """What is known of this person's address; locked where others write too."""
 
     async def silences(self, now: Instant) -> list[Silence]:
         """Those active at `now`."""
@@ -364,6 +374,7 @@ class Tx(Protocol):
     def add_policy_version(self, hash: str, name: str, body: str) -> None: ...
     def add_answer(self, door: Door, address: str, answer: str, at: Instant) -> None: ...
     def save_contact_state(self, state: ContactState) -> None: ...
+    def save_verification(self, verification: Verification) -> None: ...
     def add_silence(self, silence: Silence) -> None:
         """Inserts, or replaces the one with the same id."""
 
@@ -416,9 +427,18 @@ class Store(Protocol):
 
     async def attempt(self, id: str) -> Attempt | None: ...
 
+    async def attempts_of(self, page: str) -> list[Attempt]:
+        """In the order they were made."""
+
     async def policy_version(self, hash: str) -> str | None: ...
 
     async def silences(self, *, active_at: Instant | None, limit: int) -> list[Silence]: ...
+
+    async def contact_states(self) -> list[ContactState]:
+        """What was learnt of every address."""
+
+    async def verifications(self) -> list[Verification]:
+        """Of every person and address that a code was ever sent to."""
 
     async def tokens(self) -> list[Token]: ...
 

@@ -288,7 +288,7 @@ class Silence:
 
 # ----------------------------------------------------------------------------------------- pages
 
-PageKind = Literal["page", "update", "test", "summary", "notice"]
+PageKind = Literal["page", "update", "test", "summary", "notice", "code"]
 PageStatus = Literal["planned", "calling", "waiting", "done", "failed", "cancelled", "bundled"]
 AttemptState = Literal["open", "accepted", "failed", "unknown", "cancelled", "bundled"]
 
@@ -419,6 +419,28 @@ class ContactState:
     usable: bool
     because: str
     at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """Whether a person's address was proven by a code, and the code that is under way. Another address is another row.
+
+    The code itself is kept nowhere: it follows from the page that carries it and a key of the daemon's.
+    """
+
+    user: str
+    channel_kind: str
+    address: str
+    verified_at: Instant | None = None
+    verified_by: str = ""              # "user:ana"
+    page: str = ""                     # carries the code that counts; "" = none does
+    expires_at: Instant | None = None  # of that code
+    tries: int = 0                     # wrong ones for that code
+    asked_at: Instant = Instant(0)     # when the last code was asked for
+    asked_by: str = ""
+    asked: int = 0                     # how many codes since `asked_since`
+    asked_since: Instant = Instant(0)
+    readmits: bool = False             # asked for by an admin: makes an unusable contact usable again
 
 
 # ---------------------------------------------------------------------------------------- access

@@ -32,12 +32,15 @@ from tocsin.web.app import make_admin_app, make_app
 from tocsin.work.access import Access
 from tocsin.work.actions import Actions
 from tocsin.work.answers import Answers
+from tocsin.work.codes import Codes
+from tocsin.work.contacts import Contacts
 from tocsin.work.core import Core, InForce
 from tocsin.work.health import Health
 from tocsin.work.housekeeping import Housekeeping
 from tocsin.work.intake import Intake
 from tocsin.work.keys import Keys
 from tocsin.work.links import Links
+from tocsin.work.notices import Notices
 from tocsin.work.pager import Pager
 from tocsin.work.recount import recount
 from tocsin.work.selfcare import Selfcare
@@ -88,6 +91,8 @@ class Daemon:
     health: Health
     timers: Timers
     pager: Pager
+    contacts: Contacts
+    notices: Notices
 
     def __init__(
         self,
@@ -149,13 +154,15 @@ class Daemon:
         self.actions = Actions(core, self.intake)
         self.silences = Silences(core)
         self.access = Access(self.store, self.clock, self.chance, keys, lambda user: user in self.core.settings.users)
-        links = Links(core, keys)
+        links, codes = Links(core, keys), Codes(keys)
         self.timers = Timers(core, self.intake)
         self.pager = Pager(core, self._tools(), self.selfcare)
         self.answers = Answers(core, self.actions, links, self.pager)
         self.health = Health(core, self.timers, self.pager)
         self.housekeeping = Housekeeping(core, self.intake, self.silences, self.access, self.health)
-        core.links, core.planned = links.url, self._planned
+        self.contacts = Contacts(core, codes)
+        self.notices = Notices(core, self.pager, self.selfcare, lambda: self.health.quarantined)
+        core.links, core.planned, core.code_of = links.url, self._planned, codes.of
         core.alarm, core.recovered = self.selfcare.alarm, self.selfcare.recovered
 
     def _tools(self) -> Tools:
@@ -177,7 +184,7 @@ class Daemon:
             self.tasks(self._await_release(), "quarantine")
         else:
             await self._start_paging()
-        keeping.start()
+        keeping.start((Millis(1_000), self.notices.look))
         if isinstance(self.store, PostgresStore):
             self.tasks(self._keep_anchored(), "database clock")
 

@@ -10,7 +10,7 @@ import pytest
 from tests.store.facts import T0, alert, at, attempt, entry, eventually, incident, page, post, silence, token
 from tocsin.contracts import Door, IncidentFilter
 from tocsin.errors import Conflict, Refused, StoreUnavailable
-from tocsin.model import EMPTY, Arrival, ContactState
+from tocsin.model import EMPTY, Arrival, ContactState, Verification
 from tocsin.store.arrivals import alert_of, incident_of
 
 
@@ -86,10 +86,44 @@ async def test_pages_attempts_posts_silences_tokens_come_back_as_they_went_in(st
     assert await store.pages(1) == [(kept, [call])]
     assert await store.page("p1") == kept
     assert await store.attempt("a1") == call
+    assert [await store.attempts_of("p1"), await store.attempts_of("p2")] == [[call], []]
     assert await store.silences(active_at=None, limit=5) == [quiet]
     assert await store.tokens() == [key]
     assert await ask(store, "contact_state", "sms", "+1") == ContactState("sms", "+1", False, "STOP", T0)
     assert await ask(store, "contact_state", "voice", "+1") is None
+
+
+async def test_a_verification_comes_back_as_it_went_in_and_belongs_to_a_person_and_address(store):
+    proven = Verification(
+        "ana", "twilio_sms", "+1", at(1), "user:grace", "p1", at(2), 3, at(4), "user:bo", 5, at(6), readmits=True
+    )
+    asked = Verification("ana", "twilio_sms", "+2", page="p2", expires_at=at(9))
+    await put(store, save_verification=proven)
+    await put(store, save_verification=asked)
+    assert await ask(store, "verification", "ana", "twilio_sms", "+1") == proven
+    assert await ask(store, "verification", "bo", "twilio_sms", "+1") is None
+    await put(store, save_verification=replace(asked, tries=1))
+    assert await store.verifications() == [proven, replace(asked, tries=1)]
+
+
+async def test_all_that_was_learnt_of_addresses_is_told(store):
+    stopped, back = ContactState("mail", "a@b.c", False, "550", T0), ContactState("sms", "+1", True, "START", T0)
+    await put(store, save_contact_state=back)
+    await put(store, save_contact_state=stopped)
+    assert await store.contact_states() == [stopped, back]
+
+
+async def test_whether_a_page_key_is_taken_is_told_whatever_became_of_the_page(store):
+    await put(store, add_pages=[page("p1", None, key="notice/a"), page("p2", None, key="notice/b", status="failed")])
+    assert await ask(store, "page_keys", ["notice/a", "notice/b", "notice/c"]) == {"notice/a", "notice/b"}
+    assert await ask(store, "page_keys", []) == set()
+
+
+async def test_what_was_sent_is_told_by_kind_too(store):
+    await put(store, add_pages=[page("p1"), page("p2", None, kind="notice")])
+    await put(store, add_attempts=[attempt("a1", "p1"), attempt("a2", "p2", incident=None, started_at=at(1))])
+    assert await ask(store, "sent_since", "ana", "sms", T0) == [T0, at(1)]
+    assert await ask(store, "sent_since", "ana", "sms", T0, {"page", "update"}) == [T0]
 
 
 async def test_a_line_of_the_timeline_keeps_its_detail_and_gets_a_number(store):
@@ -879,3 +913,13 @@ async def test_the_newest_of_each_kind_stays_so_that_numbers_go_on(store, open_i
     again = await open_it()
     assert await again.incident(9) is not None
     assert len(await again.alerts(integration=None, status=None, limit=9, before=None)) == 1
+
+
+async def test_old_notices_tests_and_codes_are_forgotten_with_their_calls(store, clock):
+    old = page("p1", None, kind="notice", key="notice/a")
+    await put(store, add_pages=[old, page("p2", 1), page("p3", None, kind="test", key="t", created_at=at(5 * 86_400_000))])
+    await put(store, add_attempts=[attempt("a1", "p1", incident=None), attempt("a2", "p2")])
+    clock.advance_to(at(9 * 86_400_000))
+    assert await prune_all(store, at(86_400_000), T0) == 2
+    assert [await store.page("p1"), await store.attempt("a1")] == [None, None]
+    assert None not in (await store.page("p2"), await store.attempt("a2"), await store.page("p3"))

@@ -15,6 +15,7 @@ from tocsin.metrics import Metrics
 from tocsin.model import (
     Actor,
     Alert,
+    Attempt,
     ChannelConfig,
     Contact,
     Entry,
@@ -23,6 +24,7 @@ from tocsin.model import (
     IntegrationConfig,
     Layer,
     Millis,
+    Page,
     Parsed,
     Policy,
     Rejected,
@@ -37,7 +39,9 @@ from tocsin.model import (
     Target,
     Token,
     User,
+    Verification,
 )
+from tocsin.work.contacts import ContactView, Sent
 
 NOW = Instant(1_795_000_000_000)
 ACCOUNT = "AC0123456789abcdef0123456789abcdef"
@@ -300,6 +304,39 @@ class FakeAnswers:
         return FakeView(after, "ana", "INC 42 acknowledged by you. Paging stopped.", False)
 
 
+class FakeContacts:
+    """Ana's SMS is verified; every code is right, every test arrives."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+        self.page = Page(
+            "p1", "test/ana/sms/p1", "test", None, 0, 0, 0, 0, "user:ana", "ana", "sms", "sms", NOW, NOW, "done", tries=1
+        )
+
+    async def all_views(self, users: list[User]) -> dict[str, list[ContactView]]:
+        return {
+            user.key: [ContactView(one, True, NOW, False, "answered STOP", None) for one in user.contacts.values()]
+            for user in users
+        }
+
+    async def verify(self, user: str, contact: str, actor: Actor, *, admin: bool) -> tuple[Page, Instant]:
+        self.asked.append(("verify", user, contact, str(actor), admin))
+        return self.page, Instant(NOW + 600_000)
+
+    async def confirm(self, user: str, contact: str, code: str, actor: Actor) -> Verification:
+        self.asked.append(("confirm", user, contact, code, str(actor)))
+        return Verification(user, "twilio_sms", "+15005550010", NOW, str(actor))
+
+    async def test(self, user: str, by: str, actor: Actor) -> list[Page]:
+        self.asked.append(("test", user, by, str(actor)))
+        return [self.page]
+
+    async def settled(self, user: str, page: str, until: Instant) -> Sent:
+        self.asked.append(("settled", user, page, until))
+        attempt = Attempt("a1", page, None, "sms", "+15005550010", 1, "me", NOW, "accepted", because="to +15005550010")
+        return Sent(self.page, (attempt,), "accepted", "delivered", "", False, True)
+
+
 class FakeAccess:
     async def check(self, bearer: str) -> Token | None:
         return TOKENS.get(bearer)
@@ -369,6 +406,7 @@ class FakeDaemon:
         self.silences = FakeSilences()
         self.answers = FakeAnswers()
         self.access = FakeAccess()
+        self.contacts = FakeContacts()
         self.health = FakeHealth()
         self.selfcare = FakeSelfcare()
         self.store = FakeStore()

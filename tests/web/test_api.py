@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from aiohttp.test_utils import TestClient
 from tests.web.fakes import NOW, FakeDaemon
 from tocsin.errors import SettingsError, StoreUnavailable
 from tocsin.model import Instant, rfc3339
-from tocsin.web.api import ENDPOINTS, RANK
+from tocsin.web.api import RANK
+from tocsin.web.table import ENDPOINTS
 
 ANA = {"Authorization": "Bearer ana-token"}
 ADMIN = {"Authorization": "Bearer admin-token"}
@@ -24,6 +26,7 @@ BODIES: dict[str, Any] = {
     "/v1/incidents/{number}/snooze": {"for": "30m"},
     "/v1/incidents/{number}/notes": {"text": "looking"},
     "/v1/incidents/{number}/page": {"user": "bo"},
+    "/v1/users/{key}/contacts/{contact}/confirm": {"code": "123456"},
     "/v1/silences": {"matchers": ['env="x"'], "for": "2h", "comment": "patching"},
 }
 
@@ -34,7 +37,8 @@ def as_password(token: str) -> dict[str, str]:
 
 
 def concrete(path: str) -> str:
-    return path.replace("{number}", "42").replace("{name}", "primary").replace("{id}", "s1")
+    named = {"number": "42", "name": "primary", "id": "s1", "key": "ana", "contact": "sms", "page": "p1"}
+    return re.sub(r"\{(\w+)\}", lambda found: named[found[1]], path)
 
 
 # ------------------------------------------------------------------------------------------- roles

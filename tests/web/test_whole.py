@@ -253,3 +253,32 @@ async def test_a_mistaken_configuration_changes_nothing_and_names_the_line(
     assert refused.status == 422
     assert "tocsin.yaml:" in (await refused.json())["errors"][0]["detail"]
     assert posted.status == 202
+
+
+async def test_a_contact_is_proven_by_the_code_that_the_terminal_shows(
+    client: TestClient, ana: dict[str, str], shown: list[str]
+) -> None:
+    contact = "/v1/users/ana/contacts/terminal"
+    sent = await (await client.post(f"{contact}/verify", headers=ana)).json()
+    await until(lambda: shown, within=10, what="the code on the terminal")
+    [code] = set(re.findall(r"\b\d{6}\b", shown[-1]))
+
+    wrong = await client.post(f"{contact}/confirm", json={"code": "x"}, headers=ana)
+    right = await client.post(f"{contact}/confirm", json={"code": code}, headers=ana)
+    carried = await (await client.get(f"/v1/users/ana/pages/{sent['page']}", params={"wait": "5s"}, headers=ana)).json()
+
+    assert (wrong.status, right.status) == (422, 200)
+    assert (await right.json())["said"] == "terminal of ana is verified."
+    assert (carried["kind"], carried["outcome"], carried["settled"]) == ("code", "accepted", True)
+    assert code not in str(carried)
+
+
+async def test_a_test_page_is_shown_and_its_fate_is_answered(
+    client: TestClient, ana: dict[str, str], shown: list[str]
+) -> None:
+    [page] = (await (await client.post("/v1/users/ana/test-page", headers=ana)).json())["pages"]
+
+    found = await (await client.get(f"/v1/users/ana/pages/{page['page']}", params={"wait": "10s"}, headers=ana)).json()
+
+    assert (found["outcome"], found["arrived"], found["settled"]) == ("accepted", True, True)
+    assert "TEST page of Tocsin for Ana Pires over terminal." in shown[-1]

@@ -38,6 +38,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "trigger": ("act", "trigger", "Open an incident by hand."),
     "send": ("send", "send", "Post an alert from a script."),
     "oncall": ("oncall", "oncall", "Who is on call, and when."),
+    "contact": ("contact", "app", "Prove contacts by a code: list, verify, confirm."),
+    "test-page": ("testpage", "send_test_page", "Send a marked test page and wait for what becomes of it."),
     "silence": ("silence", "app", "Mute alerts for a while: add, list, expire."),
     "token": ("token", "app", "API tokens: create, list, revoke, rotate-keys."),
     "db": ("db", "app", "The database: migrate, backup, restore, verify."),

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from tocsin.cli import known_contacts
 from tocsin.clock import SystemClock
 from tocsin.model import Problem, Rule
 from tocsin.settings import Loaded, find, lint, load
@@ -73,7 +74,8 @@ def _all_problems(loaded: Loaded) -> list[Problem]:
     """The reader's, and the lint's where there is something to lint."""
     if loaded.settings is None:
         return list(loaded.problems)
-    return [*loaded.problems, *lint(loaded.settings, SystemClock().now(), loaded.places)]
+    linted = lint(loaded.settings, SystemClock().now(), loaded.places)
+    return [*loaded.problems, *linted, *known_contacts.findings(loaded)]
 
 
 def _print_problems(problems: Sequence[Problem], loaded: Loaded) -> None:

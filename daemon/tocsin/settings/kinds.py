@@ -12,6 +12,7 @@ import jmespath.exceptions
 from tocsin.model import Millis, Option
 from tocsin.settings import nodes, scalars
 from tocsin.settings.nodes import Node, Scalar
+from tocsin.settings.phones import PHONE
 from tocsin.settings.plugins import COMING, INSTALLED, Broken, Group
 from tocsin.settings.reading import Reading
 from tocsin.settings.secrets import SecretShape
@@ -37,7 +38,6 @@ SINGULAR: Mapping[Group, str] = {"sources": "integration", "channels": "channel"
 
 DURATION = Word(scalars.duration, "a duration", "^([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$", "5m")
 URL = Word(scalars.web_url, "a web address", "^https?://", "https://example.org")
-PHONE = Word(scalars.phone, "a phone number with + and country code", "^\\+", "+351912345678")
 EMAIL = Word(scalars.email, "a mail address", "@", "ana@example.org")
 SECRET = SecretShape()
 

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 from tocsin.model import ChannelConfig, Contact, NotifyRule, Option, Team, User
 from tocsin.settings import nodes, scalars
-from tocsin.settings.kinds import DURATION, EMAIL, PHONE, Kinded
+from tocsin.settings.kinds import DURATION, EMAIL, Kinded
 from tocsin.settings.nodes import Node, Scalar
+from tocsin.settings.phones import PHONE, without_sms
 from tocsin.settings.reading import Reading
 from tocsin.settings.shapes import (
     BROKEN,
@@ -191,7 +192,17 @@ def _contact(name: str, channel: Node, to: Node, reading: Reading) -> Contact | 
         return BROKEN
     kind = reading.kinds.kind("channels", config.type)
     address = address_shape(kind).read(to, reading)
-    return address if isinstance(address, Nothing) else Contact(name, written, address)
+    if isinstance(address, Nothing):
+        return address
+    _check_takes_sms(kind, address, to, reading)
+    return Contact(name, written, address)
+
+
+def _check_takes_sms(kind: Any, number: str, node: Node, reading: Reading) -> None:
+    if getattr(kind, "address", "") == "phone" and getattr(kind, "throttle", "") == "sms":
+        what = without_sms(number)
+        if what:
+            reading.warn(node, "landline", f"{number} is {what}, which takes no SMS; use a voice channel for it")
 
 
 _NOTIFY_RULE = Record(
@@ -262,8 +273,19 @@ def _check_phones(got: Got, contacts: Mapping[str, Contact], reading: Reading) -
             )
 
 
+class _UserShape(Record):
+    """A user; while it is read, its zone says of which country a national phone number may be."""
+
+    def read(self, node: Node, reading: Reading) -> User | Nothing:
+        zone = _entries(node).get("timezone")
+        reading.zone = zone.text if isinstance(zone, Scalar) else ""
+        found: User | Nothing = super().read(node, reading)
+        reading.zone = ""
+        return found
+
+
 USERS = Table(
-    Record(
+    _UserShape(
         "a user",
         {
             "name": Key(LINE, "as people read it", shown="its key"),

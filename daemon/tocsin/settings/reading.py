@@ -39,6 +39,7 @@ class Reading:
     without_effect: set[str] = field(default_factory=set)
     values: dict[str, Any] = field(default_factory=dict)  # sections read so far, as model values
     phones: dict[str, tuple[str, Where]] = field(default_factory=dict)  # number → whose it is, and where
+    zone: str = ""  # of the person that is being read; "" = the default
     problems: list[Problem] = field(default_factory=list)
     _seen: set[Problem] = field(default_factory=set)
 

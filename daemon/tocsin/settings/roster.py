@@ -173,7 +173,7 @@ SCHEDULES = Table(
             "layers": Key(Many(LAYER, least=1), "who takes turns; later layers win where they cover"),
             "overrides": Key(Many(OVERRIDE), "beat the layers, in the order written"),
             "ical": Key(ICAL, "shifts imported from a feed", later=True),
-            "handoff_notice": Key(DURATION, "how long before a shift its people are told", later=True),
+            "handoff_notice": Key(DURATION, "how long before a shift its people are told; and again when it begins"),
         },
         _schedule,
     ),

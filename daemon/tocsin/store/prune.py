@@ -37,6 +37,8 @@ class Pruner(Reads):
             ("prune_minted", now),
             ("prune_inbound", min(alerts_before, now - 2 * DAY)),
             ("prune_silences", incidents_before),
+            ("prune_unpaged_attempts", min(alerts_before, now - 2 * DAY)),
+            ("prune_unpaged", min(alerts_before, now - 2 * DAY)),
         ):
             gone = gone or await self._forget(name, before, limit)
         return gone

@@ -10,8 +10,33 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from tocsin.contracts import Clock, Counts, IncidentFilter
-from tocsin.model import OPEN, Attempt, Entry, Incident, Instant, Page, Post, Silence, StoredAlert, Token
-from tocsin.store.rows import ALERT, ATTEMPT, ENTRY, INCIDENT, PAGE, POST, SILENCE, TOKEN, Row
+from tocsin.model import (
+    OPEN,
+    Attempt,
+    ContactState,
+    Entry,
+    Incident,
+    Instant,
+    Page,
+    Post,
+    Silence,
+    StoredAlert,
+    Token,
+    Verification,
+)
+from tocsin.store.rows import (
+    ALERT,
+    ATTEMPT,
+    CONTACT_STATE,
+    ENTRY,
+    INCIDENT,
+    PAGE,
+    POST,
+    SILENCE,
+    TOKEN,
+    VERIFICATION,
+    Row,
+)
 from tocsin.store.tx import Transaction, first, only
 
 T = TypeVar("T")
@@ -82,6 +107,9 @@ class Reads:
     async def attempt(self, id: str) -> Attempt | None:
         return first(ATTEMPT.values(await self._look("one_attempt", id)))
 
+    async def attempts_of(self, page: str) -> list[Attempt]:
+        return ATTEMPT.values(await self._look("list_attempts_of", page))
+
     async def policy_version(self, hash: str) -> str | None:
         return only(await self._look("policy_version", hash), str)
 
@@ -89,6 +117,12 @@ class Reads:
         if active_at is None:
             return SILENCE.values(await self._look("list_silences", limit))
         return SILENCE.values(await self._look("active_silences", active_at, limit))
+
+    async def contact_states(self) -> list[ContactState]:
+        return CONTACT_STATE.values(await self._look("contact_states"))
+
+    async def verifications(self) -> list[Verification]:
+        return VERIFICATION.values(await self._look("verifications"))
 
     async def tokens(self) -> list[Token]:
         return TOKEN.values(await self._look("tokens"))

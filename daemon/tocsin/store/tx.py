@@ -6,7 +6,7 @@ or the commit, and then travel with it in one hop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar, cast
 
@@ -23,9 +23,10 @@ from tocsin.model import (
     Silence,
     StoredAlert,
     Token,
+    Verification,
 )
 from tocsin.store.arrivals import alert_of, alert_row, incident_of, incident_row
-from tocsin.store.rows import ALERT, ATTEMPT, CONTACT_STATE, INCIDENT, PAGE, SILENCE, Row
+from tocsin.store.rows import ALERT, ATTEMPT, CONTACT_STATE, INCIDENT, PAGE, SILENCE, VERIFICATION, Row
 
 V = TypeVar("V")
 EVERYTHING = 1_000_000_000
@@ -206,11 +207,20 @@ class Transaction:
     async def unconfirmed(self, now: Instant, limit: int) -> list[Attempt]:
         return ATTEMPT.values(await self.ask("unconfirmed", now, limit))
 
-    async def sent_since(self, user: str, channel: str, since: Instant) -> list[Instant]:
-        return [row[0] for row in await self.ask("sent_since", user, channel, since)]
+    async def sent_since(
+        self, user: str, channel: str, since: Instant, kinds: Collection[str] = ()
+    ) -> list[Instant]:
+        rows = await self.ask("sent_since", user, channel, since)
+        return [at for at, kind in rows if not kinds or kind in kinds]
+
+    async def page_keys(self, keys: Sequence[str]) -> set[str]:
+        return {row[0] for row in await self.ask("page_keys", list(keys))} if keys else set()
 
     async def contact_state(self, kind: str, address: str) -> ContactState | None:
         return first(CONTACT_STATE.values(await self.ask("contact_state", kind, address)))
+
+    async def verification(self, user: str, kind: str, address: str) -> Verification | None:
+        return first(VERIFICATION.values(await self.ask("verification", user, kind, address)))
 
     async def silences(self, now: Instant) -> list[Silence]:
         return SILENCE.values(await self.ask("active_silences", now, EVERYTHING))
@@ -297,6 +307,9 @@ class Transaction:
 
     def save_contact_state(self, state: ContactState) -> None:
         self.changes.insert("contacts_state", "save_contact_state", [state])
+
+    def save_verification(self, verification: Verification) -> None:
+        self.changes.insert("contacts_verified", "save_verification", [verification])
 
     def add_silence(self, silence: Silence) -> None:
         self.changes.insert("silences", "add_silence", [silence])

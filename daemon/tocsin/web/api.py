@@ -30,7 +30,6 @@ from tocsin.model import (
     Silence,
     Step,
     Token,
-    User,
     rfc3339,
 )
 from tocsin.settings.scalars import did_you_mean, duration, spell, target
@@ -534,21 +533,6 @@ def service_view(service: Service) -> dict[str, Any]:
     }
 
 
-async def list_users(ask: Ask) -> web.Response:
-    return json_answer({"users": [user_view(user) for user in ask.settings.users.values()]})
-
-
-def user_view(user: User) -> dict[str, Any]:
-    """A person without addresses: a token that reads need not know phone numbers."""
-    return {
-        "key": user.key,
-        "name": user.name,
-        "timezone": user.timezone,
-        "role": user.role,
-        "contacts": [{"name": contact.name, "channel": contact.channel} for contact in user.contacts.values()],
-    }
-
-
 async def list_policies(ask: Ask) -> web.Response:
     return json_answer({"policies": [policy_view(policy) for policy in ask.settings.policies.values()]})
 
@@ -708,7 +692,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         models.SilenceShape,
     ),
     Endpoint("GET", "/v1/services", "viewer", list_services, "Services", "configuration", models.ServiceList),
-    Endpoint("GET", "/v1/users", "viewer", list_users, "People", "configuration", models.UserList),
     Endpoint("GET", "/v1/policies", "viewer", list_policies, "Escalation policies", "configuration", models.PolicyList),
     Endpoint(
         "POST", "/v1/reload", "admin", reload, "Read the configuration again", "configuration", models.Said,

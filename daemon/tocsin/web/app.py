@@ -15,6 +15,7 @@ from tocsin.web import api, callbacks, compat, openapi, pages
 from tocsin.web.daemon import Daemon
 from tocsin.web.limits import HEAD_TIME, MAX_BODY, handler_args
 from tocsin.web.problems import BASE_HEADERS, JSON_HEADERS, TRUSTED, Handler, Problem, refuse
+from tocsin.web.table import ENDPOINTS
 from tocsin.web.webhooks import Reception
 
 ATTEMPT = "{attempt:[0-9A-Za-z_-]{1,64}}"
@@ -59,7 +60,7 @@ def add_alert_doors(app: web.Application, daemon: Daemon) -> None:
 
 
 def add_api(app: web.Application, daemon: Daemon) -> None:
-    for endpoint in api.ENDPOINTS:
+    for endpoint in ENDPOINTS:
         add(app, endpoint.method, endpoint.path.replace("{number}", NUMBER), api.handler_of(daemon, endpoint))
 
 

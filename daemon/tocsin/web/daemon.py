@@ -12,13 +12,17 @@ from tocsin.model import (
     Incident,
     Instant,
     IntegrationConfig,
+    Page,
     Parsed,
     Rejected,
     Settings,
     Silence,
     StoredAlert,
     Token,
+    User,
+    Verification,
 )
+from tocsin.work.contacts import ContactView, Sent
 
 
 class Taken(Protocol):
@@ -128,6 +132,14 @@ class Answers(Protocol):
     async def press(self, token: str, action: str = "acknowledge") -> LinkView | None: ...
 
 
+class Contacts(Protocol):
+    async def all_views(self, users: list[User]) -> dict[str, list[ContactView]]: ...
+    async def verify(self, user: str, contact: str, actor: Actor, *, admin: bool) -> tuple[Page, Instant]: ...
+    async def confirm(self, user: str, contact: str, code: str, actor: Actor) -> Verification: ...
+    async def test(self, user: str, by: str, actor: Actor) -> list[Page]: ...
+    async def settled(self, user: str, page: str, until: Instant) -> Sent: ...
+
+
 class Access(Protocol):
     async def check(self, bearer: str) -> Token | None: ...
 
@@ -157,6 +169,8 @@ class Daemon(Protocol):
     def silences(self) -> Silences: ...
     @property
     def answers(self) -> Answers: ...
+    @property
+    def contacts(self) -> Contacts: ...
     @property
     def access(self) -> Access: ...
     @property

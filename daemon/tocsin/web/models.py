@@ -110,6 +110,18 @@ class Snooze(Act):
         return self
 
 
+class Code(Act):
+    """The code that came over the contact."""
+
+    code: Annotated[str, StringConstraints(min_length=1, max_length=40)] = Field(examples=["123456"])
+
+
+class TestPage(Act):
+    """Over which contact; where absent, over what a page of high urgency uses first."""
+
+    by: Name | None = Field(None, description="A contact's name, or `all`.", examples=["sms"])
+
+
 class Note(Act):
     """A note in the timeline."""
 
@@ -325,6 +337,11 @@ class ServiceList(Shape):
 class ContactShape(Shape):
     name: str
     channel: str
+    verified: bool
+    verified_at: str | None
+    usable: bool
+    because: str | None = Field(description="Why it cannot be used.")
+    code_expires_at: str | None = Field(description="A code is under way until then.")
 
 
 class UserShape(Shape):
@@ -337,6 +354,51 @@ class UserShape(Shape):
 
 class UserList(Shape):
     users: list[UserShape]
+
+
+class QuietPage(Shape):
+    page: str
+    user: str
+    contact: str
+    channel: str
+
+
+class CodeSent(QuietPage):
+    expires_at: str
+    said: str
+
+
+class Confirmed(Shape):
+    user: str
+    contact: str
+    verified_at: str | None
+    said: str
+
+
+class TestPages(Shape):
+    pages: list[QuietPage]
+
+
+class QuietAttempt(Shape):
+    attempt: str
+    number: int
+    channel: str
+    started_at: str
+    ended_at: str | None
+    outcome: str
+    because: str
+    delivery: str | None
+
+
+class SentShape(QuietPage):
+    kind: str
+    outcome: str
+    delivery: str | None = Field(description="What the provider says of it, or `replied`.")
+    because: str | None
+    answered: bool = Field(description="The person answered the test.")
+    arrived: bool
+    settled: bool = Field(description="Nothing more is to be heard of it.")
+    attempts: list[QuietAttempt]
 
 
 class StepShape(Shape):

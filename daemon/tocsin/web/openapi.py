@@ -15,9 +15,10 @@ from pydantic.json_schema import models_json_schema
 
 import tocsin
 from tocsin.web import models
-from tocsin.web.api import ENDPOINTS, Endpoint
+from tocsin.web.api import Endpoint
 from tocsin.web.pages import html
 from tocsin.web.problems import Handler, json_answer
+from tocsin.web.table import ENDPOINTS
 
 SCHEMAS = "#/components/schemas/"
 ABOUT = (
@@ -26,7 +27,10 @@ ABOUT = (
     "Refusals are application/problem+json (RFC 9457) with a pointer to each culprit. Lists take `limit` and "
     "`cursor`, and answer with `next`. Bodies are at most 4 MiB, also when they come gzipped."
 )
-TAGS = ("alerts in", "incidents", "actions", "on call", "silences", "configuration", "answers", "the daemon itself")
+TAGS = (
+    "alerts in", "incidents", "actions", "on call", "silences", "people", "configuration", "answers",
+    "the daemon itself",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from tocsin.work.ledger import Effects
 from tocsin.work.links import Claim, Links
 from tocsin.work.pager import Pager
 from tocsin.work.record import Record
+from tocsin.work.tryouts import Tryouts, VoiceTurn
 
 log = structlog.stdlib.get_logger("tocsin.answers")
 
@@ -39,14 +40,6 @@ RANKS = {
 }  # fmt: skip
 # Twilio errors that say this address cannot be reached this way at all.
 DEAD = frozenset("21610 21211 21614 21612 21408 21215 30004 30005 30006 32017".split())
-
-
-@dataclass(frozen=True, slots=True)
-class VoiceTurn:
-    """What to say on the phone; with `menu` a key is asked for again, else the call ends."""
-
-    say: str
-    menu: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +66,7 @@ class Answers:
 
     def __init__(self, core: Core, actions: Actions, links: Links, pager: Pager) -> None:
         self.core, self.actions, self.links, self.pager = core, actions, links, pager
+        self.tryouts = Tryouts(core)
         self._heard: WeakValueDictionary[Door, asyncio.Lock] = WeakValueDictionary()
 
     # ------------------------------------------------------------------------------------- SMS
@@ -97,7 +91,9 @@ class Answers:
             self._refused("sms", "stranger")
             log.warning("sms_from_stranger", account=account)
             return await self._keep(door, sender, None)
-        answer = await self._obey_sms(user, account, sender, command, door.message_id)
+        answer = await self.tryouts.reply(user, await self._lately(sender, account), command, body)
+        if answer is None:
+            answer = await self._obey_sms(user, account, sender, command, door.message_id)
         if await self._too_many(sender):
             log.warning("sms_replies_capped", user=user.key)
             return await self._keep(door, sender, None)
@@ -128,6 +124,12 @@ class Answers:
         """Whether it went to that phone by this account: another provider's word proves nothing of it."""
         channel = self.core.settings.channels.get(attempt.channel)
         return channel is None or channel.options.get("account_sid", account) == account
+
+    async def _lately(self, address: str, account: str) -> list[tuple[Page, Attempt]]:
+        """What went to that phone by this account within a day, newest first."""
+        since = Instant(self.core.clock.now() - DAY)
+        rows = await self.core.store.write(lambda tx: tx.pages_to(address, since))
+        return [row for row in rows if self._went_through(account, row[1])]
 
     async def _sent_to(self, address: str, account: str) -> list[Sent]:
         since = Instant(self.core.clock.now() - DAY)
@@ -250,7 +252,9 @@ class Answers:
     async def voice(self, attempt_id: str, call_id: str, digits: str | None) -> VoiceTurn | None:
         """The next words of a call; None: an attempt that is not known. Without `digits` nothing acts."""
         found = await self._attempt(attempt_id)
-        if found is None or (found.attempt.ref and found.attempt.ref != call_id):
+        if found is None:
+            return await self._unpaged(attempt_id, call_id, digits)
+        if found.attempt.ref and found.attempt.ref != call_id:
             return None
         user = self.core.settings.users.get(found.page.user)
         if user is None:
@@ -269,6 +273,14 @@ class Answers:
             case verb:
                 said = await self._pressed(user, about, verb, digits or "", call_id)
                 return VoiceTurn(f"{said} Goodbye.", menu=False)
+
+    async def _unpaged(self, attempt_id: str, call_id: str, digits: str | None) -> VoiceTurn | None:
+        """A call that is about no incident."""
+        attempt = await self.core.store.attempt(attempt_id)
+        page = await self.core.store.page(attempt.page) if attempt is not None else None
+        if attempt is None or page is None or page.incident is not None or (attempt.ref and attempt.ref != call_id):
+            return None
+        return await self.tryouts.call(attempt, page, digits)
 
     async def _pressed(self, user: User, about: list[Incident], verb: Verb, digits: str, call_id: str) -> str:
         """Do what a key asks for, once in a call; a second delivery of the key is told the same."""

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from tocsin.decide.handoff import out_of_time
+from tocsin.decide.verification import CODE_LIVES
 from tocsin.model import (
+    MINUTE,
     Attempt,
     Incident,
+    Instant,
     Outcome,
     Page,
     User,
@@ -47,6 +51,17 @@ def why_not(page: Page, incident: Incident) -> str:
     if incident.cycle != page.cycle:
         return "a new cycle has begun"
     return f"muted by {incident.muted_by}" if incident.muted_by else ""
+
+
+def why_stale(page: Page, now: Instant) -> str:
+    """Why a page of no incident is of no use any more; "" while it is."""
+    match page.kind:
+        case "notice":
+            return out_of_time(page.key, page.created_at, now)
+        case "code" | "test" if now - page.created_at >= CODE_LIVES:
+            return f"it found no way out within {CODE_LIVES // MINUTE} minutes"
+        case _:
+            return ""
 
 
 def place(page: Page) -> tuple[int, bool, int]:

@@ -5,6 +5,7 @@ The claim and the intent are one: the attempt's row is written before the first 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,13 +21,16 @@ from tocsin.model import (
     Limit,
     Page,
 )
-from tocsin.work.calls import Call, place, why_not
+from tocsin.work.calls import Call, place, why_not, why_stale
 from tocsin.work.channels import Line
 from tocsin.work.ledger import Ledger
 from tocsin.work.selfcare import OWN
 
 if TYPE_CHECKING:
     from tocsin.work.pager import Pager
+
+
+ABOUT_INCIDENTS = ("page", "summary", "update")  # what takes a slot of these; the rest waits until there is room
 
 
 class Claim:
@@ -97,7 +101,7 @@ class Claim:
         for user in dict.fromkeys(page.user or page.target for page in pages):
             mine = [page for page in pages if (page.user or page.target) == user]
             if len(self.calls) < self.line.free:
-                await self._within_limits(user, mine)
+                await self._within_limits(mine)
 
     async def _still_planned(self, pages: list[Page]) -> list[Page]:
         """The same pages, locked, behind their incidents' locks; what another replica took meanwhile is left out."""
@@ -112,6 +116,10 @@ class Claim:
             if refused:
                 self._end(page, "cancelled", refused)
                 return False
+        stale = why_stale(page, self.now)
+        if stale:
+            self._end(page, "cancelled", stale)
+            return False
         return self._reachable(page, incident)
 
     def _reachable(self, page: Page, incident: Incident | None) -> bool:
@@ -133,7 +141,7 @@ class Claim:
             self.tx.save_pages([replace(page, channel=contact.channel, updated_at=self.now)])
             self.ledger.effects.channels.add(contact.channel)
             return False
-        if self.core.is_dead(contact):
+        if self.core.is_dead(contact) and page.kind != "code":  # a code is how it comes back to life
             self._end(page, "failed", "the contact cannot be used")
             self.in_vain.append(page)
             return False
@@ -168,7 +176,8 @@ class Claim:
             self.ledger.effects.channels.add(one.channel)
 
     def _end(self, page: Page, status: str, because: str) -> None:
-        self.tx.save_pages([replace(page, status=status, updated_at=self.now)])  # type: ignore[arg-type]  # a PageStatus
+        told = page.because if page.incident is not None else because  # it has no timeline to tell it
+        self.tx.save_pages([replace(page, status=status, updated_at=self.now, because=told)])  # type: ignore[arg-type]  # a PageStatus
         self.core.metrics.pages.labels(page.channel, status).inc()
         if page.incident is not None and (incident := self.ledger.get(page.incident)) is not None:
             self.ledger.note(
@@ -177,11 +186,30 @@ class Claim:
 
     # ------------------------------------------------------------------------------- throttle
 
-    async def _within_limits(self, user: str, pages: list[Page]) -> None:
+    async def _within_limits(self, pages: list[Page]) -> None:
         """As many as there is room for go out one by one; more become one summary in the last slot."""
-        sent = await self.tx.sent_since(
-            pages[0].user, self.line.name, Instant(self.now - throttle.longest(self.limits))
-        )
+        paged = await self._sent(pages[0].user, ABOUT_INCIDENTS)
+        others = [page for page in pages if page.kind not in ABOUT_INCIDENTS]
+        await self._pages_within_limits([page for page in pages if page.kind in ABOUT_INCIDENTS], paged)
+        if others:
+            await self._others_within_limits(others, await self._sent(pages[0].user))
+
+    async def _sent(self, user: str, kinds: Collection[str] = ()) -> list[Instant]:
+        since = Instant(self.now - throttle.longest(self.limits))
+        return await self.tx.sent_since(user, self.line.name, since, kinds)
+
+    async def _others_within_limits(self, pages: list[Page], sent: list[Instant]) -> None:
+        """Notices, tests and codes take the room that is left and wait for it; they never take a page's."""
+        sent += [self.now] * sum(call.page.user == pages[0].user for call in self.calls)
+        for page in pages:
+            found = throttle.room(sent, self.limits, self.now, urgent=False)
+            if isinstance(found, throttle.Later):
+                self._postpone([page], found.at, self.now)
+            else:
+                sent.append(self.now)
+                self._intent(page)
+
+    async def _pages_within_limits(self, pages: list[Page], sent: list[Instant]) -> None:
         waiting = list(pages)
         while waiting:
             page = waiting[0]
@@ -268,7 +296,7 @@ class Claim:
                 continue
             limits = throttle.limits_for(settings, contact.channel, line.kind.throttle)
             since = Instant(self.now - throttle.longest(limits))
-            sent = await self.tx.sent_since(page.user, contact.channel, since) if limits else []
+            sent = await self.tx.sent_since(page.user, contact.channel, since, ABOUT_INCIDENTS) if limits else []
             if isinstance(throttle.room(sent, limits, self.now, urgent=False), throttle.Now):
                 return contact.name, contact.channel
         return None

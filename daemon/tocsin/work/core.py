@@ -45,7 +45,9 @@ class Core:
     policies: Policies = field(init=False)
     stops: Stops = field(init=False)
     mutes: Mutes = field(init=False)
-    dead: set[tuple[str, str]] = field(default_factory=set)  # (channel type, address) that cannot be used
+    dead: dict[tuple[str, str], str] = field(default_factory=dict)  # (channel type, address) → why it cannot be used
+    verified: set[tuple[str, str, str]] = field(default_factory=set)  # (user, channel type, address) proven by a code
+    code_of: Callable[[str], str] = field(default=lambda _page: "")  # the code that a page carries
     links: Callable[[Incident, str, str], str] = field(default=lambda _incident, _user, _page: "")
     planned: Callable[[set[str], Instant | None], None] = field(default=lambda _channels, _due: None)
     recovered: Callable[[str], None] = field(default=lambda _key: None)
@@ -68,10 +70,10 @@ class Core:
         who = self.owner_of(state.address)
         key = f"contact/{state.channel_kind}/{who}"
         if state.usable and known in self.dead:
-            self.dead.discard(known)
+            del self.dead[known]
             self.recovered(key)
         elif not state.usable and known not in self.dead:
-            self.dead.add(known)
+            self.dead[known] = state.because
             self.alarm(key, f"{who} cannot be reached by {state.channel_kind}", state.because)
 
     def owner_of(self, address: str) -> str:
@@ -82,8 +84,20 @@ class Core:
         return "somebody"
 
     def is_dead(self, contact: Contact) -> bool:
+        return bool(self.why_dead(contact))
+
+    def why_dead(self, contact: Contact) -> str:
+        """Why a contact cannot be used; "" when it can."""
         channel = self.settings.channels.get(contact.channel)
-        return channel is None or (channel.type, contact.to) in self.dead
+        if channel is None:
+            return f"there is no channel {contact.channel}"
+        known = (channel.type, contact.to)
+        return (self.dead[known] or "its address cannot be used") if known in self.dead else ""
+
+    def is_verified(self, user: str, contact: Contact) -> bool:
+        """Whether this person proved this address by a code; a terminal has no address to prove."""
+        channel = self.settings.channels.get(contact.channel)
+        return channel is not None and (channel.type == "console" or (user, channel.type, contact.to) in self.verified)
 
 
 class Stops:

@@ -32,8 +32,10 @@ class Housekeeping:
         self.core, self.intake, self.silences = core, intake, silences
         self.access, self.health = access, health
 
-    def start(self) -> None:
+    def start(self, *more: tuple[Millis, Callable[[], Awaitable[object]]]) -> None:
+        """Begin all chores, and those that others bring."""
         for every, chore in (
+            *more,
             (Millis(SECOND), self.intake.flush_repeats),
             (Millis(SECOND), self.silences.begin),
             (Millis(5 * SECOND), self.alive),
@@ -80,7 +82,11 @@ class Housekeeping:
 
     def _unreachable(self, now: Instant) -> set[str]:
         settings, people = self.core.settings, self.core.people()
-        on_duty = {key for schedule in settings.schedules.values() for key in on_call(schedule, now).users}
+        on_duty = {
+            key
+            for schedule in settings.schedules.values()
+            for key in on_call(schedule, now, people.overrides.get(schedule.name, ())).users
+        }
         return {
             key
             for key in on_duty
@@ -110,7 +116,7 @@ class Housekeeping:
     # --------------------------------------------------------------------------------- at start
 
     async def learn_contacts(self) -> None:
-        """Which configured addresses cannot be used."""
+        """Which configured addresses cannot be used, and which were proven."""
         settings = self.core.settings
         known = {
             (settings.channels[contact.channel].type, contact.to)
@@ -123,7 +129,9 @@ class Housekeeping:
             return [state for state in found if state is not None]
 
         states = await self.core.store.write(work)
-        self.core.dead = {(state.channel_kind, state.address) for state in states if not state.usable}
+        self.core.dead = {(state.channel_kind, state.address): state.because for state in states if not state.usable}
+        proven = [one for one in await self.core.store.verifications() if one.verified_at is not None]
+        self.core.verified = {(one.user, one.channel_kind, one.address) for one in proven}
 
     async def judge_downtime(self) -> None:
         """Expiries that fell into a downtime are judged anew: sources could not refresh them meanwhile."""

@@ -14,6 +14,7 @@ import structlog
 
 from tocsin.contracts import Gate, Tools, Tx
 from tocsin.decide.answers import code_of
+from tocsin.decide.verification import code_text, spoken_code
 from tocsin.decide.views import headline, incident_view, long_text, short_text, spoken_text, summary_text
 from tocsin.errors import GateClosed, NotSent, StoreUnavailable
 from tocsin.model import (
@@ -267,6 +268,10 @@ class Pager:
         ack_url = self.core.links(incident, page.user, page.id) if incident is not None and page.user else ""
         text = body = page.text
         title, spoken = page.text.splitlines()[0] if page.text else "", page.text
+        if page.kind == "code" and call.user is not None and page.contact in call.user.contacts:
+            code = self.core.code_of(page.id)
+            text = body = code_text(code, page.user, call.user.contacts[page.contact])
+            title, spoken = text.partition(". ")[0], spoken_code(code)
         if call.bundled:
             ack_url = ""  # a link answers for one incident alone
             title = text = body = spoken = summary_text(call.bundled)
@@ -285,7 +290,7 @@ class Pager:
             to=call.attempt.address,
             user=page.user,
             name=call.user.name if call.user else "",
-            urgency=incident.urgency if incident else "low",
+            urgency=incident.urgency if incident else "high" if page.kind == "test" else "low",
             title=title,
             text=text,
             body=body,

@@ -211,6 +211,10 @@ select {attempt} from attempts where id = any($1::text[]) order by id for update
 -- All attempts of a page in order.
 select {attempt} from attempts where page = $1 order by number, id for update;
 
+-- name: list_attempts_of
+-- The same, without a lock.
+select {attempt} from attempts where page = $1 order by number, id;
+
 -- name: open_attempts
 -- Calls that were begun and have no outcome, of one process or of all, the oldest first.
 select {attempt} from attempts
@@ -230,8 +234,8 @@ where address = $1 and started_at = $2 and state = 'bundled' and ref = $3
 order by id;
 
 -- name: sent_since
--- When a person was reached for over a channel, surely unsent ones left out.
-select a.started_at from attempts a join pages p on p.id = a.page
+-- When a person was reached for over a channel and by which kind of page, surely unsent ones left out.
+select a.started_at, p.kind from attempts a join pages p on p.id = a.page
 where a.channel = $2 and a.started_at >= $3 and a.state not in ('cancelled', 'failed', 'bundled') and p."user" = $1
 order by a.started_at;
 
@@ -258,6 +262,27 @@ select {contact_state} from contacts_state where channel_kind = $1 and address =
 -- The newest knowledge about an address.
 insert into contacts_state ({contact_state.given}) {contact_state.values}
 on conflict (channel_kind, address) do update set {contact_state.changes};
+
+-- name: contact_states
+-- What was learnt about every address.
+select {contact_state} from contacts_state order by channel_kind, address;
+
+-- name: verification
+-- Whether a person's address was proven, and the code under way.
+select {verification} from contacts_verified where "user" = $1 and channel_kind = $2 and address = $3 for update;
+
+-- name: verifications
+-- The same of every person and address.
+select {verification} from contacts_verified order by "user", channel_kind, address;
+
+-- name: save_verification
+-- How it stands with an address now.
+insert into contacts_verified ({verification.given}) {verification.values}
+on conflict ("user", channel_kind, address) do update set {verification.changes};
+
+-- name: page_keys
+-- Which of these keys a page has.
+select key from pages where key = any($1::text[]);
 
 -- -------------------------------------------------------------- timeline
 
@@ -440,6 +465,16 @@ delete from tombstones where (integration, source_key) in (
 -- Forget minted keys whose time is over.
 delete from minted where (integration, body_hash) in (
     select integration, body_hash from minted where until < $1 limit $2) returning key;
+
+-- name: prune_unpaged_attempts
+-- Forget the calls of old pages that belong to no incident: notices, tests, codes.
+delete from attempts where page in (
+    select id from pages where incident is null and created_at < $1 order by id limit $2) returning id;
+
+-- name: prune_unpaged
+-- Forget such pages themselves, when their calls are gone.
+delete from pages where id in (
+    select id from pages where incident is null and created_at < $1 order by id limit $2) returning id;
 
 -- name: prune_inbound
 -- Forget provider messages that no provider will deliver again.

@@ -1,0 +1,168 @@
+"""People and their contacts over the API: how it stands with each, codes that prove them, test pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from aiohttp import web
+
+from tocsin.decide.views import when
+from tocsin.model import SECOND, Actor, Attempt, Instant, Page, User, rfc3339
+from tocsin.settings.scalars import did_you_mean, duration
+from tocsin.web import models
+from tocsin.web.api import Ask, Endpoint, Param, actor_of, bad_value
+from tocsin.web.problems import Problem, json_answer
+from tocsin.work.contacts import ContactView, Sent, without_addresses
+
+LONGEST_WAIT = 10 * SECOND
+
+
+async def list_users(ask: Ask) -> web.Response:
+    users = list(ask.settings.users.values())
+    views = await ask.daemon.contacts.all_views(users)
+    return json_answer({"users": [user_view(user, views[user.key]) for user in users]})
+
+
+async def show_user(ask: Ask) -> web.Response:
+    user = user_of(ask)
+    views = await ask.daemon.contacts.all_views([user])
+    return json_answer(user_view(user, views[user.key]))
+
+
+def user_view(user: User, contacts: Sequence[ContactView]) -> dict[str, Any]:
+    """A person without addresses: a token that reads need not know phone numbers."""
+    return {
+        "key": user.key,
+        "name": user.name,
+        "timezone": user.timezone,
+        "role": user.role,
+        "contacts": [contact_view(one) for one in contacts],
+    }
+
+
+def contact_view(one: ContactView) -> dict[str, Any]:
+    return {
+        "name": one.contact.name,
+        "channel": one.contact.channel,
+        "verified": one.verified,
+        "verified_at": when(one.verified_at),
+        "usable": one.usable,
+        "because": one.because or None,
+        "code_expires_at": when(one.code_expires_at),
+    }
+
+
+def user_of(ask: Ask) -> User:
+    """The person of the path. Raises Problem 404 with the key that may be meant."""
+    key, users = ask.request.match_info["key"], ask.settings.users
+    if key not in users:
+        raise Problem(404, f"no such user {key[:80]!r}{did_you_mean(key[:80], users)}")
+    return users[key]
+
+
+# ---------------------------------------------------------------------------------- codes and tests
+
+
+async def verify(ask: Ask) -> web.Response:
+    user, contact = user_of(ask), ask.request.match_info["contact"]
+    actor = own_or_admins(ask, user, ask.read(models.Act).user)
+    page, expires = await ask.daemon.contacts.verify(user.key, contact, actor, admin=ask.token.role == "admin")
+    said = f"A code is on its way over {contact}. Enter it: tocsin contact confirm {user.key} CODE"
+    return json_answer({**named(page), "expires_at": rfc3339(expires), "said": said}, 202)
+
+
+async def confirm(ask: Ask) -> web.Response:
+    user, contact, body = user_of(ask), ask.request.match_info["contact"], ask.read(models.Code)
+    actor = own_or_admins(ask, user, body.user)
+    known = await ask.daemon.contacts.confirm(user.key, contact, body.code, actor)
+    said = f"{contact} of {user.key} is verified."
+    return json_answer({"user": user.key, "contact": contact, "verified_at": when(known.verified_at), "said": said})
+
+
+async def send_test_page(ask: Ask) -> web.Response:
+    user, body = user_of(ask), ask.read(models.TestPage)
+    actor = own_or_admins(ask, user, body.user)
+    pages = await ask.daemon.contacts.test(user.key, body.by or "", actor)
+    return json_answer({"pages": [named(page) for page in pages]}, 202)
+
+
+async def show_sent(ask: Ask) -> web.Response:
+    user, page, wait = user_of(ask), ask.request.match_info["page"], waiting_time(ask)
+    return json_answer(sent_view(await ask.daemon.contacts.settled(user.key, page, Instant(ask.now + wait))))
+
+
+def own_or_admins(ask: Ask, user: User, named: str | None) -> Actor:
+    """Who asks: the person, or an admin. Raises Problem 403 for anybody else: a phone is not everybody's to ring."""
+    actor = actor_of(ask, named)
+    if ask.token.role != "admin" and actor.name != user.key:
+        raise Problem(403, f"only {user.key} or an admin may do this to the contacts of {user.key}")
+    return actor
+
+
+def waiting_time(ask: Ask) -> int:
+    """`wait=5s`: answered when nothing more is to be heard, at the latest then."""
+    text = ask.param("wait")
+    if text is None:
+        return 0
+    try:
+        return min(duration(text), LONGEST_WAIT)
+    except ValueError as mistake:
+        raise bad_value("wait", str(mistake)) from None
+
+
+def named(page: Page) -> dict[str, Any]:
+    return {"page": page.id, "user": page.user, "contact": page.contact, "channel": page.channel}
+
+
+def sent_view(sent: Sent) -> dict[str, Any]:
+    return {
+        **named(sent.page),
+        "kind": sent.page.kind,
+        "outcome": sent.outcome,
+        "delivery": sent.delivery or None,
+        "because": sent.because or None,
+        "answered": sent.answered,
+        "arrived": sent.arrived,
+        "settled": sent.settled,
+        "attempts": [attempt_view(one) for one in sent.attempts],
+    }
+
+
+def attempt_view(attempt: Attempt) -> dict[str, Any]:
+    """An attempt without the address it went to."""
+    return {
+        "attempt": attempt.id,
+        "number": attempt.number,
+        "channel": attempt.channel,
+        "started_at": rfc3339(attempt.started_at),
+        "ended_at": when(attempt.ended_at),
+        "outcome": attempt.state,
+        "because": without_addresses(attempt.because),
+        "delivery": attempt.delivery or None,
+    }
+
+
+USER = "/v1/users/{key}"
+CONTACT = USER + "/contacts/{contact}"
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint("GET", "/v1/users", "viewer", list_users, "People and their contacts", "people", models.UserList),
+    Endpoint("GET", USER, "viewer", show_user, "One person and their contacts", "people", models.UserShape),
+    Endpoint(
+        "POST", CONTACT + "/verify", "responder", verify, "Send a code over a contact", "people", models.CodeSent,
+        models.Act, status=202,
+    ),
+    Endpoint(
+        "POST", CONTACT + "/confirm", "responder", confirm, "The code that came: the contact is verified", "people",
+        models.Confirmed, models.Code,
+    ),
+    Endpoint(
+        "POST", USER + "/test-page", "responder", send_test_page, "Send a marked test page", "people", models.TestPages,
+        models.TestPage, status=202,
+    ),
+    Endpoint(
+        "GET", USER + "/pages/{page}", "viewer", show_sent, "What became of a test page, code or notice", "people",
+        models.SentShape, params=(Param("wait", "Wait this long (at most `10s`) until nothing more is to be heard."),),
+    ),
+)  # fmt: skip
