@@ -189,7 +189,7 @@ class Batch:
         return await self._write()
 
     async def _not_straight(self) -> list[tuple[int, Queued, Judged]]:
-        """Those that go the long way, in order; pure repeats are counted here, and what comes straight in is written."""
+        """Those that go the long way, in order; pure repeats are counted here, what comes straight in is written."""
         if not self.trust or self.settings.defaults.reopen_within:
             return [(index, post, one) for index, post in enumerate(self.posts) for one in post.judged]
         straight = Straight(self.intake.known, self.ledger, self.mutes, self.now)
@@ -394,6 +394,7 @@ class Batch:
         elif verdict.dropped_by or verdict.suppressed_by:
             status = "dropped"
             self._outcome("dropped" if verdict.dropped_by else "suppressed")
+        ends = self._expiry(item.integration, item.alert, verdict)
         return Draft(
             item,
             verdict,
@@ -402,7 +403,7 @@ class Batch:
             self.post_ids[item.post],
             item.fit,
             self.now,
-            self._expiry(item.integration, item.alert, verdict) or (Instant(self.now + DAY) if status != "firing" else None),
+            ends or (Instant(self.now + DAY) if status != "firing" else None),
             None if verdict.hold is None else Instant(self.now + verdict.hold),
         )
 
