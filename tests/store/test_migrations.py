@@ -56,7 +56,7 @@ def columns(conn, table):
 
 def test_both_dialects_have_the_same_steps():
     assert [step.number for step in migrations("sqlite")] == [step.number for step in migrations("postgres")]
-    assert [step.number for step in migrations("sqlite")] == list(range(1, NEWEST + 1))
+    assert [step.number for step in migrations("sqlite")] == sorted({step.number for step in migrations("sqlite")})
 
 
 def test_both_dialects_have_the_same_tables_and_columns(connect, tmp_path):

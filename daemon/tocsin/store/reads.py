@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from tocsin.contracts import Clock, Counts, IncidentFilter
-from tocsin.model import OPEN, Attempt, Entry, Incident, Instant, Page, Post, Silence, StoredAlert, Token
-from tocsin.store.rows import ALERT, ATTEMPT, ENTRY, INCIDENT, PAGE, POST, SILENCE, TOKEN, Row
+from tocsin.model import OPEN, Attempt, Entry, FeedCopy, Incident, Instant, Page, Post, Silence, StoredAlert, Token
+from tocsin.store.rows import ALERT, ATTEMPT, ENTRY, FEED, INCIDENT, PAGE, POST, SILENCE, TOKEN, Row
 from tocsin.store.tx import Transaction, first, only
 
 T = TypeVar("T")
@@ -92,6 +92,9 @@ class Reads:
 
     async def tokens(self) -> list[Token]:
         return TOKEN.values(await self._look("tokens"))
+
+    async def feeds(self) -> list[FeedCopy]:
+        return FEED.values(await self._look("feeds"))
 
     async def repeated_posts(self, after: int, limit: int) -> list[Post]:
         return POST.values(await self._look("repeated_posts", after, limit))

@@ -20,6 +20,7 @@ from tocsin.model import (
     Attempt,
     ContactState,
     Entry,
+    FeedCopy,
     Incident,
     Link,
     Page,
@@ -191,6 +192,7 @@ SILENCE = shape(Silence, key=["id"])
 PAGE = shape(Page, key=["id"], fixed=["key", "kind", "incident", "created_at"])
 ATTEMPT = shape(Attempt, key=["id"], fixed=["page", "incident", "number", "started_at"])
 CONTACT_STATE = shape(ContactState, key=["channel_kind", "address"])
+FEED = shape(FeedCopy, key=["schedule"])
 TOKEN = shape(Token, key=["id"], fixed=["created_at"])
 
 SHAPES: Mapping[str, Shape[Any]] = {
@@ -202,5 +204,6 @@ SHAPES: Mapping[str, Shape[Any]] = {
     "page": PAGE,
     "attempt": ATTEMPT,
     "contact_state": CONTACT_STATE,
+    "feed": FEED,
     "token": TOKEN,
 }
