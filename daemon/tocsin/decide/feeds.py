@@ -54,17 +54,19 @@ class Fed:
     unknown: tuple[str, ...]
 
 
-def as_json(read: FeedEvents) -> str:
+def as_json(read: FeedEvents) -> bytes:
     """For keeping; `from_json` reads it."""
-    return orjson.dumps(read).decode()
+    return orjson.dumps(read)
 
 
-def from_json(text: str) -> FeedEvents:
+def from_json(text: bytes) -> FeedEvents:
     kept = orjson.loads(text)
     return FeedEvents(tuple(_event(**one) for one in kept["events"]), tuple(kept["notes"]))
 
 
-def _event(start: int, end: int, title: str, invited: list[list[str]], organizer: list[str] | None, marked: list[str]) -> FeedEvent:
+def _event(
+    start: int, end: int, title: str, invited: list[list[str]], organizer: list[str] | None, marked: list[str]
+) -> FeedEvent:
     people = tuple((mail, name) for mail, name in invited)
     by = None if organizer is None else (organizer[0], organizer[1])
     return FeedEvent(Instant(start), Instant(end), title, people, by, tuple(marked))
@@ -119,7 +121,9 @@ def folded(name: str) -> str:
 _PAGERDUTY = re.compile(r"on[ -]?call\s+[-–—]\s+(?P<rest>.+)", re.IGNORECASE)  # "On Call - Ana Pires - Primary"
 _FIELDS = re.compile(r"\s[-–—]\s|[:|()\[\]]")
 _LIST = re.compile(r"[,;/&+]|\s(?:and|und|et|e|y|og|och|en)\s", re.IGNORECASE)
-_NOBODY = re.compile(r"[\W_\d]*(?:(?:on|call|oncall|off|duty|shift|rota|rotation|primary|secondary|backup|week|weekend|night|day|the|of|for)[\W_\d]*)*", re.IGNORECASE)  # fmt: skip
+_NOBODY_WORDS = "on|call|oncall|off|duty|shift|rota|rotation|primary|secondary|backup|week|weekend|night|day|the|of|for"
+_NOBODY_WORDS = "on|call|oncall|off|duty|shift|rota|rotation|primary|secondary|backup|week|weekend|night|day|the|of|for"
+_NOBODY = re.compile(rf"[\W_\d]*(?:\b(?:{_NOBODY_WORDS})\b[\W_\d]*)*", re.IGNORECASE)
 
 
 class _Who:

@@ -23,7 +23,7 @@ MARK = "X-TOCSIN-USERS"
 MOST_EVENTS = 20_000
 MOST_NOTES = 20
 TOO_OFTEN = {"SECONDLY", "MINUTELY"}  # nobody is on call by the minute; spelled out they would be millions
-_UNUSABLE = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)  # what the libraries raise on odd bytes
+_UNUSABLE = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)  # what odd bytes raise
 
 
 def read_feed(raw: bytes, timezone: str, start: Instant, end: Instant) -> FeedEvents:
