@@ -207,7 +207,7 @@ def _inside(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4
 
 
 async def _read(response: aiohttp.ClientResponse, clock: Clock, within: Millis, room: int) -> bytes:
-    """The body, at most `room` bytes; what came before it broke off or took too long, since the status is the answer."""
+    """The body, at most `room` bytes; what came before it broke off or took too long: the status is the answer."""
     pieces: list[bytes] = []
     try:
         async with clock.timeout(within):

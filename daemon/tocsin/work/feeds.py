@@ -193,8 +193,8 @@ class Feeds:
         now = self.core.clock.now()
         if answer is None:
             answer = Fetched(copy.body, copy.etag, copy.modified)
-        marks = {"etag": answer.etag, "modified": answer.modified}
-        fetched = replace(copy, source=source_of(feed), fetched_at=now, error="", since=None, **marks)
+        marked = replace(copy, source=source_of(feed), etag=answer.etag, modified=answer.modified)
+        fetched = replace(marked, fetched_at=now, error="", since=None)
         if answer.body == copy.body and self._is_fresh(copy, schedule, now):
             return fetched
         events = await self._spelt(answer.body, schedule, now)
