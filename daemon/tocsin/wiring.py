@@ -44,6 +44,7 @@ from tocsin.work.pager import Pager
 from tocsin.work.recount import recount
 from tocsin.work.selfcare import Selfcare
 from tocsin.work.silences import Silences
+from tocsin.work.subscriptions import Subscriptions
 from tocsin.work.timers import Timers
 
 log = structlog.stdlib.get_logger("tocsin.wiring")
@@ -87,6 +88,7 @@ class Daemon:
     actions: Actions
     silences: Silences
     answers: Answers
+    subscriptions: Subscriptions
     access: Access
     health: Health
     timers: Timers
@@ -152,6 +154,8 @@ class Daemon:
         self.actions = Actions(core, self.intake)
         self.silences = Silences(core)
         self.access = Access(self.store, self.clock, self.chance, keys, lambda user: user in self.core.settings.users)
+        self.subscriptions = Subscriptions(self.store, self.chance)
+        await self.subscriptions.load()
         links = Links(core, keys)
         self.timers = Timers(core, self.intake)
         self.pager = Pager(core, self._tools(), self.selfcare)

@@ -11,7 +11,8 @@ from aiohttp.test_utils import TestClient
 from tests.web.fakes import NOW, FakeDaemon
 from tocsin.errors import SettingsError, StoreUnavailable
 from tocsin.model import Instant, rfc3339
-from tocsin.web.api import ENDPOINTS, RANK
+from tocsin.web.api import RANK
+from tocsin.web.table import ENDPOINTS
 
 ANA = {"Authorization": "Bearer ana-token"}
 ADMIN = {"Authorization": "Bearer admin-token"}
@@ -34,7 +35,7 @@ def as_password(token: str) -> dict[str, str]:
 
 
 def concrete(path: str) -> str:
-    return path.replace("{number}", "42").replace("{name}", "primary").replace("{id}", "s1")
+    return path.replace("{number}", "42").replace("{name}", "primary").replace("{id}", "s1").replace("{key}", "ana")
 
 
 # ------------------------------------------------------------------------------------------- roles

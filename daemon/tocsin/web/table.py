@@ -1,0 +1,8 @@
+"""Every endpoint of the API, from the files that answer them: what is routed, guarded and documented."""
+
+from __future__ import annotations
+
+from tocsin.web import api, calendars
+from tocsin.web.api import Endpoint
+
+ENDPOINTS: tuple[Endpoint, ...] = (*api.ENDPOINTS, *calendars.ENDPOINTS)
