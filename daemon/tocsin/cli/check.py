@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from tocsin.cli.known_feeds import feed_problems
 from tocsin.clock import SystemClock
 from tocsin.model import Problem, Rule
 from tocsin.settings import Loaded, find, lint, load
@@ -27,10 +28,11 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 when there are warnings.")] = False,
     rules: Annotated[bool, typer.Option("--rules", help="Print the rules in the order they are walked.")] = False,
+    online: Annotated[bool, typer.Option("--online", help="Fetch the calendar feeds now.")] = False,
 ) -> None:
     """Validate and lint the configuration. Exit 0: fine, 1: warnings with --strict, 2: errors."""
     loaded = load(find(config, os.environ))
-    problems = _all_problems(loaded)
+    problems = _all_problems(loaded, online=online)
     if as_json:
         order = _rules_as_json(loaded) if rules else {}
         print(json.dumps({**report(problems), **order}, ensure_ascii=False, indent=2))
@@ -69,11 +71,12 @@ def _rules_as_json(loaded: Loaded) -> dict[str, object]:
     return {"rules": [rule.name for rule in loaded.settings.rules] if loaded.settings is not None else []}
 
 
-def _all_problems(loaded: Loaded) -> list[Problem]:
-    """The reader's, and the lint's where there is something to lint."""
+def _all_problems(loaded: Loaded, *, online: bool) -> list[Problem]:
+    """The reader's, and the lint's and the feeds' where there is something to lint."""
     if loaded.settings is None:
         return list(loaded.problems)
-    return [*loaded.problems, *lint(loaded.settings, SystemClock().now(), loaded.places)]
+    settings, feeds = feed_problems(loaded.settings, loaded.places, online=online)
+    return [*loaded.problems, *feeds, *lint(settings, SystemClock().now(), loaded.places)]
 
 
 def _print_problems(problems: Sequence[Problem], loaded: Loaded) -> None:

@@ -13,6 +13,7 @@ import typer
 
 from tocsin.cli import duty, fairness, turnover
 from tocsin.cli.configured import errors_in, locate, print_problems
+from tocsin.cli.known_feeds import with_known_feeds
 from tocsin.cli.tables import print_json, print_table, say, warn
 from tocsin.cli.trouble import REFUSED, WRONG, Trouble
 from tocsin.clock import SystemClock
@@ -87,7 +88,10 @@ def this_second() -> Instant:
 
 
 def settings_without_secrets(config: Path | None) -> Settings:
-    """Valid settings for a command that only thinks: what it needs no secret for is said, and done without."""
+    """Valid settings for a command that only thinks: what it needs no secret for is said, and done without.
+
+    Shifts of calendar feeds are those that the daemon last fetched.
+    """
     main = locate(config)
     loaded = load(main, env=os.environ, made_up_secrets=True)
     missing = [one for one in loaded.problems if one.code == "secret" and one.level == "warning"]
@@ -97,7 +101,7 @@ def settings_without_secrets(config: Path | None) -> Settings:
     if loaded.settings is None:
         print_problems(loaded.problems)
         raise Trouble(f"{main}: {errors_in(loaded.problems)}", WRONG)
-    return loaded.settings
+    return with_known_feeds(loaded.settings)
 
 
 def _other(diff: Path) -> Settings:

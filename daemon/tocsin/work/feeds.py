@@ -59,16 +59,17 @@ def trouble(one: Held | None, feed: Ical) -> str:
         return "not fetched yet: nobody is on call by it"
     if one.copy.error:
         since = f" since {rfc3339(one.copy.since)}" if one.copy.since is not None else ""
-        return f"{one.copy.error}{since}; {_instead(one.copy)}"
+        return f"{one.copy.error}{since}; {instead_of(one.copy)}"
     if one.copy.source != source_of(feed):
-        return f"its address was changed and not fetched yet; {_instead(one.copy)}"
+        return f"its address was changed and not fetched yet; {instead_of(one.copy)}"
     if one.fed.unknown:
         count = len(one.fed.unknown)
         return f"{count} name{'s are' if count > 1 else ' is'} nobody's here; `tocsin check` tells which"
     return ""
 
 
-def _instead(copy: FeedCopy) -> str:
+def instead_of(copy: FeedCopy) -> str:
+    """What is used while the feed is broken."""
     if copy.fetched_at is None:
         return "it was never read, so nobody is on call by it"
     return f"the copy of {rfc3339(copy.fetched_at)} is used"
@@ -219,7 +220,7 @@ class Feeds:
         now, before = self.core.clock.now(), self.held.get(copy.schedule)
         self._failures[copy.schedule] = self._failures.get(copy.schedule, 0) + 1
         if copy.error != because:
-            log.warning("feed_broken", schedule=copy.schedule, because=because, instead=_instead(copy))
+            log.warning("feed_broken", schedule=copy.schedule, because=because, instead=instead_of(copy))
         copy = replace(copy, error=because, since=copy.since if copy.since is not None else now)
         if copy.body and not self._is_fresh(copy, schedule, now):
             try:
