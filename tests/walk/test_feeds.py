@@ -134,3 +134,17 @@ async def test_a_reload_brings_takes_and_moves_feeds(build):
     assert town.pages_of("cache down")[0].endswith("bo sms")
     await town.reload("")
     assert (await town.daemon.health.ready())[1]["status"] == "ready"
+
+
+async def test_replicas_use_the_same_copy_and_fetch_it_once(build, postgres_url):
+    one = await open_town(build, database=postgres_url, runner="thread")
+    two = await open_town(build, 404, database=postgres_url, runner="thread")
+    assert two.outside.calendars.asked == []
+    one.outside.calendars.bodies[URL] = calendar(("Ana", "05T0900", "12T0900"))
+    await one.pass_time(minutes=6)
+    two.clock.advance_to(one.clock.now())
+    await two.settle()
+    assert two.outside.calendars.asked == []
+    feeds = [town.daemon.core.settings.schedules["primary"].feed for town in (one, two)]
+    assert feeds[0] == feeds[1]
+    assert [shift.users for shift in feeds[0]] == [("ana",)]

@@ -92,9 +92,9 @@ class Feeds:
 
     async def load(self) -> None:
         """The last good copies, in force before the first page is planned."""
-        await self._take(await self.core.store.feeds())
+        self._take(await self.core.store.feeds())
 
-    async def _take(self, copies: Sequence[FeedCopy]) -> None:
+    def _take(self, copies: Sequence[FeedCopy]) -> None:
         settings = self.core.settings
         for copy in copies:
             schedule = settings.schedules.get(copy.schedule)
@@ -175,14 +175,14 @@ class Feeds:
         """Where several write: another one has just fetched it, and all use the same copy."""
         if self.core.store.exclusive:
             return False
-        now = self.core.clock.now()
         kept = {copy.schedule: copy for copy in await self.core.store.feeds()}
         copy, mine = kept.get(name), self.held.get(name)
-        if copy is None or (mine is not None and copy == mine.copy):
+        if copy is None:
             return False
-        await self._take([copy])
+        if mine is None or mine.copy != copy:
+            self._take([copy])
         fetched = copy.fetched_at if copy.source == source_of(feed) and not copy.error else None
-        return fetched is not None and now - fetched < feed.every
+        return fetched is not None and self.core.clock.now() - fetched < feed.every
 
     async def _newer(self, copy: FeedCopy, schedule: Schedule, feed: Ical) -> FeedCopy:
         """The copy as of now. Raises BadFeed; what is kept stays then."""
