@@ -155,7 +155,6 @@ class Daemon:
         self.silences = Silences(core)
         self.access = Access(self.store, self.clock, self.chance, keys, lambda user: user in self.core.settings.users)
         self.subscriptions = Subscriptions(self.store, self.chance)
-        await self.subscriptions.load()
         links = Links(core, keys)
         self.timers = Timers(core, self.intake)
         self.pager = Pager(core, self._tools(), self.selfcare)

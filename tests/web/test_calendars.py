@@ -80,6 +80,7 @@ def test_a_shift_keeps_its_uid_through_days_and_changes():
     kept = {one.uid for one in whole} & {one.uid for one in split}
     assert kept == {one.uid for one in whole}  # also the one that now ends earlier
     assert len(split) > len(whole)
+    assert {one.start: one.uid for one in whole}.items() <= {one.start: one.uid for one in split}.items()
     forever = Schedule("primary", "UTC", (Layer("always", (("ana",),), None),))
     assert entries(forever)[0].uid == entries(forever, Instant(NOW + 40 * DAY))[0].uid
 

@@ -24,20 +24,20 @@ class Subscriptions:
 
     def __init__(self, store: Store, chance: Chance) -> None:
         self._store, self._chance = store, chance
-        self._key = ""
 
     async def token(self, kind: Kind, name: str) -> str:
         """The token that opens this calendar now; the same until it is taken back."""
-        serializer = URLSafeSerializer(await self._secret(), salt=SALT)
+        serializer = URLSafeSerializer(await self._key(), salt=SALT)
         text = serializer.dumps([kind, name, await self._turn(kind, name)])
         return text if isinstance(text, str) else text.decode()
 
     async def opens(self, token: str, kind: Kind, name: str) -> bool:
         """Whether it is this calendar's, and was not taken back."""
-        if len(token) > LONGEST:
+        key = await self._store.meta(KEY)
+        if not key or len(token) > LONGEST:
             return False
         try:
-            said = URLSafeSerializer(await self._secret(), salt=SALT).loads(token)
+            said = URLSafeSerializer(key, salt=SALT).loads(token)
         except (BadData, ValueError, TypeError):
             return False
         return bool(said == [kind, name, await self._turn(kind, name)])
@@ -56,14 +56,8 @@ class Subscriptions:
         turns: dict[str, int] = orjson.loads(kept) if kept else {}
         return turns
 
-    async def load(self) -> None:
-        """Read the key; make it where there is none."""
-        self._key = await self._store.meta(KEY) or ""
-        if not self._key:
+    async def _key(self) -> str:
+        """Made for the first link, and read each time: it is every replica's."""
+        if not await self._store.meta(KEY):
             await self._store.set_meta(KEY, self._chance.token() + self._chance.token())
-            self._key = await self._store.meta(KEY) or ""
-
-    async def _secret(self) -> str:
-        if not self._key:
-            await self.load()
-        return self._key
+        return await self._store.meta(KEY) or ""
