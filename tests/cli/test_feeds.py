@@ -146,7 +146,6 @@ def test_oncall_and_explain_answer_from_the_last_good_copy(tocsin, tmp_path, ser
     when = "2999-01-01T10:00:00Z"
     noon = f"{json.loads(tocsin('oncall', 'primary', '--json').stdout)['at'][:10]}T12:00:00Z"
     assert json.loads(tocsin("oncall", "primary", "--at", noon, "--json").stdout)["users"] == ["ana"]
-    assert json.loads(tocsin("oncall", "primary", "--at", noon, "--json").stdout)["layer"] == "ical"
     assert json.loads(tocsin("oncall", "primary", "--at", when, "--json").stdout)["users"] == []
     alert = tmp_path / "alert.json"
     alert.write_text('{"title": "db down", "dedup_key": "db", "status": "firing"}')
@@ -158,3 +157,13 @@ def test_oncall_says_that_nothing_is_known_of_a_feed(tocsin):
     result = tocsin("oncall", "primary", "--json")
     assert json.loads(result.stdout)["users"] == []
     assert "primary: nothing of its feed is known here yet, so nobody is on call by it" in result.stderr
+
+
+def test_what_if_compares_with_what_was_fetched(tocsin, tmp_path, server):
+    fetched(tmp_path, server.url, calendar("Ana Pires"))
+    other = tmp_path / "branch" / "new.yaml"
+    other.parent.mkdir()
+    other.write_text((tmp_path / "tocsin.yaml").read_text().replace("Ana Pires", "Ana P.").replace("allow_private: true", "allow_private: true, people: {Ana Pires: ana}"))
+    other.chmod(0o600)
+    changes = json.loads(tocsin("oncall", "primary", "--diff", str(other), "--json").stdout)["changes"]
+    assert changes == []

@@ -25,11 +25,11 @@ PATIENCE = Millis(3_000)
 Places = Mapping[tuple[str, str], Where]
 
 
-def with_known_feeds(settings: Settings) -> Settings:
+def with_known_feeds(settings: Settings, database: str) -> Settings:
     """The settings with what the daemon last fetched in their schedules; said on stderr where that is not known."""
     if not _feeds(settings):
         return settings
-    copies = _kept(settings)
+    copies = _kept(database)
     known, feeds = with_copies(settings, copies or ())
     for name in _feeds(settings):
         if name not in feeds or feeds[name].copy.fetched_at is None:
@@ -41,7 +41,7 @@ def feed_problems(settings: Settings, places: Places, *, online: bool = False) -
     """The settings with what is known of their feeds in them, and what is wrong with these, each at its schedule."""
     if not _feeds(settings):
         return settings, []
-    copies = asyncio.run(_fetched(settings)) if online else _kept(settings)
+    copies = asyncio.run(_fetched(settings)) if online else _kept(settings.database)
     known, feeds = with_copies(settings, copies or ())
     now, top = SystemClock().now(), Where(settings.source, 1, 1)
     found = [
@@ -96,9 +96,8 @@ def _quoted(name: str) -> str:
 # -------------------------------------------------------------------------------------- what is kept
 
 
-def _kept(settings: Settings) -> Sequence[FeedCopy] | None:
+def _kept(url: str) -> Sequence[FeedCopy] | None:
     """None where there is no database; one that cannot be read is said on stderr."""
-    url = settings.database
     if url.startswith("sqlite:") and not Path(sqlite_path(url)).is_file():
         return None
     return asyncio.run(_read(url))

@@ -52,7 +52,7 @@ def oncall(
     settings = settings_without_secrets(config)
     extra: Extra = EMPTY
     if diff is not None:
-        _print_turnover(settings, _other(diff), schedule, (since, until), as_json, extra)
+        _print_turnover(settings, _other(diff, settings), schedule, (since, until), as_json, extra)
     elif load:
         _print_load(settings, schedule, (since, until), as_json, extra)
     elif since is not None and until is not None:
@@ -87,10 +87,10 @@ def this_second() -> Instant:
     return Instant(SystemClock().now() // 1000 * 1000)
 
 
-def settings_without_secrets(config: Path | None) -> Settings:
+def settings_without_secrets(config: Path | None, *, database: str | None = None) -> Settings:
     """Valid settings for a command that only thinks: what it needs no secret for is said, and done without.
 
-    Shifts of calendar feeds are those that the daemon last fetched.
+    Shifts of calendar feeds are those that the daemon last fetched, into `database` or the configuration's own.
     """
     main = locate(config)
     loaded = load(main, env=os.environ, made_up_secrets=True)
@@ -101,13 +101,14 @@ def settings_without_secrets(config: Path | None) -> Settings:
     if loaded.settings is None:
         print_problems(loaded.problems)
         raise Trouble(f"{main}: {errors_in(loaded.problems)}", WRONG)
-    return with_known_feeds(loaded.settings)
+    return with_known_feeds(loaded.settings, database or loaded.settings.database)
 
 
-def _other(diff: Path) -> Settings:
+def _other(diff: Path, ours: Settings) -> Settings:
+    """The other configuration, with what our daemon fetched of its feeds: it has none of its own yet."""
     if not diff.is_file():
         raise Trouble(f"{diff}: no such file; --diff takes the main file of the other configuration", WRONG)
-    return settings_without_secrets(diff)
+    return settings_without_secrets(diff, database=ours.database)
 
 
 def _chosen(settings: Settings, name: str | None) -> list[Schedule]:
