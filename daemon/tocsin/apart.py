@@ -57,7 +57,8 @@ async def _ended(child: asyncio.subprocess.Process) -> None:
 
 
 def limit_myself() -> None:
-    """For the child: the system ends it when it needs more than this."""
-    resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_SECONDS, PROCESSOR_SECONDS))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    """For the child: the system ends it when it needs more. Where limits may not be set, its parent still does."""
+    limits = ((resource.RLIMIT_CPU, PROCESSOR_SECONDS), (resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_CORE, 0))
+    for kind, most in limits:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(kind, (most, most))
