@@ -12,6 +12,7 @@ from tocsin.model import (
     Attempt,
     ContactState,
     Entry,
+    FeedCopy,
     Incident,
     Instant,
     IntegrationConfig,
@@ -96,7 +97,7 @@ Gate = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP answer, its body read whole (at most 1 MiB). Header names are lower case."""
+    """An HTTP answer, its body read whole (up to what was asked for). Header names are lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -115,8 +116,9 @@ class Http(Protocol):
         body: bytes = b"",
         gate: Gate | None = None,
         allow_private: bool = True,
+        largest: int = 1024 * 1024,
     ) -> Reply:
-        """One request, never retried, no redirect followed.
+        """One request, never retried, no redirect followed; of the body at most `largest` bytes.
 
         Raises NotSent when surely not one byte left (DNS, refused, TLS, connect time-out),
         MaybeSent for a time-out or a reset after that, GateClosed when the gate refused.
@@ -145,6 +147,19 @@ class Mail(Protocol):
 
         Raises NotSent (nothing of the message left, or the server refused it by 4xx/5xx: its text is
         the message; `permanent` is true on 5xx), MaybeSent after the content began to leave.
+        """
+
+
+# ----------------------------------------------------------------------------------------- feeds
+
+
+class ReadFeed(Protocol):
+    """Reads a stranger's calendar where it can be stopped: a rule of three words can keep a processor busy for ever."""
+
+    async def __call__(self, raw: bytes, timezone: str, start: Instant, end: Instant) -> bytes:
+        """The events that touch [start, end) as `decide.feeds.from_json` reads them; floating times are `timezone`'s.
+
+        Raises BadFeed when it is no calendar, or takes too long or too much memory.
         """
 
 
@@ -378,6 +393,12 @@ class Tx(Protocol):
     def add_silence(self, silence: Silence) -> None:
         """Inserts, or replaces the one with the same id."""
 
+    def save_feed(self, copy: FeedCopy) -> None:
+        """Inserts, or replaces that of the same schedule."""
+
+    def touch_feed(self, schedule: str, fetched_at: Instant | None, error: str, since: Instant | None) -> None:
+        """How the last try went; what is kept of the feed stays as it is."""
+
     def add_token(self, token: Token) -> None: ...
     def save_token(self, token: Token) -> None: ...
 
@@ -441,6 +462,9 @@ class Store(Protocol):
         """Of every person and address that a code was ever sent to."""
 
     async def tokens(self) -> list[Token]: ...
+
+    async def feeds(self) -> list[FeedCopy]:
+        """The last good copy of every schedule's feed, and how it went since."""
 
     async def next_due(self) -> Instant | None:
         """The earliest of incidents' due_at and firing alerts' expires_at: what the timers wait for."""

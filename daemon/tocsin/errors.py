@@ -82,3 +82,7 @@ class SettingsError(TocsinError):
     def __init__(self, problems: tuple[object, ...]) -> None:
         super().__init__(f"{len(problems)} mistake{'' if len(problems) == 1 else 's'} in the configuration")
         self.problems = problems
+
+
+class BadFeed(TocsinError):
+    """A calendar feed cannot be fetched or read; the message says why, without the feed's address."""

@@ -76,6 +76,11 @@ class Metrics:
         self.schedule_gap_seconds_ahead = gauge(
             "schedule_gap_seconds_ahead", "Seconds without anybody on call in the next 30 days.", "schedule"
         )
+        self.feed_last_success_timestamp_seconds = gauge(
+            "feed_last_success_timestamp_seconds", "When a schedule's calendar feed was last fetched.", "schedule"
+        )
+        self.feed_working = gauge("feed_working", "0 while a feed is broken; its last good copy is used.", "schedule")
+        self.feed_unknown_names = gauge("feed_unknown_names", "Names in a feed that are nobody's here.", "schedule")
         self.heartbeats_overdue = gauge("heartbeats_overdue", "Heartbeats that are late.")
         self.channel_healthy = gauge("channel_healthy", "0 while a channel's last calls all failed.", "channel")
         self.db_commit_seconds = histogram("db_commit_seconds", "Length of commits.", FAST)

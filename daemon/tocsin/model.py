@@ -411,6 +411,26 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedCopy:
+    """The last good copy of a schedule's feed, and how fetching goes.
+
+    `events` are spelled out from `body` in `timezone`, as of `read_at`; `source` names the address without telling it.
+    """
+
+    schedule: str
+    source: str = ""
+    fetched_at: Instant | None = None  # when the server last had it, or said that it had not changed; None: never
+    etag: str = ""
+    modified: str = ""
+    timezone: str = ""
+    read_at: Instant | None = None
+    body: bytes = field(default=b"", repr=False)
+    events: bytes = field(default=b"", repr=False)
+    error: str = ""                    # why the last try failed
+    since: Instant | None = None       # since when it fails
+
+
+@dataclass(frozen=True, slots=True)
 class ContactState:
     """What was learnt about an address at run time."""
 
@@ -666,6 +686,19 @@ class Override:
 
 
 @dataclass(frozen=True, slots=True)
+class Ical:
+    """Where a schedule's shifts are imported from. The address may hold a secret: it is never shown.
+
+    `people`: what the feed calls somebody → that user's key.
+    """
+
+    url: Secret
+    every: Millis = Millis(300_000)
+    people: Mapping[str, str] = EMPTY
+    allow_private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
     """`feed` is what was last imported: one more layer, named "ical", below the written ones."""
 
@@ -675,6 +708,7 @@ class Schedule:
     overrides: tuple[Override, ...] = ()
     handoff_notice: Millis | None = None
     feed: tuple[FeedShift, ...] = ()
+    ical: Ical | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,13 +57,14 @@ class AioHttp:
         body: bytes = b"",
         gate: Gate | None = None,
         allow_private: bool = True,
+        largest: int = LARGEST_REPLY,
     ) -> Reply:
         """As the Http port promises; a reply whose body breaks off is returned as far as it came."""
         trip = Trip(gate)
         token = _trip.set(trip)
         try:
             async with self._clock.timeout(self._total):
-                return await self._exchange(self._session(allow_private), method, url, headers, body)
+                return await self._exchange(self._session(allow_private), method, url, headers, body, largest)
         except (GateClosed, NotSent, MaybeSent):
             raise
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as e:  # TimeoutError is an OSError
@@ -79,12 +80,18 @@ class AioHttp:
             await session.close()
 
     async def _exchange(
-        self, session: aiohttp.ClientSession, method: str, url: str, headers: Mapping[str, str], body: bytes
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        largest: int,
     ) -> Reply:
         async with session.request(
             method, url, headers={"Accept-Encoding": "identity", **headers}, data=body or None, allow_redirects=False
         ) as response:
-            received = await _read(response, self._clock, Millis(self._total // 2))
+            received = await _read(response, self._clock, Millis(self._total // 2), largest)
         return Reply(response.status, {name.lower(): value for name, value in response.headers.items()}, received)
 
     def _session(self, allow_private: bool) -> aiohttp.ClientSession:
@@ -199,10 +206,9 @@ def _inside(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4
     return ip.ipv4_mapped or ip.sixtofour
 
 
-async def _read(response: aiohttp.ClientResponse, clock: Clock, within: Millis) -> bytes:
-    """The body, at most 1 MiB of it; what came before it broke off or took too long, since the status is the answer."""
+async def _read(response: aiohttp.ClientResponse, clock: Clock, within: Millis, room: int) -> bytes:
+    """The body, at most `room` bytes; what came before it broke off or took too long: the status is the answer."""
     pieces: list[bytes] = []
-    room = LARGEST_REPLY
     try:
         async with clock.timeout(within):
             async for piece in response.content.iter_any():

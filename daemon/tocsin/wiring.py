@@ -17,8 +17,9 @@ import structlog
 from aiohttp import web
 
 from tocsin import __version__
+from tocsin.apart import ReadApart
 from tocsin.clock import SystemChance, SystemClock, Tasks
-from tocsin.contracts import Chance, ChannelKind, Clock, Http, Mail, Source, Store, Tools
+from tocsin.contracts import Chance, ChannelKind, Clock, Http, Mail, ReadFeed, Source, Store, Tools
 from tocsin.control import SOCKET, Control, actions_of
 from tocsin.decide.rules import Rulebook
 from tocsin.errors import Refused, SettingsError, StoreUnavailable
@@ -35,6 +36,7 @@ from tocsin.work.answers import Answers
 from tocsin.work.codes import Codes
 from tocsin.work.contacts import Contacts
 from tocsin.work.core import Core, InForce
+from tocsin.work.feeds import Feeds
 from tocsin.work.health import Health
 from tocsin.work.housekeeping import Housekeeping
 from tocsin.work.intake import Intake
@@ -45,6 +47,7 @@ from tocsin.work.pager import Pager
 from tocsin.work.recount import recount
 from tocsin.work.selfcare import Selfcare
 from tocsin.work.silences import Silences
+from tocsin.work.subscriptions import Subscriptions
 from tocsin.work.timers import Timers
 
 log = structlog.stdlib.get_logger("tocsin.wiring")
@@ -63,6 +66,7 @@ class Ports:
     mail: Mail
     show: Callable[[str], None]
     runner: str = "thread"
+    read_feed: ReadFeed | None = None  # None: in a process of its own
 
 
 def system_ports(show: Callable[[str], None] | None = None) -> Ports:
@@ -87,6 +91,7 @@ class Daemon:
     actions: Actions
     silences: Silences
     answers: Answers
+    subscriptions: Subscriptions
     access: Access
     health: Health
     timers: Timers
@@ -154,11 +159,14 @@ class Daemon:
         self.actions = Actions(core, self.intake)
         self.silences = Silences(core)
         self.access = Access(self.store, self.clock, self.chance, keys, lambda user: user in self.core.settings.users)
+        self.subscriptions = Subscriptions(self.store, self.chance)
         links, codes = Links(core, keys), Codes(keys)
         self.timers = Timers(core, self.intake)
         self.pager = Pager(core, self._tools(), self.selfcare)
         self.answers = Answers(core, self.actions, links, self.pager)
         self.health = Health(core, self.timers, self.pager)
+        self.feeds = Feeds(core, self.ports.http, self.ports.read_feed or ReadApart(self.clock))
+        self.health.feeds = self.feeds.troubles
         self.housekeeping = Housekeeping(core, self.intake, self.silences, self.access, self.health)
         self.contacts = Contacts(core, codes)
         self.notices = Notices(core, self.pager, self.selfcare, lambda: self.health.quarantined)
@@ -172,6 +180,7 @@ class Daemon:
     async def _recover(self) -> None:
         """Learn what a crash left behind, then let work begin: answers first, then overdue steps."""
         keeping = self.housekeeping
+        await self.feeds.load()
         await self.silences.refresh()
         await keeping.learn_contacts()
         await keeping.judge_downtime()
@@ -185,6 +194,7 @@ class Daemon:
         else:
             await self._start_paging()
         keeping.start((Millis(1_000), self.notices.look))
+        self.tasks(self.feeds.run(), "feeds")
         if isinstance(self.store, PostgresStore):
             self.tasks(self._keep_anchored(), "database clock")
 
@@ -274,7 +284,7 @@ class Daemon:
                 if problem.level == "error":
                     log.error("configuration", problem=str(problem))
             raise SettingsError(tuple(problem for problem in loaded.problems if problem.level == "error"))
-        changed = difference(self.core.settings, loaded.settings)
+        changed = difference(self._settings, loaded.settings)
         if changed.removes_most and not yes:
             self.metrics.config_last_reload_successful.set(0)
             most = ", ".join(changed.removes_most)
@@ -287,8 +297,8 @@ class Daemon:
 
     def _put_in_force(self, loaded: Loaded) -> None:
         assert loaded.settings is not None
-        self.loaded, self.on_last_good = loaded, ""
-        self.core.live = InForce(loaded.settings, Rulebook(loaded.settings), self.sources)
+        self.loaded, self.on_last_good, self._settings = loaded, "", loaded.settings
+        self.core.live = InForce(self.feeds.over(loaded.settings), Rulebook(loaded.settings), self.sources)
         if self.paging:
             self.pager.configure()
         self._keep_last_good()

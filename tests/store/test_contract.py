@@ -10,7 +10,7 @@ import pytest
 from tests.store.facts import T0, alert, at, attempt, entry, eventually, incident, page, post, silence, token
 from tocsin.contracts import Door, IncidentFilter
 from tocsin.errors import Conflict, Refused, StoreUnavailable
-from tocsin.model import EMPTY, Arrival, ContactState, Verification
+from tocsin.model import EMPTY, Arrival, ContactState, FeedCopy, Verification
 from tocsin.store.arrivals import alert_of, incident_of
 
 
@@ -137,6 +137,32 @@ async def test_a_line_of_the_timeline_keeps_its_detail_and_gets_a_number(store):
     assert [replace(line, id=None) for line in found] == lines[:2]
     assert await store.timeline(1, 10, found[0].id) == found[1:]
     assert await store.timeline(1, 1, None) == found[:1]
+
+
+async def test_a_feeds_copy_comes_back_and_a_failed_try_leaves_what_was_kept(store):
+    never = FeedCopy("backup", source="b", error="is answered 404", since=at(1))
+    kept = FeedCopy(
+        "primary", "a", at(1), '"tag"', "Mon", "Europe/Paris", at(2), b"BEGIN:VCALENDAR" * 999, b'{"events":[]}', "", None
+    )
+
+    async def work(tx):
+        tx.save_feed(kept)
+        tx.save_feed(never)
+
+    await store.write(work)
+    assert await store.feeds() == [never, kept]
+    await store.write(lambda tx: touched(tx, "primary", at(1), "is answered 500", at(3)))
+    assert await store.feeds() == [never, replace(kept, error="is answered 500", since=at(3))]
+    await store.write(lambda tx: touched(tx, "primary", at(5), "", None))
+    await put(store, save_feed=replace(never, body=b"new", fetched_at=at(6), error="", since=None))
+    assert await store.feeds() == [
+        replace(never, body=b"new", fetched_at=at(6), error="", since=None),
+        replace(kept, fetched_at=at(5)),
+    ]
+
+
+async def touched(tx, *row):
+    tx.touch_feed(*row)
 
 
 # ------------------------------------------------------------------------------ transactions

@@ -28,6 +28,8 @@ import yaml
 
 from tocsin.clock import SeededChance, VirtualClock
 from tocsin.contracts import Gate, Reply
+from tocsin.decide.feeds import as_json
+from tocsin.decide.ical import read_feed
 from tocsin.errors import MaybeSent, NotSent, StoreUnavailable
 from tocsin.model import Actor, Attempt, Entry, Incident, Instant, Page, Silence, StoredAlert
 from tocsin.settings import load
@@ -141,6 +143,7 @@ class Outside:
         self.told: list[Told] = []
         self.tried: list[str] = []  # every request that came as far as its gate, whatever became of it
         self.troubles: list[Planned] = []
+        self.calendars = Calendars()
         self._count = 0
 
     async def request(
@@ -152,7 +155,10 @@ class Outside:
         body: bytes = b"",
         gate: Gate | None = None,
         allow_private: bool = True,
+        largest: int = 1024 * 1024,
     ) -> Reply:
+        if method == "GET":
+            return self.calendars.answer(url, headers or {})
         if "api.twilio.com" in url:
             form = {name: values[-1] for name, values in parse_qs(body.decode()).items()}
             attempt = form.get("StatusCallback", form.get("Url", "")).rpartition("/")[2]
@@ -265,6 +271,28 @@ class Outside:
             ref=ref,
             body=body,
         )
+
+
+class Calendars:
+    """Somebody else's server with calendars on it."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, bytes | int] = {}  # address → the calendar, or the status it is answered with
+        self.asked: list[str] = []
+
+    def answer(self, url: str, headers: Mapping[str, str]) -> Reply:
+        there = self.bodies.get(url, 404)
+        tag = f'"{hash(there)}"'
+        same = headers.get("If-None-Match") == tag
+        self.asked.append(f"{url} {'304' if same else there if isinstance(there, int) else '200'}")
+        if isinstance(there, int):
+            return Reply(there, {}, b"<html>no</html>")
+        return Reply(304, {"etag": tag}, b"") if same else Reply(200, {"etag": tag}, there)
+
+
+async def read_here(raw: bytes, timezone: str, start: Instant, end: Instant) -> bytes:
+    """The ReadFeed port of a town: on the spot, since no process of another time may take part."""
+    return as_json(read_feed(raw, timezone, start, end))
 
 
 class CountedStore:
@@ -393,10 +421,12 @@ class Town:
         runner: str = "inline",
         start: int = MONDAY_NOON,
         database: str = "sqlite::memory:",
+        calendars: Mapping[str, bytes | int] | None = None,
     ) -> Town:
-        """`database`: "file" is one that a restart finds again; else a URL."""
+        """`database`: "file" is one that a restart finds again; else a URL. `calendars`: what there is to fetch."""
         url = f"sqlite:{folder / 'tocsin.db'}" if database == "file" else database
         town = cls(folder, config, seed=seed, runner=runner, start=start, database=url)
+        town.outside.calendars.bodies.update(calendars or {})
         await town.begin()
         return town
 
@@ -410,7 +440,7 @@ class Town:
         loaded = load(self.folder / "tocsin.yaml", env={})
         assert loaded.settings is not None, "\n".join(str(problem) for problem in loaded.problems)
         loaded = replace(loaded, settings=replace(loaded.settings, database=self.database))
-        ports = Ports(self.clock, self.chance, self.outside, self.outside, self.shown.append, runner=self.runner)
+        ports = Ports(self.clock, self.chance, self.outside, self.outside, self.shown.append, self.runner, read_here)
         self.daemon = TownDaemon(loaded, ports=ports, env={})
         self.outside.daemon = self.daemon
         await self.daemon.start(listen=False)

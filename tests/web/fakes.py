@@ -397,6 +397,22 @@ class FakeLive:
     )
 
 
+class FakeSubscriptions:
+    """One link a calendar: `schedule:primary/0`, and /1 once it was taken back."""
+
+    def __init__(self) -> None:
+        self.turns: dict[str, int] = {}
+
+    async def token(self, kind: str, name: str) -> str:
+        return f"{kind}:{name}/{self.turns.get(f'{kind}:{name}', 0)}"
+
+    async def opens(self, token: str, kind: str, name: str) -> bool:
+        return token == await self.token(kind, name)
+
+    async def take_back(self, kind: str, name: str) -> None:
+        self.turns[f"{kind}:{name}"] = self.turns.get(f"{kind}:{name}", 0) + 1
+
+
 class FakeDaemon:
     def __init__(self) -> None:
         self.clock = FixedClock()
@@ -407,6 +423,7 @@ class FakeDaemon:
         self.answers = FakeAnswers()
         self.access = FakeAccess()
         self.contacts = FakeContacts()
+        self.subscriptions = FakeSubscriptions()
         self.health = FakeHealth()
         self.selfcare = FakeSelfcare()
         self.store = FakeStore()

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from tocsin.cli import known_contacts
+from tocsin.cli.known_feeds import feed_problems
 from tocsin.clock import SystemClock
 from tocsin.model import Problem, Rule
 from tocsin.settings import Loaded, find, lint, load
@@ -28,10 +29,11 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 when there are warnings.")] = False,
     rules: Annotated[bool, typer.Option("--rules", help="Print the rules in the order they are walked.")] = False,
+    online: Annotated[bool, typer.Option("--online", help="Fetch the calendar feeds now.")] = False,
 ) -> None:
     """Validate and lint the configuration. Exit 0: fine, 1: warnings with --strict, 2: errors."""
     loaded = load(find(config, os.environ))
-    problems = _all_problems(loaded)
+    problems = _all_problems(loaded, online=online)
     if as_json:
         order = _rules_as_json(loaded) if rules else {}
         print(json.dumps({**report(problems), **order}, ensure_ascii=False, indent=2))
@@ -70,12 +72,13 @@ def _rules_as_json(loaded: Loaded) -> dict[str, object]:
     return {"rules": [rule.name for rule in loaded.settings.rules] if loaded.settings is not None else []}
 
 
-def _all_problems(loaded: Loaded) -> list[Problem]:
-    """The reader's, and the lint's where there is something to lint."""
+def _all_problems(loaded: Loaded, *, online: bool) -> list[Problem]:
+    """The reader's, and the lint's and the feeds' where there is something to lint."""
     if loaded.settings is None:
         return list(loaded.problems)
-    linted = lint(loaded.settings, SystemClock().now(), loaded.places)
-    return [*loaded.problems, *linted, *known_contacts.findings(loaded)]
+    settings, feeds = feed_problems(loaded.settings, loaded.places, online=online)
+    linted = lint(settings, SystemClock().now(), loaded.places)
+    return [*loaded.problems, *feeds, *linted, *known_contacts.findings(loaded)]
 
 
 def _print_problems(problems: Sequence[Problem], loaded: Loaded) -> None:

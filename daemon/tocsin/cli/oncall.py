@@ -13,6 +13,7 @@ import typer
 
 from tocsin.cli import duty, fairness, turnover
 from tocsin.cli.configured import errors_in, locate, print_problems
+from tocsin.cli.known_feeds import with_known_feeds
 from tocsin.cli.tables import print_json, print_table, say, warn
 from tocsin.cli.trouble import REFUSED, WRONG, Trouble
 from tocsin.clock import SystemClock
@@ -51,7 +52,7 @@ def oncall(
     settings = settings_without_secrets(config)
     extra: Extra = EMPTY
     if diff is not None:
-        _print_turnover(settings, _other(diff), schedule, (since, until), as_json, extra)
+        _print_turnover(settings, _other(diff, settings), schedule, (since, until), as_json, extra)
     elif load:
         _print_load(settings, schedule, (since, until), as_json, extra)
     elif since is not None and until is not None:
@@ -86,8 +87,11 @@ def this_second() -> Instant:
     return Instant(SystemClock().now() // 1000 * 1000)
 
 
-def settings_without_secrets(config: Path | None) -> Settings:
-    """Valid settings for a command that only thinks: what it needs no secret for is said, and done without."""
+def settings_without_secrets(config: Path | None, *, database: str | None = None) -> Settings:
+    """Valid settings for a command that only thinks: what it needs no secret for is said, and done without.
+
+    Shifts of calendar feeds are those that the daemon last fetched, into `database` or the configuration's own.
+    """
     main = locate(config)
     loaded = load(main, env=os.environ, made_up_secrets=True)
     missing = [one for one in loaded.problems if one.code == "secret" and one.level == "warning"]
@@ -97,13 +101,14 @@ def settings_without_secrets(config: Path | None) -> Settings:
     if loaded.settings is None:
         print_problems(loaded.problems)
         raise Trouble(f"{main}: {errors_in(loaded.problems)}", WRONG)
-    return loaded.settings
+    return with_known_feeds(loaded.settings, database or loaded.settings.database)
 
 
-def _other(diff: Path) -> Settings:
+def _other(diff: Path, ours: Settings) -> Settings:
+    """The other configuration, with what our daemon fetched of its feeds: it has none of its own yet."""
     if not diff.is_file():
         raise Trouble(f"{diff}: no such file; --diff takes the main file of the other configuration", WRONG)
-    return settings_without_secrets(diff)
+    return settings_without_secrets(diff, database=ours.database)
 
 
 def _chosen(settings: Settings, name: str | None) -> list[Schedule]:

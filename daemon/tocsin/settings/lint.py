@@ -74,13 +74,14 @@ def _open_doors(settings: Settings) -> Iterator[Finding]:
 def _gaps(settings: Settings, now: Instant) -> Iterator[Finding]:
     for name in sorted(_used_schedules(settings)):
         schedule = settings.schedules.get(name)
-        gaps = shifts(schedule, now, Instant(now + AHEAD)).gaps if schedule and schedule.layers else ()
+        known = schedule is not None and bool(schedule.layers or schedule.feed)
+        gaps = shifts(schedule, now, Instant(now + AHEAD)).gaps if schedule is not None and known else ()
         if gaps:
             first = gaps[0]
             more = f" (and {len(gaps) - 1} more gaps)" if len(gaps) > 1 else ""
             span = f"from {rfc3339(first.start)} to {rfc3339(first.end)}"
             yield ("schedules", name), "gap", f"{name}: nobody is on call {span}{more} within 30 days"
-        elif schedule and not schedule.layers:
+        elif schedule and not known and schedule.ical is None:
             yield ("schedules", name), "gap", f"{name}: has no layers that act, so nobody is on call"
 
 
@@ -132,6 +133,8 @@ def _people_of_schedule(schedule: Schedule) -> Iterator[str]:
             yield from turn
     for override in schedule.overrides:
         yield from override.users
+    for shift in schedule.feed:
+        yield from shift.users
 
 
 # --------------------------------------------------------------------------------------- policies
@@ -169,9 +172,14 @@ def _applies(step: Step, priority: str, hours: str) -> bool:
 
 
 def _may_reach(target: Target, settings: Settings) -> bool:
-    if target.kind == "channel":
+    if target.kind == "channel" or _is_fed(settings.schedules.get(target.name), target):
         return True
     return any(key in settings.users and settings.users[key].contacts for key in _people_of(target, settings))
+
+
+def _is_fed(schedule: Schedule | None, target: Target) -> bool:
+    """Whom a calendar feed names is not known here."""
+    return target.kind == "schedule" and schedule is not None and schedule.ical is not None
 
 
 def _no_policy(settings: Settings) -> Iterator[Finding]:
@@ -198,6 +206,8 @@ def _unused(settings: Settings) -> Iterator[Finding]:
 
 
 def _used_users(settings: Settings) -> set[str]:
+    if any(schedule.ical is not None for schedule in settings.schedules.values()):
+        return set(settings.users)  # a calendar feed may name any of them
     on_call = {user for schedule in settings.schedules.values() for user in _people_of_schedule(schedule)}
     in_teams = {user for team in settings.teams.values() for user in (*team.members, *team.managers)}
     office = {key for key, user in settings.users.items() if user.role != "responder"}  # they need not be paged

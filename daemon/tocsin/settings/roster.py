@@ -6,7 +6,8 @@ from typing import Any
 
 from tocsin.model import MINUTE, PRIORITIES, Layer, Millis, Only, Override, Policy, Rotation, Schedule, Step
 from tocsin.settings import scalars
-from tocsin.settings.kinds import DURATION, URL
+from tocsin.settings.imported import ICAL
+from tocsin.settings.kinds import DURATION
 from tocsin.settings.reading import Reading
 from tocsin.settings.shapes import (
     BROKEN,
@@ -30,7 +31,6 @@ from tocsin.settings.words import (
     LINE,
     LOCAL,
     NEVER_OR_TIME,
-    SOME_TIME,
     TARGETS,
     ZONE,
     default_zone,
@@ -142,16 +142,6 @@ OVERRIDE = Record(
     _override,
 )
 
-ICAL = Record(
-    "a feed",
-    {
-        "url": Key(URL, "the address of the iCalendar feed", required=True),
-        "refresh": Key(SOME_TIME, "how often it is read", shown="15m"),
-    },
-    lambda got, _reading: dict(got.values),
-)
-
-
 def _schedule(got: Got, reading: Reading) -> Schedule | Nothing:
     if not got.has("layers") and not got.has("ical") and not got.node.cut:
         reading.error(got.node, "missing-key", "'layers' is missing (who takes turns)", at=got.node.key_at)
@@ -162,6 +152,7 @@ def _schedule(got: Got, reading: Reading) -> Schedule | Nothing:
         got.get("layers", ()),
         got.get("overrides", ()),
         got.get("handoff_notice"),
+        ical=got.get("ical"),
     )
 
 
@@ -172,7 +163,7 @@ SCHEDULES = Table(
             "timezone": Key(ZONE, "the zone of all its clock times", shown="defaults.timezone"),
             "layers": Key(Many(LAYER, least=1), "who takes turns; later layers win where they cover"),
             "overrides": Key(Many(OVERRIDE), "beat the layers, in the order written"),
-            "ical": Key(ICAL, "shifts imported from a feed", later=True),
+            "ical": Key(ICAL, "shifts imported from a feed; the layer below all others"),
             "handoff_notice": Key(DURATION, "how long before a shift its people are told; and again when it begins"),
         },
         _schedule,

@@ -8,6 +8,7 @@ from typing import Any
 from tocsin.decide import matchers, templates
 from tocsin.model import PRIORITIES, SEVERITIES, Hours, Millis, Support, Target
 from tocsin.settings import scalars
+from tocsin.settings.daysoff import DaysOff
 from tocsin.settings.kinds import DURATION
 from tocsin.settings.nodes import Mapping, Node, Scalar
 from tocsin.settings.reading import Reading
@@ -16,7 +17,6 @@ from tocsin.settings.shapes import (
     BROKEN,
     LEFT_OUT,
     Choice,
-    Either,
     Got,
     Key,
     Many,
@@ -107,19 +107,15 @@ def hours(got: Got, reading: Reading) -> Hours:
     return Hours(got.get("days", ALL_DAYS), got.get("from", 0), got.get("to", 0))
 
 
-_HOLIDAYS = Either(
-    word=text("a country code or a file's name"),
-    listed=Many(Word(scalars.calendar_date, "a date", "^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "2026-12-25")),
-)
 SUPPORT_KEYS = {
     "timezone": Key(ZONE, "the zone of these hours", shown="defaults.timezone"),
     **HOURS_KEYS,
-    "holidays": Key(_HOLIDAYS, "days off: a country (PT), a file of dates, or a list of dates", later=True),
+    "holidays": Key(DaysOff(), "days off: a country (PT, DE-BY), a file of dates, or a list of dates", shown="none"),
 }
 
 
 def support(got: Got, reading: Reading) -> Support:
-    return Support(got.get("timezone") or default_zone(reading), (hours(got, reading),))
+    return Support(got.get("timezone") or default_zone(reading), (hours(got, reading),), got.get("holidays", ()))
 
 
 def default_zone(reading: Reading) -> str:

@@ -15,6 +15,7 @@ from tocsin.model import (
     Attempt,
     ContactState,
     Entry,
+    FeedCopy,
     Incident,
     Instant,
     Page,
@@ -29,6 +30,7 @@ from tocsin.store.rows import (
     ATTEMPT,
     CONTACT_STATE,
     ENTRY,
+    FEED,
     INCIDENT,
     PAGE,
     POST,
@@ -126,6 +128,9 @@ class Reads:
 
     async def tokens(self) -> list[Token]:
         return TOKEN.values(await self._look("tokens"))
+
+    async def feeds(self) -> list[FeedCopy]:
+        return FEED.values(await self._look("feeds"))
 
     async def repeated_posts(self, after: int, limit: int) -> list[Post]:
         return POST.values(await self._look("repeated_posts", after, limit))

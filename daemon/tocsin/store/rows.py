@@ -20,6 +20,7 @@ from tocsin.model import (
     Attempt,
     ContactState,
     Entry,
+    FeedCopy,
     Incident,
     Link,
     Page,
@@ -193,6 +194,7 @@ PAGE = shape(Page, key=["id"], fixed=["key", "kind", "incident", "created_at"])
 ATTEMPT = shape(Attempt, key=["id"], fixed=["page", "incident", "number", "started_at"])
 CONTACT_STATE = shape(ContactState, key=["channel_kind", "address"])
 VERIFICATION = shape(Verification, key=["user", "channel_kind", "address"])
+FEED = shape(FeedCopy, key=["schedule"])
 TOKEN = shape(Token, key=["id"], fixed=["created_at"])
 
 SHAPES: Mapping[str, Shape[Any]] = {
@@ -205,5 +207,6 @@ SHAPES: Mapping[str, Shape[Any]] = {
     "attempt": ATTEMPT,
     "contact_state": CONTACT_STATE,
     "verification": VERIFICATION,
+    "feed": FEED,
     "token": TOKEN,
 }

@@ -16,6 +16,7 @@ from tocsin.model import (
     Attempt,
     ContactState,
     Entry,
+    FeedCopy,
     Incident,
     Instant,
     Page,
@@ -313,6 +314,12 @@ class Transaction:
 
     def add_silence(self, silence: Silence) -> None:
         self.changes.insert("silences", "add_silence", [silence])
+
+    def save_feed(self, copy: FeedCopy) -> None:
+        self.changes.insert("feeds", "save_feed", [copy])
+
+    def touch_feed(self, schedule: str, fetched_at: Instant | None, error: str, since: Instant | None) -> None:
+        self.changes.run("feeds", "touch_feed", schedule, fetched_at, error, since)
 
     def add_token(self, token: Token) -> None:
         self.changes.insert("tokens", "add_token", [token])

@@ -11,7 +11,7 @@ import orjson
 from aiohttp import hdrs, web
 from prometheus_client import exposition, openmetrics
 
-from tocsin.web import api, callbacks, compat, openapi, pages
+from tocsin.web import api, calendars, callbacks, compat, openapi, pages
 from tocsin.web.daemon import Daemon
 from tocsin.web.limits import HEAD_TIME, MAX_BODY, handler_args
 from tocsin.web.problems import BASE_HEADERS, JSON_HEADERS, TRUSTED, Handler, Problem, refuse
@@ -60,6 +60,9 @@ def add_alert_doors(app: web.Application, daemon: Daemon) -> None:
 
 
 def add_api(app: web.Application, daemon: Daemon) -> None:
+    versions = calendars.Versions()  # first: `/v1/users/ana.ics` is no user of that name
+    add(app, "GET", "/v1/schedules/{name}.ics", calendars.schedule_file(daemon, versions))
+    add(app, "GET", "/v1/users/{key}.ics", calendars.person_file(daemon, versions))
     for endpoint in ENDPOINTS:
         add(app, endpoint.method, endpoint.path.replace("{number}", NUMBER), api.handler_of(daemon, endpoint))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from tocsin.contracts import Clock, Source, Store
 from tocsin.metrics import Metrics
@@ -144,6 +144,12 @@ class Access(Protocol):
     async def check(self, bearer: str) -> Token | None: ...
 
 
+class Subscriptions(Protocol):
+    async def token(self, kind: Literal["schedule", "user"], name: str) -> str: ...
+    async def opens(self, token: str, kind: Literal["schedule", "user"], name: str) -> bool: ...
+    async def take_back(self, kind: Literal["schedule", "user"], name: str) -> None: ...
+
+
 class Selfcare(Protocol):
     def refused_post(self, integration: str, detail: str) -> None: ...
 
@@ -157,6 +163,8 @@ class Daemon(Protocol):
 
     @property
     def store(self) -> Store: ...
+    @property
+    def subscriptions(self) -> Subscriptions: ...
     @property
     def clock(self) -> Clock: ...
     @property

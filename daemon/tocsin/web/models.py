@@ -306,6 +306,11 @@ class ShiftList(Shape):
     gaps: list[GapShape]
 
 
+class CalendarLink(Shape):
+    calendar: str = Field(description="schedule:NAME or user:KEY")
+    url: str = Field(description="opens this calendar for reading and nothing else, until it is taken back")
+
+
 class SilenceShape(Shape):
     id: str
     matchers: list[str]

@@ -45,6 +45,8 @@ class Plain:
     answers: Mapping[str, str] | None = None
 
 
+ICS = {"200": "text/calendar, with an ETag", "304": "it has not changed", "401": "no, a wrong or a dead token"}
+
 PLAIN: tuple[Plain, ...] = (
     Plain(
         "post", "/v1/webhooks/{integration}", "alerts in", "Post alerts in the integration's own format",
@@ -71,6 +73,14 @@ PLAIN: tuple[Plain, ...] = (
     Plain(
         "post", "/generic/2010-04-15/create_event.json", "alerts in", "PagerDuty Events API v1",
         "`service_key` of the body names the integration.", {"200": "stored", "400": "invalid event"},
+    ),
+    Plain(
+        "get", "/v1/schedules/{name}.ics", "on call", "A schedule's shifts as an iCalendar file",
+        "30 days back, 180 ahead, marked free. `?token=` is the calendar's own link's, or an API token.", ICS,
+    ),
+    Plain(
+        "get", "/v1/users/{key}.ics", "on call", "All shifts of one person as an iCalendar file",
+        "The same, over all schedules.", ICS,
     ),
     Plain(
         "post", "/v1/callbacks/twilio/sms", "answers", "A reply by SMS", "Signed by Twilio.",

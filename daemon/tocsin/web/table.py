@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tocsin.web import api, contacts
+from tocsin.web import api, calendars, contacts
 from tocsin.web.api import Endpoint
 
-ENDPOINTS: tuple[Endpoint, ...] = (*api.ENDPOINTS, *contacts.ENDPOINTS)
+ENDPOINTS: tuple[Endpoint, ...] = (*api.ENDPOINTS, *contacts.ENDPOINTS, *calendars.ENDPOINTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tocsin.errors import StoreUnavailable
@@ -20,6 +21,7 @@ class Health:
     def __init__(self, core: Core, timers: Timers, pager: Pager) -> None:
         self.core, self.timers, self.pager = core, timers, pager
         self.quarantined = False
+        self.feeds: Callable[[], Mapping[str, str]] = dict  # schedule → what is wrong with its calendar feed
         self.on_last_good = ""  # why the configuration asked for is not in force
 
     async def ready(self) -> tuple[bool, dict[str, Any]]:
@@ -28,11 +30,14 @@ class Health:
         timers = "ok" if self._timers_run() else "no progress"
         failing = {name: FAILING for name, line in self.pager.lines.items() if not line.healthy}
         ready = store == "ok" and timers == "ok"
-        degraded = bool(failing) or self.quarantined or bool(self.on_last_good)
+        feeds = self.feeds()
+        degraded = bool(failing) or self.quarantined or bool(self.on_last_good) or bool(feeds)
         body: dict[str, Any] = {
             "status": "unready" if not ready else "degraded" if degraded else "ready",
             "checks": {"store": store, "timers": timers, "channels": failing or "ok"},
         }
+        if feeds:
+            body["checks"]["feeds"] = dict(feeds)
         if self.quarantined:
             body["checks"]["quarantine"] = "a restored copy: nobody is paged until `tocsin db restore --confirm`"
         if self.on_last_good:

@@ -313,6 +313,21 @@ select {silence} from silences where id = $1;
 insert into silences ({silence.given}) {silence.values}
 on conflict (id) do update set {silence.changes};
 
+-- ----------------------------------------------------------------- feeds
+
+-- name: feeds
+-- The last good copy of every feed.
+select {feed} from feeds order by schedule;
+
+-- name: save_feed
+-- A feed as it is now; the copy before is replaced.
+insert into feeds ({feed.given}) {feed.values}
+on conflict (schedule) do update set {feed.changes};
+
+-- name: touch_feed
+-- How the last try went.
+update feeds set fetched_at = $2::bigint, error = $3::text, since = $4::bigint where schedule = $1::text;
+
 -- ---------------------------------------------------------------- tokens
 
 -- name: tokens

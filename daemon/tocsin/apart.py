@@ -1,0 +1,64 @@
+"""Reading a stranger's calendar in a process of its own, which is ended when it takes too long.
+
+A rule such as "on each 31 February" keeps the library that spells it out busy for ever, and nothing can stop a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import sys
+
+from tocsin.contracts import Clock
+from tocsin.errors import BadFeed
+from tocsin.model import SECOND, Instant, Millis
+
+LONGEST = Millis(20 * SECOND)
+PROCESSOR_SECONDS = 15
+MEMORY = 768 * 1024 * 1024
+BAD = 3  # the exit code that comes with a reason
+
+
+class ReadApart:
+    """The ReadFeed port: one short-lived process a calendar, since they change seldom."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    async def __call__(self, raw: bytes, timezone: str, start: Instant, end: Instant) -> bytes:
+        """As the port promises."""
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-m", "tocsin.readfeed", timezone, str(start), str(end),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            async with self._clock.timeout(LONGEST):
+                said, _ = await child.communicate(raw)
+        except TimeoutError:
+            raise BadFeed("takes too long to read; does an event repeat without end?") from None
+        finally:
+            await _ended(child)
+        match child.returncode:
+            case 0:
+                return said
+            case code if code == BAD:
+                raise BadFeed(said.decode("utf-8", "replace"))
+            case _:
+                raise BadFeed("takes too long or too much memory to read; does an event repeat without end?")
+
+
+async def _ended(child: asyncio.subprocess.Process) -> None:
+    """Nothing is left behind, also when we are cancelled."""
+    if child.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+        await child.wait()
+
+
+def limit_myself() -> None:
+    """For the child: the system ends it when it needs more. Where limits may not be set, its parent still does."""
+    limits = ((resource.RLIMIT_CPU, PROCESSOR_SECONDS), (resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_CORE, 0))
+    for kind, most in limits:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(kind, (most, most))

@@ -1,0 +1,168 @@
+"""Calendars to subscribe to: a schedule's shifts, a person's shifts, and the links that open them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from aiohttp import hdrs, web
+
+from tocsin.decide import export
+from tocsin.decide.export import Entry
+from tocsin.model import EMPTY, Actor, Instant, Override, Settings
+from tocsin.settings.scalars import did_you_mean
+from tocsin.web import models
+from tocsin.web.api import Ask, Endpoint, actor_of, schedule_named
+from tocsin.web.daemon import Daemon
+from tocsin.web.problems import BASE_HEADERS, Handler, Problem, guarded, json_answer
+from tocsin.web.webhooks import credential
+
+Kind = Literal["schedule", "user"]
+HEADERS: Mapping[str, str] = {
+    **BASE_HEADERS,
+    "Content-Type": "text/calendar; charset=utf-8",
+    "Cache-Control": "private, no-cache",
+}
+
+
+class Versions:
+    """Since when each calendar says what it says, as far as this process knows."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, tuple[str, Instant]] = {}
+
+    def since(self, name: str, digest: str, now: Instant) -> Instant:
+        known = self._since.get(name)
+        if known is None or known[0] != digest:
+            known = self._since[name] = (digest, Instant(now // 1000 * 1000))
+        return known[1]
+
+
+def schedule_file(daemon: Daemon, versions: Versions) -> Handler:
+    """GET /v1/schedules/{name}.ics"""
+
+    @guarded
+    async def schedule_file(request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        await _may_read(daemon, request, "schedule", name)
+        settings, now = daemon.live.settings, daemon.clock.now()
+        schedule = schedule_named(settings, name)
+        extra = await _overrides(daemon, Instant(now - export.BACK))
+        entries = export.entries_of(schedule, settings.users, now, extra.get(name, ()))
+        return _answer(request, f"On call: {name}", entries, versions, now)
+
+    return schedule_file
+
+
+def person_file(daemon: Daemon, versions: Versions) -> Handler:
+    """GET /v1/users/{key}.ics"""
+
+    @guarded
+    async def person_file(request: web.Request) -> web.StreamResponse:
+        key = request.match_info["key"]
+        await _may_read(daemon, request, "user", key)
+        settings, now = daemon.live.settings, daemon.clock.now()
+        _user_named(settings, key)
+        extra = await _overrides(daemon, Instant(now - export.BACK))
+        schedules = [(one, extra.get(name, ())) for name, one in settings.schedules.items()]
+        entries = export.entries_for(key, schedules, settings.users, now)
+        return _answer(request, f"On call: {settings.users[key].name}", entries, versions, now)
+
+    return person_file
+
+
+async def _may_read(daemon: Daemon, request: web.Request, kind: Kind, name: str) -> None:
+    """By the calendar's own link, or by an API token; neither says whether there is such a calendar."""
+    given = credential(request)
+    if given and (await daemon.subscriptions.opens(given, kind, name) or await daemon.access.check(given)):
+        return
+    detail = f"this calendar opens by its own link: GET /v1/{kind}s/…/ical-link tells it; it may have been taken back"
+    raise Problem(401, detail, headers={"WWW-Authenticate": 'Bearer realm="tocsin"'})
+
+
+async def _overrides(daemon: Daemon, since: Instant) -> Mapping[str, Sequence[Override]]:
+    """Those made at run time, by schedule."""
+    return EMPTY
+
+
+def _answer(
+    request: web.Request, name: str, entries: Sequence[Entry], versions: Versions, now: Instant
+) -> web.StreamResponse:
+    digest = export.digest_of(name, entries)
+    headers = {**HEADERS, "ETag": f'"{digest}"'}
+    if _knows(request, digest):
+        return web.Response(status=304, headers=headers)
+    body = export.calendar(name, entries, versions.since(name, digest, now))
+    return web.Response(body=body, headers=headers)
+
+
+def _knows(request: web.Request, digest: str) -> bool:
+    asked = request.headers.get(hdrs.IF_NONE_MATCH, "")
+    return any(tag.strip().removeprefix("W/") in (f'"{digest}"', "*") for tag in asked.split(","))
+
+
+def _user_named(settings: Settings, key: str) -> None:
+    if key not in settings.users:
+        raise Problem(404, f"no such user {key[:80]!r}{did_you_mean(key[:80], settings.users)}")
+
+
+# ------------------------------------------------------------------------------------------- links
+
+
+async def schedule_link(ask: Ask) -> web.Response:
+    name = ask.request.match_info["name"]
+    schedule_named(ask.settings, name)
+    return await _link(ask, "schedule", name)
+
+
+async def new_schedule_link(ask: Ask) -> web.Response:
+    name = ask.request.match_info["name"]
+    schedule_named(ask.settings, name)
+    actor_of(ask, None)
+    return await _renewed(ask, "schedule", name)
+
+
+async def person_link(ask: Ask) -> web.Response:
+    key = ask.request.match_info["key"]
+    _user_named(ask.settings, key)
+    return await _link(ask, "user", key)
+
+
+async def new_person_link(ask: Ask) -> web.Response:
+    """One's own; an admin's token anybody's."""
+    key = ask.request.match_info["key"]
+    _user_named(ask.settings, key)
+    if actor_of(ask, None) != Actor("user", key) and ask.token.role != "admin":
+        raise Problem(403, "only its owner, or an admin's token, may take back the link to a person's calendar")
+    return await _renewed(ask, "user", key)
+
+
+async def _renewed(ask: Ask, kind: Kind, name: str) -> web.Response:
+    await ask.daemon.subscriptions.take_back(kind, name)
+    return await _link(ask, kind, name)
+
+
+async def _link(ask: Ask, kind: Kind, name: str) -> web.Response:
+    base = ask.settings.server.public_url or str(ask.request.url.origin())
+    token = await ask.daemon.subscriptions.token(kind, name)
+    return json_answer({"calendar": f"{kind}:{name}", "url": f"{base}/v1/{kind}s/{name}.ics?token={token}"})
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(
+        "GET", "/v1/schedules/{name}/ical-link", "viewer", schedule_link, "The link to a schedule's calendar",
+        "on call", models.CalendarLink,
+    ),
+    Endpoint(
+        "DELETE", "/v1/schedules/{name}/ical-link", "responder", new_schedule_link,
+        "Take back the links to a schedule's calendar; the answer has the new one", "on call", models.CalendarLink,
+    ),
+    Endpoint(
+        "GET", "/v1/users/{key}/ical-link", "viewer", person_link, "The link to the calendar of a person's shifts",
+        "on call", models.CalendarLink,
+    ),
+    Endpoint(
+        "DELETE", "/v1/users/{key}/ical-link", "responder", new_person_link,
+        "Take back the links to a person's calendar; the answer has the new one", "on call", models.CalendarLink,
+    ),
+)  # fmt: skip

@@ -1,0 +1,63 @@
+"""Links for calendar programs: each opens one calendar for reading, does nothing else, and can be taken back.
+
+They have a key of their own: the keys of pages' links are rotated, and a subscription must outlive that.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import orjson
+from itsdangerous import BadData, URLSafeSerializer
+
+from tocsin.contracts import Chance, Store
+
+KEY, TURNS = "calendar_key", "calendar_turns"
+SALT = "tocsin.calendar.v1"
+LONGEST = 512
+
+Kind = Literal["schedule", "user"]
+
+
+class Subscriptions:
+    """A link is signed over (kind, name, turn); taking it back begins the calendar's next turn."""
+
+    def __init__(self, store: Store, chance: Chance) -> None:
+        self._store, self._chance = store, chance
+
+    async def token(self, kind: Kind, name: str) -> str:
+        """The token that opens this calendar now; the same until it is taken back."""
+        serializer = URLSafeSerializer(await self._key(), salt=SALT)
+        text = serializer.dumps([kind, name, await self._turn(kind, name)])
+        return text if isinstance(text, str) else text.decode()
+
+    async def opens(self, token: str, kind: Kind, name: str) -> bool:
+        """Whether it is this calendar's, and was not taken back."""
+        key = await self._store.meta(KEY)
+        if not key or len(token) > LONGEST:
+            return False
+        try:
+            said = URLSafeSerializer(key, salt=SALT).loads(token)
+        except (BadData, ValueError, TypeError):
+            return False
+        return bool(said == [kind, name, await self._turn(kind, name)])
+
+    async def take_back(self, kind: Kind, name: str) -> None:
+        """All links to this calendar are dead from now on, on every replica."""
+        turns = await self._turns()
+        turns[f"{kind}:{name}"] = turns.get(f"{kind}:{name}", 0) + 1
+        await self._store.set_meta(TURNS, orjson.dumps(turns).decode())
+
+    async def _turn(self, kind: Kind, name: str) -> int:
+        return (await self._turns()).get(f"{kind}:{name}", 0)
+
+    async def _turns(self) -> dict[str, int]:
+        kept = await self._store.meta(TURNS)
+        turns: dict[str, int] = orjson.loads(kept) if kept else {}
+        return turns
+
+    async def _key(self) -> str:
+        """Made for the first link, and read each time: it is every replica's."""
+        if not await self._store.meta(KEY):
+            await self._store.set_meta(KEY, self._chance.token() + self._chance.token())
+        return await self._store.meta(KEY) or ""
