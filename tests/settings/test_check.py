@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -27,15 +28,21 @@ def app() -> typer.Typer:
 
 
 def test_problems_are_printed_like_a_compiler_does(app: typer.Typer, folder: Folder) -> None:
-    folder.write({"tocsin.yaml": "retention: {alerts: 5 mins}\nstorm: {new_incidents: 30, within: 1m}\n"})
+    folder.write({"tocsin.yaml": "retention: {alerts: 5 mins}\nteams: {web: {members: [ana]},\nops: {members: [ana]}}\nusers: {ana: {}}\n"})
 
     result = RUNNER.invoke(app, ["check", "-c", str(folder.path / "tocsin.yaml")])
 
     main = folder.path / "tocsin.yaml"
     assert result.output.splitlines() == [
-        f"{main}:1:21: error: alerts: '5 mins' is not a duration; write 5m",
-        f"{main}:2:1: info: storm: is valid and has no effect yet",
-        f"{main}: 1 error, 1 info in 1 file; this configuration cannot be used",
+        f"{main}:1:21: error: alerts: '5 mins' is not a duration; write 5m [bad-duration]",
+        "    why: `5` may be seconds or minutes: an escalation that comes an hour late, or at once.",
+        f"{main}:2:9: warning: teams: nothing uses 'web' [unused]",
+        "    why: Mostly something else should name it: the on-call schedule of a new team that no policy asks.",
+        "    fix: remove this team, or name it where it is meant",
+        f"{main}:3:1: warning: teams: nothing uses 'ops' [unused]",
+        "    fix: remove this team, or name it where it is meant",
+        f"{main}: 1 error, 2 warnings in 1 file; this configuration cannot be used",
+        "by code: unused 2, bad-duration 1 (tocsin check --explain CODE tells more)",
     ]
     assert result.exit_code == 2
 
@@ -52,9 +59,12 @@ def test_json_is_for_scripts(app: typer.Typer, folder: Folder) -> None:
         "level": "error",
         "code": "unknown-key",
         "message": "ana: unknown key 'rle' (did you mean 'role'?)",
+        "why": "What it says would not be in force: an escalation without its wait, a rule without its group.",
+        "fix": "write role",
+        "url": "docs/checks.md#unknown-key",
     }
     counts = {"error": 1, "warning": 0, "info": 0}
-    assert json.loads(result.output) == {"ok": False, "problems": [problem], "counts": counts}
+    assert json.loads(result.output) == {"ok": False, "problems": [problem], "ignored": [], "counts": counts}
     assert result.exit_code == 2
 
 
@@ -91,7 +101,7 @@ def test_the_example_of_the_manual_checks_without_errors(app: typer.Typer, folde
         "prometheus_token", "rulers_token", "apps_key", "legacy_key", "shop_token", "twilio_token", "twilio_b_token",
         "slack_token", "slack_secret", "hook_secret",
     )  # fmt: skip
-    folder.write({name: name for name in secrets})
+    folder.write({name: hashlib.sha256(name.encode()).hexdigest() for name in secrets})
     main = folder.path / "example.yaml"
     shutil.copyfile(DOCS / "example.yaml", main)
     main.chmod(0o600)

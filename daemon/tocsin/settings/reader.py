@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from collections.abc import Sequence as Seq
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -20,14 +20,18 @@ from tocsin.settings.reading import SINGULAR, Reading
 from tocsin.settings.scalars import did_you_mean
 from tocsin.settings.sections import SECTIONS, Section
 from tocsin.settings.shapes import Nothing, Table
+from tocsin.settings.written import Entry, Merged, Written, damaged
 
 
-@dataclass(slots=True)
-class Merged:
-    """A section's nodes out of all files."""
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What could be read, errors or not: for the lint, never to run with. `damaged`: entries with an error in
+    them; `incomplete`: names may be missing that are written somewhere."""
 
-    nodes: list[Node] = field(default_factory=list)  # of a list: its items; of one: the node
-    entries: dict[str, Node] = field(default_factory=dict)  # of names
+    settings: Settings
+    written: Written
+    damaged: frozenset[Entry]
+    incomplete: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class Read:
     settings: Settings | None  # None when any problem is an error
     problems: tuple[Problem, ...]
     places: Mapping[tuple[str, str], Where]  # (section, name) → where it is defined
+    draft: Draft
 
 
 def read_settings(files: Seq[File], main: Path, database: Path, reading: Reading, problems: Seq[Problem] = ()) -> Read:
@@ -49,8 +54,19 @@ def read_settings(files: Seq[File], main: Path, database: Path, reading: Reading
     for name, section in SECTIONS.items():
         reading.values[name] = _read_section(name, section, merged[name], reading)
     _check_all(merged, reading)
-    settings = None if reading.failed else _settings(files, main, database, reading)
-    return Read(settings, _in_order(reading.problems, files), _places(merged))
+    settings = _settings(files, main, database, reading)
+    draft = _draft(settings, merged, main, reading)
+    return Read(None if reading.failed else settings, _in_order(reading.problems, files), _places(merged), draft)
+
+
+_ONCE = frozenset(name for name, section in SECTIONS.items() if section.kind == "one")
+_HIDING = frozenset({"duplicate-name", "duplicate-section", "duplicate-key", "unknown-section", "include", "documents"})
+
+
+def _draft(settings: Settings, merged: Mapping[str, Merged], main: Path, reading: Reading) -> Draft:
+    written = Written(merged, _ONCE, Where(str(main), 1, 1))
+    hidden = any(problem.level == "error" and problem.code in _HIDING for problem in reading.problems)
+    return Draft(settings, written, damaged(merged, _ONCE, reading.problems), reading.incomplete or hidden)
 
 
 # ---------------------------------------------------------------------------------------- merging
