@@ -17,7 +17,7 @@ from tocsin.settings.files import File
 from tocsin.settings.nodes import Mapping as MappingNode
 from tocsin.settings.nodes import Node, Refused, Scalar, Sequence, plain
 from tocsin.settings.reading import SINGULAR, Reading
-from tocsin.settings.scalars import did_you_mean
+from tocsin.settings.scalars import did_you_mean, nearest
 from tocsin.settings.sections import SECTIONS, Section
 from tocsin.settings.shapes import Nothing, Table
 from tocsin.settings.written import Entry, Merged, Written, damaged
@@ -60,7 +60,7 @@ def read_settings(files: Seq[File], main: Path, database: Path, reading: Reading
 
 
 _ONCE = frozenset(name for name, section in SECTIONS.items() if section.kind == "one")
-_HIDING = frozenset({"duplicate-name", "duplicate-section", "duplicate-key", "unknown-section", "include", "documents"})
+_HIDING = frozenset({"duplicate-key", "include", "documents"})
 
 
 def _draft(settings: Settings, merged: Mapping[str, Merged], main: Path, reading: Reading) -> Draft:
@@ -81,6 +81,9 @@ def _merge(files: Seq[File], reading: Reading) -> dict[str, Merged]:
             elif name:
                 hint = did_you_mean(name, SECTIONS) or f"; known are {', '.join(SECTIONS)}"
                 reading.note("error", node.key_at, "unknown-section", f"unknown section '{name}'{hint}")
+                meant = nearest(name, SECTIONS)
+                if meant is not None:
+                    merged[meant].hidden.append(node)
     return merged
 
 
@@ -94,6 +97,7 @@ def _add(name: str, node: Node, merged: Merged, reading: Reading, *, is_main: bo
     match SECTIONS[name].kind:
         case "one" if merged.nodes:
             reading.error(node, "duplicate-section", f"is written in {merged.nodes[0].key_at} already", at=node.key_at)
+            merged.hidden.append(node)
         case "one":
             merged.nodes.append(node)
         case "list":
@@ -124,6 +128,7 @@ def _add_names(section: str, node: Node, merged: Merged, reading: Reading) -> No
             what = f"a {SINGULAR.get(section, section.removesuffix('s'))} '{name}'"
             message = f"{section}: {what} exists already ({first.key_at}); names are unique"
             reading.note("error", entry.key_at, "duplicate-name", message)
+            merged.hidden.append(entry)
 
 
 def _declare(merged: Mapping[str, Merged], reading: Reading) -> None:

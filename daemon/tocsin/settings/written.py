@@ -13,7 +13,8 @@ Path = tuple[str | int, ...]
 """("policies", "default", "steps", 2, "wait"): a section, then names, keys and places in lists, counted from 0."""
 
 Entry = tuple[str, str | int]
-"""(section, name), or (section, place in the list); of a section that is written once (section, "")."""
+"""(section, name), or (section, place in the list); of a section that is written once (section, ""). The name of what
+is hidden under a misspelt section is that section's."""
 
 
 @dataclass(slots=True)
@@ -22,6 +23,7 @@ class Merged:
 
     nodes: list[Node] = field(default_factory=list)  # of a list: its items; of one: the node
     entries: dict[str, Node] = field(default_factory=dict)  # of names
+    hidden: list[Node] = field(default_factory=list)  # written a second time, or under a misspelt section: not read
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,12 @@ class Written:
         return None
 
     def mentions(self) -> set[str]:
-        """Every word that is written anywhere as a value."""
-        nodes = [node for part in self.sections.values() for node in (*part.nodes, *part.entries.values())]
-        return {here.text for node in nodes for here in walk(node) if isinstance(here, Scalar)}
+        """Every word that is written anywhere, but as the name of an entry itself."""
+        parts = self.sections.values()
+        nodes = [node for part in parts for node in (*part.nodes, *part.entries.values(), *part.hidden)]
+        below = [(here, here is node) for node in nodes for here in walk(node)]
+        keys = {here.key for here, is_entry in below if not is_entry}
+        return keys | {here.text for here, _ in below if isinstance(here, Scalar)}
 
     def _deepest(self, path: Path) -> Node | None:
         for length in range(len(path), 0, -1):
@@ -144,6 +149,8 @@ def _starts(sections: Mapping[str, Merged], once: frozenset[str]) -> Iterator[tu
             yield _order(node.key_at), (section, name)
         for place, node in enumerate(part.nodes):
             yield (_order(node.key_at), (section, "")) if section in once else (_order(node.at), (section, place))
+        for node in part.hidden:
+            yield _order(node.key_at), (section, "" if section in once else node.key)
 
 
 def _order(where: Where) -> tuple[str, int, int]:

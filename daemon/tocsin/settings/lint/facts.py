@@ -37,6 +37,10 @@ class Facts:
         """Whether this entry was read without an error."""
         return (section, name) not in self.draft.damaged
 
+    def hides(self, section: str) -> bool:
+        """Whether more of the section is written than was read."""
+        return bool(self.written.sections[section].hidden)
+
     def whole(self, *sections: str) -> bool:
         """Whether all entries of these sections were read without an error."""
         return not self.draft.incomplete and not any(section in sections for section, _ in self.draft.damaged)

@@ -72,7 +72,7 @@ def _values(name: str, facts: Facts) -> Sequence[str] | None:
     """All values a field may have, where they are known."""
     if name == "field.severity":
         return SEVERITIES
-    if name == "field.integration" and not facts.draft.incomplete:
+    if name == "field.integration" and not facts.draft.incomplete and not facts.hides("integrations"):
         return [*facts.written.sections["integrations"].entries]
     return None
 
@@ -115,7 +115,7 @@ def _alone(matcher: Matcher, path: Path, called: str, facts: Facts) -> Iterator[
     if matcher.name in ("integration", "field.integration") and matcher.op in ("=", "!="):
         known = facts.written.sections["integrations"].entries
         close = nearest(matcher.value, known) if matcher.value not in known else None
-        if close and not facts.draft.incomplete:
+        if close and not facts.draft.incomplete and not facts.hides("integrations"):
             message = f"{called}: {text}: there is no integration '{matcher.value}' (did you mean '{close}'?)"
             fix = f'write {matcher.name}{matcher.op}"{close}", or label.integration if a label is meant'
             yield facts.warn(where, "unknown-integration", message, fix)

@@ -36,7 +36,7 @@ def findings(facts: Facts) -> Iterator[Problem]:
 
 def _mentioned(facts: Facts) -> set[str]:
     """Beside errors: every word anywhere, so that a name in a broken entry is no unused one."""
-    return {word for text in facts.written.mentions() for word in (text, *re.split("[:/@]", text))}
+    return {word for text in facts.written.mentions() for word in (text, *re.split("[:/@]", text)[1:])}
 
 
 def _used_users(facts: Facts) -> set[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tocsin.model import DAY, Only, Policy, Problem, Step
 from tocsin.settings.lint.facts import Facts
-from tocsin.settings.lint.situations import DECIDED_BY, applies, ever, openings, spelled
+from tocsin.settings.lint.situations import DECIDED_BY, applies, ever, openings, spelled, sure_openings
 from tocsin.settings.scalars import spell
 
 LONGEST_WAIT = DAY
@@ -24,7 +24,7 @@ def findings(facts: Facts) -> Iterator[Problem]:
 
 def _silent(policy: Policy, facts: Facts) -> Iterator[Problem]:
     """Incidents for which no step applies reach the catch-all alone, if there is one."""
-    all_ = openings(policy.name, facts) if facts.whole(*DECIDED_BY) else frozenset()
+    all_ = sure_openings(policy.name, facts)
     silent = frozenset(one for one in all_ if not any(applies(step, one) for step in policy.steps))
     where = facts.at("policies", policy.name)
     if silent:

@@ -72,7 +72,7 @@ def _unchanged(
     """Whether no rule in between may change what these matchers look at, seen or unreadable."""
     between = rules[before + 1 : at]
     first, last = rules[before][0], rules[at][0]
-    whole = len(between) == last - first - 1 and not facts.draft.incomplete
+    whole = len(between) == last - first - 1 and not facts.draft.incomplete and not facts.hides("rules")
     return whole and not any(_may_change(rule, matcher.name) for _, rule in between for matcher in matchers)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import product
 from typing import NamedTuple
 
 from tocsin.decide.priority import LATER
-from tocsin.model import PRIORITIES, URGENCY_OF, Service, Step
+from tocsin.model import PRIORITIES, URGENCY_OF, Impact, Service, Step
 from tocsin.settings.lint.facts import Facts
 from tocsin.settings.words import is_template
 
@@ -51,20 +52,36 @@ def openings(policy: str, facts: Facts) -> frozenset[Situation]:
     return frozenset(one for service in services_of(policy, facts) for one in _of_service(service, facts))
 
 
+def sure_openings(policy: str, facts: Facts) -> frozenset[Situation]:
+    """Those of `openings` that no error elsewhere can put in doubt."""
+    if facts.whole(*DECIDED_BY):
+        return openings(policy, facts)
+    if not facts.whole("priorities"):
+        return frozenset()
+    services = facts.settings.services
+    named = [one for name, one in services.items() if one.policy == policy and facts.sound("services", name)]
+    return frozenset(one for service in named for one in _by_table(service, {service.impact}, facts))
+
+
 def _of_service(service: Service, facts: Facts) -> Iterator[Situation]:
     rules = facts.settings.rules
-    impacts = {service.impact, *(rule.set.impact for rule in rules if rule.set.impact)}
+    yield from _by_table(service, {service.impact, *(rule.set.impact for rule in rules if rule.set.impact)}, facts)
+    for priority in {rule.set.priority for rule in rules if rule.set.priority}:
+        yield from (Situation(priority, urgency, hours) for urgency in URGENCIES for hours in _hours(service))
+
+
+def _by_table(service: Service, impacts: Iterable[Impact], facts: Facts) -> Iterator[Situation]:
     table = facts.settings.priorities
-    for hours in ("support", "off") if service.support_hours is not None else ("",):
-        for impact in impacts:
-            for urgency in URGENCIES:
-                priority = table[impact][urgency]
-                if hours == "off" and priority in LATER:
-                    yield Situation(table[impact]["low"], "low", hours)
-                else:
-                    yield Situation(priority, urgency, hours)
-        for priority in {rule.set.priority for rule in rules if rule.set.priority}:
-            yield from (Situation(priority, urgency, hours) for urgency in URGENCIES)
+    for impact, urgency, hours in product(impacts, URGENCIES, _hours(service)):
+        priority = table[impact][urgency]
+        if hours == "off" and priority in LATER:
+            yield Situation(table[impact]["low"], "low", hours)
+        else:
+            yield Situation(priority, urgency, hours)
+
+
+def _hours(service: Service) -> tuple[str, ...]:
+    return ("support", "off") if service.support_hours is not None else ("",)
 
 
 def applies(step: Step, situation: Situation) -> bool:
