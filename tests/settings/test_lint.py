@@ -10,6 +10,7 @@ import pytest
 from tests.settings.conftest import Folder
 from tocsin.model import instant
 from tocsin.settings import lint, load
+from tocsin.settings.reviewing import review
 
 NOW = instant(datetime(2026, 11, 23, 8, 0, tzinfo=UTC))  # a Monday
 
@@ -144,3 +145,83 @@ def test_the_starter_is_without_any_finding() -> None:
     assert loaded.settings is not None
     assert loaded.problems == ()
     assert lint(loaded, NOW) == ()
+
+
+# -------------------------------------------------------------------- what must not be told
+
+NO_MATTER = [
+    # hours that another target of the step covers, or for which the step does not ask
+    ("schedules: {day: {layers: [{users: ana, hours: {from: 08:00, to: 20:00}}]}, night: {layers: [{users: ana, hours: {from: 20:00, to: 08:00}}]}}\n"
+     "policies: {default: {steps: [{notify: [schedule:day, schedule:night]}]}}"),
+    ("schedules: {day: {layers: [{users: ana, hours: {from: 08:00, to: 20:00}}]}}\n"
+     "policies: {default: {steps: [{notify: [schedule:day, user:ana]}]}}"),
+    ("schedules: {day: {layers: [{users: ana, hours: {days: Mon-Fri, from: 08:00, to: 20:00}}]}}\n"
+     "services: {shop: {policy: office, support_hours: {days: Mon-Fri, from: 09:00, to: 17:00}}}\n"
+     "policies: {default: {steps: [{notify: user:ana}]}, office: {steps: [{notify: schedule:day, only: {hours: support}}, {notify: user:ana}]}}"),
+    # a single person cannot do better
+    "policies: {default: {steps: [{notify: schedule:primary}, {notify: user:ana}]}}",
+    # the rest of a list of exceptions
+    "rules: [{name: a, match: 'team=\"web\"', stop: true}, {name: b, drop: true}]",
+    # an earlier rule that depends on more than its matchers, or whose view may have changed
+    "rules: [{name: a, match: 'x=\"y\"', drop: true, threshold: {count: 3, within: 5m}}, {name: b, match: 'x=\"y\"'}]",
+    "rules: [{name: a, match: 'x=\"y\"', drop: true, when: 'true'}, {name: b, match: 'x=\"y\"'}]",
+    "rules: [{name: a, match: 'x=~\".+\"', stop: true}, {name: b, match: 'x!=\"\"'}]",  # a value of two lines gets by
+    # patterns that look odd and are meant
+    "rules: [{name: a, match: ['x=~\"a|b\"', 'y=~\"10.0.0.*\"', 'z=~\"colou?r\"', 'w=~\"a*b\"', 'v=~\".*foo\"']}]",
+    "rules: [{name: a, match: ['x=~\"a.*\"', 'x!~\"ab.*\"']}]",
+    "rules: [{name: a, match: 'integration=\"elsewhere\"'}]",
+    # a policy by a template may be any
+    "services: {shop: {impact: high}}\npolicies: {default: {steps: [{notify: schedule:primary}, {notify: user:ana, only: {priority: P1}}]}}",
+    "rules: [{name: a, set: {priority: P1}}]\npolicies: {default: {steps: [{notify: schedule:primary}, {notify: user:ana, only: {priority: P1}}]}}",
+    # planned ahead
+    "schedules: {primary: {layers: [{users: ana}, {users: ana, rotation: {every: 1w, start: 2027-01-04 09:00}}]}}",
+    # somewhat long, and no mistake
+    "rules: [{name: a, match: 'x=\"y\"', hold: 1h, group_by: [x]}]",
+    "throttle: {sms: [3/1h], voice: [1/15m]}",
+    "inhibitions: [{source: 'a=\"Down\"', target: 'a=~\"Down|Slow\"'}]\nmaintenance: [{name: m, match: [], every: 'Mon-Fri 02:00', for: 1d}]",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", NO_MATTER)
+def test_what_may_well_be_meant_is_left_alone(folder: Folder, content: str) -> None:
+    own = {line.partition(":")[0] for line in content.splitlines()}
+    rest = [line for line in SOUND.splitlines() if line.partition(":")[0] not in own]
+    if "schedules" in own and "schedule:primary" not in content and "policies" in own:
+        rest = [line for line in rest if not line.startswith("schedules")]
+
+    assert findings(folder, "\n".join([content, *rest]) + "\n") == []
+
+
+# ------------------------------------------------------------------------ beside errors
+
+
+BESIDE = [
+    # what an error may explain is not told
+    ("catch_all: [user:anna]", ["1:13: catch_all: no such user 'anna' (did you mean 'ana'?)"]),
+    ("channels: {terminal: {type: consle}}", ["1:29: type: no such channel type 'consle' (did you mean 'console'?)"]),
+    ("schedules: {primary: {layers: [{users: anna}]}}", ["1:40: users: no such user 'anna' (did you mean 'ana'?)"]),
+    ("defaults: {polcy: default}", ["1:12: defaults: unknown key 'polcy' (did you mean 'policy'?)"]),
+    ("servces: {shop: {policy: default}}", ["1:1: unknown section 'servces' (did you mean 'services'?)"]),
+    ("policies: {default: {steps: [{notify: 'schedul:primary'}]}}", ["1:39: notify: 'schedul:primary' is not a target; write schedule:primary"]),
+    # what it does not explain is told all the same
+    ("retention: {alerts: 5}\nteams: {idle: {members: [ana]}}",
+     ["1:21: alerts: '5' has no unit; write 5s, 5m, 5h or 5d", "2:9: teams: nothing uses 'idle'"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "said"), BESIDE)
+def test_beside_an_error_no_finding_is_told_that_it_may_explain(folder: Folder, content: str, said: list[str]) -> None:
+    own = {line.partition(":")[0] for line in content.splitlines()}
+    rest = [line for line in SOUND.splitlines() if line.partition(":")[0] not in own]
+    loaded = folder.write({"tocsin.yaml": "\n".join([content, *rest]) + "\n"}).load()
+
+    told = [str(one).replace(f"{folder.path}/tocsin.yaml:", "") for one in review(loaded, NOW).problems]
+
+    assert told == said
+
+
+def test_broken_yaml_leaves_what_came_before_it_to_be_linted(folder: Folder) -> None:
+    content = SOUND.replace("{users: ana}", "{users: ana, hours: []}") + "rules: [{name: a: b}]\nteams: {idle: {members: [ana]}}\n"
+    loaded = folder.write({"tocsin.yaml": content}).load()
+
+    assert [problem.code for problem in review(loaded, NOW).problems] == ["empty-hours", "syntax"]

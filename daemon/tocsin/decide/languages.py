@@ -8,9 +8,11 @@ too many steps, is answered by None: not known. A proof is never a guess.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache, reduce
+from typing import Literal
 
 from tocsin.decide.matchers import Matcher
 
@@ -36,6 +38,13 @@ def within(narrow: Iterable[Matcher], wide: Iterable[Matcher]) -> bool | None:
 def always(matcher: Matcher) -> bool | None:
     """Whether every value of one line fits; None: not known."""
     return within([_ONE_LINE], [matcher])
+
+
+def sample(matchers: Iterable[Matcher]) -> str | None:
+    """One value that fits all of these matchers of one name; None when there is none, or none is known."""
+    together = _together(matchers)
+    found = None if together is None else _shortest(together)
+    return None if found is False else found
 
 
 # ------------------------------------------------------------------------------------ expressions
@@ -208,23 +217,34 @@ def _edges(one: Expression) -> frozenset[int]:
             return frozenset().union(*map(_edges, parts))
 
 
-@lru_cache(maxsize=4096)
 def _empty(start: Expression) -> bool | None:
     """Whether no text fits; None when that takes more than MOST_STATES states to know."""
+    found = _shortest(start)
+    return found if found is None else found is False
+
+
+@lru_cache(maxsize=4096)
+def _shortest(start: Expression) -> str | Literal[False] | None:
+    """The shortest text that fits (one of them); False when none does, None when it is not known."""
     seen = {start}
-    waiting = [start]
+    waiting = deque([(start, "")])
     while waiting:
-        here = waiting.pop()
+        here, text = waiting.popleft()
         if _takes_blank(here):
-            return False
-        for code in _edges(here):
+            return text
+        for code in sorted(_edges(here), key=_readable):
             then = _after(here, code)
             if then not in seen and then != _NONE:
                 seen.add(then)
-                waiting.append(then)
+                waiting.append((then, text + chr(code)))
         if len(seen) > MOST_STATES:
             return None
-    return True
+    return False
+
+
+def _readable(code: int) -> int:
+    """Letters and digits first, so that what is shown can be read; lone surrogates are no texts to try."""
+    return 0 if 0x20 < code < 0x7F else 1
 
 
 # --------------------------------------------------------------------------------------- matchers

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from tocsin.decide.languages import always, within
+from tocsin.decide.languages import always, sample, within
 from tocsin.decide.matchers import Matcher, parse
 from tocsin.decide.templates import template
 from tocsin.model import DAY, Problem, Rule
@@ -36,11 +36,14 @@ def _unreachable(facts: Facts) -> Iterator[Problem]:
     """A rule is out of reach when an earlier one surely ends the walk for everything that it could match."""
     rules = list(facts.rules())
     parsed = [tuple(map(parse, rule.match)) for _, rule in rules]
+    tried = [_fitting(matchers) for matchers in parsed]
     ends = [at for at, (_, rule) in enumerate(rules) if _surely_ends(rule)]
     for at, (place, rule) in enumerate(rules):
         for before in ends:
             if before >= at:
                 break
+            if not _may_cover(parsed[before], tried[at]):
+                continue
             if covers(parsed[before], parsed[at]) and _unchanged(before, at, parsed[before], rules, facts):
                 earlier = rules[before][1]
                 does = "drops" if earlier.drop else "ends the walk for"
@@ -50,6 +53,18 @@ def _unreachable(facts: Facts) -> Iterator[Problem]:
                 fix = f"move it above '{earlier.name}', or let that one match less"
                 yield facts.warn(facts.at("rules", place), "unreachable", message, fix)
                 break
+
+
+def _fitting(matchers: Sequence[Matcher]) -> dict[str, str | None]:
+    """By name one value that fits; None where none is known."""
+    names = {matcher.name for matcher in matchers}
+    return {name: sample([matcher for matcher in matchers if matcher.name == name]) for name in names}
+
+
+def _may_cover(matchers: Sequence[Matcher], tried: Mapping[str, str | None]) -> bool:
+    """A quick look: where one value that fits the later rule is not taken, nothing need be proven."""
+    values = ((matcher, tried.get(matcher.name, "")) for matcher in matchers)
+    return all(value is None or matcher.accepts(value) for matcher, value in values)
 
 
 def _surely_ends(rule: Rule) -> bool:
