@@ -200,9 +200,14 @@ BESIDE = [
     ("catch_all: [user:anna]", ["1:13: catch_all: no such user 'anna' (did you mean 'ana'?)"]),
     ("channels: {terminal: {type: consle}}", ["1:29: type: no such channel type 'consle' (did you mean 'console'?)"]),
     ("schedules: {primary: {layers: [{users: anna}]}}", ["1:40: users: no such user 'anna' (did you mean 'ana'?)"]),
+    ("schedules: {primary: {layers: [{users: [ana, ana], rottion: {every: 1w, start: 2026-01-05 09:00}}]}}",
+     ["1:55: layers: unknown key 'rottion' (did you mean 'rotation'?)"]),
     ("defaults: {polcy: default}", ["1:12: defaults: unknown key 'polcy' (did you mean 'policy'?)"]),
     ("servces: {shop: {policy: default}}", ["1:1: unknown section 'servces' (did you mean 'services'?)"]),
     ("policies: {default: {steps: [{notify: 'schedul:primary'}]}}", ["1:39: notify: 'schedul:primary' is not a target; write schedule:primary"]),
+    ("schedules: {primary: {layers: [{users: ana}]}, nights: {layers: [{users: ana}]}}\n"
+     "policies: {default: {steps: [{notify: schedule:primary}, {notify: schedule:night}]}}",
+     ["2:67: notify: no such schedule 'night' (did you mean 'nights'?)"]),
     # what it does not explain is told all the same
     ("retention: {alerts: 5}\nteams: {idle: {members: [ana]}}",
      ["1:21: alerts: '5' has no unit; write 5s, 5m, 5h or 5d", "2:9: teams: nothing uses 'idle'"]),

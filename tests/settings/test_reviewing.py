@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.settings.conftest import Folder
 from tocsin.model import instant
+from tocsin.settings.files import parsed
+from tocsin.settings.loading import compiled
+from tocsin.settings.plugins import INSTALLED
+from tocsin.settings.reading import Reading
 from tocsin.settings.reviewing import Review, review
 
 NOW = instant(datetime(2026, 11, 23, 8, 0, tzinfo=UTC))
@@ -72,3 +79,42 @@ def test_beside_an_error_no_comment_is_called_idle(folder: Folder) -> None:
 def test_a_code_that_is_disabled_is_not_told(folder: Folder) -> None:
     assert told(reviewed(folder, IDLE, frozenset({"unused"}))) == []
     assert told(reviewed(folder, f"{IDLE} # tocsin: ignore[gap] x", frozenset({"unused", "idle-ignore"}))) == []
+
+
+PLANTED = sorted(Path(__file__).with_name("planted").glob("*.yaml"))
+LINES = [line for file in PLANTED for line in file.read_text(encoding="utf-8").splitlines()]
+SLIPS = st.tuples(
+    st.integers(0, len(LINES) - 1),
+    st.sampled_from(["cut", "indent", "copy", "remove", *"[]{}:,\"'~#"]),
+    st.integers(0, 80),
+)
+
+
+def slipped(lines: list[str], where: int, how: str, column: int) -> list[str]:
+    line = lines[where]
+    match how:
+        case "cut":
+            changed = [line[:column]]
+        case "indent":
+            changed = [f"  {line}"]
+        case "copy":
+            changed = [line, line]
+        case "remove":
+            changed = [""]
+        case key:
+            changed = [line[:column] + key + line[column:]]
+    return [*lines[:where], *changed, *lines[where + 1 :]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(SLIPS, min_size=1, max_size=6))
+def test_no_slip_of_the_keyboard_makes_the_lint_raise_or_point_beyond_the_file(slips: list[tuple[int, str, int]]) -> None:
+    lines = LINES
+    for slip in slips:
+        lines = slipped(lines, *slip)
+    main = Path("/nowhere/tocsin.yaml")
+    file = parsed(main, "tocsin.yaml", "\n".join(lines).encode())
+
+    found = review(compiled([file], main, Reading({}, INSTALLED, made_up_secrets=True)), NOW)
+
+    assert all(1 <= one.where.line <= len(lines) + 1 and one.where.column >= 1 for one in found.problems)

@@ -35,8 +35,11 @@ def findings(facts: Facts) -> Iterator[Problem]:
 
 
 def _mentioned(facts: Facts) -> set[str]:
-    """Beside errors: every word anywhere, so that a name in a broken entry is no unused one."""
-    return {word for text in facts.written.mentions() for word in (text, *re.split("[:/@]", text)[1:])}
+    """Beside errors: every word anywhere, so that a name in a broken entry is no unused one; nor is one that an
+    unknown name was probably meant to be."""
+    written = {word for text in facts.written.mentions() for word in (text, *re.split("[:/@]", text)[1:])}
+    meant = {name for problem in facts.problems for name in re.findall(r"did you mean '([^']+)'", problem.message)}
+    return written | meant
 
 
 def _used_users(facts: Facts) -> set[str]:
