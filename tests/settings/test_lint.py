@@ -201,7 +201,7 @@ BESIDE = [
     ("channels: {terminal: {type: consle}}", ["1:29: type: no such channel type 'consle' (did you mean 'console'?)"]),
     ("schedules: {primary: {layers: [{users: anna}]}}", ["1:40: users: no such user 'anna' (did you mean 'ana'?)"]),
     ("schedules: {primary: {layers: [{users: [ana, ana], rottion: {every: 1w, start: 2026-01-05 09:00}}]}}",
-     ["1:55: layers: unknown key 'rottion' (did you mean 'rotation'?)"]),
+     ["1:53: layers: unknown key 'rottion' (did you mean 'rotation'?)"]),
     ("defaults: {polcy: default}", ["1:12: defaults: unknown key 'polcy' (did you mean 'policy'?)"]),
     ("servces: {shop: {policy: default}}", ["1:1: unknown section 'servces' (did you mean 'services'?)"]),
     ("policies: {default: {steps: [{notify: 'schedul:primary'}]}}", ["1:39: notify: 'schedul:primary' is not a target; write schedule:primary"]),
