@@ -104,6 +104,22 @@ def test_a_step_that_can_reach_nobody_is_told(folder: Folder) -> None:
     ]
 
 
+NOBODY = [
+    "schedule:primary@next",  # ana is always on call, so nobody is ever next
+    "team:web@oncall",  # bo is in no schedule
+    "managers:web",
+]
+
+
+@pytest.mark.parametrize("target", NOBODY)
+def test_a_step_whose_target_can_never_lead_to_anybody_is_told(folder: Folder, target: str) -> None:
+    content = SOUND.replace("{ana:", "{bo: {contacts: {terminal: bo}}, ana:").replace(
+        "{notify: schedule:primary}]", f"{{notify: schedule:primary}}, {{notify: '{target}'}}, {{notify: team:web}}]"
+    )
+
+    assert findings(folder, f"{content}teams: {{web: {{members: [bo]}}}}\n") == ["4:67: default: step 2 can reach nobody"]
+
+
 SILENT = [
     ("only: {priority: [P1, P2]}", "", "P3, P4; only the catch-all is paged"),
     ("only: {urgency: high}", "", "P3, P4; only the catch-all is paged"),
@@ -201,7 +217,7 @@ BESIDE = [
     ("channels: {terminal: {type: consle}}", ["1:29: type: no such channel type 'consle' (did you mean 'console'?)"]),
     ("schedules: {primary: {layers: [{users: anna}]}}", ["1:40: users: no such user 'anna' (did you mean 'ana'?)"]),
     ("schedules: {primary: {layers: [{users: [ana, ana], rottion: {every: 1w, start: 2026-01-05 09:00}}]}}",
-     ["1:53: layers: unknown key 'rottion' (did you mean 'rotation'?)"]),
+     ["1:52: layers: unknown key 'rottion' (did you mean 'rotation'?)"]),
     ("defaults: {polcy: default}", ["1:12: defaults: unknown key 'polcy' (did you mean 'policy'?)"]),
     ("servces: {shop: {policy: default}}", ["1:1: unknown section 'servces' (did you mean 'services'?)"]),
     ("policies: {default: {steps: [{notify: 'schedul:primary'}]}}", ["1:39: notify: 'schedul:primary' is not a target; write schedule:primary"]),

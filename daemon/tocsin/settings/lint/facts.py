@@ -95,6 +95,8 @@ class Facts:
                 return frozenset({target.name})
             case "schedule" if target.name in settings.schedules:
                 return people_of_schedule(settings.schedules[target.name])
+            case "team" if target.name in settings.teams and target.suffix == "oncall":
+                return frozenset(settings.teams[target.name].members) & self.on_call_at_times()
             case "team" if target.name in settings.teams:
                 return frozenset(settings.teams[target.name].members)
             case "managers" if target.name in settings.teams:
@@ -104,6 +106,8 @@ class Facts:
 
     def known(self, target: Target) -> bool:
         """Whether all that the target leads to was read without an error."""
+        if target.suffix == "oncall" and not self._schedules_known():
+            return False
         return self.sound(SECTION_OF[target.kind], target.name) and all(
             self.sound("users", key) for key in self.people_of(target)
         )
@@ -112,11 +116,25 @@ class Facts:
         """Whether somebody may be reached over the target: a channel, a person with a contact, something unknown."""
         if target.kind == "channel" or not self.known(target) or self.is_fed(target):
             return True
+        if target.suffix == "next" and target.kind == "schedule" and self.never_changes(target.name):
+            return False
         return any(self.has_contact(key) for key in self.people_of(target))
+
+    def never_changes(self, schedule: str) -> bool:
+        """Whether the same people are on call at all times, so that nobody is ever next."""
+        written = self.settings.schedules[schedule]
+        turns = {frozenset(turn) for layer in written.layers for turn in layer.users}
+        return len(turns) == 1 and not written.overrides and any(not layer.hours for layer in written.layers)
+
+    def on_call_at_times(self) -> frozenset[str]:
+        return frozenset(key for schedule in self.settings.schedules.values() for key in people_of_schedule(schedule))
 
     def has_contact(self, key: str) -> bool:
         user = self.settings.users.get(key)
         return user is not None and bool(user.contacts)
+
+    def _schedules_known(self) -> bool:
+        return self.whole("schedules") and not any(map(self.feed_acts, self.settings.schedules))
 
     def is_fed(self, target: Target) -> bool:
         """Whether a schedule's people come out of a calendar feed, too."""
@@ -131,4 +149,5 @@ class Facts:
 def people_of_schedule(schedule: Schedule) -> frozenset[str]:
     turns = (turn for layer in schedule.layers for turn in layer.users)
     overrides = (override.users for override in schedule.overrides)
-    return frozenset(key for users in (*turns, *overrides) for key in users)
+    fed = (shift.users for shift in schedule.feed)
+    return frozenset(key for users in (*turns, *overrides, *fed) for key in users)
