@@ -246,3 +246,19 @@ def test_broken_yaml_leaves_what_came_before_it_to_be_linted(folder: Folder) -> 
     loaded = folder.write({"tocsin.yaml": content}).load()
 
     assert [problem.code for problem in review(loaded, NOW).problems] == ["empty-hours", "syntax"]
+
+
+def test_a_finding_is_one_line_whatever_it_quotes(folder: Folder) -> None:
+    content = SOUND + 'rules: [{name: "a\\n\\e[31m", match: [], drop: true}]\n'
+
+    assert findings(folder, content) == [
+        "7:46: a\\n\\x1b[31m: drop without a matcher that leaves anything out: no alert opens an incident"
+    ]
+
+
+def test_beside_a_thousand_errors_nothing_is_linted(folder: Folder) -> None:
+    """Not every error is kept then, so that what is damaged is not known."""
+    services = "".join(f"  s{number}: {{impct: high}}\n" for number in range(1100))
+    loaded = folder.write({"tocsin.yaml": f"{SOUND}teams: {{idle: {{members: [ana]}}}}\nservices:\n{services}"}).load()
+
+    assert {problem.code for problem in review(loaded, NOW).problems} == {"unknown-key"}

@@ -9,6 +9,7 @@ from tocsin.model import Instant, Problem
 from tocsin.settings.lint import doors, matching, names, people, policies, rules, schedules, secrets, windows
 from tocsin.settings.lint.facts import Doubts, Facts
 from tocsin.settings.loading import Loaded
+from tocsin.settings.reading import MOST_PROBLEMS
 
 ASKED: tuple[Callable[[Facts], Iterator[Problem]], ...] = (
     doors.findings,
@@ -29,7 +30,7 @@ def lint(loaded: Loaded, now: Instant, doubts: Doubts = NO_DOUBTS) -> tuple[Prob
 
     `doubts`: (user, contact's name) → why pages may not arrive there ("it is not verified"), as the database knows.
     """
-    if loaded.draft is None:
+    if loaded.draft is None or len(loaded.problems) >= MOST_PROBLEMS:  # not all errors are known then
         return ()
     facts = Facts(loaded.draft, now, loaded.paths, loaded.problems, doubts)
     return tuple(dict.fromkeys(problem for ask in ASKED for problem in ask(facts)))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tocsin.model import Instant, Policy, Problem, Rule, Schedule, Settings, Step, Target, Where
 from tocsin.settings.reader import Draft
+from tocsin.settings.reading import one_line
 from tocsin.settings.written import Written
 
 Doubts = Mapping[tuple[str, str], str]
@@ -55,10 +56,10 @@ class Facts:
         return self.written.at(*path)
 
     def warn(self, where: Where, code: str, message: str, fix: str = "") -> Problem:
-        return Problem(where, "warning", code, message, fix)
+        return Problem(where, "warning", code, one_line(message), one_line(fix))
 
     def note(self, where: Where, code: str, message: str, fix: str = "") -> Problem:
-        return Problem(where, "info", code, message, fix)
+        return Problem(where, "info", code, one_line(message), one_line(fix))
 
     # ------------------------------------------------------------------------------ what is sound
 
