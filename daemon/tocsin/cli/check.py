@@ -14,12 +14,14 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from tocsin.cli.known_contacts import known_doubts
 from tocsin.cli.sarif import sarif
 from tocsin.cli.trouble import WRONG, Trouble
 from tocsin.clock import SystemClock
 from tocsin.model import Problem, Rule
 from tocsin.settings import Loaded, find, load
 from tocsin.settings.codes import codes, fix, hint, why
+from tocsin.settings.lint import NO_DOUBTS
 from tocsin.settings.reviewing import Ignored, Review, review
 from tocsin.settings.scalars import did_you_mean
 
@@ -50,7 +52,8 @@ def check(
         raise Trouble("--json and --sarif are two formats; write one of them", WRONG)
     disabled = disabled_codes(disable or [])
     loaded = load(find(config, os.environ))
-    found = review(loaded, SystemClock().now(), disabled=disabled)
+    doubts = known_doubts(loaded.settings) if loaded.settings is not None else NO_DOUBTS
+    found = review(loaded, SystemClock().now(), doubts=doubts, disabled=disabled)
     if as_sarif:
         written = sarif(found, usable=loaded.settings is not None, lines=_lines(loaded), root=Path.cwd())
         print(json.dumps(written, ensure_ascii=False, indent=2))

@@ -28,7 +28,7 @@ NO_DOUBTS: Doubts = MappingProxyType({})
 def lint(loaded: Loaded, now: Instant, doubts: Doubts = NO_DOUBTS) -> tuple[Problem, ...]:
     """Findings of level warning and info. Of a configuration with errors: what holds whatever they will be mended to.
 
-    `doubts`: (user, contact's name) → why pages may not arrive there ("it is not verified"), as the database knows.
+    `doubts`: (user, contact's name) → why pages may not arrive there ("is not verified"), as the database knows.
     """
     if loaded.draft is None or len(loaded.problems) >= MOST_PROBLEMS:  # not all errors are known then
         return ()

@@ -26,8 +26,9 @@ def _contacts(user: User, facts: Facts) -> Iterator[Problem]:
         because = facts.doubts.get((user.key, name))
         if because:
             where = facts.at("users", user.key, "contacts", name)
-            message = f"{user.key}: pages to {name} may not arrive: {because}"
-            yield facts.warn(where, "unverified-contact", message, f"run tocsin test-page {user.key} --by {name}")
+            command = f"`tocsin contact verify {user.key} --by {name}`"
+            message = f"user {user.key}: contact {name} {because}; run {command}"
+            yield facts.warn(where, "unverified-contact", message)
 
 
 def _late_rules(user: User, facts: Facts) -> Iterator[Problem]:
