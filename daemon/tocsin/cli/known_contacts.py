@@ -17,7 +17,8 @@ UNVERIFIED = "is not verified"
 def known_doubts(settings: Settings) -> Mapping[tuple[str, str], str]:
     """(user, contact's name) → why pages may not arrive there, for the lint.
 
-    Empty where there is no database, or it does not answer. Creates nothing. A terminal has no address that could be wrong.
+    Empty where there is no database, or it does not answer. Creates nothing. A terminal has no address that
+    could be wrong.
     """
     return asyncio.run(_read(settings))
 
