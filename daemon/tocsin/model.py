@@ -549,12 +549,14 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One finding about the configuration. `code` is stable and documented."""
+    """One finding about the configuration. `code` is stable and documented; `fix` says what to write, where the
+    message does not say it already."""
 
     where: Where
     level: Literal["error", "warning", "info"]
     code: str
     message: str
+    fix: str = ""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}"

@@ -156,6 +156,15 @@ def test_a_secret_file_that_everyone_can_read_is_a_warning(folder: Folder) -> No
     ]
 
 
+def test_a_secret_file_that_others_can_write_is_a_warning_too(folder: Folder) -> None:
+    folder.write({"tocsin.yaml": HOOK % "{file: key}", "key": "x"})
+    (folder.path / "key").chmod(0o602)
+
+    assert folder.said(folder.load()) == [
+        "tocsin.yaml:3:36: file: the secret file key can be written by others; run chmod 600 key"
+    ]
+
+
 def test_after_a_bad_start_a_missing_secret_switches_off_only_what_needs_it(folder: Folder) -> None:
     folder.write(
         {

@@ -1,4 +1,4 @@
-"""`tocsin check`: every problem of a configuration, like a compiler."""
+"""`tocsin check`: every problem of a configuration, like a compiler, with why it matters and what to write."""
 
 from __future__ import annotations
 
@@ -6,18 +6,26 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from tocsin.cli import known_contacts
+from tocsin.cli.known_contacts import known_doubts
 from tocsin.cli.known_feeds import feed_problems
+from tocsin.cli.sarif import sarif
+from tocsin.cli.trouble import WRONG, Trouble
 from tocsin.clock import SystemClock
 from tocsin.model import Problem, Rule
-from tocsin.settings import Loaded, find, lint, load
+from tocsin.settings import Loaded, find, load
+from tocsin.settings.codes import codes, fix, hint, why
+from tocsin.settings.lint import NO_DOUBTS
+from tocsin.settings.reviewing import Ignored, Review, review
+from tocsin.settings.scalars import did_you_mean
 
 Level = Literal["error", "warning", "info"]
 COLOURS = {"error": "bold red", "warning": "yellow", "info": "blue"}
@@ -27,21 +35,40 @@ LEVELS: tuple[Level, ...] = ("error", "warning", "info")
 def check(
     config: Annotated[str | None, typer.Option("-c", "--config", help="The main file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_sarif: Annotated[bool, typer.Option("--sarif", help="Print SARIF 2.1.0, for code review.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 when there are warnings.")] = False,
+    brief: Annotated[bool, typer.Option("--brief", help="One line a finding, without why and what to write.")] = False,
+    disable: Annotated[
+        list[str] | None, typer.Option("--disable", metavar="CODE", help="Leave out findings of this code. Repeatable.")
+    ] = None,
+    explain: Annotated[
+        str | None, typer.Option("--explain", metavar="CODE", help="Print the manual's section about a code.")
+    ] = None,
     rules: Annotated[bool, typer.Option("--rules", help="Print the rules in the order they are walked.")] = False,
     online: Annotated[bool, typer.Option("--online", help="Fetch the calendar feeds now.")] = False,
 ) -> None:
     """Validate and lint the configuration. Exit 0: fine, 1: warnings with --strict, 2: errors."""
+    if explain is not None:
+        print(section(explain))
+        return
+    if as_json and as_sarif:
+        raise Trouble("--json and --sarif are two formats; write one of them", WRONG)
+    disabled = disabled_codes(disable or [])
     loaded = load(find(config, os.environ))
-    problems = _all_problems(loaded, online=online)
-    if as_json:
+    loaded = _with_feeds(loaded, online=online)
+    doubts = known_doubts(loaded.settings) if loaded.settings is not None else NO_DOUBTS
+    found = review(loaded, SystemClock().now(), doubts=doubts, disabled=disabled)
+    if as_sarif:
+        written = sarif(found, usable=loaded.settings is not None, lines=_lines(loaded), root=Path.cwd())
+        print(json.dumps(written, ensure_ascii=False, indent=2))
+    elif as_json:
         order = _rules_as_json(loaded) if rules else {}
-        print(json.dumps({**report(problems), **order}, ensure_ascii=False, indent=2))
+        print(json.dumps({**report(found), **order}, ensure_ascii=False, indent=2))
     else:
-        _print_problems(problems, loaded)
-    if rules and loaded.settings is not None and not as_json:
+        _print_review(found, loaded, brief=brief)
+    if rules and loaded.settings is not None and not as_json and not as_sarif:
         _print_rules(loaded.settings.rules)
-    raise typer.Exit(exit_code(problems, strict=strict))
+    raise typer.Exit(exit_code(found.problems, strict=strict))
 
 
 def exit_code(problems: Sequence[Problem], *, strict: bool) -> int:
@@ -51,12 +78,37 @@ def exit_code(problems: Sequence[Problem], *, strict: bool) -> int:
     return 1 if strict and counts["warning"] else 0
 
 
-def report(problems: Sequence[Problem]) -> dict[str, object]:
+# ---------------------------------------------------------------------------------- codes, by name
+
+
+def section(code: str) -> str:
+    """The manual's section about a code."""
+    found = codes().get(code)
+    if found is None:
+        raise Trouble(f"there is no code '{code}'{did_you_mean(code, codes())}; docs/checks.md has them all", WRONG)
+    return found.section
+
+
+def disabled_codes(given: Sequence[str]) -> frozenset[str]:
+    """`--disable a --disable b,c`. What is an error stays one: the daemon would not start with it."""
+    names = [name.strip() for words in given for name in words.split(",") if name.strip()]
+    for name in names:
+        section(name)
+        if codes()[name].levels == ("error",):
+            raise Trouble(f"{name} is an error, and errors cannot be disabled", WRONG)
+    return frozenset(names)
+
+
+# ------------------------------------------------------------------------------------------- JSON
+
+
+def report(found: Review) -> dict[str, object]:
     """What --json prints."""
-    counts = Counter(problem.level for problem in problems)
+    counts = Counter(problem.level for problem in found.problems)
     return {
         "ok": not counts["error"],
-        "problems": [_as_json(problem) for problem in problems],
+        "problems": [_as_json(problem) for problem in found.problems],
+        "ignored": [_ignored_as_json(one) for one in found.ignored],
         "counts": {level: counts[level] for level in LEVELS},
     }
 
@@ -64,7 +116,12 @@ def report(problems: Sequence[Problem]) -> dict[str, object]:
 def _as_json(problem: Problem) -> dict[str, object]:
     where = problem.where
     place: dict[str, object] = {"file": where.file, "line": where.line, "column": where.column}
-    return {**place, "level": problem.level, "code": problem.code, "message": problem.message}
+    said = {"level": problem.level, "code": problem.code, "message": problem.message}
+    return {**place, **said, "why": why(problem), "fix": fix(problem), "url": codes()[problem.code].url}
+
+
+def _ignored_as_json(one: Ignored) -> dict[str, object]:
+    return {**_as_json(one.problem), "reason": one.reason}
 
 
 def _rules_as_json(loaded: Loaded) -> dict[str, object]:
@@ -72,21 +129,51 @@ def _rules_as_json(loaded: Loaded) -> dict[str, object]:
     return {"rules": [rule.name for rule in loaded.settings.rules] if loaded.settings is not None else []}
 
 
-def _all_problems(loaded: Loaded, *, online: bool) -> list[Problem]:
-    """The reader's, and the lint's and the feeds' where there is something to lint."""
+def _with_feeds(loaded: Loaded, *, online: bool) -> Loaded:
+    """With the shifts that calendar feeds bring, and what is wrong with the feeds."""
     if loaded.settings is None:
-        return list(loaded.problems)
-    settings, feeds = feed_problems(loaded.settings, loaded.places, online=online)
-    linted = lint(settings, SystemClock().now(), loaded.places)
-    return [*loaded.problems, *feeds, *linted, *known_contacts.findings(loaded)]
+        return loaded
+    settings, found = feed_problems(loaded.settings, loaded.places, online=online)
+    draft = replace(loaded.draft, settings=settings) if loaded.draft is not None else None
+    return replace(loaded, settings=settings, draft=draft, problems=(*loaded.problems, *found))
 
 
-def _print_problems(problems: Sequence[Problem], loaded: Loaded) -> None:
+def _lines(loaded: Loaded) -> Mapping[str, Sequence[str]]:
+    return {file: raw.decode("utf-8", "replace").split("\n") for file, raw in loaded.files.items()}
+
+
+# ------------------------------------------------------------------------------------------- text
+
+
+def _print_review(found: Review, loaded: Loaded, *, brief: bool) -> None:
+    """Why a code matters is said once; what to write, wherever the message does not say it."""
     console = Console(soft_wrap=True, highlight=False, no_color=not sys.stdout.isatty())
-    for problem in problems:
+    told: set[str] = set()
+    for problem in found.problems:
         level = f"[{COLOURS[problem.level]}]{problem.level}[/]"
-        console.print(f"[bold]{escape(str(problem.where))}:[/] {level}: {escape(problem.message)}")
-    console.print(escape(summary(problems, loaded)))
+        code = f"[dim]{escape(f'[{problem.code}]')}[/]"
+        console.print(f"[bold]{escape(str(problem.where))}:[/] {level}: {escape(problem.message)} {code}")
+        if not brief:
+            _print_help(problem, console, told)
+    console.print(escape(summary(found.problems, loaded)))
+    _print_groups(found, console)
+
+
+def _print_help(problem: Problem, console: Console, told: set[str]) -> None:
+    if problem.code not in told and problem.level != "info":
+        console.print(f"    why: {escape(why(problem))}")
+    if (problem.fix or not hint(problem.message)) and problem.level != "info":
+        console.print(f"    fix: {escape(fix(problem))}")
+    told.add(problem.code)
+
+
+def _print_groups(found: Review, console: Console) -> None:
+    counts = Counter(problem.code for problem in found.problems)
+    if counts:
+        groups = ", ".join(f"{code} {number}" for code, number in counts.most_common())
+        console.print(escape(f"by code: {groups} (tocsin check --explain CODE tells more)"))
+    if found.ignored:
+        console.print(escape(f"{_count(len(found.ignored), 'finding')} ignored by comments"))
 
 
 def summary(problems: Sequence[Problem], loaded: Loaded) -> str:

@@ -7,34 +7,18 @@ from collections.abc import Iterator, Mapping
 
 from tocsin.clock import SystemClock
 from tocsin.errors import StoreError
-from tocsin.model import ContactState, Millis, Problem, Settings, Verification, Where
-from tocsin.settings import Loaded
+from tocsin.model import ContactState, Millis, Settings, Verification
 from tocsin.store import open_reader
 
 PATIENCE = Millis(3_000)
-UNVERIFIED = "it is not verified"
-
-
-def findings(loaded: Loaded) -> list[Problem]:
-    """A warning for each contact there is a doubt about, at its person."""
-    if loaded.settings is None:
-        return []
-    top = Where(loaded.settings.source, 1, 1)
-    return [
-        Problem(loaded.places.get(("users", user), top), "warning", "unverified-contact", _said(user, contact, because))
-        for (user, contact), because in known_doubts(loaded.settings).items()
-    ]
-
-
-def _said(user: str, contact: str, because: str) -> str:
-    what = "is not verified" if because == UNVERIFIED else because
-    return f"user {user}: contact {contact} {what}; run `tocsin contact verify {user} --by {contact}`"
+UNVERIFIED = "is not verified"
 
 
 def known_doubts(settings: Settings) -> Mapping[tuple[str, str], str]:
-    """(user, contact's name) → why pages may not arrive there. Empty where there is no database, or it does not answer.
+    """(user, contact's name) → why pages may not arrive there, for the lint.
 
-    Creates nothing. A terminal has no address that could be wrong.
+    Empty where there is no database, or it does not answer. Creates nothing. A terminal has no address that
+    could be wrong.
     """
     return asyncio.run(_read(settings))
 

@@ -36,9 +36,15 @@ from tocsin.settings.shapes import (
 
 SINGULAR: Mapping[Group, str] = {"sources": "integration", "channels": "channel"}
 
-DURATION = Word(scalars.duration, "a duration", "^([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$", "5m")
-URL = Word(scalars.web_url, "a web address", "^https?://", "https://example.org")
-EMAIL = Word(scalars.email, "a mail address", "@", "ana@example.org")
+DURATION = Word(
+    scalars.duration,
+    "a duration",
+    "^([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$",
+    "5m",
+    "bad-duration",
+)
+URL = Word(scalars.web_url, "a web address", "^https?://", "https://example.org", "bad-address")
+EMAIL = Word(scalars.email, "a mail address", "@", "ana@example.org", "bad-address")
 SECRET = SecretShape()
 
 KeysOf = Callable[[Any], Mapping[str, Key]]
@@ -137,7 +143,7 @@ def jmespath_expression(written: str) -> str:
     return written
 
 
-EXPRESSION = Word(jmespath_expression, "a JMESPath expression", example="alerts[].labels")
+EXPRESSION = Word(jmespath_expression, "a JMESPath expression", example="alerts[].labels", code="bad-expression")
 _PICKED_APART = Record(
     "a map of JMESPath expressions",
     {
@@ -191,7 +197,7 @@ def _bounded(option: Option) -> Word[Millis]:
             raise scalars.Mistake(f"'{written}' is too long; write {scalars.spell(Millis(option.most))} or less")
         return length
 
-    return Word(parse, "a duration", DURATION.pattern, "30s")
+    return Word(parse, "a duration", DURATION.pattern, "30s", "bad-duration")
 
 
 _NAMED_KEY = Record(

@@ -12,14 +12,14 @@ from tocsin.model import Problem, Settings, Where
 from tocsin.settings.files import File, gather
 from tocsin.settings.places import database_folder
 from tocsin.settings.plugins import INSTALLED, Kinds
-from tocsin.settings.reader import read_settings
+from tocsin.settings.reader import Draft, read_settings
 from tocsin.settings.reading import Reading
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """`settings` is None when any problem is an error. `files`: what was read, by shown name, main last.
-    `places`: (section, name) → where it is defined."""
+    `places`: (section, name) → where it is defined. `draft`: what could be read in spite of errors, to lint."""
 
     settings: Settings | None
     problems: tuple[Problem, ...]
@@ -27,6 +27,7 @@ class Loaded:
     main: Path
     places: Mapping[tuple[str, str], Where] = field(default_factory=dict, repr=False)
     paths: Mapping[str, Path] = field(default_factory=dict, repr=False)
+    draft: Draft | None = field(default=None, repr=False)
 
 
 def load(
@@ -52,4 +53,6 @@ def compiled(files: Sequence[File], main: Path, reading: Reading, problems: Sequ
     read = read_settings(files, main, database_folder(main, reading.env), reading, problems)
     contents = {file.shown: file.raw for file in files}
     paths = {file.shown: file.path for file in files}
-    return Loaded(read.settings, read.problems, MappingProxyType(contents), main, read.places, MappingProxyType(paths))
+    return Loaded(
+        read.settings, read.problems, MappingProxyType(contents), main, read.places, MappingProxyType(paths), read.draft
+    )

@@ -75,7 +75,7 @@ def read_tree(raw: bytes, file: str) -> Tree:
     """The nodes of `raw`; an empty file is an empty mapping."""
     start = Where(file, 1, 1)
     if len(raw) > MAX_BYTES:
-        return _nothing(start, "too-big", f"this file has {len(raw)} bytes; at most {MAX_BYTES} are read")
+        return _nothing(start, "file", f"this file has {len(raw)} bytes; at most {MAX_BYTES} are read")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as bad:

@@ -44,7 +44,7 @@ class PhoneShape(Shape[str]):
         except ValueError as mistake:
             zone = reading.zone or getattr(reading.values.get("defaults"), "timezone", "")
             meant = in_e164(node.text, region_of(zone))
-            reading.error(node, "bad-value", f"{mistake}; write {meant}" if meant else str(mistake))
+            reading.error(node, "bad-address", f"{mistake}; write {meant}" if meant else str(mistake))
             return BROKEN
         if not phonenumbers.is_valid_number(phonenumbers.parse(number)):
             message = f"{number}: no such number was given out, as far as is known here; is a digit wrong?"

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from collections.abc import Sequence as Seq
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -17,17 +17,21 @@ from tocsin.settings.files import File
 from tocsin.settings.nodes import Mapping as MappingNode
 from tocsin.settings.nodes import Node, Refused, Scalar, Sequence, plain
 from tocsin.settings.reading import SINGULAR, Reading
-from tocsin.settings.scalars import did_you_mean
+from tocsin.settings.scalars import did_you_mean, nearest
 from tocsin.settings.sections import SECTIONS, Section
 from tocsin.settings.shapes import Nothing, Table
+from tocsin.settings.written import Entry, Merged, Written, damaged
 
 
-@dataclass(slots=True)
-class Merged:
-    """A section's nodes out of all files."""
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What could be read, errors or not: for the lint, never to run with. `damaged`: entries with an error in
+    them; `incomplete`: names may be missing that are written somewhere."""
 
-    nodes: list[Node] = field(default_factory=list)  # of a list: its items; of one: the node
-    entries: dict[str, Node] = field(default_factory=dict)  # of names
+    settings: Settings
+    written: Written
+    damaged: frozenset[Entry]
+    incomplete: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class Read:
     settings: Settings | None  # None when any problem is an error
     problems: tuple[Problem, ...]
     places: Mapping[tuple[str, str], Where]  # (section, name) → where it is defined
+    draft: Draft
 
 
 def read_settings(files: Seq[File], main: Path, database: Path, reading: Reading, problems: Seq[Problem] = ()) -> Read:
@@ -49,8 +54,19 @@ def read_settings(files: Seq[File], main: Path, database: Path, reading: Reading
     for name, section in SECTIONS.items():
         reading.values[name] = _read_section(name, section, merged[name], reading)
     _check_all(merged, reading)
-    settings = None if reading.failed else _settings(files, main, database, reading)
-    return Read(settings, _in_order(reading.problems, files), _places(merged))
+    settings = _settings(files, main, database, reading)
+    draft = _draft(settings, merged, main, reading)
+    return Read(None if reading.failed else settings, _in_order(reading.problems, files), _places(merged), draft)
+
+
+_ONCE = frozenset(name for name, section in SECTIONS.items() if section.kind == "one")
+_HIDING = frozenset({"duplicate-key", "include", "documents"})
+
+
+def _draft(settings: Settings, merged: Mapping[str, Merged], main: Path, reading: Reading) -> Draft:
+    written = Written(merged, _ONCE, Where(str(main), 1, 1))
+    hidden = any(problem.level == "error" and problem.code in _HIDING for problem in reading.problems)
+    return Draft(settings, written, damaged(merged, _ONCE, reading.problems), reading.incomplete or hidden)
 
 
 # ---------------------------------------------------------------------------------------- merging
@@ -65,6 +81,9 @@ def _merge(files: Seq[File], reading: Reading) -> dict[str, Merged]:
             elif name:
                 hint = did_you_mean(name, SECTIONS) or f"; known are {', '.join(SECTIONS)}"
                 reading.note("error", node.key_at, "unknown-section", f"unknown section '{name}'{hint}")
+                meant = nearest(name, SECTIONS)
+                if meant is not None:
+                    merged[meant].hidden.append(node)
     return merged
 
 
@@ -78,6 +97,7 @@ def _add(name: str, node: Node, merged: Merged, reading: Reading, *, is_main: bo
     match SECTIONS[name].kind:
         case "one" if merged.nodes:
             reading.error(node, "duplicate-section", f"is written in {merged.nodes[0].key_at} already", at=node.key_at)
+            merged.hidden.append(node)
         case "one":
             merged.nodes.append(node)
         case "list":
@@ -108,6 +128,7 @@ def _add_names(section: str, node: Node, merged: Merged, reading: Reading) -> No
             what = f"a {SINGULAR.get(section, section.removesuffix('s'))} '{name}'"
             message = f"{section}: {what} exists already ({first.key_at}); names are unique"
             reading.note("error", entry.key_at, "duplicate-name", message)
+            merged.hidden.append(entry)
 
 
 def _declare(merged: Mapping[str, Merged], reading: Reading) -> None:

@@ -56,7 +56,7 @@ class Reading:
         self.note("info", node.key_at, "no-effect-yet", f"{name}: is valid and has no effect yet")
 
     def note(self, level: str, where: Where, code: str, message: str) -> None:
-        problem = Problem(where, level, code, _CONTROL.sub(_spelt, message))  # type: ignore[arg-type]  # one of three words
+        problem = Problem(where, level, code, one_line(message))  # type: ignore[arg-type]  # one of three words
         if problem not in self._seen and len(self.problems) < MOST_PROBLEMS:
             self._seen.add(problem)
             self.problems.append(problem)
@@ -81,6 +81,10 @@ class Reading:
         return False
 
 
+def one_line(message: str) -> str:
+    """Control characters as one would write them: a message stays one line, whatever it quotes."""
+    return _CONTROL.sub(_spelt, message)
+
+
 def _spelt(found: re.Match[str]) -> str:
-    """A control character as one would write it: a message stays one line, whatever it quotes."""
     return found.group().encode("unicode_escape").decode("ascii")

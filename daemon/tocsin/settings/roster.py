@@ -70,7 +70,8 @@ _TURN: Shape[Any] = Either(word=Name("users"), listed=Many(Name("users"), least=
 
 def _layer(got: Got, reading: Reading) -> Layer:
     turns = tuple((turn,) if isinstance(turn, str) else turn for turn in got.get("users"))
-    if len(turns) > 1 and not got.has("rotation"):
+    misspelt = set(got.node.entries) - LAYER.keys.keys()
+    if len(turns) > 1 and not got.has("rotation") and not got.node.cut and not misspelt:
         reading.warn(got.at("users"), "no-rotation", "without a rotation only the first entry is ever on call")
     cut = got.get("hours", ())
     return Layer(got.get("name", ""), turns, got.get("rotation"), cut if isinstance(cut, tuple) else (cut,))

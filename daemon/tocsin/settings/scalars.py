@@ -218,9 +218,28 @@ def zone(text: str) -> str:
     try:
         ZoneInfo(text)
     except (ValueError, OSError, KeyError):
-        close = did_you_mean(text, available_timezones()) or "; write for example Europe/Paris or UTC"
-        raise Mistake(f"no such time zone '{text}'{close}") from None
+        raise Mistake(f"no such time zone '{text}'{_zone_instead(text)}") from None
     return text
+
+
+_ABBREVIATED = {
+    "PST": "America/Los_Angeles", "PDT": "America/Los_Angeles", "PT": "America/Los_Angeles", "MDT": "America/Denver",
+    "CST": "America/Chicago", "CDT": "America/Chicago", "EDT": "America/New_York", "ET": "America/New_York",
+    "BST": "Europe/London", "CEST": "Europe/Paris", "EEST": "Europe/Helsinki", "IST": "Asia/Kolkata",
+    "JST": "Asia/Tokyo", "AEST": "Australia/Sydney", "AEDT": "Australia/Sydney", "BRT": "America/Sao_Paulo",
+}  # fmt: skip
+
+
+def _zone_instead(text: str) -> str:
+    """The zone that was probably meant: by an abbreviation's, a city's or a similar name."""
+    if text.upper() in _ABBREVIATED:
+        return f"; abbreviations name several zones, write for example {_ABBREVIATED[text.upper()]}"
+    zones = sorted(available_timezones())
+    city = text.rpartition("/")[2].strip().replace(" ", "_").lower()
+    cities = [zone for zone in zones if city and zone.rpartition("/")[2].lower() == city and "/" in zone]
+    if cities:
+        return f" (did you mean '{cities[0]}'?)"
+    return did_you_mean(text, zones) or "; write for example Europe/Paris or UTC"
 
 
 # -------------------------------------------------------------------------- addresses and numbers

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tocsin.model import Secret
+from tocsin.settings.files import others_can_write
 from tocsin.settings.nodes import Mapping, Node, Scalar, Sequence
 from tocsin.settings.reading import Reading
 from tocsin.settings.scalars import did_you_mean
@@ -93,8 +94,9 @@ def _from_file(node: Scalar, reading: Reading) -> str | Nothing:
         return _missing(node, reading, f"the secret file {path} is not text in UTF-8")
     if len(raw) > LONGEST or not text.strip():
         return _missing(node, reading, f"the secret file {path} is {'too long' if text.strip() else 'empty'}")
-    if about.st_mode & stat.S_IROTH:
-        reading.warn(node, "permission", f"the secret file {path} can be read by everyone; run chmod 600 {path}")
+    if about.st_mode & stat.S_IROTH or others_can_write(about):
+        can = "read by everyone" if about.st_mode & stat.S_IROTH else "written by others"
+        reading.warn(node, "permission", f"the secret file {path} can be {can}; run chmod 600 {path}")
     return text[:-1].removesuffix("\r") if text.endswith("\n") else text
 
 

@@ -73,6 +73,7 @@ class Word(Shape[T]):
     wanted: str
     pattern: str = ""
     example: str = ""
+    code: str = "bad-value"  # of the problem when `parse` refuses
 
     def read(self, node: Node, reading: Reading) -> T | Nothing:
         if not isinstance(node, Scalar) or node.empty:
@@ -80,7 +81,7 @@ class Word(Shape[T]):
         try:
             return self.parse(node.text)
         except ValueError as mistake:
-            reading.error(node, "bad-value", str(mistake))
+            reading.error(node, self.code, str(mistake))
             return BROKEN
 
     def schema(self) -> dict[str, Any]:

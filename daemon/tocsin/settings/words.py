@@ -38,8 +38,8 @@ def _some(written: str) -> Millis:
     return length
 
 
-SOME_TIME = Word(_some, "a duration above zero", DURATION.pattern, "5m")
-ZONE = Word(zone, "a time zone", "", "Europe/Paris")
+SOME_TIME = Word(_some, "a duration above zero", DURATION.pattern, "5m", "bad-duration")
+ZONE = Word(zone, "a time zone", "", "Europe/Paris", "unknown-zone")
 CLOCK = Word(scalars.clock_time, "a clock time", "^([01][0-9]|2[0-3]):[0-5][0-9]$", "09:00")
 LOCAL = Word(scalars.local_time, "a local time", "^[0-9-]{10}[ T][0-9:]{5}$", "2026-01-05 09:00")
 SEVERITY = Choice(SEVERITIES)
@@ -54,7 +54,7 @@ def _matcher(written: str) -> str:
     return written
 
 
-MATCHER = Word(_matcher, "a matcher", "", 'alertname=~"Node.*"')
+MATCHER = Word(_matcher, "a matcher", "", 'alertname=~"Node.*"', "bad-matcher")
 MATCHERS = Many(MATCHER, alone=True)
 
 
@@ -65,7 +65,9 @@ def _template(written: str) -> str:
     return written
 
 
-TEMPLATE = Word(_template, "a text or Jinja2 template", "", "{{ labels.alertname }} in {{ labels.cluster }}")
+TEMPLATE = Word(
+    _template, "a text or Jinja2 template", "", "{{ labels.alertname }} in {{ labels.cluster }}", "bad-template"
+)
 
 
 def is_template(written: str) -> bool:
@@ -137,9 +139,11 @@ class _TargetShape(Shape[Target]):
     def read(self, node: Node, reading: Reading) -> Target | Nothing:
         slip = _slip(node)
         if slip:
-            reading.error(node, "bad-value", slip)
+            reading.error(node, "bad-target", slip)
             return BROKEN
-        found = Word(scalars.target, "a target such as user:ana or schedule:primary").read(node, reading)
+        found = Word(scalars.target, "a target such as user:ana or schedule:primary", code="bad-target").read(
+            node, reading
+        )
         return found if isinstance(found, Nothing) else _existing(found, node, reading)
 
     def schema(self) -> dict[str, Any]:
