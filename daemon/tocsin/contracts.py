@@ -15,6 +15,7 @@ from tocsin.model import (
     Incident,
     Instant,
     IntegrationConfig,
+    MadeOverride,
     Message,
     Millis,
     Option,
@@ -24,6 +25,7 @@ from tocsin.model import (
     Post,
     Silence,
     StoredAlert,
+    Swap,
     Token,
     Verification,
 )
@@ -331,6 +333,14 @@ class Tx(Protocol):
 
     async def silence(self, id: str) -> Silence | None: ...
 
+    async def overrides(self, since: Instant) -> list[MadeOverride]:
+        """Those that end after `since`, taken back or not, in the order they were made."""
+
+    async def override(self, id: str) -> MadeOverride | None: ...
+
+    async def swap(self, id: str) -> Swap | None:
+        """Locked until the end: of an acceptance and a withdrawal at once one sees the other."""
+
     async def answers_to(self, door: Door) -> str | None:
         """What was answered to this provider message before; None: it is new."""
 
@@ -376,6 +386,12 @@ class Tx(Protocol):
     def save_contact_state(self, state: ContactState) -> None: ...
     def save_verification(self, verification: Verification) -> None: ...
     def add_silence(self, silence: Silence) -> None:
+        """Inserts, or replaces the one with the same id."""
+
+    def add_override(self, override: MadeOverride) -> None:
+        """Inserts, or replaces the one with the same id."""
+
+    def add_swap(self, swap: Swap) -> None:
         """Inserts, or replaces the one with the same id."""
 
     def add_token(self, token: Token) -> None: ...
@@ -439,6 +455,12 @@ class Store(Protocol):
 
     async def verifications(self) -> list[Verification]:
         """Of every person and address that a code was ever sent to."""
+
+    async def overrides(self, since: Instant, schedule: str | None = None) -> list[MadeOverride]:
+        """Those that end after `since` (0: all that are kept), taken back or not, in the order they were made."""
+
+    async def swaps(self, since: Instant) -> list[Swap]:
+        """Those with a shift that ends after `since`, in the order they were asked for."""
 
     async def tokens(self) -> list[Token]: ...
 

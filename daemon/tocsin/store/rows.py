@@ -22,10 +22,12 @@ from tocsin.model import (
     Entry,
     Incident,
     Link,
+    MadeOverride,
     Page,
     Post,
     Silence,
     StoredAlert,
+    Swap,
     Token,
     Verification,
 )
@@ -194,6 +196,8 @@ ATTEMPT = shape(Attempt, key=["id"], fixed=["page", "incident", "number", "start
 CONTACT_STATE = shape(ContactState, key=["channel_kind", "address"])
 VERIFICATION = shape(Verification, key=["user", "channel_kind", "address"])
 TOKEN = shape(Token, key=["id"], fixed=["created_at"])
+OVERRIDE = shape(MadeOverride, key=["id"], fixed=["schedule", "created_at"])
+SWAP = shape(Swap, key=["id"], fixed=["schedule", "created_at"])
 
 SHAPES: Mapping[str, Shape[Any]] = {
     "alert": ALERT,
@@ -206,4 +210,6 @@ SHAPES: Mapping[str, Shape[Any]] = {
     "contact_state": CONTACT_STATE,
     "verification": VERIFICATION,
     "token": TOKEN,
+    "override": OVERRIDE,
+    "swap": SWAP,
 }
