@@ -41,10 +41,12 @@ from tocsin.work.intake import Intake
 from tocsin.work.keys import Keys
 from tocsin.work.links import Links
 from tocsin.work.notices import Notices
+from tocsin.work.overrides import Overrides
 from tocsin.work.pager import Pager
 from tocsin.work.recount import recount
 from tocsin.work.selfcare import Selfcare
 from tocsin.work.silences import Silences
+from tocsin.work.swaps import Swaps
 from tocsin.work.timers import Timers
 
 log = structlog.stdlib.get_logger("tocsin.wiring")
@@ -86,6 +88,9 @@ class Daemon:
     intake: Intake
     actions: Actions
     silences: Silences
+    overrides: Overrides
+    swaps: Swaps
+    keys: Keys
     answers: Answers
     access: Access
     health: Health
@@ -147,19 +152,20 @@ class Daemon:
             await self._anchor()
         live = InForce(settings, Rulebook(settings), self.sources)
         self.core = core = Core(self.store, self.clock, self.chance, self.tasks, self.metrics, live, self.kinds)
-        keys = Keys(self.store, self.chance)
+        self.keys = keys = Keys(self.store, self.chance)
         await keys.load()
         self.intake = Intake(core)
         self.selfcare = Selfcare(core, self.intake)
         self.actions = Actions(core, self.intake)
         self.silences = Silences(core)
+        self.overrides, self.swaps = Overrides(core), Swaps(core)
         self.access = Access(self.store, self.clock, self.chance, keys, lambda user: user in self.core.settings.users)
         links, codes = Links(core, keys), Codes(keys)
         self.timers = Timers(core, self.intake)
         self.pager = Pager(core, self._tools(), self.selfcare)
         self.answers = Answers(core, self.actions, links, self.pager)
         self.health = Health(core, self.timers, self.pager)
-        self.housekeeping = Housekeeping(core, self.intake, self.silences, self.access, self.health)
+        self.housekeeping = Housekeeping(core, self.intake, self.silences, self.overrides, self.access, self.health)
         self.contacts = Contacts(core, codes)
         self.notices = Notices(core, self.pager, self.selfcare, lambda: self.health.quarantined)
         core.links, core.planned, core.code_of = links.url, self._planned, codes.of
@@ -173,6 +179,7 @@ class Daemon:
         """Learn what a crash left behind, then let work begin: answers first, then overdue steps."""
         keeping = self.housekeeping
         await self.silences.refresh()
+        await self.overrides.refresh()
         await keeping.learn_contacts()
         await keeping.judge_downtime()
         await recount(self.core, self.intake)
