@@ -116,7 +116,7 @@ async def test_what_was_is_not_rewritten(town: Town) -> None:
     await town.pass_time(minutes=10)
     await take_back(town, made)
 
-    extra = (await town.daemon.overrides.extra(town.start))["primary"]
+    extra = (await town.daemon.overrides.in_force(town.start))["primary"]
 
     assert [(one.start, one.end) for one in extra] == [("2026-01-05T12:30:00Z", "2026-01-05T12:40:00Z")]
 

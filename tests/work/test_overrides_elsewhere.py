@@ -61,7 +61,7 @@ async def test_whoever_takes_the_alert_knows_who_stepped_in(daemons: list[Daemon
 
     made = await here.overrides.add(Asked("primary", ("bo",), length=HOUR), ANA)
     assert await paged(there, "during") == ["bo"]
-    assert (await there.overrides.extra(there.clock.now()))["primary"][0].id == made.id
+    assert (await there.overrides.in_force(there.clock.now()))["primary"][0].id == made.id
     done = await there.actions.trigger("by hand", ANA, "api")
     assert await paged_for(there, done.incident.number) == ["bo"]
     await there.actions.page(1, "schedule:primary", ANA, "api")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tocsin.web import api, contacts
+from tocsin.web import api, contacts, overrides
 from tocsin.web.api import Endpoint
 
-ENDPOINTS: tuple[Endpoint, ...] = (*api.ENDPOINTS, *contacts.ENDPOINTS)
+ENDPOINTS: tuple[Endpoint, ...] = (*api.ENDPOINTS, *contacts.ENDPOINTS, *overrides.ENDPOINTS)

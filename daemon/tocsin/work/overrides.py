@@ -73,7 +73,7 @@ class Overrides:
         found = await self.core.store.overrides(Instant(0) if everything else now, schedule)
         return [one for one in found if everything or one.removed_at is None]
 
-    async def extra(self, since: Instant) -> Extra:
+    async def in_force(self, since: Instant) -> Extra:
         """For the resolver, at any time from `since` on; as committed, whichever replica made them."""
         return extra_of(await self.core.store.overrides(since), self.core.settings)
 
