@@ -238,7 +238,8 @@ def _wrong_partner(asker: str, asked: AskedSwap, settings: Settings) -> Iterable
 
 def unknown(kind: str, name: str, known: Iterable[str], pointer: str) -> Rejected:
     """No such thing, and the name that was meant, where one is near."""
-    near = difflib.get_close_matches(name[:80], list(known), 1)
+    names = list(known)
+    near = [one for one in names if one.lower() == name.lower()] or difflib.get_close_matches(name[:80], names, 1)
     return Rejected(pointer, f"no such {kind} {name[:80]!r}" + (f" (did you mean {near[0]!r}?)" if near else ""))
 
 

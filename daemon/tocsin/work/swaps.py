@@ -59,7 +59,8 @@ class Swaps:
         async def work(tx: Tx) -> Made:
             swap = await self._open(tx, id, actor, "accept")
             self._still_theirs(swap, await tx.overrides(Instant(self.core.clock.now() - BACK)))
-            overrides = halves(swap, (new_id(self.core), new_id(self.core)), self.core.clock.now())
+            ids = sorted((new_id(self.core), new_id(self.core)))  # made at one instant, they are listed by id
+            overrides = halves(swap, ids, self.core.clock.now())
             for override in overrides:
                 tx.add_override(override)
             return self._answered(tx, swap, "accepted", actor), overrides
