@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from tocsin.clock import SeededChance
 from tocsin.decide.overrides import extra_of
 from tocsin.errors import BadBody, NoSuchIncident, Refused
 from tocsin.metrics import Metrics
@@ -268,7 +269,7 @@ class FakeOverrides:
 
     def __init__(self, live: FakeLive) -> None:
         self.live = live
-        self.kept = {"s1": MadeOverride("s1", "primary", ("bo",), NOW, Instant(NOW + 3_600_000), "ana", "replace",
+        self.kept = {"s1": MadeOverride("s1", "primary", ("bo",), Instant(NOW + 3_600_000), Instant(NOW + 7_200_000), "ana", "replace",
                                         "ana", "dentist", NOW)}  # fmt: skip
         self.calls: list[tuple[Any, ...]] = []
         self.trouble: Exception | None = None
@@ -469,6 +470,7 @@ class FakeLive:
 class FakeDaemon:
     def __init__(self) -> None:
         self.clock = FixedClock()
+        self.chance = SeededChance(1)
         self.live = FakeLive()
         self.intake = FakeIntake()
         self.actions = FakeActions()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from tocsin.contracts import Clock, Source, Store
+from tocsin.contracts import Chance, Clock, Source, Store
 from tocsin.decide.overrides import Asked, AskedSwap, Extra
 from tocsin.metrics import Metrics
 from tocsin.model import (
@@ -187,6 +187,8 @@ class Daemon(Protocol):
     def store(self) -> Store: ...
     @property
     def clock(self) -> Clock: ...
+    @property
+    def chance(self) -> Chance: ...
     @property
     def live(self) -> Live: ...
     @property
