@@ -75,7 +75,7 @@ async def test_an_override_is_added_and_removed_by_forms_without_script(client: 
     assert (answer.status, answer.headers["Location"]) == (303, "/schedules/primary")
     assert (one.users, one.replaces, one.author, one.reason) == (("bo",), "ana", "ana", "<dentist>")
     assert "Bo Lund for Ana Pires" in page
-    assert "Mon 02 Jan 10:00 until Mon 02 Jan 11:00" in page
+    assert "Mon 02 Jan 2040 10:00 until Mon 02 Jan 2040 11:00" in page
     assert "made by Ana Pires: &lt;dentist&gt;" in page
     assert "<script" not in page
 

@@ -158,15 +158,15 @@ def made_line(made: MadeOverride, settings: Settings, schedule: Schedule) -> dic
     return {
         "id": made.id,
         "who": who,
-        "from": shown(made.starts_at, zone),
-        "to": shown(made.ends_at, zone),
+        "from": shown(made.starts_at, zone, year=True),
+        "to": shown(made.ends_at, zone, year=True),
         "author": name(made.author),
         "reason": made.reason,
     }
 
 
-def shown(at: Instant, zone: ZoneInfo) -> str:
-    return f"{datetime.fromtimestamp(at // 1000, zone):%a %d %b %H:%M}"
+def shown(at: Instant, zone: ZoneInfo, *, year: bool = False) -> str:
+    return datetime.fromtimestamp(at // 1000, zone).strftime("%a %d %b %Y %H:%M" if year else "%a %d %b %H:%M")
 
 
 def path_of(schedule: str) -> str:
