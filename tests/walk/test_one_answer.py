@@ -91,16 +91,16 @@ async def test_they_all_agree_at_every_sampled_minute(build: Build, seed: int) -
 
             for at in (town.clock.now(), then):
                 [line] = (await api(client, bearer, f"/v1/oncall?at={quote(rfc3339(at))}"))["schedules"]
-                cli = _moment(schedule, rfc3339(at), extra.get("primary", ()))
-                assert (line["users"], line["layer"], line["because"]) == (cli["users"], cli["layer"], cli["because"])
-                assert planned(town, People(extra), at) == sorted(cli["users"])
-                assert planned(town, town.daemon.core.people(), at) == sorted(cli["users"])
-            now = _moment(schedule, rfc3339(town.clock.now()), extra.get("primary", ()))
-            assert await paged(town, number) == sorted(now["users"])
+                *_, cli = _moment(schedule, rfc3339(at), extra)
+                assert (tuple(line["users"]), line["layer"], line["because"]) == (cli.users, cli.layer, cli.because)
+                assert planned(town, People(extra), at) == sorted(cli.users)
+                assert planned(town, town.daemon.core.people(), at) == sorted(cli.users)
+            *_, now = _moment(schedule, rfc3339(town.clock.now()), extra)
+            assert await paged(town, number) == sorted(now.users)
 
         window = [rfc3339(at) for at in (town.start, Instant(town.clock.now() + 10 * HOUR))]
         shifts = await api(client, bearer, f"/v1/schedules/primary/shifts?from={window[0]}&to={window[1]}")
-        assert shifts == _window(schedule, *window, extra.get("primary", ()))
+        assert shifts == _window(schedule, (window[0], window[1]), extra)
         await _and_each_shift_is_what_its_first_and_last_minute_say(client, bearer, shifts["shifts"])
 
 

@@ -98,6 +98,16 @@ async def test_a_time_without_an_offset_is_the_schedules(client: TestClient, peo
     assert (there["from"], there["to"]) == (f"{day}T16:00:00+01:00", f"{day}T17:00:00+01:00")
 
 
+async def test_nobody_is_on_call_where_everybody_is_removed(client: TestClient, people: dict[str, Any]) -> None:
+    status, made = await asked(
+        client, "POST", OVERRIDES, people["ana"], {"mode": "remove", "from": at(0), "for": "1h"}
+    )
+
+    assert (status, made["users"]) == (201, [])
+    assert await on_call(client, people["ana"], at(0)) == []
+    assert await on_call(client, people["ana"], at(1)) != []
+
+
 @pytest.mark.parametrize("second", [False, True])
 async def test_in_an_hour_that_comes_twice_the_one_that_was_meant_counts(
     client: TestClient, people: dict[str, Any], second: bool
@@ -128,6 +138,7 @@ async def test_in_an_hour_that_comes_twice_the_one_that_was_meant_counts(
         ({"user": "bo", "replaces": "an", "for": "1h"}, "/replaces", "no such user 'an' (did you mean 'ana'?)"),
         ({"user": "bo", "replaces": "bo", "for": "1h"}, "/replaces", "bo cannot step in for bo"),
         ({"user": "bo", "replaces": "ana", "mode": "add", "for": "1h"}, "/replaces", "with mode add nobody is replaced"),
+        ({"user": "bo", "replaces": "ana", "mode": "remove", "for": "1h"}, "/replaces", "with mode remove nobody is"),
         ({"user": "bo", "mode": "swap", "for": "1h"}, "/mode", "'replace', 'add' or 'remove'"),
         ({"user": "bo", "for": "1h", "timezone": "Europe/Pariis"}, "/timezone", "'Europe/Pariis' is not a time zone"),
         ({"user": "bo", "from": "2040-01-02 9 Uhr", "for": "1h"}, "/from",

@@ -21,7 +21,9 @@ WHEN = "2026-12-24 09:00 on the schedule's clock, or RFC 3339."
 @app.command()
 def add(
     schedule: Schedule,
-    user: Annotated[list[str], typer.Option("--user", "-u", help="Who steps in; several are on call together.")],
+    user: Annotated[
+        list[str] | None, typer.Option("--user", "-u", help="Who steps in; several are on call together.")
+    ] = None,
     start: Annotated[str | None, typer.Option("--from", help=f"Now, when absent. {WHEN}")] = None,
     end: Annotated[str | None, typer.Option("--to", help=f"When it ends (not included). {WHEN}")] = None,
     how_long: Annotated[str | None, typer.Option("--for", help="Instead of --to: 30m, 4h, 2d …")] = None,
@@ -35,6 +37,8 @@ def add(
     """USER is on call in SCHEDULE for a while, instead of everybody or of one person. Prints the override's id."""
     if (end is None) == (how_long is None):
         raise Trouble("say when it ends: --to '2026-12-25 09:00', or --for 4h", WRONG)
+    if not user and mode != "remove":
+        raise Trouble("say who steps in: --user bo", WRONG)
     if how_long is not None:
         length(how_long)
     body = {
@@ -113,4 +117,6 @@ def who(made: dict[str, Any]) -> str:
     names = " + ".join(made["users"])
     if made["mode"] == "replace":
         return f"{names} for {made['replaces']}" if made["replaces"] else names
-    return f"{'and' if made['mode'] == 'add' else 'not'} {names}"
+    if made["mode"] == "add":
+        return f"and {names}"
+    return f"not {names or made['replaces']}" if names or made["replaces"] else "nobody"

@@ -87,15 +87,15 @@ class Wrong:
 def extra_of(made: Iterable[MadeOverride], settings: Settings) -> Extra:
     """The overrides that count, by schedule, in the order given.
 
-    Left out are those of schedules that are gone; people who are gone are passed over, and an override that is left
-    without anybody does not count: whom it replaced is on call again, rather than nobody.
+    Left out are those of schedules that are gone; people who are gone are passed over, and an override that loses
+    everybody it names does not count: whom it replaced is on call again, rather than nobody.
     """
     found: dict[str, list[Override]] = {}
     for one in made:
         schedule = settings.schedules.get(one.schedule)
         users = tuple(user for user in one.users if user in settings.users)
         window = effective(one)
-        if schedule is not None and users and window is not None:
+        if schedule is not None and window is not None and (users or not one.users):
             zone = zone_of(schedule.timezone)
             start, end = rfc3339(window.start, zone), rfc3339(window.end, zone)
             found.setdefault(one.schedule, []).append(Override(users, start, end, one.replaces, one.mode, one.id))
@@ -135,7 +135,7 @@ def checked(asked: Asked, settings: Settings, now: Instant, made: Iterable[MadeO
     found = _window(asked, settings, now)
     if isinstance(found, Wrong) or wrong:
         return Wrong((*wrong, *(found.mistakes if isinstance(found, Wrong) else ())))
-    touched = (asked.replaces,) if asked.replaces else asked.users if asked.mode == "remove" else ()
+    touched = (asked.replaces,) if asked.replaces else asked.users if asked.mode == "remove" else ()  # () is everybody
     schedule, extra = settings.schedules[asked.schedule], extra_of(made, settings).get(asked.schedule, ())
     idle = [user for user in touched if not _on_call_within(schedule, user, found, extra)]
     where = "/replaces" if asked.replaces else "/users"
@@ -208,7 +208,7 @@ def reason_of(text: str) -> str:
 def _wrong_people(asked: Asked, settings: Settings) -> Iterable[Rejected]:
     if asked.schedule not in settings.schedules:
         yield unknown("schedule", asked.schedule, settings.schedules, "/schedule")
-    if not asked.users:
+    if not asked.users and asked.mode != "remove":
         yield Rejected("/users", "say who: user or users")
     if len(asked.users) > MOST_USERS:
         yield Rejected("/users", f"at most {MOST_USERS} people are on call together")
@@ -219,7 +219,7 @@ def _wrong_people(asked: Asked, settings: Settings) -> Iterable[Rejected]:
             yield unknown("user", user, settings.users, "/users")
     if asked.replaces is None:
         return
-    if asked.mode != "replace":
+    if asked.mode == "add" or (asked.mode == "remove" and asked.users):
         yield Rejected("/replaces", f"with mode {asked.mode} nobody is replaced; leave one of the two out")
     elif asked.replaces not in settings.users:
         yield unknown("user", asked.replaces, settings.users, "/replaces")

@@ -30,7 +30,9 @@ ZONE = "Of times without an offset; the schedule's, where absent."
 class NewOverride(models.Body):
     """Changes who is on call for a while, as an override of the configuration does."""
 
-    user: models.Name | None = Field(None, description="Who steps in; with mode remove: who is not on call.")
+    user: models.Name | None = Field(
+        None, description="Who steps in; with mode remove: who is not on call (absent: nobody is)."
+    )
     users: list[models.Name] | None = Field(None, description="Several people together.", min_length=1, max_length=20)
     from_: Written | None = Field(None, alias="from", description="Now, where absent.")
     to: Written | None = Field(None, description="When it ends; not included.")
@@ -43,7 +45,8 @@ class NewOverride(models.Body):
 
     @model_validator(mode="after")
     def one_of_each(self) -> NewOverride:
-        if (self.user is None) == (self.users is None):
+        named = (self.user is not None) + (self.users is not None)
+        if named != 1 and not (named == 0 and self.mode == "remove"):
             raise ValueError('say who: {"user": "bo"} or {"users": ["bo", "chen"]}')
         if (self.to is None) == (self.for_ is None):
             raise ValueError('say when it ends: {"to": "2026-12-25 09:00"} or {"for": "4h"}')
@@ -125,7 +128,7 @@ async def list_overrides(ask: Ask) -> web.Response:
 async def add_override(ask: Ask) -> web.Response:
     schedule, body = schedule_named(ask.settings, ask.request.match_info["name"]), ask.read(NewOverride)
     actor = actor_of(ask, body.by, "/by")
-    users = tuple(body.users) if body.users is not None else (body.user or "",)
+    users = tuple(body.users or ()) if body.user is None else (body.user,)
     asked = Asked(
         schedule.name, users, body.from_, body.to, None if body.for_ is None else duration(body.for_), body.replaces,
         body.mode, body.timezone, body.reason,

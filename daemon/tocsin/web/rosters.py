@@ -152,7 +152,7 @@ def made_line(made: MadeOverride, settings: Settings, schedule: Schedule) -> dic
         case "add":
             who = f"{who} as well"
         case "remove":
-            who = f"without {who}"
+            who = f"without {who or name(made.replaces) or 'anybody'}"
         case "replace" if made.replaces:
             who = f"{who} for {name(made.replaces)}"
     return {
