@@ -16,6 +16,7 @@ from tocsin.model import (
     Incident,
     Instant,
     IntegrationConfig,
+    MadeOverride,
     Message,
     Millis,
     Option,
@@ -25,6 +26,7 @@ from tocsin.model import (
     Post,
     Silence,
     StoredAlert,
+    Swap,
     Token,
     Verification,
 )
@@ -346,6 +348,14 @@ class Tx(Protocol):
 
     async def silence(self, id: str) -> Silence | None: ...
 
+    async def overrides(self, since: Instant) -> list[MadeOverride]:
+        """Those that end after `since`, taken back or not, in the order they were made."""
+
+    async def override(self, id: str) -> MadeOverride | None: ...
+
+    async def swap(self, id: str) -> Swap | None:
+        """Locked until the end: of an acceptance and a withdrawal at once one sees the other."""
+
     async def answers_to(self, door: Door) -> str | None:
         """What was answered to this provider message before; None: it is new."""
 
@@ -398,6 +408,12 @@ class Tx(Protocol):
 
     def touch_feed(self, schedule: str, fetched_at: Instant | None, error: str, since: Instant | None) -> None:
         """How the last try went; what is kept of the feed stays as it is."""
+
+    def add_override(self, override: MadeOverride) -> None:
+        """Inserts, or replaces the one with the same id."""
+
+    def add_swap(self, swap: Swap) -> None:
+        """Inserts, or replaces the one with the same id."""
 
     def add_token(self, token: Token) -> None: ...
     def save_token(self, token: Token) -> None: ...
@@ -460,6 +476,12 @@ class Store(Protocol):
 
     async def verifications(self) -> list[Verification]:
         """Of every person and address that a code was ever sent to."""
+
+    async def overrides(self, since: Instant, schedule: str | None = None) -> list[MadeOverride]:
+        """Those that end after `since` (0: all that are kept), taken back or not, in the order they were made."""
+
+    async def swaps(self, since: Instant) -> list[Swap]:
+        """Those with a shift that ends after `since`, in the order they were asked for."""
 
     async def tokens(self) -> list[Token]: ...
 

@@ -21,12 +21,16 @@ class BadBody(TocsinError):
 
 
 class Refused(TocsinError):
-    """An action was asked for that this actor, or this incident's state, does not allow."""
+    """An action was asked for that this actor, or this incident's state, does not allow.
 
-    def __init__(self, because: str, *, status: int = 409) -> None:
+    `culprits` are (RFC 6901 pointer, what is wrong there), where single values of what was asked are wrong.
+    """
+
+    def __init__(self, because: str, *, status: int = 409, culprits: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(because)
         self.because = because
         self.status = status
+        self.culprits = culprits
 
 
 class NoSuchIncident(Refused):

@@ -714,6 +714,53 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
+class MadeOverride:
+    """An override made at run time: by whom and why; and, once taken back, by whom and when.
+
+    It counts from `starts_at`, but never before `created_at`, until `ends_at` or `removed_at`: what was is not
+    rewritten. Times are instants, whatever zone they were written in.
+    """
+
+    id: str
+    schedule: str
+    users: tuple[str, ...]
+    starts_at: Instant
+    ends_at: Instant
+    replaces: str | None
+    mode: Literal["replace", "add", "remove"]
+    author: str                        # a user's key
+    reason: str
+    created_at: Instant
+    swap: str = ""                     # the id of the swap it is half of
+    removed_at: Instant | None = None
+    removed_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """`asker` asks `asked` to take a shift, and offers to take one of theirs in return (None: a favour)."""
+
+    id: str
+    schedule: str
+    asker: str
+    asked: str
+    starts_at: Instant
+    ends_at: Instant
+    back_from: Instant | None
+    back_to: Instant | None
+    reason: str
+    created_at: Instant
+    status: Literal["asked", "accepted", "declined", "withdrawn"] = "asked"
+    answered_at: Instant | None = None
+    answered_by: str | None = None
+
+    @property
+    def dies_at(self) -> Instant:
+        """When the first of its shifts begins: not accepted by then, it is past due."""
+        return self.starts_at if self.back_from is None else min(self.starts_at, self.back_from)
+
+
+@dataclass(frozen=True, slots=True)
 class Support:
     """Weekly hours in a zone, for support_hours and calendars."""
 

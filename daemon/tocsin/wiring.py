@@ -43,11 +43,13 @@ from tocsin.work.intake import Intake
 from tocsin.work.keys import Keys
 from tocsin.work.links import Links
 from tocsin.work.notices import Notices
+from tocsin.work.overrides import Overrides
 from tocsin.work.pager import Pager
 from tocsin.work.recount import recount
 from tocsin.work.selfcare import Selfcare
 from tocsin.work.silences import Silences
 from tocsin.work.subscriptions import Subscriptions
+from tocsin.work.swaps import Swaps
 from tocsin.work.timers import Timers
 
 log = structlog.stdlib.get_logger("tocsin.wiring")
@@ -90,6 +92,9 @@ class Daemon:
     intake: Intake
     actions: Actions
     silences: Silences
+    overrides: Overrides
+    swaps: Swaps
+    keys: Keys
     answers: Answers
     subscriptions: Subscriptions
     access: Access
@@ -152,12 +157,13 @@ class Daemon:
             await self._anchor()
         live = InForce(settings, Rulebook(settings), self.sources)
         self.core = core = Core(self.store, self.clock, self.chance, self.tasks, self.metrics, live, self.kinds)
-        keys = Keys(self.store, self.chance)
+        self.keys = keys = Keys(self.store, self.chance)
         await keys.load()
         self.intake = Intake(core)
         self.selfcare = Selfcare(core, self.intake)
         self.actions = Actions(core, self.intake)
         self.silences = Silences(core)
+        self.overrides, self.swaps = Overrides(core), Swaps(core)
         self.access = Access(self.store, self.clock, self.chance, keys, lambda user: user in self.core.settings.users)
         self.subscriptions = Subscriptions(self.store, self.chance)
         links, codes = Links(core, keys), Codes(keys)
@@ -167,7 +173,7 @@ class Daemon:
         self.health = Health(core, self.timers, self.pager)
         self.feeds = Feeds(core, self.ports.http, self.ports.read_feed or ReadApart(self.clock))
         self.health.feeds = self.feeds.troubles
-        self.housekeeping = Housekeeping(core, self.intake, self.silences, self.access, self.health)
+        self.housekeeping = Housekeeping(core, self.intake, self.silences, self.overrides, self.access, self.health)
         self.contacts = Contacts(core, codes)
         self.notices = Notices(core, self.pager, self.selfcare, lambda: self.health.quarantined)
         core.links, core.planned, core.code_of = links.url, self._planned, codes.of
@@ -182,6 +188,7 @@ class Daemon:
         keeping = self.housekeeping
         await self.feeds.load()
         await self.silences.refresh()
+        await self.overrides.refresh()
         await keeping.learn_contacts()
         await keeping.judge_downtime()
         await recount(self.core, self.intake)

@@ -7,7 +7,20 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from tocsin.model import Attempt, Entry, Incident, Instant, Link, Page, Post, Silence, StoredAlert, Token
+from tocsin.model import (
+    Attempt,
+    Entry,
+    Incident,
+    Instant,
+    Link,
+    MadeOverride,
+    Page,
+    Post,
+    Silence,
+    StoredAlert,
+    Swap,
+    Token,
+)
 
 T0 = Instant(1_767_225_600_000)  # 2026-01-01T00:00Z
 
@@ -110,6 +123,38 @@ def silence(id: str, **other: Any) -> Silence:
         "created_at": T0,
     }
     return Silence(**{**plain, **other})
+
+
+def override(id: str, **other: Any) -> MadeOverride:
+    plain: dict[str, Any] = {
+        "id": id,
+        "schedule": "primary",
+        "users": ("bo",),
+        "starts_at": T0,
+        "ends_at": Instant(T0 + 1000),
+        "replaces": None,
+        "mode": "replace",
+        "author": "ana",
+        "reason": "dentist",
+        "created_at": T0,
+    }
+    return MadeOverride(**{**plain, **other})
+
+
+def swap(id: str, **other: Any) -> Swap:
+    plain: dict[str, Any] = {
+        "id": id,
+        "schedule": "primary",
+        "asker": "ana",
+        "asked": "bo",
+        "starts_at": T0,
+        "ends_at": Instant(T0 + 1000),
+        "back_from": None,
+        "back_to": None,
+        "reason": "",
+        "created_at": T0,
+    }
+    return Swap(**{**plain, **other})
 
 
 def token(id: str, **other: Any) -> Token:

@@ -7,7 +7,21 @@ from dataclasses import fields, replace
 
 import pytest
 
-from tests.store.facts import T0, alert, at, attempt, entry, eventually, incident, page, post, silence, token
+from tests.store.facts import (
+    T0,
+    alert,
+    at,
+    attempt,
+    entry,
+    eventually,
+    incident,
+    override,
+    page,
+    post,
+    silence,
+    swap,
+    token,
+)
 from tocsin.contracts import Door, IncidentFilter
 from tocsin.errors import Conflict, Refused, StoreUnavailable
 from tocsin.model import EMPTY, Arrival, ContactState, FeedCopy, Verification
@@ -808,6 +822,47 @@ async def test_silences_are_in_force_from_their_start_until_their_end(store):
     assert await ask(store, "silence", "x") is None
 
 
+async def test_overrides_are_found_until_they_end_in_the_order_they_were_made(store):
+    full = override(
+        "b", schedule="night", users=("bo", "chen"), replaces="ana", mode="add", ends_at=at(9), swap="s1",
+        removed_at=at(4), removed_by="bo",
+    )  # fmt: skip
+
+    async def add(tx):
+        tx.add_override(full)
+        tx.add_override(override("a", created_at=at(2), ends_at=at(20)))
+        tx.add_override(override("c", created_at=at(1), ends_at=at(20)))
+
+    await store.write(add)
+    assert await store.overrides(at(-1)) == await ask(store, "overrides", at(-1))
+    assert (await store.overrides(at(-1)))[0] == full
+    for since, expected in ((8, ["b", "c", "a"]), (9, ["c", "a"]), (20, [])):
+        assert [one.id for one in await store.overrides(at(since))] == expected
+    assert [one.id for one in await store.overrides(at(0), "night")] == ["b"]
+
+    async def take_back(tx):
+        found = await tx.override("a")
+        tx.add_override(replace(found, removed_at=at(5), removed_by="bo"))
+
+    await store.write(take_back)
+    assert (await ask(store, "override", "a")).removed_by == "bo"
+    assert await ask(store, "override", "x") is None
+
+
+async def test_swaps_are_found_until_both_shifts_are_over(store):
+    full = swap("w", back_from=at(5), back_to=at(9), ends_at=at(4), status="accepted", answered_at=at(1), answered_by="bo")
+
+    async def add(tx):
+        tx.add_swap(full)
+        tx.add_swap(swap("x", ends_at=at(3), created_at=at(1)))
+
+    await store.write(add)
+    assert await ask(store, "swap", "w") == full
+    assert await ask(store, "swap", "y") is None
+    for since, expected in ((2, ["w", "x"]), (3, ["w"]), (8, ["w"]), (9, [])):
+        assert [one.id for one in await store.swaps(at(since))] == expected
+
+
 async def test_tokens_are_added_once_and_revoked(store):
     async def add(tx):
         tx.add_token(token("a"))
@@ -922,11 +977,17 @@ async def test_what_was_only_kept_for_a_moment_goes(store, clock):
         tx.add_minted("apps", "h", "k", at(10))
         tx.add_answer(Door("sms", "old"), "+1", "x", at(0))
         tx.add_silence(silence("s", ends_at=at(5)))
+        tx.add_override(override("o", ends_at=at(5)))
+        tx.add_override(override("kept", ends_at=at(7)))
+        tx.add_swap(swap("w", ends_at=at(5)))
+        tx.add_swap(swap("kept", ends_at=at(5), back_from=at(6), back_to=at(7)))
 
     await store.write(add)
     assert await prune_all(store, at(0), at(0)) == 0
     clock.advance_to(at(5 * 86_400_000))
-    assert await prune_all(store, at(3 * 86_400_000), at(6)) == 4
+    assert await prune_all(store, at(3 * 86_400_000), at(6)) == 6
+    assert [one.id for one in await store.overrides(at(0))] == ["kept"]
+    assert [one.id for one in await store.swaps(at(0))] == ["kept"]
     assert await store.silences(active_at=None, limit=5) == []
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 
+from tocsin.clock import SeededChance
+from tocsin.decide.overrides import extra_of
 from tocsin.errors import BadBody, NoSuchIncident, Refused
 from tocsin.metrics import Metrics
 from tocsin.model import (
@@ -23,6 +25,7 @@ from tocsin.model import (
     Instant,
     IntegrationConfig,
     Layer,
+    MadeOverride,
     Millis,
     Page,
     Parsed,
@@ -36,6 +39,7 @@ from tocsin.model import (
     Silence,
     Step,
     StoredAlert,
+    Swap,
     Target,
     Token,
     User,
@@ -260,6 +264,66 @@ class FakeSilences:
         return [one for one in self.kept.values() if not active or one.starts_at <= NOW < one.ends_at]
 
 
+class FakeOverrides:
+    """Keeps what it is asked to; override s1 and swap s1 exist."""
+
+    def __init__(self, live: FakeLive) -> None:
+        self.live = live
+        self.kept = {"s1": MadeOverride("s1", "primary", ("bo",), Instant(NOW + 3_600_000), Instant(NOW + 7_200_000), "ana", "replace",
+                                        "ana", "dentist", NOW)}  # fmt: skip
+        self.calls: list[tuple[Any, ...]] = []
+        self.trouble: Exception | None = None
+
+    async def add(self, asked: Any, actor: Actor) -> MadeOverride:
+        if self.trouble is not None:
+            raise self.trouble
+        self.calls.append(("add", asked, str(actor)))
+        return replace(self.kept["s1"], id="s2", users=asked.users, author=actor.name)
+
+    async def remove(self, id: str, actor: Actor, schedule: str | None = None) -> MadeOverride:
+        if id not in self.kept:
+            raise Refused(f"there is no override '{id}'", status=404)
+        self.calls.append(("remove", id, str(actor), schedule))
+        return replace(self.kept[id], removed_at=NOW, removed_by=actor.name)
+
+    async def in_force(self, since: Instant) -> Any:
+        return extra_of((one for one in self.kept.values() if one.ends_at > since), self.live.settings)
+
+    async def list(self, schedule: str | None, everything: bool = False) -> Any:
+        return list(self.kept.values())
+
+
+class FakeSwaps:
+    def __init__(self) -> None:
+        self.kept = Swap("s1", "primary", "ana", "bo", Instant(NOW + 1000), Instant(NOW + 2000), Instant(NOW + 3000),
+                         Instant(NOW + 4000), "wedding", NOW)  # fmt: skip
+        self.calls: list[tuple[Any, ...]] = []
+
+    async def ask(self, asked: Any, actor: Actor) -> Swap:
+        self.calls.append(("ask", asked, str(actor)))
+        return replace(self.kept, asker=actor.name, asked=asked.asked)
+
+    async def accept(self, id: str, actor: Actor) -> Swap:
+        self.calls.append(("accept", id, str(actor)))
+        return replace(self.kept, status="accepted", answered_at=NOW, answered_by=actor.name)
+
+    async def decline(self, id: str, actor: Actor) -> Swap:
+        self.calls.append(("decline", id, str(actor)))
+        return replace(self.kept, status="declined", answered_at=NOW, answered_by=actor.name)
+
+    async def withdraw(self, id: str, actor: Actor) -> Swap:
+        self.calls.append(("withdraw", id, str(actor)))
+        return replace(self.kept, status="withdrawn", answered_at=NOW, answered_by=actor.name)
+
+    async def list(self, everything: bool = False) -> Any:
+        return [self.kept]
+
+
+class FakeKeys:
+    newest = "key-2"
+    valid = ("key-2", "key-1")
+
+
 @dataclass(frozen=True)
 class FakeTurn:
     say: str
@@ -338,8 +402,14 @@ class FakeContacts:
 
 
 class FakeAccess:
+    def __init__(self) -> None:
+        self.revoked: set[str] = set()
+
     async def check(self, bearer: str) -> Token | None:
-        return TOKENS.get(bearer)
+        return TOKENS.get(bearer) if bearer not in self.revoked else None
+
+    async def by_id(self, id: str) -> Token | None:
+        return next((one for bearer, one in TOKENS.items() if one.id == id and bearer not in self.revoked), None)
 
 
 class FakeHealth:
@@ -416,10 +486,14 @@ class FakeSubscriptions:
 class FakeDaemon:
     def __init__(self) -> None:
         self.clock = FixedClock()
+        self.chance = SeededChance(1)
         self.live = FakeLive()
         self.intake = FakeIntake()
         self.actions = FakeActions()
         self.silences = FakeSilences()
+        self.overrides = FakeOverrides(self.live)
+        self.swaps = FakeSwaps()
+        self.keys = FakeKeys()
         self.answers = FakeAnswers()
         self.access = FakeAccess()
         self.contacts = FakeContacts()

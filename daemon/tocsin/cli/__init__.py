@@ -40,6 +40,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "oncall": ("oncall", "oncall", "Who is on call, and when."),
     "contact": ("contact", "app", "Prove contacts by a code: list, verify, confirm."),
     "test-page": ("testpage", "send_test_page", "Send a marked test page and wait for what becomes of it."),
+    "override": ("override", "app", "Somebody else is on call for a while: add, list, remove."),
+    "swap": ("swap", "app", "Change shifts with a colleague: ask, accept, decline, withdraw, list."),
     "silence": ("silence", "app", "Mute alerts for a while: add, list, expire."),
     "token": ("token", "app", "API tokens: create, list, revoke, rotate-keys."),
     "db": ("db", "app", "The database: migrate, backup, restore, verify."),

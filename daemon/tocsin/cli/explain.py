@@ -6,16 +6,19 @@ import asyncio
 import difflib
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from tocsin.cli.known_overrides import known_overrides
 from tocsin.cli.oncall import moment_in, settings_without_secrets, this_second
 from tocsin.cli.tables import print_json, print_table, say
 from tocsin.cli.trouble import REFUSED, WRONG, Trouble
 from tocsin.clock import SystemClock
 from tocsin.contracts import IncidentFilter, Source
+from tocsin.decide.escalation import People
 from tocsin.decide.explain import Explained, Facts
 from tocsin.decide.explain import as_json as explained_json
 from tocsin.decide.explain import explain as explained
@@ -48,7 +51,8 @@ def explain(
     parsed = _parsed(file, source, now)
     rulebook = Rulebook(settings)
     fresh = explained(settings, rulebook, source, parsed, now)
-    facts = asyncio.run(_known(settings, source.name, fresh, now))
+    people = People(known_overrides(settings, now))
+    facts = replace(asyncio.run(_known(settings, source.name, fresh, now)), people=people)
     answer = explained_json(explained(settings, rulebook, source, parsed, now, facts), parsed, settings, now)
     if as_json:
         print_json(answer)

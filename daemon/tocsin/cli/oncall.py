@@ -14,11 +14,12 @@ import typer
 from tocsin.cli import duty, fairness, turnover
 from tocsin.cli.configured import errors_in, locate, print_problems
 from tocsin.cli.known_feeds import with_known_feeds
+from tocsin.cli.known_overrides import known_overrides
 from tocsin.cli.tables import print_json, print_table, say, warn
 from tocsin.cli.trouble import REFUSED, WRONG, Trouble
 from tocsin.clock import SystemClock
 from tocsin.decide.oncall import OnCall, Shifts, local_instant, on_call, shifts, zone_of
-from tocsin.model import DAY, EMPTY, Instant, Override, Schedule, Settings, instant, rfc3339
+from tocsin.model import DAY, Instant, Override, Schedule, Settings, instant, rfc3339
 from tocsin.settings import load
 
 FIRST_YEAR, LAST_YEAR = 1970, 9000
@@ -47,10 +48,12 @@ def oncall(
     --diff OTHER.yaml tells who would gain and lose which shifts with that configuration; --load how hours on call,
     nights (22:00 to 06:00 by the person's clock) and weekends are shared. Both --from a time --to another, else for
     the next 30 days.
+
+    Overrides made at run time count where there is a database; it is only read.
     """
     _only_what_goes_together(at, since, until, diff, load)
     settings = settings_without_secrets(config)
-    extra: Extra = EMPTY
+    extra: Extra = known_overrides(settings)
     if diff is not None:
         _print_turnover(settings, _other(diff, settings), schedule, (since, until), as_json, extra)
     elif load:

@@ -50,3 +50,8 @@ def short(text: object) -> str:
     """The same without year, seconds and zone, for a list that must fit a terminal's width."""
     whole = local(text)
     return whole[5:16] if whole != text else whole
+
+
+def clock(text: str) -> str:
+    """An API's RFC 3339 time as the clock shows it there, with its offset: `2026-01-05 09:00 +0100`."""
+    return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M %z")

@@ -22,6 +22,7 @@ __all__ = [
     "SqliteStore",
     "Unwatched",
     "Watch",
+    "is_postgres",
     "open_reader",
     "open_store",
     "sqlite_path",

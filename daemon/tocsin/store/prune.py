@@ -39,6 +39,8 @@ class Pruner(Reads):
             ("prune_silences", incidents_before),
             ("prune_unpaged_attempts", min(alerts_before, now - 2 * DAY)),
             ("prune_unpaged", min(alerts_before, now - 2 * DAY)),
+            ("prune_overrides", incidents_before),
+            ("prune_swaps", incidents_before),
         ):
             gone = gone or await self._forget(name, before, limit)
         return gone

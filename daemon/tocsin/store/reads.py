@@ -18,10 +18,12 @@ from tocsin.model import (
     FeedCopy,
     Incident,
     Instant,
+    MadeOverride,
     Page,
     Post,
     Silence,
     StoredAlert,
+    Swap,
     Token,
     Verification,
 )
@@ -32,9 +34,11 @@ from tocsin.store.rows import (
     ENTRY,
     FEED,
     INCIDENT,
+    OVERRIDE,
     PAGE,
     POST,
     SILENCE,
+    SWAP,
     TOKEN,
     VERIFICATION,
     Row,
@@ -125,6 +129,12 @@ class Reads:
 
     async def verifications(self) -> list[Verification]:
         return VERIFICATION.values(await self._look("verifications"))
+
+    async def overrides(self, since: Instant, schedule: str | None = None) -> list[MadeOverride]:
+        return OVERRIDE.values(await self._look("overrides", since, schedule))
+
+    async def swaps(self, since: Instant) -> list[Swap]:
+        return SWAP.values(await self._look("swaps", since))
 
     async def tokens(self) -> list[Token]:
         return TOKEN.values(await self._look("tokens"))

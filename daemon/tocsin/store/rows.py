@@ -23,10 +23,12 @@ from tocsin.model import (
     FeedCopy,
     Incident,
     Link,
+    MadeOverride,
     Page,
     Post,
     Silence,
     StoredAlert,
+    Swap,
     Token,
     Verification,
 )
@@ -196,6 +198,8 @@ CONTACT_STATE = shape(ContactState, key=["channel_kind", "address"])
 VERIFICATION = shape(Verification, key=["user", "channel_kind", "address"])
 FEED = shape(FeedCopy, key=["schedule"])
 TOKEN = shape(Token, key=["id"], fixed=["created_at"])
+OVERRIDE = shape(MadeOverride, key=["id"], fixed=["schedule", "created_at"])
+SWAP = shape(Swap, key=["id"], fixed=["schedule", "created_at"])
 
 SHAPES: Mapping[str, Shape[Any]] = {
     "alert": ALERT,
@@ -209,4 +213,6 @@ SHAPES: Mapping[str, Shape[Any]] = {
     "verification": VERIFICATION,
     "feed": FEED,
     "token": TOKEN,
+    "override": OVERRIDE,
+    "swap": SWAP,
 }

@@ -19,15 +19,17 @@ from tocsin.model import (
     FeedCopy,
     Incident,
     Instant,
+    MadeOverride,
     Page,
     Post,
     Silence,
     StoredAlert,
+    Swap,
     Token,
     Verification,
 )
 from tocsin.store.arrivals import alert_of, alert_row, incident_of, incident_row
-from tocsin.store.rows import ALERT, ATTEMPT, CONTACT_STATE, INCIDENT, PAGE, SILENCE, VERIFICATION, Row
+from tocsin.store.rows import ALERT, ATTEMPT, CONTACT_STATE, INCIDENT, OVERRIDE, PAGE, SILENCE, SWAP, VERIFICATION, Row
 
 V = TypeVar("V")
 EVERYTHING = 1_000_000_000
@@ -229,6 +231,15 @@ class Transaction:
     async def silence(self, id: str) -> Silence | None:
         return first(SILENCE.values(await self.ask("silence", id)))
 
+    async def overrides(self, since: Instant) -> list[MadeOverride]:
+        return OVERRIDE.values(await self.ask("overrides", since, None))
+
+    async def override(self, id: str) -> MadeOverride | None:
+        return first(OVERRIDE.values(await self.ask("override", id)))
+
+    async def swap(self, id: str) -> Swap | None:
+        return first(SWAP.values(await self.ask("swap", id)))
+
     async def answers_to(self, door: Door) -> str | None:
         return only(await self.ask("answers_to", door.door, door.message_id), str)
 
@@ -320,6 +331,12 @@ class Transaction:
 
     def touch_feed(self, schedule: str, fetched_at: Instant | None, error: str, since: Instant | None) -> None:
         self.changes.run("feeds", "touch_feed", schedule, fetched_at, error, since)
+
+    def add_override(self, override: MadeOverride) -> None:
+        self.changes.insert("overrides", "add_override", [override])
+
+    def add_swap(self, swap: Swap) -> None:
+        self.changes.insert("swaps", "add_swap", [swap])
 
     def add_token(self, token: Token) -> None:
         self.changes.insert("tokens", "add_token", [token])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar, cast
@@ -21,6 +21,7 @@ from tocsin.model import (
     Incident,
     Instant,
     Millis,
+    Override,
     Policy,
     Rejected,
     Role,
@@ -375,14 +376,18 @@ async def who_is_on_call(ask: Ask) -> web.Response:
         schedules = [schedule_named(ask.settings, wanted)]
     else:
         schedules = list(ask.settings.schedules.values())
-    return json_answer({"schedules": [on_call_view(schedule, time_of(ask, "at", schedule)) for schedule in schedules]})
+    times = [(schedule, time_of(ask, "at", schedule)) for schedule in schedules]
+    extra = await ask.daemon.overrides.in_force(min((at for _, at in times), default=ask.now))
+    return json_answer(
+        {"schedules": [on_call_view(schedule, at, extra.get(schedule.name, ())) for schedule, at in times]}
+    )
 
 
-def on_call_view(schedule: Schedule, at: Instant) -> dict[str, Any]:
+def on_call_view(schedule: Schedule, at: Instant, extra: Sequence[Override]) -> dict[str, Any]:
     """Who is on call at that instant, until when, and who follows; times in the schedule's zone."""
     zone = ZoneInfo(schedule.timezone)
-    now = oncall.on_call(schedule, at)
-    turns = oncall.shifts(schedule, at, Instant(at + SHIFTS_AHEAD)).shifts
+    now = oncall.on_call(schedule, at, extra)
+    turns = oncall.shifts(schedule, at, Instant(at + SHIFTS_AHEAD), extra).shifts
     current = next((turn for turn in turns if turn.start <= at < turn.end), None)
     last = current is None or current.end >= at + SHIFTS_AHEAD
     return {
@@ -392,7 +397,7 @@ def on_call_view(schedule: Schedule, at: Instant) -> dict[str, Any]:
         "layer": now.layer,
         "because": now.because,
         "until": None if current is None or last else rfc3339(current.end, zone),
-        "next": list(oncall.next_on_call(schedule, at).users),
+        "next": list(oncall.next_on_call(schedule, at, extra).users),
     }
 
 
@@ -403,7 +408,8 @@ async def show_shifts(ask: Ask) -> web.Response:
     end = time_of(ask, "to", schedule, Instant(start + SHIFTS_AHEAD))
     if not start < end <= start + SHIFTS_MOST:
         raise bad_value("to", "must be after `from`, and at most two years later")
-    found = oncall.shifts(schedule, start, end)
+    extra = await ask.daemon.overrides.in_force(start)
+    found = oncall.shifts(schedule, start, end, extra.get(schedule.name, ()))
     return json_answer(
         {
             "schedule": schedule.name,

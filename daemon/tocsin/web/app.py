@@ -11,7 +11,7 @@ import orjson
 from aiohttp import hdrs, web
 from prometheus_client import exposition, openmetrics
 
-from tocsin.web import api, calendars, callbacks, compat, openapi, pages
+from tocsin.web import api, calendars, callbacks, compat, login, openapi, pages, rosters
 from tocsin.web.daemon import Daemon
 from tocsin.web.limits import HEAD_TIME, MAX_BODY, handler_args
 from tocsin.web.problems import BASE_HEADERS, JSON_HEADERS, TRUSTED, Handler, Problem, refuse
@@ -79,6 +79,13 @@ def add_pages(app: web.Application, daemon: Daemon) -> None:
 
     add(app, "GET", "/", pages.overview(daemon))
     add(app, "GET", f"/incidents/{NUMBER}", pages.incident(daemon))
+    add(app, "GET", "/schedules", rosters.show_schedules(daemon))
+    add(app, "GET", "/schedules/{name}", rosters.show_schedule(daemon))
+    add(app, "POST", "/schedules/{name}/overrides", rosters.add_override(daemon))
+    add(app, "POST", "/schedules/{name}/overrides/{id}/remove", rosters.remove_override(daemon))
+    add(app, "GET", "/login", login.show_login(daemon))
+    add(app, "POST", "/login", login.login(daemon))
+    add(app, "POST", "/logout", login.logout(daemon))
     add(app, "GET", "/a/{token}", pages.show_link(daemon))
     add(app, "POST", "/a/{token}", pages.press_link(daemon))
     add(app, "GET", "/static/tocsin.css", pages.style)

@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 
 from tocsin.decide import export
 from tocsin.decide.export import Entry
-from tocsin.model import EMPTY, Actor, Instant, Override, Settings
+from tocsin.model import Actor, Instant, Override, Settings
 from tocsin.settings.scalars import did_you_mean
 from tocsin.web import models
 from tocsin.web.api import Ask, Endpoint, actor_of, schedule_named
@@ -82,7 +82,7 @@ async def _may_read(daemon: Daemon, request: web.Request, kind: Kind, name: str)
 
 async def _overrides(daemon: Daemon, since: Instant) -> Mapping[str, Sequence[Override]]:
     """Those made at run time, by schedule."""
-    return EMPTY
+    return await daemon.overrides.in_force(since)
 
 
 def _answer(

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
-from tocsin.contracts import Clock, Source, Store
+from tocsin.contracts import Chance, Clock, Source, Store
+from tocsin.decide.overrides import Asked, AskedSwap, Extra
 from tocsin.metrics import Metrics
 from tocsin.model import (
     Actor,
     Incident,
     Instant,
     IntegrationConfig,
+    MadeOverride,
     Page,
     Parsed,
     Rejected,
     Settings,
     Silence,
     StoredAlert,
+    Swap,
     Token,
     User,
     Verification,
@@ -122,6 +125,30 @@ class Silences(Protocol):
     async def list(self, active: bool) -> list[Silence]: ...
 
 
+class Overrides(Protocol):
+    async def add(self, asked: Asked, actor: Actor) -> MadeOverride: ...
+    async def remove(self, id: str, actor: Actor, schedule: str | None = None) -> MadeOverride: ...
+    async def in_force(self, since: Instant) -> Extra: ...
+    async def list(self, schedule: str | None, everything: bool = False) -> list[MadeOverride]: ...
+
+
+class Swaps(Protocol):
+    async def ask(self, asked: AskedSwap, actor: Actor) -> Swap: ...
+    async def accept(self, id: str, actor: Actor) -> Swap: ...
+    async def decline(self, id: str, actor: Actor) -> Swap: ...
+    async def withdraw(self, id: str, actor: Actor) -> Swap: ...
+    async def list(self, everything: bool = False) -> list[Swap]: ...
+
+
+class Keys(Protocol):
+    """What signs sessions: the newest key, and all that are accepted."""
+
+    @property
+    def newest(self) -> str: ...
+    @property
+    def valid(self) -> Sequence[str]: ...
+
+
 class Answers(Protocol):
     async def sms(
         self, account: str, to: str, sender: str, body: str, message_id: str, opt_out: str
@@ -142,6 +169,7 @@ class Contacts(Protocol):
 
 class Access(Protocol):
     async def check(self, bearer: str) -> Token | None: ...
+    async def by_id(self, id: str) -> Token | None: ...
 
 
 class Subscriptions(Protocol):
@@ -168,6 +196,8 @@ class Daemon(Protocol):
     @property
     def clock(self) -> Clock: ...
     @property
+    def chance(self) -> Chance: ...
+    @property
     def live(self) -> Live: ...
     @property
     def intake(self) -> Intake: ...
@@ -175,6 +205,12 @@ class Daemon(Protocol):
     def actions(self) -> Actions: ...
     @property
     def silences(self) -> Silences: ...
+    @property
+    def overrides(self) -> Overrides: ...
+    @property
+    def swaps(self) -> Swaps: ...
+    @property
+    def keys(self) -> Keys: ...
     @property
     def answers(self) -> Answers: ...
     @property

@@ -46,6 +46,7 @@ class Plain:
 
 
 ICS = {"200": "text/calendar, with an ETag", "304": "it has not changed", "401": "no, a wrong or a dead token"}
+FORM = {"303": "done", "401": "not signed in", "403": "not from our page, or not allowed", "422": "a page says why"}
 
 PLAIN: tuple[Plain, ...] = (
     Plain(
@@ -104,6 +105,19 @@ PLAIN: tuple[Plain, ...] = (
     ),
     Plain("get", "/incidents/{number}", "the daemon itself", "One incident, as a page", "",
           {"200": "a page", "401": "no token", "404": "no such incident"}),
+    Plain("get", "/schedules", "the daemon itself", "Who is on call in each schedule, as a page", "",
+          {"200": "a page", "401": "no token"}),
+    Plain("get", "/schedules/{name}", "the daemon itself", "One schedule's next two weeks, as a page", "",
+          {"200": "a page", "401": "no token", "404": "no such schedule"}),
+    Plain("post", "/schedules/{name}/overrides", "the daemon itself", "The form that adds an override",
+          "For browsers: needs a session and the form's own token.", FORM),
+    Plain("post", "/schedules/{name}/overrides/{id}/remove", "the daemon itself", "The button that takes one back",
+          "For browsers: needs a session and the form's own token.", FORM),
+    Plain("get", "/login", "the daemon itself", "Sign in to the pages, as a page", "", {"200": "a page"}),
+    Plain("post", "/login", "the daemon itself", "An API token becomes a session of twelve hours",
+          "A signed cookie, HttpOnly and SameSite=Strict; it dies with its token.",
+          {"303": "signed in", "403": "no such token, or from another site"}),
+    Plain("post", "/logout", "the daemon itself", "End the session", "", {"303": "signed out"}),
     Plain("get", "/docs", "the daemon itself", "This document, as a page", "", {"200": "a page"}),
     Plain("get", "/v1/openapi.json", "the daemon itself", "This document", "", {"200": "OpenAPI 3.1"}),
     Plain("get", "/healthz", "the daemon itself", "The process lives", "", {"200": "it does"}),

@@ -6,10 +6,11 @@ No script anywhere; the style comes from this package. Nothing changes on GET or
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
 import jinja2
@@ -18,11 +19,12 @@ from aiohttp import web
 from tocsin.contracts import IncidentFilter
 from tocsin.decide import oncall, views
 from tocsin.errors import Refused, StoreUnavailable
-from tocsin.model import OPEN, Instant, Settings
+from tocsin.model import OPEN, Instant, Override, Schedule, Settings
 from tocsin.web.api import told
 from tocsin.web.daemon import Daemon, LinkView
 from tocsin.web.limits import MAX_FORM, read_body
-from tocsin.web.problems import BASE_HEADERS, Handler, Problem, as_problem, guarded, log
+from tocsin.web.problems import BASE_HEADERS, Handler, Problem, as_problem, guarded, log, peer_of
+from tocsin.web.sessions import Session, session_of
 from tocsin.web.webhooks import credential
 
 HERE = Path(__file__).parent
@@ -62,6 +64,29 @@ def html(template: str, status: int = 200, **facts: Any) -> web.Response:
     return web.Response(status=status, body=text.encode("utf-8", "replace"), headers=HTML_HEADERS)
 
 
+def form_page(template: str, signed_in: Session | None, status: int = 200, **facts: Any) -> web.Response:
+    """A page that may hold forms: the browser names us as their origin (with `no-referrer` it says `null`)."""
+    answer = html(template, status, **facts, signed_in_as=signed_in.user if signed_in is not None else "")
+    answer.headers["Referrer-Policy"] = "same-origin"
+    return answer
+
+
+def in_words(handler: Handler) -> Handler:
+    """Like `guarded`, for what a person's form is refused for: a page instead of JSON."""
+
+    @wraps(handler)
+    async def guard(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except (Problem, Refused, StoreUnavailable) as error:
+            problem = as_problem(error)
+            log.info("refused", status=problem.status, method=request.method, path=request.path,
+                     because=problem.detail, peer=peer_of(request))  # fmt: skip
+            return form_page("refused.html", None, problem.status, detail=problem.detail)
+
+    return guard
+
+
 async def style(request: web.Request) -> web.StreamResponse:
     return web.Response(body=(HERE / "static" / "tocsin.css").read_bytes(), headers=STYLE_HEADERS)
 
@@ -77,13 +102,14 @@ def overview(daemon: Daemon) -> Handler:
         await may_look(daemon, request)
         settings, now = daemon.live.settings, daemon.clock.now()
         incidents = await daemon.store.incidents(IncidentFilter(tuple(sorted(OPEN))), SHOWN + 1, None)
+        extra = await daemon.overrides.in_force(now)
         _, health = await daemon.health.ready()
         ranked = sorted(incidents[:SHOWN], key=lambda one: (one.status != "triggered", one.priority, -one.number))
         return html(
             "overview.html",
             incidents=[views.incident_view(incident, settings) for incident in ranked],
             more=len(incidents) > SHOWN,
-            on_call=[on_call_line(settings, name, now) for name in settings.schedules],
+            on_call=[on_call_line(one, now, extra.get(one.name, ())) for one in settings.schedules.values()],
             name_of=name_of(settings),
             health=health,
             now=views.when(now),
@@ -92,10 +118,10 @@ def overview(daemon: Daemon) -> Handler:
     return overview
 
 
-def on_call_line(settings: Settings, name: str, now: Instant) -> dict[str, Any]:
-    schedule = settings.schedules[name]
-    found = oncall.on_call(schedule, now)
-    return {"schedule": name, "users": found.users, "because": found.because}
+def on_call_line(schedule: Schedule, now: Instant, extra: Sequence[Override]) -> dict[str, Any]:
+    found = oncall.on_call(schedule, now, extra)
+    path = f"/schedules/{quote(schedule.name, safe='')}"
+    return {"schedule": schedule.name, "path": path, "users": found.users, "because": found.because}
 
 
 def name_of(settings: Settings) -> Any:
@@ -137,13 +163,13 @@ def zone_of(settings: Settings) -> str:
 
 
 async def may_look(daemon: Daemon, request: web.Request) -> None:
-    """Anybody on this very machine may read; anybody else shows an API token, as the password.
+    """Anybody on this very machine may read; anybody else is signed in, or shows an API token as the password.
 
     On this machine: Tocsin listens on loopback, has no public address, the peer and the Host are loopback,
     and no proxy passed the request on. (A public address is a proxy's, which may keep silent about itself.
     Host: a stranger's page in the browser may resolve its own name to us.)
     """
-    if is_local(daemon.live.settings, request):
+    if is_local(daemon.live.settings, request) or await session_of(daemon, request) is not None:
         return
     given = credential(request)
     if not given or await daemon.access.check(given) is None:

@@ -74,7 +74,8 @@ def as_problem(error: Exception) -> Problem:
             culprits = (Rejected(error.pointer, error.detail),) if error.pointer else ()
             return Problem(error.status, error.detail, errors=culprits)
         case Refused():
-            return Problem(error.status, error.because)
+            errors = tuple(Rejected(pointer, detail) for pointer, detail in error.culprits)
+            return Problem(error.status, error.because, errors=errors)
         case SettingsError():
             found = tuple(Rejected("", str(problem)) for problem in error.problems)
             return Problem(422, "the configuration has mistakes; nothing was changed", errors=found)

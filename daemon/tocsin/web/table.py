@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tocsin.web import api, calendars, contacts
+from tocsin.web import api, calendars, contacts, overrides
 from tocsin.web.api import Endpoint
 
-ENDPOINTS: tuple[Endpoint, ...] = (*api.ENDPOINTS, *contacts.ENDPOINTS, *calendars.ENDPOINTS)
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *api.ENDPOINTS, *contacts.ENDPOINTS, *calendars.ENDPOINTS, *overrides.ENDPOINTS,
+)  # fmt: skip

@@ -29,7 +29,14 @@ class Access:
     async def check(self, bearer: str) -> Token | None:
         """The token, unless it is unknown, revoked, or of a user who is no longer configured."""
         await self._refresh()
-        token = self._by_hash.get(hashed(bearer)) if bearer.startswith(PREFIX) else None
+        return self._alive(self._by_hash.get(hashed(bearer)) if bearer.startswith(PREFIX) else None)
+
+    async def by_id(self, id: str) -> Token | None:
+        """The same of a token that was shown before, and whose id is known since."""
+        await self._refresh()
+        return self._alive(next((token for token in self._by_hash.values() if token.id == id), None))
+
+    def _alive(self, token: Token | None) -> Token | None:
         if token is None or token.revoked_at is not None:
             return None
         if token.user is not None and not self._user_exists(token.user):

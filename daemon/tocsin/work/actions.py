@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from tocsin.contracts import Tx
 from tocsin.decide import lifecycle
-from tocsin.decide.escalation import policy_for, reach, usable_contacts
+from tocsin.decide.escalation import People, policy_for, reach, usable_contacts
 from tocsin.decide.lifecycle import Move, Stay
 from tocsin.decide.priority import by_service
 from tocsin.decide.text import DESCRIPTION, TITLE, clean
@@ -97,6 +97,7 @@ class Actions:
                 return found
             ledger.take(found)
             after = ledger.get(found.incident.number) or found.incident
+            await ledger.people()
             return Move(ledger.step(after, await self.core.policies.thaw(after.policy_hash)), ())
 
         return await self._act(
@@ -133,7 +134,7 @@ class Actions:
         async def move(ledger: Ledger, incident: Incident) -> Move | Stay:
             if not incident.open:
                 return Stay(f"INC {number} is {incident.status}: nobody is paged for it any more.")
-            pages = self._pages_by_hand(incident, asked, actor, ledger.now)
+            pages = self._pages_by_hand(incident, asked, actor, ledger.now, await ledger.people())
             if not pages:
                 raise Refused(f"{target} has nobody who can be reached now", status=422)
             ledger.add_pages(pages)
@@ -169,6 +170,7 @@ class Actions:
             ledger.open(incident)
             if description:
                 ledger.note(incident, "note", actor, via, clean(description, DESCRIPTION, lines=True))
+            await ledger.people()
             after = ledger.step(incident, chosen)
             return Done(after, True, f"INC {number} opened."), await ledger.close()
 
@@ -248,9 +250,10 @@ class Actions:
             raise Refused(f"there is no {kind or 'user'} '{plain}'", status=422)
         return Target(kind or "user", plain, suffix)  # type: ignore[arg-type]  # a kind of `known`
 
-    def _pages_by_hand(self, incident: Incident, target: Target, actor: Actor, now: Instant) -> list[Page]:
-        settings, people = self.core.settings, self.core.people()
-        pages = []
+    def _pages_by_hand(
+        self, incident: Incident, target: Target, actor: Actor, now: Instant, people: People
+    ) -> list[Page]:
+        settings, pages = self.core.settings, []
         for one in reach((target,), settings, people, now):
             contacts = (
                 usable_contacts(one.user, settings, people, one.contact)

@@ -15,6 +15,7 @@ import structlog
 from tocsin.contracts import Door, Tx
 from tocsin.decide.answers import SHORT, Carrier, Command, NotUnderstood, Verb, code_of, key_press, parse
 from tocsin.decide.oncall import on_call
+from tocsin.decide.overrides import extra_of
 from tocsin.decide.text import cut
 from tocsin.decide.views import headline, spoken_text
 from tocsin.errors import NoSuchIncident, Refused
@@ -106,7 +107,7 @@ class Answers:
             self._refused("sms", "not_understood")
             return command.because
         if command.verb == "who":
-            return self._who(command.text)
+            return await self._who(command.text)
         sent = await self._sent_to(sender, account)
         found = _meant(sent, command)
         if isinstance(found, str):
@@ -180,9 +181,10 @@ class Answers:
         who = f" by {incident.acknowledged_by}" if incident.status == "acknowledged" else ""
         return cut(f"{headline(incident)}: {incident.status}{who}, {incident.firing} alerts firing.", 300)
 
-    def _who(self, service: str) -> str:
+    async def _who(self, service: str) -> str:
         """Who is on call, in all schedules or those behind a service's policy."""
         settings, now = self.core.settings, self.core.clock.now()
+        extra = extra_of(await self.core.store.overrides(now), settings)
         known = next((one for one in settings.services.values() if one.name.upper() == service.upper()), None)
         policy = settings.policies.get((known.policy if known else None) or "") if service else None
         named = (
@@ -193,7 +195,7 @@ class Answers:
         lines = []
         for schedule in settings.schedules.values():
             if named is None or schedule.name in named:
-                users = ", ".join(on_call(schedule, now).users) or "nobody"
+                users = ", ".join(on_call(schedule, now, extra.get(schedule.name, ())).users) or "nobody"
                 lines.append(f"{schedule.name}: {users}")
         return cut("; ".join(lines) or "No schedule is configured.", 300)
 

@@ -176,6 +176,7 @@ class Batch:
         if not self.core.store.exclusive:
             await self._lock()
         self.mutes = await self.ledger.mutes()
+        await self.ledger.people()
         slice_: list[Item] = []
         for index, post, judged in await self._not_straight():
             slice_.append(await self._prepare(index, post, judged))

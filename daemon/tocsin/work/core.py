@@ -14,6 +14,7 @@ from tocsin.decide.rules import Rulebook
 from tocsin.metrics import Metrics
 from tocsin.model import Contact, ContactState, Incident, Instant, Only, Policy, Settings, Step, Target
 from tocsin.work.muting import Mutes
+from tocsin.work.relief import Relief
 
 REMEMBERED_STOPS = 20_000
 
@@ -45,6 +46,7 @@ class Core:
     policies: Policies = field(init=False)
     stops: Stops = field(init=False)
     mutes: Mutes = field(init=False)
+    relief: Relief = field(default_factory=Relief)
     dead: dict[tuple[str, str], str] = field(default_factory=dict)  # (channel type, address) → why it cannot be used
     verified: set[tuple[str, str, str]] = field(default_factory=set)  # (user, channel type, address) proven by a code
     code_of: Callable[[str], str] = field(default=lambda _page: "")  # the code that a page carries
@@ -61,8 +63,11 @@ class Core:
         return self.live.settings
 
     def people(self) -> People:
-        """What the escalation must know of people beyond the configuration."""
-        return People(unusable=self.is_dead)
+        """What the escalation must know of people beyond the configuration.
+
+        Where others write too the overrides may be some seconds old: who decides whom to page asks `Ledger.people`.
+        """
+        return People(self.relief.by_schedule(self.settings), self.is_dead)
 
     def learn(self, state: ContactState) -> None:
         """What became known of an address, after its commit; a dead one raises an alarm."""

@@ -16,6 +16,7 @@ from tocsin.work.access import Access
 from tocsin.work.core import Core
 from tocsin.work.health import Health
 from tocsin.work.intake import Intake
+from tocsin.work.overrides import Overrides
 from tocsin.work.silences import Silences
 
 log = structlog.stdlib.get_logger("tocsin.housekeeping")
@@ -28,8 +29,10 @@ PRUNED_AT_ONCE = 500
 class Housekeeping:
     """Each chore in a loop of its own; a chore that fails is logged and done again next time."""
 
-    def __init__(self, core: Core, intake: Intake, silences: Silences, access: Access, health: Health) -> None:
-        self.core, self.intake, self.silences = core, intake, silences
+    def __init__(
+        self, core: Core, intake: Intake, silences: Silences, overrides: Overrides, access: Access, health: Health
+    ) -> None:
+        self.core, self.intake, self.silences, self.overrides = core, intake, silences, overrides
         self.access, self.health = access, health
 
     def start(self, *more: tuple[Millis, Callable[[], Awaitable[object]]]) -> None:
@@ -94,9 +97,9 @@ class Housekeeping:
         }
 
     async def gaps(self) -> None:
-        now = self.core.clock.now()
+        now, overrides = self.core.clock.now(), self.core.people().overrides
         for schedule in self.core.settings.schedules.values():
-            gaps = shifts(schedule, now, Instant(now + 30 * DAY)).gaps
+            gaps = shifts(schedule, now, Instant(now + 30 * DAY), overrides.get(schedule.name, ())).gaps
             seconds = sum(gap.end - gap.start for gap in gaps) / 1000
             self.core.metrics.schedule_gap_seconds_ahead.labels(schedule.name).set(seconds)
 
@@ -111,6 +114,7 @@ class Housekeeping:
         self.health.quarantined = bool(await self.core.store.meta("quarantine"))
         if not self.core.store.exclusive:
             await self.silences.refresh()
+            await self.overrides.refresh()
             await self.learn_contacts()
 
     # --------------------------------------------------------------------------------- at start

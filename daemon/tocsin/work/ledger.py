@@ -7,12 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from tocsin.contracts import Tx
-from tocsin.decide.escalation import StepRun, run_step, usable_contacts
+from tocsin.decide.escalation import People, StepRun, run_step, usable_contacts
 from tocsin.decide.lifecycle import Move, Stay
+from tocsin.decide.overrides import extra_of
 from tocsin.decide.views import resolved_text
 from tocsin.model import Actor, Arrival, ContactState, Entry, Incident, Instant, Page, Policy, Priority, Silence, User
 from tocsin.work.core import Core
 from tocsin.work.muting import Mutes
+from tocsin.work.relief import BACK
 
 SPOKEN = frozenset({"twilio_voice"})
 
@@ -77,6 +79,7 @@ class Ledger:
         self._stopped: dict[int, None] = {}
         self._frozen: dict[str, tuple[str, str]] = {}
         self._mutes: Mutes | None = None
+        self._people: People | None = None
 
     async def load(self, numbers: Iterable[int]) -> None:
         """Read these incidents, locked, unless they are here already."""
@@ -107,6 +110,16 @@ class Ledger:
             shared = not self.core.store.exclusive
             self._mutes = self.core.mutes.among(await self.tx.silences(self.now)) if shared else self.core.mutes
         return self._mutes
+
+    async def people(self) -> People:
+        """Who steps in for whom; where others write too it is read in this transaction. Before each `step`."""
+        if self._people is None:
+            core = self.core
+            self._people = core.people()
+            if not core.store.exclusive:
+                made = await self.tx.overrides(Instant(self.now - BACK))
+                self._people = People(extra_of(made, core.settings), core.is_dead)
+        return self._people
 
     def open(self, incident: Incident) -> None:
         self._known[incident.number] = incident
@@ -167,9 +180,11 @@ class Ledger:
         return digest
 
     def step(self, incident: Incident, policy: Policy | None) -> Incident:
-        """Run the step that is due now; its pages and story are kept here."""
-        core = self.core
-        return self.keep(run_step(incident, policy, core.settings, core.people(), self.now, core.chance.token))
+        """Run the step that is due now; its pages and story are kept here. `people` was awaited before."""
+        core, people = self.core, self._people
+        if people is None:  # an older answer pages somebody; none pages nobody
+            people = core.people()
+        return self.keep(run_step(incident, policy, core.settings, people, self.now, core.chance.token))
 
     def keep(self, run: StepRun) -> Incident:
         """What a step came to: the incident, its pages and its story."""

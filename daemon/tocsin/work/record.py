@@ -209,7 +209,7 @@ class Record:
             return
         around = incident.due_kind == "step" and incident.round != page.round
         if around and page.step and not any(one.round == page.round and one.status != "failed" for one in pages):
-            self._page_catch_all(page, incident)
+            await self._page_catch_all(page, incident)
             return
         at = Instant(self.now + AROUND) if around or page.step == 0 else self.now
         if at >= incident.due_at:
@@ -218,10 +218,10 @@ class Record:
         self.ledger.put(after)
         self.ledger.note(after, "escalated_early", TOCSIN, "pager", f"no page of step {page.step} got through")
 
-    def _page_catch_all(self, page: Page, incident: Incident) -> None:
+    async def _page_catch_all(self, page: Page, incident: Incident) -> None:
         """The last step failed like all before it in this round: the catch-all now, the next round in its time."""
-        core, because = self.core, f"no page of round {page.round} got through"
-        run = run_catch_all(incident, page.round, core.settings, core.people(), self.now, core.chance.token, because)
+        core, people, because = self.core, await self.ledger.people(), f"no page of round {page.round} got through"
+        run = run_catch_all(incident, page.round, core.settings, people, self.now, core.chance.token, because)
         self.ledger.keep(run)
 
     def _bury_contact(self, line: Line, attempt: Attempt, failed: Failed) -> None:

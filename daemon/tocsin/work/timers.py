@@ -170,6 +170,7 @@ class Timers:
         if hold is not None:
             ledger.put(lifecycle.held(incident, hold, ledger.now))
             return
+        await ledger.people()
         ledger.step(incident, await self.core.policies.thaw(incident.policy_hash))
 
     async def _still_held(self, ledger: Ledger, incident: Incident) -> Instant | None:
@@ -245,6 +246,7 @@ class Timers:
             ledger.put(replace(incident, due_at=None, due_kind=None))
             return
         if move.incident.due_at is not None and move.incident.due_at <= ledger.now:
+            await ledger.people()
             ledger.step(move.incident, await self.core.policies.thaw(incident.policy_hash))
 
     async def _still_muted(self, ledger: Ledger, incident: Incident) -> Mute | None:

@@ -328,6 +328,34 @@ on conflict (schedule) do update set {feed.changes};
 -- How the last try went.
 update feeds set fetched_at = $2::bigint, error = $3::text, since = $4::bigint where schedule = $1::text;
 
+-- ------------------------------------------------------ overrides, swaps
+
+-- name: overrides
+-- Overrides that end after an instant, those taken back too, in the order they were made; of all schedules or one.
+select {override} from overrides where ends_at > $1 and ($2::text is null or schedule = $2::text) order by created_at, id;
+
+-- name: override
+-- One override, locked.
+select {override} from overrides where id = $1 for update;
+
+-- name: add_override
+-- An override; the one with the same id is replaced.
+insert into overrides ({override.given}) {override.values}
+on conflict (id) do update set {override.changes};
+
+-- name: swaps
+-- Swaps with a shift that ends after an instant, in the order they were asked for.
+select {swap} from swaps where ends_at > $1 or back_to > $1 order by created_at, id;
+
+-- name: swap
+-- One swap, locked.
+select {swap} from swaps where id = $1 for update;
+
+-- name: add_swap
+-- A swap; the one with the same id is replaced.
+insert into swaps ({swap.given}) {swap.values}
+on conflict (id) do update set {swap.changes};
+
 -- ---------------------------------------------------------------- tokens
 
 -- name: tokens
@@ -499,3 +527,12 @@ delete from inbound where (door, message_id) in (
 -- name: prune_silences
 -- Forget silences that ended long ago.
 delete from silences where id in (select id from silences where ends_at < $1 limit $2) returning id;
+
+-- name: prune_overrides
+-- Forget overrides that ended long ago.
+delete from overrides where id in (select id from overrides where ends_at < $1 limit $2) returning id;
+
+-- name: prune_swaps
+-- Forget swaps whose shifts ended long ago.
+delete from swaps where id in (
+    select id from swaps where ends_at < $1 and coalesce(back_to, 0) < $1 limit $2) returning id;

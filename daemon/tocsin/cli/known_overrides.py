@@ -1,0 +1,41 @@
+"""Which overrides were made at run time? Read from the database where there is one; none is ever created."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from tocsin.cli.tables import warn
+from tocsin.clock import SystemClock
+from tocsin.decide.overrides import Extra, extra_of
+from tocsin.errors import StoreError
+from tocsin.model import EMPTY, Instant, Millis, Settings
+from tocsin.store import is_postgres, open_reader, sqlite_path
+
+PATIENCE = Millis(3_000)
+
+
+def known_overrides(settings: Settings, since: Instant = Instant(0)) -> Extra:  # noqa: B008  # a constant
+    """By schedule, those that end after `since`; none where there is no database.
+
+    A database that is there and cannot be read is said on stderr: the answer may be another one than the daemon's.
+    """
+    url = settings.database
+    if not is_postgres(url) and not Path(sqlite_path(url)).is_file():
+        return EMPTY
+    return asyncio.run(_known(settings, since))
+
+
+async def _known(settings: Settings, since: Instant) -> Extra:
+    clock = SystemClock()
+    try:
+        async with clock.timeout(PATIENCE):
+            reader = await open_reader(settings.database, clock)
+            try:
+                return extra_of(await reader.overrides(since), settings)
+            finally:
+                await reader.close()
+    except (StoreError, TimeoutError) as wrong:
+        because = str(wrong) or f"no answer within {PATIENCE // 1000} s"
+        warn(f"overrides made at run time are not known: {because}")
+        return EMPTY

@@ -1,0 +1,173 @@
+"""The pages of the schedules: who is on call now and for two weeks, who steps in, and a form to change it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, get_args
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+
+from tocsin.decide import oncall
+from tocsin.decide.overrides import Asked, Mode
+from tocsin.errors import Refused
+from tocsin.model import DAY, Actor, Instant, MadeOverride, Millis, Override, Schedule, Settings
+from tocsin.web import sessions
+from tocsin.web.api import schedule_named
+from tocsin.web.daemon import Daemon
+from tocsin.web.login import see_other
+from tocsin.web.pages import form_page, in_words, may_look, name_of
+from tocsin.web.problems import Handler, guarded
+from tocsin.web.sessions import Session
+
+AHEAD = Millis(14 * DAY)
+NO_FORM: Mapping[str, str] = {}
+
+
+def show_schedules(daemon: Daemon) -> Handler:
+    """GET /schedules: who is on call now, and who follows, in each."""
+
+    @guarded
+    async def show_schedules(request: web.Request) -> web.StreamResponse:
+        await may_look(daemon, request)
+        now, settings = daemon.clock.now(), daemon.live.settings
+        extra = await daemon.overrides.in_force(now)
+        lines = [line_of(one, now, extra.get(one.name, ())) for one in settings.schedules.values()]
+        session = await sessions.session_of(daemon, request)
+        return form_page("schedules.html", session, schedules=lines, name_of=name_of(settings))
+
+    return show_schedules
+
+
+def line_of(schedule: Schedule, now: Instant, extra: Sequence[Override]) -> dict[str, Any]:
+    return {
+        "name": schedule.name,
+        "path": path_of(schedule.name),
+        "timezone": schedule.timezone,
+        "now": oncall.on_call(schedule, now, extra),
+        "next": oncall.next_on_call(schedule, now, extra).users,
+    }
+
+
+def show_schedule(daemon: Daemon) -> Handler:
+    """GET /schedules/{name}."""
+
+    @guarded
+    async def show_schedule(request: web.Request) -> web.StreamResponse:
+        await may_look(daemon, request)
+        schedule = schedule_named(daemon.live.settings, request.match_info["name"])
+        return await schedule_page(daemon, schedule, await sessions.session_of(daemon, request))
+
+    return show_schedule
+
+
+def add_override(daemon: Daemon) -> Handler:
+    """POST /schedules/{name}/overrides: the form; what is wrong is said above it, and nothing is lost of it."""
+
+    @in_words
+    async def add_override(request: web.Request) -> web.StreamResponse:
+        session, fields = await sessions.submitted(daemon, request)
+        schedule = schedule_named(daemon.live.settings, request.match_info["name"])
+        try:
+            await daemon.overrides.add(asked_in(schedule, fields), Actor("user", session.user))
+        except Refused as refused:
+            return await schedule_page(daemon, schedule, session, refused, fields)
+        return see_other(path_of(schedule.name))
+
+    return add_override
+
+
+def remove_override(daemon: Daemon) -> Handler:
+    """POST /schedules/{name}/overrides/{id}/remove: its button."""
+
+    @in_words
+    async def remove_override(request: web.Request) -> web.StreamResponse:
+        session, _ = await sessions.submitted(daemon, request)
+        schedule = schedule_named(daemon.live.settings, request.match_info["name"])
+        try:
+            await daemon.overrides.remove(request.match_info["id"], Actor("user", session.user), schedule.name)
+        except Refused as refused:
+            return await schedule_page(daemon, schedule, session, refused)
+        return see_other(path_of(schedule.name))
+
+    return remove_override
+
+
+def asked_in(schedule: Schedule, fields: Mapping[str, str]) -> Asked:
+    """The override a form asks for. Raises Refused for a mode that no form of ours has."""
+    mode: Any = fields.get("mode") or "replace"
+    if mode not in get_args(Mode):
+        raise Refused(f"{mode[:20]!r} is none of {', '.join(get_args(Mode))}", status=422)
+    users = (fields["user"],) if fields.get("user") else ()
+    return Asked(
+        schedule.name, users, fields.get("from") or None, fields.get("to") or None, None,
+        fields.get("replaces") or None, mode, None, fields.get("reason", ""),
+    )  # fmt: skip
+
+
+async def schedule_page(
+    daemon: Daemon,
+    schedule: Schedule,
+    session: Session | None,
+    refused: Refused | None = None,
+    fields: Mapping[str, str] = NO_FORM,
+) -> web.Response:
+    now, settings = daemon.clock.now(), daemon.live.settings
+    extra = (await daemon.overrides.in_force(now)).get(schedule.name, ())
+    made = await daemon.overrides.list(schedule.name)
+    return form_page(
+        "schedule.html",
+        session,
+        200 if refused is None else refused.status,
+        schedule=schedule,
+        path=path_of(schedule.name),
+        now=oncall.on_call(schedule, now, extra),
+        rows=rows_of(schedule, now, extra),
+        made=[made_line(one, settings, schedule) for one in sorted(made, key=lambda one: one.starts_at)],
+        session=session if session is not None and session.may("responder") else None,
+        wrong=[] if refused is None else [said for _, said in refused.culprits] or [refused.because],
+        fields=fields,
+        users=settings.users.values(),
+        name_of=name_of(settings),
+    )
+
+
+def rows_of(schedule: Schedule, now: Instant, extra: Sequence[Override]) -> list[dict[str, Any]]:
+    """Two weeks without a hole: shifts and gaps, in the schedule's zone."""
+    found, zone = oncall.shifts(schedule, now, Instant(now + AHEAD), extra), ZoneInfo(schedule.timezone)
+    shifts = [(one.start, one.end, one.users, one.layer or "override") for one in found.shifts]
+    gaps = [(one.start, one.end, (), "") for one in found.gaps]
+    return [
+        {"from": shown(start, zone), "to": shown(end, zone), "users": users, "by": by}
+        for start, end, users, by in sorted([*shifts, *gaps])
+    ]
+
+
+def made_line(made: MadeOverride, settings: Settings, schedule: Schedule) -> dict[str, Any]:
+    name, zone = name_of(settings), ZoneInfo(schedule.timezone)
+    who = " and ".join(name(user) for user in made.users)
+    match made.mode:
+        case "add":
+            who = f"{who} as well"
+        case "remove":
+            who = f"without {who or name(made.replaces) or 'anybody'}"
+        case "replace" if made.replaces:
+            who = f"{who} for {name(made.replaces)}"
+    return {
+        "id": made.id,
+        "who": who,
+        "from": shown(made.starts_at, zone, year=True),
+        "to": shown(made.ends_at, zone, year=True),
+        "author": name(made.author),
+        "reason": made.reason,
+    }
+
+
+def shown(at: Instant, zone: ZoneInfo, *, year: bool = False) -> str:
+    return datetime.fromtimestamp(at // 1000, zone).strftime("%a %d %b %Y %H:%M" if year else "%a %d %b %H:%M")
+
+
+def path_of(schedule: str) -> str:
+    return f"/schedules/{quote(schedule, safe='')}"

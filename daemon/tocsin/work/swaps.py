@@ -1,0 +1,138 @@
+"""Two people change shifts: asked by one, accepted by the other, and only then in force."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+import structlog
+
+from tocsin.contracts import Tx
+from tocsin.decide.overrides import AskedSwap, Window, Wrong, checked_swap, halves, not_theirs, reason_of, swap_state
+from tocsin.errors import Refused
+from tocsin.model import Actor, Instant, MadeOverride, Swap
+from tocsin.work.core import Core
+from tocsin.work.overrides import new_id, refusal
+from tocsin.work.relief import BACK
+
+log = structlog.stdlib.get_logger("tocsin.swaps")
+
+MOST = 200  # of one person that wait for an answer
+
+Made = tuple[Swap, tuple[MadeOverride, ...]]
+
+
+class Swaps:
+    """`ask`, `accept`, `decline`, `withdraw`, `list`.
+
+    An accepted swap is two overrides; one, where nothing is given back.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+
+    async def ask(self, asked: AskedSwap, actor: Actor) -> Swap:
+        """Raises Refused with every mistake at its place; nobody's shifts change yet."""
+
+        async def work(tx: Tx) -> Swap:
+            now = self.core.clock.now()
+            made = await tx.overrides(Instant(now - BACK))
+            found = checked_swap(actor.shown, asked, self.core.settings, now, made)
+            if isinstance(found, Wrong):
+                raise refusal(found)
+            one, other = found
+            swap = Swap(
+                new_id(self.core), asked.schedule, actor.shown, asked.asked, one.start, one.end,
+                other.start if other else None, other.end if other else None, reason_of(asked.reason), now,
+            )  # fmt: skip
+            tx.add_swap(swap)
+            return swap
+
+        await self._room(actor)
+        swap = await self.core.store.write(work)
+        log.info("swap_asked", id=swap.id, schedule=swap.schedule, by=swap.asker, of=swap.asked)
+        return swap
+
+    async def accept(self, id: str, actor: Actor) -> Swap:
+        """By the one who was asked: from the commit on both shifts are the other's."""
+
+        async def work(tx: Tx) -> Made:
+            swap = await self._open(tx, id, actor, "accept")
+            self._still_theirs(swap, await tx.overrides(Instant(self.core.clock.now() - BACK)))
+            ids = sorted((new_id(self.core), new_id(self.core)))  # made at one instant, they are listed by id
+            overrides = halves(swap, ids, self.core.clock.now())
+            for override in overrides:
+                tx.add_override(override)
+            return self._answered(tx, swap, "accepted", actor), overrides
+
+        return await self._commit(work)
+
+    async def decline(self, id: str, actor: Actor) -> Swap:
+        """By the one who was asked: everything stays as it is."""
+
+        async def work(tx: Tx) -> Made:
+            return self._answered(tx, await self._open(tx, id, actor, "decline"), "declined", actor), ()
+
+        return await self._commit(work)
+
+    async def withdraw(self, id: str, actor: Actor) -> Swap:
+        """By the one who asked, while there is no answer."""
+
+        async def work(tx: Tx) -> Made:
+            return self._answered(tx, await self._open(tx, id, actor, "withdraw"), "withdrawn", actor), ()
+
+        return await self._commit(work)
+
+    async def list(self, everything: bool = False) -> list[Swap]:
+        """In the order they were asked for; without `everything` those that wait for an answer and those to come."""
+        now = self.core.clock.now()
+        found = await self.core.store.swaps(Instant(0) if everything else now)
+        return [one for one in found if everything or swap_state(one, now) in ("asked", "accepted")]
+
+    async def _room(self, actor: Actor) -> None:
+        now = self.core.clock.now()
+        mine = [one for one in await self.core.store.swaps(now) if one.asker == actor.shown]
+        if sum(swap_state(one, now) == "asked" for one in mine) >= MOST:
+            raise Refused(f"{MOST} swaps of yours wait for an answer; withdraw some first")
+
+    async def _open(self, tx: Tx, id: str, actor: Actor, verb: str) -> Swap:
+        """The swap, locked. Raises Refused unless it waits for an answer and this is the person to give it."""
+        swap = await tx.swap(id)
+        if swap is None:
+            raise Refused(f"there is no swap '{id[:80]}'", status=404)
+        mine = swap.asker if verb == "withdraw" else swap.asked
+        if actor.shown != mine:
+            raise Refused(f"only {mine} may {verb} this swap", status=403)
+        match swap_state(swap, self.core.clock.now()):
+            case "asked":
+                return swap
+            case "past_due":
+                raise Refused(f"swap {id} is past due: a shift of it has begun without an answer")
+            case "accepted":
+                raise Refused(f"swap {id} is accepted already; to undo it, take its overrides back")
+            case state:
+                raise Refused(f"swap {id} is {state}")
+
+    def _still_theirs(self, swap: Swap, made: Sequence[MadeOverride]) -> None:
+        """Schedules and overrides may have changed since it was asked. Raises Refused."""
+        settings = self.core.settings
+        gone = [user for user in (swap.asker, swap.asked) if user not in settings.users]
+        if swap.schedule not in settings.schedules or gone:
+            what = gone[0] if gone else f"schedule {swap.schedule}"
+            raise Refused(f"{what} is not in the configuration any more; this swap can only be declined")
+        one = Window(swap.starts_at, swap.ends_at)
+        back = Window(swap.back_from, swap.back_to) if swap.back_from is not None and swap.back_to is not None else None
+        wrong = not_theirs(swap.schedule, swap.asker, swap.asked, one, back, settings, made)
+        if wrong:
+            raise Refused(f"the shifts have changed since it was asked: {wrong[0].detail}")
+
+    def _answered(self, tx: Tx, swap: Swap, status: str, actor: Actor) -> Swap:
+        after = replace(swap, status=status, answered_at=self.core.clock.now(), answered_by=actor.shown)  # type: ignore[arg-type]  # one of Swap's
+        tx.add_swap(after)
+        return after
+
+    async def _commit(self, work: Callable[[Tx], Awaitable[Made]]) -> Swap:
+        swap, overrides = await self.core.store.write(work)
+        self.core.relief.set(overrides, self.core.clock.now())
+        log.info(f"swap_{swap.status}", id=swap.id, schedule=swap.schedule, by=swap.answered_by)
+        return swap
