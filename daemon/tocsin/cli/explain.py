@@ -17,8 +17,8 @@ from tocsin.cli.trouble import REFUSED, WRONG, Trouble
 from tocsin.clock import SystemClock
 from tocsin.contracts import IncidentFilter, Source
 from tocsin.decide.explain import Explained, Facts
-from tocsin.decide.explain import as_json as explained_json
 from tocsin.decide.explain import explain as explained
+from tocsin.decide.explained import as_json as explained_json
 from tocsin.decide.rules import Rulebook
 from tocsin.errors import BadBody, StoreError
 from tocsin.model import OPEN, Incident, Instant, IntegrationConfig, Millis, Parsed, Settings, StoredAlert
