@@ -433,7 +433,19 @@ class Store(Protocol):
     async def incidents(self, where: IncidentFilter, limit: int, before: int | None) -> list[Incident]:
         """Newest first; `before`: numbers below this one only."""
 
+    async def open_alert(self, integration: str, source_key: str) -> StoredAlert | None:
+        """The firing alert of this identity."""
+
+    async def newest_of_key(self, key: str) -> Incident | None:
+        """As `Tx.latest_by_key`, for one key and without a lock."""
+
+    async def newest_number(self) -> int:
+        """The highest number of an incident; 0 where there is none."""
+
     async def incident_alerts(self, number: int, limit: int, after: int | None) -> list[StoredAlert]: ...
+
+    async def received(self, since: Instant, until: Instant, limit: int, after: int) -> list[StoredAlert]:
+        """Alerts received from `since` until `until` (not included) with an id above `after`, by id."""
 
     async def alerts(
         self, *, integration: str | None, status: str | None, limit: int, before: int | None

@@ -85,6 +85,31 @@ class Reads:
     async def incident_alerts(self, number: int, limit: int, after: int | None) -> list[StoredAlert]:
         return ALERT.values(await self._look("incident_alerts", number, after or 0, limit))
 
+    async def open_alert(self, integration: str, source_key: str) -> StoredAlert | None:
+        return first(ALERT.values(await self._look("one_open_alert", integration, source_key)))
+
+    async def newest_of_key(self, key: str) -> Incident | None:
+        return first(INCIDENT.values(await self._look("newest_of_key", key)))
+
+    async def newest_number(self) -> int:
+        return only(await self._look("newest_number"), int) or 0
+
+    async def received(self, since: Instant, until: Instant, limit: int, after: int) -> list[StoredAlert]:
+        after = after or await self._last_before(since)
+        return ALERT.values(await self._look("received_between", after, since, until, limit))
+
+    async def _last_before(self, since: Instant) -> int:
+        """An id below all that were received from `since` on: ids ascend with their arrival, so it is halved down to."""
+        low, high = 0, only(await self._look("newest_alert"), int) or 0
+        while high - low > SLICE:
+            middle = (low + high) // 2
+            rows = await self._look("alert_from", middle)
+            if rows and rows[0][1] < since:
+                low = middle
+            else:
+                high = middle
+        return low
+
     async def alerts(
         self, *, integration: str | None, status: str | None, limit: int, before: int | None
     ) -> list[StoredAlert]:

@@ -38,6 +38,22 @@ where id in (select id from alerts where ended_at is null and ($2::text is null 
   and id < $1 and status = 'firing'
 order by id desc limit $3;
 
+-- name: one_open_alert
+-- The firing alert of an identity, not locked.
+select {alert} from alerts where integration = $1 and source_key = $2 and ended_at is null;
+
+-- name: alert_from
+-- The first alert from an id on, and when it was received.
+select id, received_at from alerts where id >= $1 order by id limit 1;
+
+-- name: newest_alert
+-- The highest id of an alert.
+select coalesce(max(id), 0) from alerts;
+
+-- name: received_between
+-- Alerts by arrival after a given id, oldest first: what other rules would have made of them.
+select {alert} from alerts where id > $1 and received_at >= $2 and received_at < $3 order by id limit $4;
+
 -- name: open_keys
 -- Identity, content and incident of every firing alert, in slices by identity.
 select integration, source_key, id, content, incident from alerts
@@ -85,6 +101,21 @@ join incidents i on i.number = (
     ) as newest
 )
 order by i.number for update of i;
+
+-- name: newest_of_key
+-- The same for one key, not locked.
+select {incident} from incidents where number = (
+    select max(newest.number) from (
+        select max(e.number) as number from incidents e
+        where e.key = $1 and e.status in ('resolved', 'closed', 'canceled')
+        union all
+        select incident as number from incident_keys where key = $1
+    ) as newest
+);
+
+-- name: newest_number
+-- The highest number an incident has.
+select coalesce(max(number), 0) from incidents;
 
 -- name: one_incident
 -- One incident, not locked.

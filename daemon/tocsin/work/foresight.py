@@ -1,0 +1,175 @@
+"""What would become of these alerts in this very system? Reads what `decide/explain.py` must know, asks it, writes nothing.
+
+The daemon answers from what it has at hand; a command reads the database beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+
+from tocsin.contracts import Clock, IncidentFilter
+from tocsin.decide.escalation import People
+from tocsin.decide.explain import Asking, Facts
+from tocsin.decide.explained import as_json
+from tocsin.decide.grouping import group_of
+from tocsin.decide.rules import Rulebook
+from tocsin.model import (
+    Attempt,
+    Contact,
+    ContactState,
+    Incident,
+    Instant,
+    IntegrationConfig,
+    Millis,
+    Page,
+    Parsed,
+    Policy,
+    Settings,
+    Silence,
+    StoredAlert,
+)
+from tocsin.work.core import Core, policy_from
+
+MOST_ALERTS = 100  # of one body that are explained
+MOST_FIRING = 1_000  # alerts of one incident that are looked at
+MOST_SILENCES = 10_000
+
+
+class Looks(Protocol):
+    """The reads this needs: a store's, or a reader's beside it."""
+
+    async def open_alert(self, integration: str, source_key: str) -> StoredAlert | None: ...
+    async def newest_of_key(self, key: str) -> Incident | None: ...
+    async def newest_number(self) -> int: ...
+    async def incident(self, number: int) -> Incident | None: ...
+    async def incidents(self, where: IncidentFilter, limit: int, before: int | None) -> list[Incident]: ...
+    async def incident_alerts(self, number: int, limit: int, after: int | None) -> list[StoredAlert]: ...
+    async def pages(self, number: int) -> list[tuple[Page, list[Attempt]]]: ...
+    async def policy_version(self, hash: str) -> str | None: ...
+    async def silences(self, *, active_at: Instant | None, limit: int) -> list[Silence]: ...
+    async def contact_states(self) -> list[ContactState]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A body that might be posted. `ahead`: how much of the page plan; None: until the catch-all had its turn."""
+
+    integration: IntegrationConfig
+    parsed: Parsed
+    at: Instant
+    ahead: Millis | None = None
+
+
+class Foresight:
+    """Answers for the running daemon: its rulebook, its silences, its people as they are now."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+
+    async def explain(self, asked: Asked) -> dict[str, Any]:
+        """The answer as JSON. At most MOST_ALERTS alerts; the event loop gets its turn between any two."""
+        core = self.core
+        settings, rulebook = core.live.settings, core.live.rulebook
+        return await answer(core.store, settings, rulebook, core.people(), asked, core.clock)
+
+
+async def answer(
+    looks: Looks | None, settings: Settings, rulebook: Rulebook, people: People, asked: Asked, clock: Clock
+) -> dict[str, Any]:
+    """What would happen, as JSON; `looks` None: nothing is known of a running system."""
+    shown = Parsed(asked.parsed.alerts[:MOST_ALERTS], asked.parsed.rejected)
+    facts = Facts(people=people)
+    if looks is not None:
+        facts = await facts_of(looks, rulebook, asked.integration, shown, people, clock)
+    asking = Asking(settings, rulebook, asked.integration, asked.at, facts)
+    for alert in shown.alerts:
+        asking.about(alert)
+        await clock.turn()
+    for course in asking.courses:
+        asking.plan(course, asked.ahead)
+        await clock.turn()
+    return as_json(asking.found, shown, settings, asked.at, len(asked.parsed.alerts) - len(shown.alerts))
+
+
+async def facts_of(
+    looks: Looks, rulebook: Rulebook, integration: IntegrationConfig, parsed: Parsed, people: People, clock: Clock
+) -> Facts:
+    """What is known of these alerts and of the incidents they would join or change."""
+    alerts: dict[str, StoredAlert] = {}
+    incidents: dict[str, Incident] = {}
+    for alert in parsed.alerts:
+        key = alert.source_key or ""
+        if key and key not in alerts and (stored := await looks.open_alert(integration.name, key)) is not None:
+            alerts[key] = stored
+        if alert.status in ("firing", "heartbeat"):
+            group = group_of(rulebook.walk(alert, integration), key, integration.name).key
+            if group not in incidents and (newest := await looks.newest_of_key(group)) is not None:
+                incidents[group] = newest
+        await clock.turn()
+    for number in {one.incident for one in alerts.values() if one.incident} - {
+        one.number for one in incidents.values()
+    }:
+        if (found := await looks.incident(number)) is not None:
+            incidents[found.key] = found
+    return await around(looks, incidents, alerts, people, clock.now())
+
+
+async def around(
+    looks: Looks,
+    incidents: Mapping[str, Incident],
+    alerts: Mapping[str, StoredAlert],
+    people: People,
+    now: Instant,
+) -> Facts:
+    """The same with all that has a say in the paging of these incidents."""
+    opened = [one for one in incidents.values() if one.open]
+    return Facts(
+        incidents,
+        alerts,
+        [one for one in await looks.silences(active_at=None, limit=MOST_SILENCES) if one.ends_at > now],
+        people,
+        {one.number: await firing_of(looks, one) for one in opened},
+        {one.number: await unsent_of(looks, one) for one in opened},
+        await policies_of(looks, opened),
+        await looks.newest_number() + 1,
+        now,
+    )
+
+
+async def firing_of(looks: Looks, incident: Incident) -> Sequence[StoredAlert]:
+    found = await looks.incident_alerts(incident.number, MOST_FIRING, None)
+    return tuple(alert for alert in found if alert.ended_at is None)
+
+
+async def unsent_of(looks: Looks, incident: Incident) -> Sequence[Page]:
+    """Pages of its cycle that are planned and not yet on their way."""
+    return tuple(
+        page
+        for page, _ in await looks.pages(incident.number)
+        if page.kind == "page" and page.status == "planned" and page.cycle == incident.cycle
+    )
+
+
+async def policies_of(looks: Looks, incidents: Iterable[Incident]) -> dict[str, Policy]:
+    """The policies under which these incidents run, by hash."""
+    found: dict[str, Policy] = {}
+    for digest in {one.policy_hash for one in incidents if one.policy_hash}:
+        body = await looks.policy_version(digest)
+        if body is not None:
+            found[digest] = policy_from(orjson.loads(body))
+    return found
+
+
+async def people_in(looks: Looks, settings: Settings) -> People:
+    """What the database knows of people: for who reads it beside the daemon."""
+    dead = {(one.channel_kind, one.address) for one in await looks.contact_states() if not one.usable}
+
+    def unusable(contact: Contact) -> bool:
+        channel = settings.channels.get(contact.channel)
+        return channel is None or (channel.type, contact.to) in dead
+
+    return People(unusable=unusable)
