@@ -440,7 +440,8 @@ class Store(Protocol):
         """As `Tx.latest_by_key`, for one key and without a lock."""
 
     async def newest_number(self) -> int:
-        """The highest number of an incident; 0 where there is none."""
+        """The highest number given to an incident so far, 0 where there is none: the next one opened gets a higher
+        one, mostly the very next."""
 
     async def incident_alerts(self, number: int, limit: int, after: int | None) -> list[StoredAlert]: ...
 

@@ -243,6 +243,7 @@ def test_the_json_has_the_keys_of_the_manual():
         "because": "on call in primary: layer week, turn 1",
         "local": "2026-01-07T10:02:00Z",
         "round": 1,
+        "kind": "page",
     }
 
 

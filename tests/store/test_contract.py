@@ -529,8 +529,10 @@ async def test_what_a_transaction_would_find_is_found_without_one(store):
     assert await store.newest_number() == 5
 
 
-async def test_without_any_incident_the_newest_number_is_nought(store):
+async def test_the_newest_number_counts_those_that_were_given_and_not_used(store):
     assert await store.newest_number() == 0
+    given = await ask(store, "next_numbers", 3)
+    assert await store.newest_number() == given[-1]
 
 
 async def test_what_was_received_in_a_window_comes_in_slices(store):

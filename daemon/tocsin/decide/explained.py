@@ -98,6 +98,7 @@ class Shape:
             "because": planned.because,
             "local": rfc3339(planned.at, zone_of(user.timezone)) if user else None,
             "round": planned.round,
+            "kind": planned.kind,
         }
 
 

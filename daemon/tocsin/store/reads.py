@@ -99,7 +99,7 @@ class Reads:
         return ALERT.values(await self._look("received_between", after, since, until, limit))
 
     async def _last_before(self, since: Instant) -> int:
-        """An id below all that were received from `since` on: ids ascend with their arrival, so it is halved down to."""
+        """An id below all that were received from `since` on; ids ascend with their arrival."""
         low, high = 0, only(await self._look("newest_alert"), int) or 0
         while high - low > SLICE:
             middle = (low + high) // 2

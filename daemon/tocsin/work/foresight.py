@@ -1,4 +1,4 @@
-"""What would become of these alerts in this very system? Reads what `decide/explain.py` must know, asks it, writes nothing.
+"""What would become of these alerts in this very system? Reads the facts, asks `decide/explain.py`, writes nothing.
 
 The daemon answers from what it has at hand; a command reads the database beside it.
 """

@@ -113,10 +113,6 @@ select {incident} from incidents where number = (
     ) as newest
 );
 
--- name: newest_number
--- The highest number an incident has.
-select coalesce(max(number), 0) from incidents;
-
 -- name: one_incident
 -- One incident, not locked.
 select {incident} from incidents where number = $1;
