@@ -40,7 +40,7 @@ class Facts:
 
     incidents: Mapping[str, Incident] = EMPTY  # the latest one of each incident key, and those of `alerts` by theirs
     alerts: Mapping[str, StoredAlert] = EMPTY  # firing alerts of the integration, by dedup_key
-    silences: Sequence[Silence] = ()  # those that have not ended
+    silences: Sequence[Silence] = ()
     people: People = field(default_factory=People)
     firing: Mapping[int, Sequence[StoredAlert]] = field(default_factory=dict)  # all firing alerts of these incidents
     pages: Mapping[int, Sequence[Page]] = field(default_factory=dict)  # their pages that are planned and not sent
@@ -111,7 +111,8 @@ class Asking:
         self._by_number: dict[int, Course] = {}
         self._numbers = 0
         self.mutes = Mutes()
-        self.mutes.replace(one for one in facts.silences if one.ends_at > at)
+        since = at if facts.now is None else min(at, facts.now)
+        self.mutes.replace(one for one in facts.silences if one.ends_at > since)
 
     @property
     def courses(self) -> list[Course]:

@@ -45,9 +45,7 @@ class Mutes:
     def changed(self, silences: Iterable[Silence], now: Instant) -> frozenset[str]:
         """Which of those known here mute otherwise, or no longer, according to `silences`."""
         newer = {one.id: one for one in silences}
-        return frozenset(
-            id_ for id_, (one, _) in self._silences.items() if one.ends_at > now and newer.get(id_) != one
-        )
+        return frozenset(id_ for id_, (one, _) in self._silences.items() if one.ends_at > now and newer.get(id_) != one)
 
     def starting(self, now: Instant) -> list[Silence]:
         """Silences that were made for later and whose time has come since the last call."""

@@ -190,7 +190,7 @@ class SqliteStore(SqliteReader, Pruner):
         return cast(T, await asyncio.shield(piece.waiter))
 
     async def newest_number(self) -> int:
-        return max(self._last["incident"], await super().newest_number())
+        return int(max(self._last["incident"], await super().newest_number()))
 
     def on_commit(self, listener: Callable[[], None]) -> None:
         self._listeners.append(listener)

@@ -130,7 +130,7 @@ async def around(
     return Facts(
         incidents,
         alerts,
-        [one for one in await looks.silences(active_at=None, limit=MOST_SILENCES) if one.ends_at > now],
+        await looks.silences(active_at=None, limit=MOST_SILENCES),
         people,
         {one.number: await firing_of(looks, one) for one in opened},
         {one.number: await unsent_of(looks, one) for one in opened},
