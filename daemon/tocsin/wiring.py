@@ -37,6 +37,7 @@ from tocsin.work.codes import Codes
 from tocsin.work.contacts import Contacts
 from tocsin.work.core import Core, InForce
 from tocsin.work.feeds import Feeds
+from tocsin.work.foresight import Foresight
 from tocsin.work.health import Health
 from tocsin.work.housekeeping import Housekeeping
 from tocsin.work.intake import Intake
@@ -94,6 +95,7 @@ class Daemon:
     subscriptions: Subscriptions
     access: Access
     health: Health
+    foresight: Foresight
     timers: Timers
     pager: Pager
     contacts: Contacts
@@ -167,6 +169,7 @@ class Daemon:
         self.health = Health(core, self.timers, self.pager)
         self.feeds = Feeds(core, self.ports.http, self.ports.read_feed or ReadApart(self.clock))
         self.health.feeds = self.feeds.troubles
+        self.foresight = Foresight(core)
         self.housekeeping = Housekeeping(core, self.intake, self.silences, self.access, self.health)
         self.contacts = Contacts(core, codes)
         self.notices = Notices(core, self.pager, self.selfcare, lambda: self.health.quarantined)

@@ -27,6 +27,7 @@ BODIES: dict[str, Any] = {
     "/v1/incidents/{number}/notes": {"text": "looking"},
     "/v1/incidents/{number}/page": {"user": "bo"},
     "/v1/users/{key}/contacts/{contact}/confirm": {"code": "123456"},
+    "/v1/explain": {"alert": {"title": "db down"}},
     "/v1/silences": {"matchers": ['env="x"'], "for": "2h", "comment": "patching"},
 }
 

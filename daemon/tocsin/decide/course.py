@@ -64,26 +64,29 @@ class Course:
 
     def until(self, end: Instant) -> None:
         """Everything that happens until `end`, included."""
+        for _ in self.going(end):
+            pass
+
+    def to_its_end(self) -> None:
+        """Until the catch-all had its turn after the last round, at most LONGEST or MOST_STEPS."""
+        for _ in self.going(None):
+            pass
+
+    def going(self, end: Instant | None) -> Iterator[None]:
+        """The same, event by event: whoever shares a thread with others may stop between any two."""
+        last = Instant(max(self.now, self.incident.due_at or 0) + LONGEST) if end is None else end
         for _ in range(MOST_EVENTS):
             at = self._next()
-            if at is None or at > end:
+            if at is None or at > last or (end is None and (self.exhausted or self.steps >= MOST_STEPS)):
                 break
             self._send(at)
             self.now = at
             self._happen()
-        self._send(end)
-        self.now = max(self.now, end)
-
-    def to_its_end(self) -> None:
-        """Until the catch-all had its turn after the last round, at most LONGEST or MOST_STEPS."""
-        end = Instant(max(self.now, self.incident.due_at or 0) + LONGEST)
-        while not self.exhausted and self.steps < MOST_STEPS:
-            at = self._next()
-            if at is None or at > end:
-                break
-            self.until(at)
-        last = max((page.due_at for page in self.waiting), default=self.now)
-        self._send(Instant(min(last, end)))
+            yield
+        rest = max((page.due_at for page in self.waiting), default=self.now) if end is None else end
+        self._send(Instant(min(rest, last)))
+        if end is not None:
+            self.now = max(self.now, end)
 
     def do(self, deeds: Sequence[Deed]) -> None:
         """What was decided is so."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tocsin.decide import lifecycle
@@ -126,15 +126,19 @@ class Asking:
 
     def plan(self, course: Course, ahead: Millis | None) -> None:
         """What comes of one incident; told with the first alert that touches it."""
-        if ahead is None:
-            course.to_its_end()
-        else:
-            course.until(Instant(self.at + ahead))
-        first = next((one for one in self.found if one.course is course), None)
-        if first is not None:
-            told = sorted(course.told, key=lambda one: one.at)
-            first.plan = tuple(one for one in told if one.channel)
-            first.notes = tuple(one for one in told if not one.channel)
+        for _ in self.planning(course, ahead):
+            pass
+
+    def planning(self, course: Course, ahead: Millis | None) -> Generator[None, None, None]:
+        """The same, event by event. Whoever stops early has the plan so far."""
+        try:
+            yield from course.going(None if ahead is None else Instant(self.at + ahead))
+        finally:
+            first = next((one for one in self.found if one.course is course), None)
+            if first is not None:
+                told = sorted(course.told, key=lambda one: one.at)
+                first.plan = tuple(one for one in told if one.channel)
+                first.notes = tuple(one for one in told if not one.channel)
 
     def _about(self, alert: Alert) -> Explained:
         match alert.status:

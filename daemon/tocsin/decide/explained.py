@@ -17,9 +17,17 @@ from tocsin.model import URGENCY_OF, Instant, Parsed, Settings, Silence, rfc3339
 
 
 def as_json(
-    explained: Sequence[Explained], parsed: Parsed, settings: Settings, at: Instant, left_out: int = 0
+    explained: Sequence[Explained],
+    parsed: Parsed,
+    settings: Settings,
+    at: Instant,
+    left_out: int = 0,
+    cut: bool = False,
 ) -> dict[str, Any]:
-    """The answer of `tocsin explain --json` and POST /v1/explain; times in the zone of `defaults.timezone`."""
+    """The answer of `tocsin explain --json` and POST /v1/explain; times in the zone of `defaults.timezone`.
+
+    `left_out`: alerts of the body that were not looked at; `cut`: the plans are longer than is told.
+    """
     zone = zone_of(settings.defaults.timezone)
     shape = Shape(settings, at, lambda moment: rfc3339(moment, zone))
     return {
@@ -28,6 +36,7 @@ def as_json(
         "alerts": [shape.alert(one) for one in explained],
         "rejected": [{"pointer": one.pointer, "detail": one.detail} for one in parsed.rejected],
         "left_out": left_out,
+        "cut": cut,
     }
 
 

@@ -5,6 +5,7 @@ The daemon answers from what it has at hand; a command reads the database beside
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -12,11 +13,13 @@ from typing import Any, Protocol
 import orjson
 
 from tocsin.contracts import Clock, IncidentFilter
+from tocsin.decide.course import Course
 from tocsin.decide.escalation import People
 from tocsin.decide.explain import Asking, Facts
 from tocsin.decide.explained import as_json
 from tocsin.decide.grouping import group_of
 from tocsin.decide.rules import Rulebook
+from tocsin.errors import Refused
 from tocsin.model import (
     Attempt,
     Contact,
@@ -35,6 +38,10 @@ from tocsin.model import (
 from tocsin.work.core import Core, policy_from
 
 MOST_ALERTS = 100  # of one body that are explained
+MOST_EVENTS = 4_000  # of all their incidents together
+AT_ONCE = 10  # events before others get their turn
+MOST_WAITING = 8
+DONE = object()
 MOST_FIRING = 1_000  # alerts of one incident that are looked at
 MOST_SILENCES = 10_000
 
@@ -65,16 +72,28 @@ class Asked:
 
 
 class Foresight:
-    """Answers for the running daemon: its rulebook, its silences, its people as they are now."""
+    """Answers for the running daemon: its rulebook, its silences, its people as they are now. One answer at a time."""
 
     def __init__(self, core: Core) -> None:
         self.core = core
+        self._one = asyncio.Lock()
+        self._waiting = 0
 
     async def explain(self, asked: Asked) -> dict[str, Any]:
-        """The answer as JSON. At most MOST_ALERTS alerts; the event loop gets its turn between any two."""
-        core = self.core
-        settings, rulebook = core.live.settings, core.live.rulebook
-        return await answer(core.store, settings, rulebook, core.people(), asked, core.clock)
+        """The answer as JSON. At most MOST_ALERTS alerts and MOST_EVENTS events; others get their turn in between.
+
+        Raises Refused (429) when MOST_WAITING wait for an answer already, StoreUnavailable.
+        """
+        if self._waiting >= MOST_WAITING:
+            raise Refused("too many ask what would happen; ask again in a moment", status=429)
+        self._waiting += 1
+        try:
+            async with self._one:
+                core = self.core
+                settings, rulebook = core.live.settings, core.live.rulebook
+                return await answer(core.store, settings, rulebook, core.people(), asked, core.clock)
+        finally:
+            self._waiting -= 1
 
 
 async def answer(
@@ -89,10 +108,23 @@ async def answer(
     for alert in shown.alerts:
         asking.about(alert)
         await clock.turn()
+    left = MOST_EVENTS
     for course in asking.courses:
-        asking.plan(course, asked.ahead)
-        await clock.turn()
-    return as_json(asking.found, shown, settings, asked.at, len(asked.parsed.alerts) - len(shown.alerts))
+        left = await _plan(asking, course, asked.ahead, clock, left)
+    left_out = len(asked.parsed.alerts) - len(shown.alerts)
+    return as_json(asking.found, shown, settings, asked.at, left_out, cut=not left)
+
+
+async def _plan(asking: Asking, course: Course, ahead: Millis | None, clock: Clock, left: int) -> int:
+    """One incident's plan, a few events at a time; how many events are left for the others."""
+    planning = asking.planning(course, ahead)
+    while left and next(planning, DONE) is not DONE:
+        left -= 1
+        if left % AT_ONCE == 0:
+            await clock.turn()
+    planning.close()
+    await clock.turn()
+    return left
 
 
 async def facts_of(
