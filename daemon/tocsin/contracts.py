@@ -445,8 +445,8 @@ class Store(Protocol):
 
     async def incident_alerts(self, number: int, limit: int, after: int | None) -> list[StoredAlert]: ...
 
-    async def received(self, since: Instant, until: Instant, limit: int, after: int) -> list[StoredAlert]:
-        """Alerts received from `since` until `until` (not included) with an id above `after`, by id."""
+    async def posts(self, since: Instant, until: Instant, limit: int, after: int) -> list[Post]:
+        """Bodies received from `since` until `until` (not included) with an id above `after`, by id."""
 
     async def alerts(
         self, *, integration: str | None, status: str | None, limit: int, before: int | None

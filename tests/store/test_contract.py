@@ -536,11 +536,15 @@ async def test_the_newest_number_counts_those_that_were_given_and_not_used(store
 
 
 async def test_what_was_received_in_a_window_comes_in_slices(store):
-    rows = [alert(number, received_at=at(number)) for number in range(1, 7)]
-    await put(store, add_alerts=rows)
-    first = await store.received(at(2), at(6), 3, 0)
-    rest = await store.received(at(2), at(6), 3, first[-1].id)
+    await put(store, add_posts=[post(number, received_at=at(number)) for number in range(1, 7)])
+    first = await store.posts(at(2), at(6), 3, 0)
+    rest = await store.posts(at(2), at(6), 3, first[-1].id)
     assert [[one.id for one in found] for found in (first, rest)] == [[2, 3, 4], [5]]
+
+
+async def test_a_window_is_found_among_many(store):
+    await put(store, add_posts=[post(number, received_at=at(number)) for number in range(1, 12_001)])
+    assert [one.id for one in await store.posts(at(11_000), at(20_000), 2, 0)] == [11_000, 11_001]
 
 
 async def test_what_was_learnt_of_addresses_is_listed(store):

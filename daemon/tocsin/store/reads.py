@@ -94,22 +94,6 @@ class Reads:
     async def newest_number(self) -> int:
         return only(await self._look("newest_number"), int) or 0
 
-    async def received(self, since: Instant, until: Instant, limit: int, after: int) -> list[StoredAlert]:
-        after = after or await self._last_before(since)
-        return ALERT.values(await self._look("received_between", after, since, until, limit))
-
-    async def _last_before(self, since: Instant) -> int:
-        """An id below all that were received from `since` on; ids ascend with their arrival."""
-        low, high = 0, only(await self._look("newest_alert"), int) or 0
-        while high - low > SLICE:
-            middle = (low + high) // 2
-            rows = await self._look("alert_from", middle)
-            if rows and rows[0][1] < since:
-                low = middle
-            else:
-                high = middle
-        return low
-
     async def alerts(
         self, *, integration: str | None, status: str | None, limit: int, before: int | None
     ) -> list[StoredAlert]:
@@ -159,6 +143,22 @@ class Reads:
 
     async def repeated_posts(self, after: int, limit: int) -> list[Post]:
         return POST.values(await self._look("repeated_posts", after, limit))
+
+    async def posts(self, since: Instant, until: Instant, limit: int, after: int) -> list[Post]:
+        after = after or await self._last_post_before(since)
+        return POST.values(await self._look("posts_between", after, since, until, limit))
+
+    async def _last_post_before(self, since: Instant) -> int:
+        """An id below all that were received from `since` on; ids ascend with their arrival."""
+        low, high = 0, only(await self._look("newest_post"), int) or 0
+        while high - low > SLICE:
+            middle = (low + high) // 2
+            rows = await self._look("post_from", middle)
+            if rows and rows[0][1] < since:
+                low = middle
+            else:
+                high = middle
+        return low
 
     async def live_tombstones(self, now: Instant) -> list[tuple[str, str, Instant, Instant]]:
         return [(row[0], row[1], row[2], row[3]) for row in await self._look("live_tombstones", now)]

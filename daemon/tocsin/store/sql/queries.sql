@@ -42,18 +42,6 @@ order by id desc limit $3;
 -- The firing alert of an identity, not locked.
 select {alert} from alerts where integration = $1 and source_key = $2 and ended_at is null;
 
--- name: alert_from
--- The first alert from an id on, and when it was received.
-select id, received_at from alerts where id >= $1 order by id limit 1;
-
--- name: newest_alert
--- The highest id of an alert.
-select coalesce(max(id), 0) from alerts;
-
--- name: received_between
--- Alerts by arrival after a given id, oldest first: what other rules would have made of them.
-select {alert} from alerts where id > $1 and received_at >= $2 and received_at < $3 order by id limit $4;
-
 -- name: open_keys
 -- Identity, content and incident of every firing alert, in slices by identity.
 select integration, source_key, id, content, incident from alerts
@@ -72,6 +60,18 @@ on conflict (id) do update set {alert.changes};
 -- name: repeated_posts
 -- Posts after a given one in which something known was only repeated.
 select {post} from posts where id > $1 and repeats > 0 order by id limit $2;
+
+-- name: post_from
+-- The first post from an id on, and when it was received.
+select id, received_at from posts where id >= $1 order by id limit 1;
+
+-- name: newest_post
+-- The highest id of a post.
+select coalesce(max(id), 0) from posts;
+
+-- name: posts_between
+-- Bodies by arrival after a given id, in order: what other rules would have made of them.
+select {post} from posts where id > $1 and received_at >= $2 and received_at < $3 order by id limit $4;
 
 -- name: add_posts
 -- Accepted bodies.
