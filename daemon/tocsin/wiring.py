@@ -26,6 +26,7 @@ from tocsin.errors import Refused, SettingsError, StoreUnavailable
 from tocsin.metrics import Metrics
 from tocsin.model import Instant, Millis, Settings
 from tocsin.settings import LastGood, Loaded, difference, load
+from tocsin.settings.lastgood import packed
 from tocsin.store import open_store
 from tocsin.store.postgres import PostgresStore
 from tocsin.transport import AioHttp, AioSmtp
@@ -297,6 +298,10 @@ class Daemon:
         await self.housekeeping.learn_contacts()
         log.info("reloaded", changed=str(changed))
         return str(changed)
+
+    def running(self) -> Mapping[str, Any]:
+        """The files of the configuration in force, as they were read."""
+        return packed(self.loaded)
 
     def _put_in_force(self, loaded: Loaded) -> None:
         assert loaded.settings is not None

@@ -88,6 +88,17 @@ class Course:
         if end is not None:
             self.now = max(self.now, end)
 
+    def next_pages(self) -> tuple[Planned, ...]:
+        """Whom it pages next: all pages of the first instant that has any; () when there is none within LONGEST."""
+        for _ in self.going(None):
+            if self._pages:
+                break
+        return tuple(one for one in self._pages if one.at == self._pages[0].at)
+
+    @property
+    def _pages(self) -> list[Planned]:
+        return sorted((one for one in self.told if one.channel), key=lambda one: one.at)
+
     def do(self, deeds: Sequence[Deed]) -> None:
         """What was decided is so."""
         for deed in deeds:
