@@ -15,8 +15,10 @@ from typer.testing import CliRunner
 from tocsin.cli import app
 from tocsin.clock import SystemChance, SystemClock
 from tocsin.contracts import Tx
+from tocsin.control import SOCKET, Control, actions_of
 from tocsin.model import DAY, MINUTE, Incident, Instant, Post, StoredAlert
-from tocsin.settings import load
+from tocsin.settings import Loaded, load
+from tocsin.settings.lastgood import packed
 from tocsin.store import open_store
 from tocsin.work.core import Policies
 
@@ -154,6 +156,38 @@ def test_a_mistake_says_what_is_wrong(tocsin, tmp_path, args, code, said):
     (tmp_path / "bad.yaml").write_text(CONFIG.replace("users: [ana]", "users: [anna]"))
     found, _, err = tocsin(*args)
     assert (found, said in err) == (code, True), err
+
+
+# ------------------------------------------------------------------------------- with a running daemon
+
+
+class Running:
+    """A daemon as far as its socket goes: it has this configuration in force."""
+
+    access: Any = None
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.loaded = loaded
+
+    def running(self) -> Any:
+        return packed(self.loaded)
+
+
+async def test_what_the_running_daemon_has_in_force_is_compared(tocsin, tmp_path):
+    """The file on the disk was edited since: without NEW the answer is what a reload would change."""
+    daemon = Running(load(tmp_path / "tocsin.yaml", lenient_secrets=True))
+    (tmp_path / ".tocsin").mkdir()
+    control = Control(tmp_path / ".tocsin" / SOCKET, {"running": actions_of(daemon)["running"]}, SystemClock())  # type: ignore[arg-type]  # as far as asked
+    await control.start()
+    (tmp_path / "tocsin.yaml").write_text(CONFIG.replace("impact: high", "impact: low"))
+    try:
+        found = await asyncio.to_thread(answer, tocsin)
+        same = await asyncio.to_thread(answer, tocsin, changed(tmp_path))
+    finally:
+        await control.stop()
+    assert found["before"] == f"the running daemon ({tmp_path / 'tocsin.yaml'})"
+    assert found["sections"] == {"services": {"added": [], "removed": [], "changed": ["shop"]}}
+    assert same["changes"] is False
 
 
 # --------------------------------------------------------------------------------- with a database
