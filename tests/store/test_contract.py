@@ -782,6 +782,8 @@ async def test_when_a_person_was_reached_for(store):
     )  # fmt: skip
     assert await ask(store, "sent_since", "ana", "sms", at(0)) == [at(10), at(20), at(70)]
     assert await ask(store, "sent_since", "ana", "sms", at(20)) == [at(20), at(70)]
+    assert await store.sent("sms", at(20), 10) == [("ana", at(70)), ("bo", at(60)), ("ana", at(20))]
+    assert await store.sent("sms", at(0), 1) == [("ana", at(70))]
 
 
 async def test_whose_answer_a_message_may_be(store):

@@ -20,7 +20,7 @@ HOURS = 3
 PEOPLE = ("ana", "bo", "grace", "chen", "dora")
 CHANNELS = ("sms", "voice", "hook", "second")
 LIMITLESS = "{sms: [1000/1m], voice: [1000/1m]}"
-COUNT, TOWNS = 200, 4
+COUNT, TOWNS, LIMITED = 200, 4, 60
 ACTIONS = frozenset({"open", "hold", "join", "update"})
 
 
@@ -30,8 +30,8 @@ ACTIONS = frozenset({"open", "hold", "join", "update"})
 class Draw:
     """A random configuration, as YAML."""
 
-    def __init__(self, seed: int, now: Instant) -> None:
-        self.chance = random.Random(seed)
+    def __init__(self, seed: int, now: Instant, throttle: str = LIMITLESS) -> None:
+        self.chance, self.throttle = random.Random(seed), throttle
         self.today = datetime.fromtimestamp(now // 1000, UTC).date()
 
     def one(self, *choices: Any) -> Any:
@@ -49,7 +49,7 @@ server: {{public_url: "https://tocsin.example.org"}}
 database: {{url: "sqlite:tocsin.db"}}
 integrations: {{apps: {{type: webhook, token: apps-token}}}}
 defaults: {{timezone: Europe/Paris{self.one(", policy: default", ", policy: default", ", policy: other", "")}}}
-throttle: {LIMITLESS}
+throttle: {self.throttle}
 catch_all: [{", ".join(self.some(("user:grace", "user:dora", "channel:ops", "team:platform"), 2))}]
 channels:
   sms: {{type: twilio_sms, account_sid: {ACCOUNT}, auth_token: secret, from: "{NUMBER}"}}
@@ -162,6 +162,41 @@ async def test_the_plan_of_explain_is_what_the_daemon_then_does(part: int, build
     assert {*ACTIONS, "muted", "unmuted", "retriggered", "nobody", "unreachable", "catch_all"} <= met.keys(), met
 
 
+async def test_within_limits_too_and_a_summary_where_the_daemon_sends_one(build: Build) -> None:
+    town = await build()
+    await put_chores_to_rest(town)
+    met: Counter[str] = Counter()
+
+    wrong = [difference for seed in range(LIMITED) for difference in await one_limited_story(town, 9_000 + seed, met)]
+
+    assert not wrong, "\n".join(wrong)
+    assert met["summary"] > 20
+    assert met["bundled"] > 20
+
+
+async def one_limited_story(town: Town, seed: int, met: Counter[str]) -> list[str]:
+    """One alert; what went out before is too long ago to count."""
+    town.clock.advance_to(Instant(town.clock.now() + 3 * HOUR))
+    draw = Draw(seed, town.clock.now(), "{sms: [1/1m, 3/15m, 6/1h], voice: [1/2m, 4/1h]}")
+    await reload(town, draw)
+    began = town.clock.now()
+    number, foreseen, ties = await post_and_foresee(town, draw.alert(f"limited-{seed}"), met)
+    await travel(town, Instant(began + HOURS * HOUR))
+    told = told_since(town, number or 0, began)
+    for incident in await town.incidents():
+        if incident.open:
+            await town.resolve(incident.number)
+    return differences(f"seed {seed}", began, ties, without_step(foreseen), without_step(told))
+
+
+def without_step(pages: Counter[Page]) -> Counter[Page]:
+    """Of pages that are due together in one message, any may be the one that carries the others."""
+    found: Counter[Page] = Counter()
+    for (when, _, user, channel), times in pages.items():
+        found[(when, 0, user, channel)] += times
+    return found
+
+
 async def put_chores_to_rest(town: Town) -> None:
     """What pages nobody: in months of virtual time it takes most of the real one."""
     for task in list(town.daemon.tasks._tasks):
@@ -173,9 +208,7 @@ async def put_chores_to_rest(town: Town) -> None:
 async def one_story(town: Town, seed: int, met: Counter[str]) -> list[str]:
     """A configuration, a silence or two, one to three alerts: each explained first. At most a first answer comes."""
     draw, wrong = Draw(seed, town.clock.now()), list[str]()
-    (town.folder / "tocsin.yaml").write_text(draw.text(), encoding="utf-8")
-    await town.daemon.reload(yes=True)
-    await town.settle()
+    await reload(town, draw)
     await travel(town, Instant(town.clock.now() // MINUTE * MINUTE + draw.chance.randint(1, 60 * 20) * MINUTE + 17_000))
     for _ in range(draw.one(0, 0, 1, 2)):
         matcher = draw.one('cluster="eu"', 'severity=~"critical|error"', 'service="shop"')
@@ -198,6 +231,12 @@ async def one_story(town: Town, seed: int, met: Counter[str]) -> list[str]:
     return wrong
 
 
+async def reload(town: Town, draw: Draw) -> None:
+    (town.folder / "tocsin.yaml").write_text(draw.text(), encoding="utf-8")
+    await town.daemon.reload(yes=True)
+    await town.settle()
+
+
 Page = tuple[int, int, str, str]  # at, step, user, channel
 
 
@@ -212,7 +251,9 @@ async def post_and_foresee(
     met.update([one["action"], *(note["kind"] for note in one["notes"])])
     town.outside.told.clear()
     taken = await town.post("apps", alert)
-    plan = Counter((at(page["at"]), page["step"], page["user"] or "", page["channel"]) for page in one["plan"])
+    met.update(page["kind"] for page in one["plan"])
+    messages = [page for page in one["plan"] if page["kind"] != "bundled"]
+    plan = Counter((at(page["at"]), page["step"], page["user"] or "", page["channel"]) for page in messages)
     muted = {at(note["at"]) for note in one["notes"] if note["kind"] == "muted"}
     return (taken.incidents[0] if taken.incidents else None), plan, muted
 
@@ -221,7 +262,7 @@ def told_since(town: Town, number: int, since: int) -> Counter[Page]:
     return Counter(
         (told.at, told.page.step if told.page else -1, told.user, told.channel)
         for told in town.told
-        if told.incident == number and told.kind == "page" and told.at >= since
+        if told.incident == number and told.kind in ("page", "summary") and told.at >= since
     )
 
 

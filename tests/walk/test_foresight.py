@@ -17,6 +17,7 @@ from tocsin.work.foresight import MOST_ALERTS, MOST_WAITING, Asked
 GROUPED = """
 rules: [{name: by cluster, match: ['cluster!=""'], group_by: [cluster]}]
 services: {shop: {impact: high}}
+throttle: {sms: [100/1m]}
 """
 
 
@@ -107,6 +108,18 @@ async def test_more_than_a_few_at_once_are_told_to_come_back(town: Town) -> None
 
     found = await asyncio.gather(*(one() for _ in range(MOST_WAITING + 3)))
     assert [each.status for each in found if isinstance(each, Refused)] == [429, 429, 429]
+
+
+async def test_what_went_to_a_person_lately_counts_for_their_limits(town: Town) -> None:
+    """One SMS a minute: the page of a second incident waits, and its line says so."""
+    await town.alert("db down")
+    await town.pass_time(seconds=20)
+    (one,) = await asked(town, alert("disk full"))
+    assert pages(one)[0] == "40s ana sms"
+    assert "the person's limit was reached: it waited" in one["plan"][0]["because"]
+    await town.alert("disk full")
+    await town.pass_time(minutes=2)
+    assert town.pages_of("disk full") == ["1m ana sms"]
 
 
 @pytest.mark.parametrize("minutes", [0, 2])

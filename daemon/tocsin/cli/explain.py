@@ -18,7 +18,7 @@ from tocsin.cli.tables import print_json, print_table, say, warn
 from tocsin.cli.times import length
 from tocsin.cli.trouble import REFUSED, WRONG, Trouble
 from tocsin.clock import SystemClock
-from tocsin.contracts import Source
+from tocsin.contracts import ChannelKind, Source
 from tocsin.decide.escalation import People
 from tocsin.decide.moments import moment_of
 from tocsin.decide.rules import Rulebook
@@ -26,7 +26,7 @@ from tocsin.errors import BadBody, StoreError
 from tocsin.model import SEVERITIES, Alert, Instant, IntegrationConfig, Millis, Parsed, Settings, Severity
 from tocsin.settings.plugins import Broken, Kinds
 from tocsin.store import PostgresReader, SqliteReader, open_reader
-from tocsin.work.foresight import Asked, answer, people_in
+from tocsin.work.foresight import Asked, answer, limits_of, people_in
 
 LARGEST = 4 << 20  # bytes; as the daemon takes it
 PATIENCE = Millis(5_000)
@@ -184,14 +184,24 @@ def _whole(path: Path) -> bytes:
 
 async def _answer(settings: Settings, asked: Asked) -> dict[str, Any]:
     """With what the database knows; without it where there is none, or it does not answer at once."""
-    clock, rulebook = SystemClock(), Rulebook(settings)
+    clock, rulebook, limits = SystemClock(), Rulebook(settings), limits_of(settings, channel_kinds(settings))
 
     async def with_facts(reader: SqliteReader | PostgresReader) -> dict[str, Any]:
         people = await people_in(reader, settings)
-        return await answer(reader, settings, rulebook, people, asked, clock)
+        return await answer(reader, settings, rulebook, people, asked, clock, limits)
 
     found = await beside(settings, with_facts)
-    return found if found is not None else await answer(None, settings, rulebook, People(), asked, clock)
+    return found if found is not None else await answer(None, settings, rulebook, People(), asked, clock, limits)
+
+
+def channel_kinds(settings: Settings) -> dict[str, ChannelKind]:
+    """The kinds of the configured channels, as far as they are installed."""
+    kinds, found = Kinds(), dict[str, ChannelKind]()
+    for channel in settings.channels.values():
+        kind = kinds.kind("channels", channel.type)
+        if kind is not None and not isinstance(kind, Broken):
+            found[channel.type] = kind
+    return found
 
 
 async def beside(

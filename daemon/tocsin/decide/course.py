@@ -16,6 +16,7 @@ from tocsin.decide.escalation import People, StepRun
 from tocsin.decide.lifecycle import Move
 from tocsin.decide.muting import Mutes
 from tocsin.decide.oncall import in_hours, local_instant, zone_of
+from tocsin.decide.sending import Left, Sending
 from tocsin.model import DAY, Entry, Incident, Instant, Millis, Page, Policy, Settings, StoredAlert, Support
 
 LONGEST = Millis(7 * DAY)
@@ -54,10 +55,12 @@ class Course:
         mutes: Mutes,
         now: Instant,
         pages: Sequence[Page] = (),
+        sending: Sending | None = None,
     ) -> None:
         self.incident, self.policy, self.alerts = incident, policy, list(alerts)
         self.settings, self.people, self.mutes, self.now = settings, people, mutes, now
-        self.waiting = list(pages)
+        self.sending = sending or Sending(settings, people)
+        self.sending.waiting += pages
         self.told: list[Planned] = []
         self.steps = 0
         self.exhausted = False  # the catch-all had its turn after the last round
@@ -83,8 +86,8 @@ class Course:
             self.now = at
             self._happen()
             yield
-        rest = max((page.due_at for page in self.waiting), default=self.now) if end is None else end
-        self._send(Instant(min(rest, last)))
+        rest = last if end is None else end
+        self._send(rest)
         if end is not None:
             self.now = max(self.now, end)
 
@@ -114,7 +117,7 @@ class Course:
         self.steps += 1
         self.exhausted |= self.incident.due_kind == "again" or self.policy is None or not self.policy.steps
         self.incident = run.incident
-        self.waiting += run.pages
+        self.sending.waiting += run.pages
         self._tell(run.entries)
 
     def _moved(self, move: Move) -> None:
@@ -123,7 +126,7 @@ class Course:
             self.policy = due.policy_of_new_cycle(move.incident, self.settings, self.policy)
             self.exhausted = False
         if move.stops_pages or new_cycle:
-            self.waiting = []
+            self.sending.waiting = []
         self.incident = move.incident
         self._tell(move.entries)
 
@@ -166,17 +169,11 @@ class Course:
 
     def _send(self, end: Instant) -> None:
         """Pages that are due until `end` go out, unless the incident is not to be paged for."""
-        going = [page for page in self.waiting if page.due_at <= end]
-        self.waiting = [page for page in self.waiting if page.due_at > end]
         if self.incident.status != "triggered" or self.incident.muted_by is not None:
+            self.sending.waiting = [page for page in self.sending.waiting if page.due_at > end]
             return
-        for page in sorted(going, key=lambda page: (page.due_at, page.rank)):
-            self.told.append(
-                Planned(
-                    max(page.due_at, self.now), page.step, page.user or None, page.channel, page.because,
-                    page.contact, page.cycle, page.round, page.rule,
-                )
-            )  # fmt: skip
+        for left in self.sending.until(end, self.now, self.incident.priority == "P1"):
+            self.told.append(_planned(left))
 
 
 def hours_begin(support: Support, after: Instant) -> Iterator[Instant]:
@@ -189,6 +186,15 @@ def hours_begin(support: Support, after: Instant) -> Iterator[Instant]:
             at = local_instant(f"{day}T{minutes // 60:02}:{minutes % 60:02}", support.timezone)
             if at > after and _begins(support, at):
                 yield at
+
+
+def _planned(left: Left) -> Planned:
+    page = left.page
+    because = "; ".join(filter(None, (page.because, left.because)))
+    user = page.user or None
+    return Planned(
+        left.at, page.step, user, page.channel, because, page.contact, page.cycle, page.round, page.rule, left.how
+    )
 
 
 def _begins(support: Support, at: Instant) -> bool:

@@ -14,6 +14,8 @@ from tocsin.decide.lifecycle import Move, Stay
 from tocsin.decide.muting import Mute, Mutes
 from tocsin.decide.priority import Assessment, assess, is_higher, worst
 from tocsin.decide.rules import Rulebook, Traced, Verdict, value_of
+from tocsin.decide.sending import Limits, Sent
+from tocsin.decide.sending import of as sending_of
 from tocsin.decide.text import DESCRIPTION, TITLE, clean, clean_labels
 from tocsin.decide.views import in_words
 from tocsin.model import (
@@ -45,6 +47,8 @@ class Facts:
     firing: Mapping[int, Sequence[StoredAlert]] = field(default_factory=dict)  # all firing alerts of these incidents
     pages: Mapping[int, Sequence[Page]] = field(default_factory=dict)  # their pages that are planned and not sent
     policies: Mapping[str, Policy] = EMPTY  # as frozen, by hash
+    limits: Limits = EMPTY  # of the channels that have any
+    sent: Sent = field(default_factory=dict)  # what went to people lately over these
     next_number: int = 0  # the number a new incident would get; 0: not known
     now: Instant | None = None  # when this was so
 
@@ -387,7 +391,9 @@ class Asking:
         pages: Sequence[Page] = (),
     ) -> Course:
         at = self.at if since is None else since
-        return Course(incident, policy, alerts, self.settings, self.facts.people, self.mutes, at, pages)
+        facts = self.facts
+        sending = sending_of(self.settings, facts.people, facts.limits, facts.sent)
+        return Course(incident, policy, alerts, self.settings, facts.people, self.mutes, at, pages, sending)
 
     def _mute(self, found: Explained) -> Mute | None:
         longest = found.silences[0] if found.silences else None

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import orjson
 
-from tocsin.contracts import Clock, IncidentFilter
+from tocsin.contracts import ChannelKind, Clock, IncidentFilter
+from tocsin.decide import throttle
 from tocsin.decide.course import Course
 from tocsin.decide.escalation import People
 from tocsin.decide.explain import Asking, Facts
 from tocsin.decide.explained import as_json
 from tocsin.decide.grouping import group_of
 from tocsin.decide.rules import Rulebook
+from tocsin.decide.sending import Limits
 from tocsin.errors import Refused
 from tocsin.model import (
     Attempt,
@@ -27,6 +29,7 @@ from tocsin.model import (
     Incident,
     Instant,
     IntegrationConfig,
+    Limit,
     Millis,
     Page,
     Parsed,
@@ -44,6 +47,7 @@ MOST_WAITING = 8
 DONE = object()
 MOST_FIRING = 1_000  # alerts of one incident that are looked at
 MOST_SILENCES = 10_000
+MOST_SENT = 20_000  # messages of a channel that count for its limits
 
 
 class Looks(Protocol):
@@ -59,6 +63,7 @@ class Looks(Protocol):
     async def policy_version(self, hash: str) -> str | None: ...
     async def silences(self, *, active_at: Instant | None, limit: int) -> list[Silence]: ...
     async def contact_states(self) -> list[ContactState]: ...
+    async def sent(self, channel: str, since: Instant, limit: int) -> list[tuple[str, Instant]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +96,28 @@ class Foresight:
             async with self._one:
                 core = self.core
                 settings, rulebook = core.live.settings, core.live.rulebook
-                return await answer(core.store, settings, rulebook, core.people(), asked, core.clock)
+                limits = limits_of(settings, core.kinds)
+                return await answer(core.store, settings, rulebook, core.people(), asked, core.clock, limits)
         finally:
             self._waiting -= 1
 
 
 async def answer(
-    looks: Looks | None, settings: Settings, rulebook: Rulebook, people: People, asked: Asked, clock: Clock
+    looks: Looks | None,
+    settings: Settings,
+    rulebook: Rulebook,
+    people: People,
+    asked: Asked,
+    clock: Clock,
+    limits: Limits,
 ) -> dict[str, Any]:
     """What would happen, as JSON; `looks` None: nothing is known of a running system."""
     shown = Parsed(asked.parsed.alerts[:MOST_ALERTS], asked.parsed.rejected)
     facts = Facts(people=people)
     if looks is not None:
         facts = await facts_of(looks, rulebook, asked.integration, shown, people, clock)
+        facts = replace(facts, sent=await sent_lately(looks, limits, clock.now()))
+    facts = replace(facts, limits=limits)
     asking = Asking(settings, rulebook, asked.integration, asked.at, facts)
     for alert in shown.alerts:
         asking.about(alert)
@@ -167,8 +181,8 @@ async def around(
         {one.number: await firing_of(looks, one) for one in opened},
         {one.number: await unsent_of(looks, one) for one in opened},
         await policies_of(looks, opened),
-        await looks.newest_number() + 1,
-        now,
+        next_number=await looks.newest_number() + 1,
+        now=now,
     )
 
 
@@ -194,6 +208,26 @@ async def policies_of(looks: Looks, incidents: Iterable[Incident]) -> dict[str, 
         if body is not None:
             found[digest] = policy_from(orjson.loads(body))
     return found
+
+
+def limits_of(settings: Settings, kinds: Mapping[str, ChannelKind]) -> Limits:
+    """The limits of each channel that has any, as the pager keeps them."""
+    found: dict[str, tuple[Limit, ...]] = {}
+    for name, channel in settings.channels.items():
+        kind = kinds.get(channel.type)
+        limits = throttle.limits_for(settings, name, kind.throttle if kind is not None else "")
+        if limits:
+            found[name] = limits
+    return found
+
+
+async def sent_lately(looks: Looks, limits: Limits, now: Instant) -> dict[tuple[str, str], list[Instant]]:
+    """What went over these channels as long ago as their limits look back."""
+    found: dict[tuple[str, str], list[Instant]] = {}
+    for channel, each in limits.items():
+        for user, at in await looks.sent(channel, Instant(now - throttle.longest(each)), MOST_SENT):
+            found.setdefault((user, channel), []).append(at)
+    return {key: sorted(times) for key, times in found.items()}
 
 
 async def people_in(looks: Looks, settings: Settings) -> People:

@@ -266,6 +266,12 @@ select a.started_at, p.kind from attempts a join pages p on p.id = a.page
 where a.channel = $2 and a.started_at >= $3 and a.state not in ('cancelled', 'failed', 'bundled') and p."user" = $1
 order by a.started_at;
 
+-- name: sent_lately
+-- Who was reached for over a channel, and when, surely unsent ones left out; the newest first.
+select p."user", a.started_at from attempts a join pages p on p.id = a.page
+where a.channel = $1 and a.started_at >= $2 and a.state not in ('cancelled', 'failed', 'bundled')
+order by a.started_at desc limit $3;
+
 -- name: pages_to
 -- What went to an address, newest first.
 select {p.page}, {a.attempt} from attempts a join pages p on p.id = a.page
