@@ -122,6 +122,21 @@ async def test_what_went_to_a_person_lately_counts_for_their_limits(town: Town) 
     assert town.pages_of("disk full") == ["1m ana sms"]
 
 
+async def test_a_page_without_room_goes_by_another_contact_after_a_minute(build: Build) -> None:
+    town = await build(
+        """
+        throttle: {sms: [1/10m, 2/1h]}
+        users: {ana: {name: Ana, timezone: UTC, contacts: {sms: "+15005550010", mail: ana@example.org}, notify: {high: [{by: sms}]}}}
+        policies: {default: {steps: [{notify: [user:ana], wait: 3m}], repeat: 1}}
+        """
+    )
+    (one,) = await asked(town, alert("db down"))
+    await town.alert("db down")
+    await town.pass_time(minutes=5)
+    assert pages(one)[:2] == ["0s ana sms", "4m ana mail"]
+    assert town.pages == ["0m ana sms", "4m ana mail"]
+
+
 @pytest.mark.parametrize("minutes", [0, 2])
 async def test_a_rule_that_drops_says_so_and_pages_nobody(build: Build, minutes: int) -> None:
     town = await build("rules: [{name: noise, match: ['env=stag'], drop: true}]")

@@ -82,7 +82,7 @@ class Course:
             at = self._next()
             if at is None or at > last or (end is None and (self.exhausted or self.steps >= MOST_STEPS)):
                 break
-            self._send(at)
+            self._send(Instant(at - 1))  # what is due at that very instant leaves after what happens then
             self.now = at
             self._happen()
             yield
