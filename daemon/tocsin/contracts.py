@@ -463,6 +463,7 @@ class Store(Protocol):
 
     async def attempts_of(self, page: str) -> list[Attempt]:
         """In the order they were made."""
+
     async def sent(self, channel: str, since: Instant, limit: int) -> list[tuple[str, Instant]]:
         """(user, or "" for a channel target; when) of attempts over this channel, cancelled and failed ones left
         out, the newest first."""

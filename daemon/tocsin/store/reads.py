@@ -120,6 +120,7 @@ class Reads:
 
     async def attempts_of(self, page: str) -> list[Attempt]:
         return ATTEMPT.values(await self._look("list_attempts_of", page))
+
     async def sent(self, channel: str, since: Instant, limit: int) -> list[tuple[str, Instant]]:
         return [(row[0], row[1]) for row in await self._look("sent_lately", channel, since, limit)]
 
