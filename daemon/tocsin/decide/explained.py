@@ -28,16 +28,31 @@ def as_json(
 
     `left_out`: alerts of the body that were not looked at; `cut`: the plans are longer than is told.
     """
-    zone = zone_of(settings.defaults.timezone)
-    shape = Shape(settings, at, lambda moment: rfc3339(moment, zone))
+    return whole([shaped(one, settings, at) for one in explained], parsed, settings, at, left_out, cut)
+
+
+def shaped(one: Explained, settings: Settings, at: Instant) -> dict[str, Any]:
+    """One alert of the answer; made by itself where others wait for their turn."""
+    return _shape(settings, at).alert(one)
+
+
+def whole(
+    alerts: list[dict[str, Any]], parsed: Parsed, settings: Settings, at: Instant, left_out: int, cut: bool
+) -> dict[str, Any]:
+    """The answer around them."""
     return {
-        "at": shape.shown(at),
+        "at": _shape(settings, at).shown(at),
         "timezone": settings.defaults.timezone,
-        "alerts": [shape.alert(one) for one in explained],
+        "alerts": alerts,
         "rejected": [{"pointer": one.pointer, "detail": one.detail} for one in parsed.rejected],
         "left_out": left_out,
         "cut": cut,
     }
+
+
+def _shape(settings: Settings, at: Instant) -> Shape:
+    zone = zone_of(settings.defaults.timezone)
+    return Shape(settings, at, lambda moment: rfc3339(moment, zone))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from tocsin.decide import throttle
 from tocsin.decide.course import Course
 from tocsin.decide.escalation import People
 from tocsin.decide.explain import Asking, Facts
-from tocsin.decide.explained import as_json
+from tocsin.decide.explained import shaped, whole
 from tocsin.decide.grouping import group_of
 from tocsin.decide.rules import Rulebook
 from tocsin.decide.sending import Limits
@@ -42,7 +42,7 @@ from tocsin.work.core import Core, policy_from
 
 MOST_ALERTS = 100  # of one body that are explained
 MOST_EVENTS = 4_000  # of all their incidents together
-AT_ONCE = 10  # events before others get their turn
+AT_ONCE = 5  # events before others get their turn
 MOST_WAITING = 8
 DONE = object()
 MOST_FIRING = 1_000  # alerts of one incident that are looked at
@@ -125,8 +125,12 @@ async def answer(
     left = MOST_EVENTS
     for course in asking.courses:
         left = await _plan(asking, course, asked.ahead, clock, left)
+    alerts = []
+    for one in asking.found:
+        alerts.append(shaped(one, settings, asked.at))
+        await clock.turn()
     left_out = len(asked.parsed.alerts) - len(shown.alerts)
-    return as_json(asking.found, shown, settings, asked.at, left_out, cut=not left)
+    return whole(alerts, shown, settings, asked.at, left_out, cut=not left)
 
 
 async def _plan(asking: Asking, course: Course, ahead: Millis | None, clock: Clock, left: int) -> int:
