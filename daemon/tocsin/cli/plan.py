@@ -14,6 +14,7 @@ import typer
 from tocsin.cli import plan_answer, plan_shown
 from tocsin.cli.configured import asked_for, control_socket, errors_in, locate, print_problems
 from tocsin.cli.explain import beside
+from tocsin.cli.known_feeds import with_known_feeds
 from tocsin.cli.oncall import settings_without_secrets, this_second
 from tocsin.cli.tables import print_json, warn
 from tocsin.cli.times import length
@@ -61,7 +62,7 @@ def plan(
     """
     back = Millis(int(length(since).total_seconds() * 1000))
     main, before, origin = _in_force(config)
-    after = _settings_of(new or main, main)
+    after = with_known_feeds(_settings_of(new or main, main), before.database)
     now = this_second()
     known = asyncio.run(_known(before, after, Instant(now - back), now))
     compared = plan_answer.Compared(before, after, now, AHEAD, Instant(now - back), known.tally, known.incidents)
@@ -82,7 +83,8 @@ def _in_force(config: Path | None) -> tuple[Path, Settings, str]:
     main = asked_for(config)
     found = _of_daemon(main)
     if found is not None and found.settings is not None:
-        return found.main, found.settings, f"the running daemon ({found.main})"
+        settings = with_known_feeds(found.settings, found.settings.database)
+        return found.main, settings, f"the running daemon ({found.main})"
     main = locate(config)
     return main, settings_without_secrets(main), f"{main} (no daemon was asked)"
 
