@@ -50,6 +50,9 @@ class Daemon:
             raise SettingsError(("config/tocsin.yaml:3:1: no such key",))
         return "users +1"
 
+    def running(self):
+        return {"main": "/etc/tocsin/tocsin.yaml", "files": []}
+
 
 @pytest.fixture
 async def door(tmp_path):
@@ -98,6 +101,11 @@ async def test_a_reload_that_finds_mistakes_lists_them(door):
 
     assert answer["ok"] is False
     assert answer["problems"] == ["config/tocsin.yaml:3:1: no such key"]
+
+
+async def test_the_configuration_in_force_is_told(door):
+    answer = await _ask(door, do="running")
+    assert answer["configuration"]["main"] == "/etc/tocsin/tocsin.yaml"
 
 
 async def test_a_reload_tells_the_difference(door):

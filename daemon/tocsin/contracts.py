@@ -449,7 +449,20 @@ class Store(Protocol):
     async def incidents(self, where: IncidentFilter, limit: int, before: int | None) -> list[Incident]:
         """Newest first; `before`: numbers below this one only."""
 
+    async def open_alert(self, integration: str, source_key: str) -> StoredAlert | None:
+        """The firing alert of this identity."""
+
+    async def newest_of_key(self, key: str) -> Incident | None:
+        """As `Tx.latest_by_key`, for one key and without a lock."""
+
+    async def newest_number(self) -> int:
+        """The highest number given to an incident so far, 0 where there is none: the next one opened gets a higher
+        one, mostly the very next."""
+
     async def incident_alerts(self, number: int, limit: int, after: int | None) -> list[StoredAlert]: ...
+
+    async def posts(self, since: Instant, until: Instant, limit: int, after: int) -> list[Post]:
+        """Bodies received from `since` until `until` (not included) with an id above `after`, by id."""
 
     async def alerts(
         self, *, integration: str | None, status: str | None, limit: int, before: int | None
@@ -466,6 +479,10 @@ class Store(Protocol):
 
     async def attempts_of(self, page: str) -> list[Attempt]:
         """In the order they were made."""
+
+    async def sent(self, channel: str, since: Instant, limit: int) -> list[tuple[str, Instant]]:
+        """(user, or "" for a channel target; when) of attempts over this channel, cancelled and failed ones left
+        out, the newest first."""
 
     async def policy_version(self, hash: str) -> str | None: ...
 

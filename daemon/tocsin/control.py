@@ -45,6 +45,8 @@ class Daemon(Protocol):
 
     async def reload(self, yes: bool = False) -> str: ...
 
+    def running(self) -> Mapping[str, Any]: ...
+
     async def end_quarantine(self) -> None: ...
 
 
@@ -61,7 +63,10 @@ def actions_of(daemon: Daemon) -> dict[str, Action]:
         await daemon.end_quarantine()
         return {}
 
-    return {"reload": reload, "db.confirm": confirm, **token_actions(daemon.access)}
+    async def running(request: Request) -> Mapping[str, Any]:
+        return {"configuration": daemon.running()}
+
+    return {"reload": reload, "running": running, "db.confirm": confirm, **token_actions(daemon.access)}
 
 
 def token_actions(access: Access) -> dict[str, Action]:

@@ -26,6 +26,7 @@ from tocsin.errors import Refused, SettingsError, StoreUnavailable
 from tocsin.metrics import Metrics
 from tocsin.model import Instant, Millis, Settings
 from tocsin.settings import LastGood, Loaded, difference, load
+from tocsin.settings.lastgood import packed
 from tocsin.store import open_store
 from tocsin.store.postgres import PostgresStore
 from tocsin.transport import AioHttp, AioSmtp
@@ -37,6 +38,7 @@ from tocsin.work.codes import Codes
 from tocsin.work.contacts import Contacts
 from tocsin.work.core import Core, InForce
 from tocsin.work.feeds import Feeds
+from tocsin.work.foresight import Foresight
 from tocsin.work.health import Health
 from tocsin.work.housekeeping import Housekeeping
 from tocsin.work.intake import Intake
@@ -99,6 +101,7 @@ class Daemon:
     subscriptions: Subscriptions
     access: Access
     health: Health
+    foresight: Foresight
     timers: Timers
     pager: Pager
     contacts: Contacts
@@ -173,6 +176,7 @@ class Daemon:
         self.health = Health(core, self.timers, self.pager)
         self.feeds = Feeds(core, self.ports.http, self.ports.read_feed or ReadApart(self.clock))
         self.health.feeds = self.feeds.troubles
+        self.foresight = Foresight(core)
         self.housekeeping = Housekeeping(core, self.intake, self.silences, self.overrides, self.access, self.health)
         self.contacts = Contacts(core, codes)
         self.notices = Notices(core, self.pager, self.selfcare, lambda: self.health.quarantined)
@@ -301,6 +305,10 @@ class Daemon:
         await self.housekeeping.learn_contacts()
         log.info("reloaded", changed=str(changed))
         return str(changed)
+
+    def running(self) -> Mapping[str, Any]:
+        """The files of the configuration in force, as they were read."""
+        return packed(self.loaded)
 
     def _put_in_force(self, loaded: Loaded) -> None:
         assert loaded.settings is not None

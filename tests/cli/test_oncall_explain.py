@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from datetime import datetime
 from pathlib import Path
 
@@ -127,6 +128,14 @@ def test_a_table_for_people_names_them_and_the_gaps(tocsin):
         (("explain", "nowhere.json", "--integration", "apps"), 2, "nowhere.json: No such file"),
         (("explain", "-", "--integration", "apps", "--at", "x"), 2, "is not a time"),
         (("explain", "-", "--integration", "apps"), 2, "cannot be read as webhook"),
+        (("explain", "-"), 2, "say whose alerts these are: --integration shop or apps"),
+        (("explain",), 2, "give a FILE (- for stdin) with --integration, or an alert by --title"),
+        (("explain", "-", "--title", "x"), 2, "give a FILE"),
+        (("explain", "-", "-i", "apps", "--service", "x"), 2, "go with --title, not with a FILE"),
+        (("explain", "--title", "x", "--severity", "bad"), 2, "'bad' is none of critical, error, warning, info"),
+        (("explain", "--title", "x", "--label", "env"), 2, "write NAME=VALUE"),
+        (("explain", "--title", "x", "--at", "Someday 03:10"), 2, "or Sunday 03:10 (for Europe/Paris)"),
+        (("explain", "--title", "x", "--for", "5"), 2, "is not a duration"),
     ],
 )
 def test_a_mistake_says_what_to_write_instead(tocsin, args, code, said):
@@ -174,6 +183,31 @@ def test_a_person_reads_rules_and_plan(tocsin):
         assert said in out
 
 
+def test_who_is_woken_on_sunday_is_one_command_without_a_payload(tocsin):
+    code, out, err = tocsin("explain", "--title", "db down", "--severity", "critical", "--at", "Sunday 03:10")
+    assert code == 0, err
+    assert out.startswith("If it arrives on Sun 2")
+    assert "03:10 (Europe/Paris)" in out.partition("\n")[0]
+    assert "priority     P2: impact medium (no service says otherwise) × urgency high (severity critical) = P2" in out
+    assert re.search(r"\+0s +1 +(Ana Pires \(ana\)|Bo Li \(bo\)) +terminal +(Sun|Sat) 20..-..-.. 0[12]:10", out), out
+
+
+def test_an_alert_by_hand_meets_the_rules_by_its_labels(tocsin):
+    _, out, _ = tocsin("explain", "-t", "x", "-l", "env=stag", "--json")
+    assert json.loads(out)["alerts"][0]["action"] == "drop"
+
+
+def test_a_service_that_is_not_configured_is_said(tocsin):
+    code, _, err = tocsin("explain", "--title", "x", "--service", "shoop")
+    assert code == 0
+    assert "no service 'shoop' is configured" in err
+
+
+def test_the_plan_goes_as_far_as_asked(tocsin):
+    _, out, _ = tocsin("explain", "--title", "x", "--severity", "error", "--for", "36m", "--json")
+    assert [page["after"] for page in json.loads(out)["alerts"][0]["plan"]] == ["0s", "5m", "35m"]
+
+
 def test_nothing_is_created(tocsin, tmp_path):
     before = sorted(path.name for path in tmp_path.rglob("*"))
     tocsin("explain", "-", "--integration", "apps", stdin=json.dumps(ALERT))
@@ -185,7 +219,7 @@ NOW = instant(datetime.fromisoformat("2026-01-06T08:00:00Z"))
 OPEN_ONE = Incident(
     number=7, key="apps/db", status="triggered", title="Database down", service="", severity="critical", impact="medium",
     urgency="high", priority="P2", category="", integration="apps", policy="default", policy_hash="", created_at=NOW,
-    updated_at=NOW,
+    updated_at=NOW, grouped=True,
 )  # fmt: skip
 QUIET = Silence("s1", ('env="prod"',), NOW, Instant(NOW + HOUR), "ana", "patching", NOW)
 STORED = StoredAlert(
@@ -201,6 +235,7 @@ async def running_system(folder: Path) -> None:
 
     async def work(tx: Tx) -> None:
         tx.add_incidents([OPEN_ONE])
+        tx.add_incident_keys([("apps/db", 7, None)])
         tx.add_alerts([STORED])
         tx.add_silence(QUIET)
 

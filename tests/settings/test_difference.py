@@ -28,6 +28,19 @@ def test_a_reload_is_told_in_counts(folder: Folder) -> None:
 
     assert str(change) == "users +2 -1, services ~1, throttle ~1"
     assert (change.needs_restart, change.removes_most) == ((), ())
+    assert change.names["users"].added == ("dora", "eve")
+    assert change.names["users"].removed == ("chen",)
+    assert change.names["services"].changed == ("ledger",)
+
+
+def test_rules_that_change_places_are_a_difference(folder: Folder) -> None:
+    before = folder.write({"tocsin.yaml": BEFORE}).settings()
+    after = folder.write({"tocsin.yaml": BEFORE.replace("{name: a}, {name: b}", "{name: b}, {name: a}")}).settings()
+
+    change = difference(before, after)
+
+    assert change
+    assert str(change) == "rules in another order"
 
 
 def test_the_same_configuration_is_no_difference_even_when_its_lines_move(folder: Folder) -> None:

@@ -530,6 +530,48 @@ async def test_the_newest_incident_of_a_key_is_found_in_any_state(store):
     assert {key: one.number for key, one in found.items()} == {"alone": 2, "g": 5, "gone": 6}
 
 
+async def test_what_a_transaction_would_find_is_found_without_one(store):
+    ended = incident(3, key="k", status="closed")
+    now = incident(5, key="k", grouped=True)
+    alone = incident(4, key="apps/alone", status="resolved")
+    firing = alert(1, 5, source_key="a")
+    over = alert(2, 4, source_key="alone", ended_at=at(5))
+    await put(store, add_incidents=[ended, alone, now], add_incident_keys=[("k", 5, None)], add_alerts=[firing, over])
+    assert [await store.newest_of_key(key) for key in ("k", "apps/alone", "none")] == [now, alone, None]
+    assert [await store.open_alert("apps", key) for key in ("a", "alone")] == [firing, None]
+    assert await store.open_alert("other", "a") is None
+    assert await store.newest_number() == 5
+
+
+async def test_the_newest_number_counts_those_that_were_given_and_not_used(store):
+    assert await store.newest_number() == 0
+    given = await ask(store, "next_numbers", 3)
+    assert await store.newest_number() == given[-1]
+
+
+async def test_what_was_received_in_a_window_comes_in_slices(store):
+    await put(store, add_posts=[post(number, received_at=at(number)) for number in range(1, 7)])
+    first = await store.posts(at(2), at(6), 3, 0)
+    rest = await store.posts(at(2), at(6), 3, first[-1].id)
+    assert [[one.id for one in found] for found in (first, rest)] == [[2, 3, 4], [5]]
+
+
+async def test_a_window_is_found_among_many(store):
+    await put(store, add_posts=[post(number, received_at=at(number)) for number in range(1, 12_001)])
+    assert [one.id for one in await store.posts(at(11_000), at(20_000), 2, 0)] == [11_000, 11_001]
+
+
+async def test_what_was_learnt_of_addresses_is_listed(store):
+    known = [ContactState("mail", "a@example.org", False, "bounced", at(1)), ContactState("sms", "+1", True, "", at(2))]
+
+    async def learn(tx):
+        for state in known:
+            tx.save_contact_state(state)
+
+    await store.write(learn)
+    assert await store.contact_states() == known
+
+
 async def test_how_things_stand_is_what_the_three_questions_answer(store):
     await put(
         store,
@@ -754,6 +796,8 @@ async def test_when_a_person_was_reached_for(store):
     )  # fmt: skip
     assert await ask(store, "sent_since", "ana", "sms", at(0)) == [at(10), at(20), at(70)]
     assert await ask(store, "sent_since", "ana", "sms", at(20)) == [at(20), at(70)]
+    assert await store.sent("sms", at(20), 10) == [("ana", at(70)), ("bo", at(60)), ("ana", at(20))]
+    assert await store.sent("sms", at(0), 1) == [("ana", at(70))]
 
 
 async def test_whose_answer_a_message_may_be(store):

@@ -11,9 +11,9 @@ import pytest
 
 from tests.walk.conftest import Build
 from tests.walk.town import Town
+from tocsin.decide.muting import stored_values
 from tocsin.decide.views import opening
 from tocsin.model import Entry, Incident
-from tocsin.work.muting import stored_values
 
 CONFIG = """
 defaults: {reopen_within: 10m, close_after: 2h}

@@ -436,3 +436,41 @@ async def test_only_the_silenced_alert_of_a_group_is_left_so_paging_stops(build:
 
     await town.pass_time(minutes=10)
     assert town.pages == ["0m ana sms"]
+
+
+TWO_POLICIES = """
+policies: {default: {steps: [{notify: [user:%s], wait: 5m}], repeat: 0, ack_timeout: 10m}}
+"""
+
+
+async def test_the_cycle_after_an_ack_timeout_runs_under_the_policy_as_it_is_now(build: Build) -> None:
+    town = await build(TWO_POLICIES % "ana")
+    number = await town.alert("db down")
+    await town.ack(number or 0)
+    await town.reload(TWO_POLICIES % "bo")
+
+    await town.pass_time(minutes=16)
+
+    assert town.pages == ["0m ana sms", "10m bo sms", "15m grace sms"]
+
+
+OFFICE = """
+services: {shop: {impact: low, support_hours: {timezone: UTC, days: Mon-Fri, from: "12:05", to: "18:00"}}}
+rules: [{name: patience, hold: 10m}]
+users:
+  ana:
+    name: Ana
+    timezone: UTC
+    contacts: {sms: "+15005550010", mail: ana@example.org}
+    notify: {high: [{by: sms}], low: [{by: mail}]}
+"""
+
+
+async def test_what_was_held_when_support_hours_began_is_paged_with_its_urgency(build: Build) -> None:
+    town = await build(OFFICE)
+    await town.alert("cart slow", service="shop")
+
+    await town.pass_time(minutes=10)
+
+    assert town.pages == ["10m ana sms"]
+    assert (await town.incident()).urgency == "high"

@@ -11,7 +11,10 @@ from typing import Any
 import orjson
 
 from tocsin.clock import SeededChance
+from tocsin.decide.explain import explain
+from tocsin.decide.explained import as_json
 from tocsin.decide.overrides import extra_of
+from tocsin.decide.rules import Rulebook
 from tocsin.errors import BadBody, NoSuchIncident, Refused
 from tocsin.metrics import Metrics
 from tocsin.model import (
@@ -46,6 +49,7 @@ from tocsin.model import (
     Verification,
 )
 from tocsin.work.contacts import ContactView, Sent
+from tocsin.work.foresight import Asked
 
 NOW = Instant(1_795_000_000_000)
 ACCOUNT = "AC0123456789abcdef0123456789abcdef"
@@ -421,6 +425,20 @@ class FakeHealth:
         return self.good, {"status": "ready" if self.good else "unready", "checks": checks}
 
 
+class FakeForesight:
+    """Answers from the configuration alone."""
+
+    def __init__(self, live: FakeLive) -> None:
+        self.live = live
+        self.asked: list[Asked] = []
+
+    async def explain(self, asked: Asked) -> dict[str, Any]:
+        self.asked.append(asked)
+        settings = self.live.settings
+        found = explain(settings, Rulebook(settings), asked.integration, asked.parsed, asked.at)
+        return as_json(found, asked.parsed, settings, asked.at)
+
+
 class FakeSelfcare:
     def __init__(self) -> None:
         self.refused: list[tuple[str, str]] = []
@@ -499,6 +517,7 @@ class FakeDaemon:
         self.contacts = FakeContacts()
         self.subscriptions = FakeSubscriptions()
         self.health = FakeHealth()
+        self.foresight = FakeForesight(self.live)
         self.selfcare = FakeSelfcare()
         self.store = FakeStore()
         self.metrics = Metrics()

@@ -29,6 +29,7 @@ BODIES: dict[str, Any] = {
     "/v1/users/{key}/contacts/{contact}/confirm": {"code": "123456"},
     "/v1/schedules/{name}/overrides": {"user": "bo", "for": "4h"},
     "/v1/swaps": {"schedule": "primary", "with": "bo", "from": "2026-12-24 09:00", "to": "2026-12-25 09:00"},
+    "/v1/explain": {"alert": {"title": "db down"}},
     "/v1/silences": {"matchers": ['env="x"'], "for": "2h", "comment": "patching"},
 }
 

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "check": ("check", "check", "Validate and lint the configuration."),
     "schema": ("schema", "schema", "Print the configuration's JSON Schema."),
     "explain": ("explain", "explain", "What would happen to an alert, and who would be paged when."),
+    "plan": ("plan", "plan", "What would change if another configuration were in force."),
     "reload": ("reload", "reload", "Have the running daemon read its configuration again."),
     "incidents": ("incidents", "incidents", "List incidents."),
     "show": ("incidents", "show", "One incident with its pages and its timeline."),

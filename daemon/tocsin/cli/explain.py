@@ -1,72 +1,151 @@
-"""`tocsin explain FILE --integration NAME`: what would happen to an alert, and who would be paged when."""
+"""`tocsin explain`: what would happen to an alert, and who would be woken when."""
 
 from __future__ import annotations
 
 import asyncio
 import difflib
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-from tocsin.cli.known_overrides import known_overrides
-from tocsin.cli.oncall import moment_in, settings_without_secrets, this_second
-from tocsin.cli.tables import print_json, print_table, say
+from tocsin.cli.oncall import settings_without_secrets, this_second
+from tocsin.cli.tables import print_json, print_table, say, warn
+from tocsin.cli.times import length
 from tocsin.cli.trouble import REFUSED, WRONG, Trouble
 from tocsin.clock import SystemClock
-from tocsin.contracts import IncidentFilter, Source
+from tocsin.contracts import ChannelKind, Source
 from tocsin.decide.escalation import People
-from tocsin.decide.explain import Explained, Facts
-from tocsin.decide.explain import as_json as explained_json
-from tocsin.decide.explain import explain as explained
+from tocsin.decide.moments import moment_of
 from tocsin.decide.rules import Rulebook
 from tocsin.errors import BadBody, StoreError
-from tocsin.model import OPEN, Incident, Instant, IntegrationConfig, Millis, Parsed, Settings, StoredAlert
+from tocsin.model import SEVERITIES, Alert, Instant, IntegrationConfig, Millis, Parsed, Settings, Severity
 from tocsin.settings.plugins import Broken, Kinds
-from tocsin.store import open_reader
-from tocsin.store.reads import Reads
+from tocsin.store import PostgresReader, SqliteReader, open_reader
+from tocsin.work.foresight import Asked, answer, limits_of, people_in
 
 LARGEST = 4 << 20  # bytes; as the daemon takes it
-PATIENCE = Millis(3_000)
-AT_MOST = 1_000  # incidents, alerts, silences that are read for one answer
+PATIENCE = Millis(5_000)
+BY_HAND = "by-hand"
+
+T = TypeVar("T")
 
 
 def explain(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A body as the source would post it; - reads stdin.")],
-    integration: Annotated[str, typer.Option("--integration", "-i", help="Whose alerts these would be.")],
-    at: Annotated[str | None, typer.Option(help="As if it arrived then: RFC 3339, or local time.")] = None,
+    file: Annotated[
+        str | None, typer.Argument(metavar="[FILE]", help="A body as the source would post it; - reads stdin.")
+    ] = None,
+    integration: Annotated[
+        str | None, typer.Option("--integration", "-i", help="Whose alerts these would be; not needed with one alone.")
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option("--title", "-t", help="Instead of FILE: an alert in so many words.")
+    ] = None,
+    severity: Annotated[str | None, typer.Option("--severity", help="critical, error, warning or info.")] = None,
+    service: Annotated[str | None, typer.Option("--service", help="What the alert is about.")] = None,
+    label: Annotated[list[str] | None, typer.Option("--label", "-l", help="NAME=VALUE; may be given often.")] = None,
+    dedup_key: Annotated[str | None, typer.Option("--dedup-key", help="The alert's identity.")] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(help='As if it arrived then: "Sunday 03:10", "2026-01-05 09:00" (defaults.timezone), RFC 3339.'),
+    ] = None,
+    ahead: Annotated[
+        str | None, typer.Option("--for", help="How far to look, as 6h; without: until the catch-all had its turn.")
+    ] = None,
     config: Annotated[Path | None, typer.Option("-c", "--config", help="The main file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a script.")] = False,
 ) -> None:
-    """What the rules would make of the alerts in FILE, and who would be paged when. Sends and stores nothing.
+    """What the rules would make of an alert, and who would be paged when. Sends and stores nothing.
+
+    tocsin explain --title "db down" --severity critical --service shop --at "Sunday 03:10"
 
     Where there is a database, what is open and silenced now counts; it is only read.
     """
     settings = settings_without_secrets(config)
-    source = _integration(settings, integration)
-    now = this_second() if at is None else moment_in(at, settings.defaults.timezone)
-    parsed = _parsed(file, source, now)
-    rulebook = Rulebook(settings)
-    fresh = explained(settings, rulebook, source, parsed, now)
-    people = People(known_overrides(settings, now))
-    facts = replace(asyncio.run(_known(settings, source.name, fresh, now)), people=people)
-    answer = explained_json(explained(settings, rulebook, source, parsed, now, facts), parsed, settings, now)
-    if as_json:
-        print_json(answer)
+    now = this_second() if at is None else _moment(at, settings)
+    if (file is None) == (title is None):
+        raise Trouble('give a FILE (- for stdin) with --integration, or an alert by --title "db down"', WRONG)
+    if file is not None:
+        if severity or service or label or dedup_key:
+            raise Trouble("--severity, --service, --label and --dedup-key go with --title, not with a FILE", WRONG)
+        source = _integration(settings, integration)
+        parsed = _parsed(file, source, now)
     else:
-        _show(answer, settings)
+        source = _integration(settings, integration, by_hand=True)
+        parsed = Parsed((_alert(settings, title or "", severity, service, label or [], dedup_key),))
+    asked = Asked(source, parsed, now, Millis(int(length(ahead).total_seconds() * 1000)) if ahead else None)
+    found = asyncio.run(_answer(settings, asked))
+    if as_json:
+        print_json(found)
+    else:
+        _show(found, settings)
 
 
-def _integration(settings: Settings, name: str) -> IntegrationConfig:
+def _moment(text: str, settings: Settings) -> Instant:
+    try:
+        return moment_of(text, settings.defaults.timezone, this_second())
+    except ValueError as wrong:
+        raise Trouble(str(wrong), WRONG) from None
+
+
+# ------------------------------------------------------------------------------------ which alerts
+
+
+def _integration(settings: Settings, name: str | None, *, by_hand: bool = False) -> IntegrationConfig:
+    """The one named; the only one there is; for an alert by hand one of no name, which rules may not mean."""
+    if name is None and by_hand:
+        return IntegrationConfig(BY_HAND, "webhook")
+    if name is None:
+        if len(settings.integrations) != 1:
+            raise Trouble(f"say whose alerts these are: --integration {_choices(settings)}", WRONG)
+        return next(iter(settings.integrations.values()))
     found = settings.integrations.get(name)
     if found is None:
         near = difflib.get_close_matches(name, settings.integrations, 1)
         said = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(settings.integrations) or 'none'}"
         raise Trouble(f"no integration {name!r}; {said}", REFUSED)
     return found
+
+
+def _choices(settings: Settings) -> str:
+    return " or ".join(settings.integrations) or "NAME (there is none in this configuration)"
+
+
+def _alert(
+    settings: Settings, title: str, severity: str | None, service: str | None, labels: list[str], key: str | None
+) -> Alert:
+    if service is not None and service not in settings.services:
+        near = difflib.get_close_matches(service, settings.services, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        warn(f"no service {service!r} is configured: it would be kept as text, with the default policy{hint}")
+    return Alert(
+        "firing",
+        key or title,
+        severity=_severity(severity),
+        title=title,
+        service=service,
+        labels=dict(_label(text) for text in labels),
+    )
+
+
+def _severity(text: str | None) -> Severity | None:
+    if text is None:
+        return None
+    found = next((one for one in SEVERITIES if one == text.lower()), None)
+    if found is None:
+        raise Trouble(f"--severity {text!r} is none of {', '.join(SEVERITIES)}", WRONG)
+    return found
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise Trouble(f"--label {text!r}: write NAME=VALUE", WRONG)
+    return name, value
 
 
 def _parsed(file: str, integration: IntegrationConfig, now: Instant) -> Parsed:
@@ -103,53 +182,70 @@ def _whole(path: Path) -> bytes:
 # ------------------------------------------------------------------------------ what is open now
 
 
-async def _known(settings: Settings, integration: str, fresh: Sequence[Explained], at: Instant) -> Facts:
-    """What the database knows of these alerts: nothing where there is none, or it does not answer at once."""
+async def _answer(settings: Settings, asked: Asked) -> dict[str, Any]:
+    """With what the database knows; without it where there is none, or it does not answer at once."""
+    clock, rulebook, limits = SystemClock(), Rulebook(settings), limits_of(settings, channel_kinds(settings))
+
+    async def with_facts(reader: SqliteReader | PostgresReader) -> dict[str, Any]:
+        people = await people_in(reader, settings)
+        return await answer(reader, settings, rulebook, people, asked, clock, limits)
+
+    found = await beside(settings, with_facts)
+    return found if found is not None else await answer(None, settings, rulebook, People(), asked, clock, limits)
+
+
+def channel_kinds(settings: Settings) -> dict[str, ChannelKind]:
+    """The kinds of the configured channels, as far as they are installed."""
+    kinds, found = Kinds(), dict[str, ChannelKind]()
+    for channel in settings.channels.values():
+        kind = kinds.kind("channels", channel.type)
+        if kind is not None and not isinstance(kind, Broken):
+            found[channel.type] = kind
+    return found
+
+
+async def beside(
+    settings: Settings, ask: Callable[[SqliteReader | PostgresReader], Awaitable[T]], patience: Millis = PATIENCE
+) -> T | None:
+    """What `ask` finds in the database, which is only read; None where there is none, or none that answers in time."""
     clock = SystemClock()
-    try:
-        async with clock.timeout(PATIENCE):
+    with suppress(StoreError, TimeoutError):
+        async with clock.timeout(patience):
             reader = await open_reader(settings.database, clock)
             try:
-                return await _facts(reader, integration, fresh, at)
+                return await ask(reader)
             finally:
                 await reader.close()
-    except (StoreError, TimeoutError):
-        return Facts()
-
-
-async def _facts(reader: Reads, integration: str, fresh: Sequence[Explained], at: Instant) -> Facts:
-    incidents: dict[str, Incident] = {}
-    firing = await reader.alerts(integration=integration, status="firing", limit=AT_MOST, before=None)
-    alerts: dict[str, StoredAlert] = {one.source_key: one for one in firing}
-    for key in dict.fromkeys(one.group.key for one in fresh if one.group is not None):
-        for incident in await reader.incidents(IncidentFilter(status=tuple(OPEN), text=key), AT_MOST, None):
-            if incident.key == key and key not in incidents:
-                incidents[key] = incident
-    for incident in incidents.values():
-        stored = await reader.incident_alerts(incident.number, AT_MOST, None)
-        alerts.update(
-            {one.source_key: one for one in stored if (one.integration, one.status) == (integration, "firing")}
-        )
-    return Facts(incidents, alerts, await reader.silences(active_at=at, limit=AT_MOST))
+    return None
 
 
 # ----------------------------------------------------------------------------------- for people
 
 
-def _show(answer: dict[str, Any], settings: Settings) -> None:
-    for alert in answer["alerts"]:
+def _show(found: dict[str, Any], settings: Settings) -> None:
+    say(f"If it arrives on {_clock(found['at'])} ({found['timezone']})")
+    for alert in found["alerts"]:
         _show_alert(alert, settings)
-    for one in answer["rejected"]:
+    for one in found["rejected"]:
         say(f"rejected {one['pointer'] or 'the body'}: {one['detail']}")
-    if not answer["alerts"] and not answer["rejected"]:
+    if found["left_out"]:
+        say(f"{found['left_out']} more alerts of this body are left out")
+    if not found["alerts"] and not found["rejected"]:
         say("no alerts in this body")
 
 
 def _show_alert(alert: dict[str, Any], settings: Settings) -> None:
-    say(f"{alert['status'].upper()} {alert['title'] or '(no title)'}")
-    for name in ("dedup_key", "severity", "service", "incident_key", "priority", "policy", "muted_by"):
+    say(f"\n{alert['status'].upper()} {alert['title'] or '(no title)'}")
+    for name in ("dedup_key", "severity", "service", "incident_key", "policy"):
         if alert[name]:
             say(f"  {name.replace('_', ' '):13}{alert[name]}")
+    if alert["priority"]:
+        say(f"  {'priority':13}{alert['priority']}: {alert['priority_because']}")
+    for silence in alert["silences"]:
+        who = f"{silence['id']} by {silence['author']} until {_clock(silence['until'])}"
+        say(f"  {'silence':13}{who}: {silence['comment']}")
+    if alert["hold_until"]:
+        say(f"  {'held until':13}{_clock(alert['hold_until'])}")
     say(f"  {'action':13}{alert['action']}: {alert['because']}")
     for error in alert["errors"]:
         say(f"  error in rule {error['rule']!r}: {error['detail']}")
@@ -159,7 +255,6 @@ def _show_alert(alert: dict[str, Any], settings: Settings) -> None:
     if alert["plan"] or alert["notes"]:
         say("\nIf nobody answers:")
         _show_plan(alert, settings)
-    say("")
 
 
 def _show_rules(rules: list[dict[str, Any]]) -> None:
@@ -168,16 +263,40 @@ def _show_rules(rules: list[dict[str, Any]]) -> None:
 
 
 def _show_plan(alert: dict[str, Any], settings: Settings) -> None:
-    lines = sorted([*alert["plan"], *alert["notes"]], key=lambda one: one["at"])
-    rows = [
-        (one["at"], f"+{one['after']}", one["step"] or "catch-all", _who(one, settings), one["channel"], one["because"])
-        for one in lines
-    ]
-    print_table(("at", "after", "step", "who", "by", "because"), rows, empty="nobody is paged")
+    lines = sorted([*alert["plan"], *alert["notes"]], key=_place)
+    columns = ("at", "after", "step", "who", "by", "their time", "because")
+    print_table(columns, _rows(lines, settings), empty="nobody is paged")
+
+
+def _place(line: dict[str, Any]) -> tuple[datetime, bool]:
+    """By time; what happens goes before the pages it leads to."""
+    return datetime.fromisoformat(line["at"]), bool(line["channel"])
+
+
+def _rows(lines: list[dict[str, Any]], settings: Settings) -> Iterator[tuple[Any, ...]]:
+    for one in lines:
+        local = _clock(one["local"]) if one["local"] else ""
+        if one["channel"]:
+            step = one["step"] or "catch-all"
+            yield (
+                _clock(one["at"]),
+                f"+{one['after']}",
+                step,
+                _who(one, settings),
+                one["channel"],
+                local,
+                one["because"],
+            )
+        else:
+            yield _clock(one["at"]), f"+{one['after']}", "", "", "", "", one["because"]
 
 
 def _who(planned: dict[str, Any], settings: Settings) -> str:
     key = planned["user"]
     if key is None:
-        return f"channel {planned['channel']}" if planned["channel"] else "nobody"
+        return f"channel {planned['channel']}"
     return f"{settings.users[key].name} ({key})" if key in settings.users else key
+
+
+def _clock(text: str) -> str:
+    return datetime.fromisoformat(text).strftime("%a %Y-%m-%d %H:%M:%S").removesuffix(":00")

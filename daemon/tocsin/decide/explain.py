@@ -2,60 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
-from typing import Any
 
-from tocsin.decide.escalation import People, StepRun, policy_for, run_step
+from tocsin.decide import lifecycle
+from tocsin.decide.course import Course, Planned
+from tocsin.decide.due import page_unless_muted
+from tocsin.decide.escalation import People, policy_for
 from tocsin.decide.grouping import Group, group_of
-from tocsin.decide.matchers import hit_all, parse
-from tocsin.decide.oncall import zone_of
-from tocsin.decide.priority import Assessment, assess, is_higher
+from tocsin.decide.lifecycle import Move, Stay
+from tocsin.decide.muting import Mute, Mutes
+from tocsin.decide.priority import Assessment, assess, is_higher, worst
 from tocsin.decide.rules import Rulebook, Traced, Verdict, value_of
-from tocsin.decide.text import TITLE, clean
+from tocsin.decide.sending import Limits, Sent
+from tocsin.decide.sending import of as sending_of
+from tocsin.decide.text import DESCRIPTION, TITLE, clean, clean_labels
 from tocsin.decide.views import in_words
 from tocsin.model import (
-    DAY,
     EMPTY,
     Alert,
     Incident,
     Instant,
     IntegrationConfig,
+    Millis,
+    Page,
     Parsed,
     Policy,
     Settings,
+    Severity,
     Silence,
     StoredAlert,
     rfc3339,
 )
-
-LONGEST_PLAN = 7 * DAY
-MOST_STEPS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is known of the running system; nothing of it where there is no database."""
 
-    incidents: Mapping[str, Incident] = EMPTY  # the latest one of each incident key
+    incidents: Mapping[str, Incident] = EMPTY  # the latest one of each incident key, and those of `alerts` by theirs
     alerts: Mapping[str, StoredAlert] = EMPTY  # firing alerts of the integration, by dedup_key
     silences: Sequence[Silence] = ()
     people: People = field(default_factory=People)
+    firing: Mapping[int, Sequence[StoredAlert]] = field(default_factory=dict)  # all firing alerts of these incidents
+    pages: Mapping[int, Sequence[Page]] = field(default_factory=dict)  # their pages that are planned and not sent
+    policies: Mapping[str, Policy] = EMPTY  # as frozen, by hash
+    limits: Limits = EMPTY  # of the channels that have any
+    sent: Sent = field(default_factory=dict)  # what went to people lately over these
+    next_number: int = 0  # the number a new incident would get; 0: not known
+    now: Instant | None = None  # when this was so
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """One page of the plan, or a line about a step that reaches nobody (then without user and channel)."""
-
-    at: Instant
-    step: int
-    user: str | None
-    channel: str | None
-    because: str
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Explained:
     """One alert, what the rules and the running system make of it, and whom it would page."""
 
@@ -67,9 +65,16 @@ class Explained:
     group: Group | None = None
     assessed: Assessment | None = None
     policy: str | None = None
-    muted_by: str | None = None
+    silences: tuple[Silence, ...] = ()
+    hold_until: Instant | None = None
+    course: Course | None = None
     plan: tuple[Planned, ...] = ()
     notes: tuple[Planned, ...] = ()
+
+    @property
+    def muted_by(self) -> str | None:
+        """The silence that hits it and ends last."""
+        return self.silences[0].id if self.silences else None
 
 
 def explain(
@@ -79,48 +84,76 @@ def explain(
     parsed: Parsed,
     at: Instant,
     facts: Facts = Facts(),
+    ahead: Millis | None = None,
 ) -> tuple[Explained, ...]:
-    """Every alert of a body in order, as if it arrived at `at` and nobody answered. Writes nothing."""
-    asked = _Asked(settings, rulebook, integration, at, facts)
-    return tuple(asked.about(alert) for alert in parsed.alerts)
+    """Every alert of a body in order, as if it arrived at `at` and nobody answered. Writes nothing.
+
+    `ahead`: how much of the page plan; None: until the catch-all had its turn.
+    """
+    asking = Asking(settings, rulebook, integration, at, facts)
+    for alert in parsed.alerts:
+        asking.about(alert)
+    for course in asking.courses:
+        asking.plan(course, ahead)
+    return tuple(asking.found)
 
 
-def as_json(explained: Sequence[Explained], parsed: Parsed, settings: Settings, at: Instant) -> dict[str, Any]:
-    """The answer of `tocsin explain --json`; times in the zone of `defaults.timezone`."""
-    zone = zone_of(settings.defaults.timezone)
-    return {
-        "at": rfc3339(at, zone),
-        "alerts": [_alert_json(one, at, lambda moment: rfc3339(moment, zone)) for one in explained],
-        "rejected": [{"pointer": one.pointer, "detail": one.detail} for one in parsed.rejected],
-    }
+class Asking:
+    """One body under explanation: an alert that opens an incident is joined by those behind it.
 
-
-class _Asked:
-    """One body under explanation: an alert that opens an incident is joined by those behind it."""
+    `about` each alert in order, then `plan` each of `courses`; `found` has the answers. No call takes long.
+    """
 
     def __init__(
         self, settings: Settings, rulebook: Rulebook, integration: IntegrationConfig, at: Instant, facts: Facts
     ) -> None:
         self.settings, self.rulebook, self.integration = settings, rulebook, integration
         self.at, self.facts = at, facts
-        self.opened: dict[str, Incident] = {}
+        self.found: list[Explained] = []
         self.seen: dict[str, Explained] = {}
-        self.silences = [
-            (silence, tuple(parse(text) for text in silence.matchers))
-            for silence in facts.silences
-            if silence.starts_at <= at < silence.ends_at
-        ]
+        self._by_key: dict[str, Course] = {}
+        self._by_number: dict[int, Course] = {}
+        self._numbers = 0
+        self.mutes = Mutes()
+        since = at if facts.now is None else min(at, facts.now)
+        self.mutes.replace(one for one in facts.silences if one.ends_at > since)
+
+    @property
+    def courses(self) -> list[Course]:
+        """Those of all incidents that the alerts open, join or change."""
+        return list({id(course): course for course in (*self._by_number.values(), *self._by_key.values())}.values())
 
     def about(self, alert: Alert) -> Explained:
+        found = self._about(alert)
+        self.found.append(found)
+        return found
+
+    def plan(self, course: Course, ahead: Millis | None) -> None:
+        """What comes of one incident; told with the first alert that touches it."""
+        for _ in self.planning(course, ahead):
+            pass
+
+    def planning(self, course: Course, ahead: Millis | None) -> Generator[None, None, None]:
+        """The same, event by event. Whoever stops early has the plan so far."""
+        try:
+            yield from course.going(None if ahead is None else Instant(self.at + ahead))
+        finally:
+            first = next((one for one in self.found if one.course is course), None)
+            if first is not None:
+                told = sorted(course.told, key=lambda one: one.at)
+                first.plan = tuple(one for one in told if one.channel)
+                first.notes = tuple(one for one in told if not one.channel)
+
+    def _about(self, alert: Alert) -> Explained:
         match alert.status:
             case "firing" | "heartbeat":
-                return self.firing(alert)
+                return self._firing(alert)
             case "resolved":
-                return self.resolved(alert)
+                return self._resolved(alert)
             case status:
                 return Explained(alert, "update", f"{status}: rules are not run, nobody is paged")
 
-    def resolved(self, alert: Alert) -> Explained:
+    def _resolved(self, alert: Alert) -> Explained:
         """Rules are not run for a resolve and cannot drop it."""
         if not self.integration.may_resolve:
             return Explained(alert, "resolve", f"ignored: {self.integration.name} may not resolve (may_resolve)")
@@ -131,99 +164,93 @@ class _Asked:
             return Explained(alert, "resolve", "it resolves an alert of this very body")
         return Explained(alert, "resolve", "no open alert with this dedup_key is known; a resolve opens nothing")
 
-    def firing(self, alert: Alert) -> Explained:
+    def _firing(self, alert: Alert) -> Explained:
         verdict = self.rulebook.walk(alert, self.integration)
-        traced = self.rulebook.trace(alert, self.integration)
         group = group_of(verdict, alert.source_key or f"(made on arrival){alert.pointer}", self.integration.name)
         policy = policy_for(verdict.policy, verdict.service, self.settings)
         found = Explained(
             alert,
             "open",
             "",
-            rules=traced,
+            rules=self.rulebook.trace(alert, self.integration),
             verdict=verdict,
             group=group,
             assessed=assess(verdict, verdict.severity, self.settings, self.at),
             policy=policy.name if policy else None,
-            muted_by=self.muted_by(verdict, alert),
+            silences=tuple(self.mutes.hitting(value_of(verdict, alert, self.integration.name), self.at)),
+            hold_until=None if verdict.hold is None else Instant(self.at + verdict.hold),
         )
-        found = self.placed(found, verdict, group, policy)
+        self._place(found, verdict, group, policy)
         if alert.source_key:
             self.seen[alert.source_key] = found
         return found
 
-    def placed(self, found: Explained, verdict: Verdict, group: Group, policy: Policy | None) -> Explained:
-        """With its action, the reason, and for a new incident the plan."""
-        alert = found.alert
-        if verdict.dropped_by is not None:
-            return replace(found, action="drop", because=f"rule {verdict.dropped_by!r} drops it")
-        if verdict.suppressed_by is not None:
-            return replace(
-                found, action="suppress", because=f"rule {verdict.suppressed_by!r} keeps it without incident"
-            )
-        if alert.status == "heartbeat":
-            return replace(found, action="suppress", because="it feeds a heartbeat and opens nothing")
-        if alert.source_key in self.seen or alert.source_key in self.facts.alerts:
-            return replace(found, action="update", because=self.updates(alert))
-        before = self.opened.get(group.key) or self.facts.incidents.get(group.key)
-        if before is not None and before.open and (before.joins_until is None or self.at < before.joins_until):
-            return self.joined(found, before, verdict)
-        return self.opens(found, verdict, group, policy)
+    def _place(self, found: Explained, verdict: Verdict, group: Group, policy: Policy | None) -> None:
+        """What becomes of it, with the reason, and its incident's course."""
+        known = self.facts.alerts.get(found.alert.source_key or "")
+        again = self.seen.get(found.alert.source_key or "")
+        if again is not None:
+            found.course = again.course
+            found.action, found.because = "update", _updates("an alert of this very body")
+        elif known is not None and known.incident is not None:
+            self._update(found, known, verdict)
+        elif found.alert.status == "heartbeat":
+            found.action, found.because = "suppress", "it feeds a heartbeat and opens nothing"
+        elif verdict.dropped_by is not None:
+            found.action, found.because = "drop", f"rule {verdict.dropped_by!r} drops it"
+        elif verdict.suppressed_by is not None:
+            found.action = "suppress"
+            found.because = f"rule {verdict.suppressed_by!r} keeps it without incident"
+        else:
+            self._into_incident(found, verdict, group, policy)
 
-    def updates(self, alert: Alert) -> str:
-        known = self.facts.alerts.get(alert.source_key or "")
-        where = f"incident {known.incident}" if known is not None else "an alert of this very body"
-        return f"{where} has this alert already: its content is updated, or its repetition counted"
+    def _into_incident(self, found: Explained, verdict: Verdict, group: Group, policy: Policy | None) -> None:
+        opened = self._by_key.get(group.key)
+        before = opened.incident if opened is not None else self.facts.incidents.get(group.key)
+        if before is None:
+            self._open(found, verdict, group, policy, None)
+        elif before.open and (before.joins_until is None or self.at < before.joins_until):
+            self._join(found, verdict, opened or self._course_of(before))
+        elif self._reopens(before):
+            self._reopen(found, verdict, opened or self._course_of(before))
+        else:
+            self._open(found, verdict, group, policy, before)
 
-    def joined(self, found: Explained, before: Incident, verdict: Verdict) -> Explained:
-        name = f"incident {before.number}" if before.number else "the incident that an earlier alert of this body opens"
-        because = f"it joins {name}: {found.group.because if found.group else ''}"
-        rises = found.assessed is not None and is_higher(found.assessed.priority, before.priority)
-        if before.status == "acknowledged" and verdict.re_page != "never" and (rises or verdict.re_page == "any"):
-            because += f"; that is acknowledged by {before.acknowledged_by}, and this one pages again"
-            policy = policy_for(verdict.policy, verdict.service, self.settings)
-            plan, notes = _split(self.plan(replace(before, step=1, due_at=self.at), policy))
-            return replace(found, action="join", because=because, plan=plan, notes=notes)
-        muted = self.longest(found.muted_by)
-        if muted is not None:
-            because += f"; this alert is kept quiet by {_silence(muted)}"
-        return replace(found, action="join", because=f"{because}; its paging goes on as it stands ({before.status})")
+    # ------------------------------------------------------------------------------ opens, joins
 
-    def opens(self, found: Explained, verdict: Verdict, group: Group, policy: Policy | None) -> Explained:
-        incident = self.incident(found, verdict, group, policy)
-        self.opened[group.key] = incident
-        muted = self.longest(found.muted_by)
-        start = max(incident.held_until or self.at, muted.ends_at if muted else self.at)
-        plan, notes = _split(self.plan(replace(incident, due_at=start, planned_at=start), policy))
-        action = "hold" if verdict.hold else "open"
-        return replace(found, action=action, because=self.opening(group, verdict, muted), plan=plan, notes=notes)
+    def _open(
+        self, found: Explained, verdict: Verdict, group: Group, policy: Policy | None, before: Incident | None
+    ) -> None:
+        incident = self._incident(found, verdict, group, policy)
+        course = self._start(incident, policy, [self._stored(found, verdict, incident.number)])
+        self._by_key[group.key] = found.course = course
+        mute = self._mute(found)
+        if mute is not None:
+            course.do(_moves(lifecycle.mute(incident, mute.reason, mute.until, self.at)))
+        elif found.hold_until is None:
+            course.do(page_unless_muted(incident, course.around()))
+        found.action = "hold" if verdict.hold else "open"
+        found.because = self._opening(found, group, verdict, before)
 
-    def opening(self, group: Group, verdict: Verdict, muted: Silence | None) -> str:
+    def _opening(self, found: Explained, group: Group, verdict: Verdict, before: Incident | None) -> str:
         because = f"it opens an incident: {group.because}"
+        if before is not None:
+            why = f"is {before.status}" if not before.open else "takes no more alerts (join_within)"
+            because += f"; incident {before.number} of the same key {why}"
         if verdict.hold:
             because += f"; nobody is paged for {in_words(verdict.hold)}, and not at all if it resolves before"
-        if muted is not None:
-            because += f"; it is kept quiet by {_silence(muted)}"
-        return because
+        return because + _quiet(found.silences)
 
-    def muted_by(self, verdict: Verdict, alert: Alert) -> str | None:
-        """The silence that ends last of those that hit."""
-        value = value_of(verdict, alert, self.integration.name)
-        hit = [silence for silence, matchers in self.silences if hit_all(matchers, value)]
-        return max(hit, key=lambda silence: silence.ends_at).id if hit else None
-
-    def longest(self, id: str | None) -> Silence | None:
-        return next((silence for silence, _ in self.silences if silence.id == id), None)
-
-    def incident(self, found: Explained, verdict: Verdict, group: Group, policy: Policy | None) -> Incident:
-        """The incident this alert would open; number 0."""
+    def _incident(self, found: Explained, verdict: Verdict, group: Group, policy: Policy | None) -> Incident:
+        """The incident this alert would open."""
         assessed = found.assessed or assess(verdict, verdict.severity, self.settings, self.at)
+        due = found.hold_until or self.at
         return Incident(
-            number=0,
+            number=self._next_number(),
             key=group.key,
             status="triggered",
-            title=clean(verdict.title, TITLE),
-            service=verdict.service,
+            title=clean(verdict.title, TITLE) or "(no title)",
+            service=clean(verdict.service, 256),
             severity=verdict.severity,
             impact=assessed.impact,
             urgency=assessed.urgency,
@@ -234,89 +261,192 @@ class _Asked:
             policy_hash="",
             created_at=self.at,
             updated_at=self.at,
-            held_until=Instant(self.at + verdict.hold) if verdict.hold else None,
+            due_at=due,
+            due_kind="step",
+            planned_at=due,
+            held_until=found.hold_until,
             joins_until=Instant(self.at + verdict.join_within) if group.grouped else None,
             grouped=group.grouped,
             firing=1,
             total=1,
         )
 
-    def plan(self, incident: Incident, policy: Policy | None) -> list[Planned]:
-        return page_plan(incident, policy, self.settings, self.facts.people)
+    def _next_number(self) -> int:
+        if not self.facts.next_number:
+            return 0
+        self._numbers += 1
+        return self.facts.next_number + self._numbers - 1
 
-
-def page_plan(incident: Incident, policy: Policy | None, settings: Settings, people: People) -> list[Planned]:
-    """Everything that would be sent from `incident.due_at` on if nobody answered, in order of time.
-
-    Ends with the first page of the catch-all after the last round, at the latest after LONGEST_PLAN.
-    """
-    runs = _runs(incident, policy, settings, people)
-    return sorted(chain.from_iterable(_of_run(run) for run in runs), key=lambda one: one.at)
-
-
-def _runs(incident: Incident, policy: Policy | None, settings: Settings, people: People) -> Iterator[StepRun]:
-    start = now = incident.due_at if incident.due_at is not None else incident.created_at
-    for _ in range(MOST_STEPS):
-        last = incident.due_kind == "again" or policy is None or not policy.steps
-        run = run_step(incident, policy, settings, people, now, _no_id)
-        yield run
-        incident = run.incident
-        if last or incident.due_at is None or incident.due_at > start + LONGEST_PLAN:
+    def _join(self, found: Explained, verdict: Verdict, course: Course) -> None:
+        before, mute = course.incident, self._mute(found)
+        found.action, found.course = "join", course
+        found.because = f"it joins {self._named(before)}: {found.group.because if found.group else ''}"
+        course.alerts.append(self._stored(found, verdict, before.number))
+        severity = worst([before.severity, verdict.severity]) if before.firing else verdict.severity
+        after = replace(
+            self._assessed(before, verdict, severity, alone=not before.firing),
+            firing=before.firing + 1,
+            total=before.total + 1,
+        )
+        course.incident = after
+        if self._pages_anew(before, after, verdict):
+            found.because += f"; that is acknowledged by {before.acknowledged_by}, and this one pages again"
+            course.do(_moves(lifecycle.retrigger(after, self.at, self._why_anew(before, after), "alert")))
             return
-        now = incident.due_at
+        found.because += _quiet(found.silences)
+        if mute is None:
+            self._let_page(course, found.hold_until)
+        if after.priority != before.priority:
+            found.because += f"; its priority rises from {before.priority} to {after.priority}"
+        found.because += f"; its paging goes on as it stands ({before.status})"
+
+    def _update(self, found: Explained, known: StoredAlert, verdict: Verdict) -> None:
+        """The same alert again: with other content its incident is assessed anew."""
+        found.action, found.because = "update", _updates(f"incident {known.incident}")
+        before = next((one for one in self.facts.incidents.values() if one.number == known.incident), None)
+        if before is None or not before.open:
+            return
+        course = found.course = self._by_number.get(before.number) or self._course_of(before)
+        if _same(known, self._stored(found, verdict, before.number)):
+            found.because = f"incident {known.incident} has this very alert already: its repetition is counted"
+            return
+        before, mute = course.incident, self._mute(found)
+        alone = before.firing == 1
+        severity = verdict.severity if alone else worst([before.severity, verdict.severity])
+        after = self._assessed(before, verdict, severity, alone=alone)
+        found.hold_until = None if found.hold_until is None else known.hold_until
+        stored = replace(self._stored(found, verdict, before.number), id=known.id)
+        course.alerts = [stored if one.id == known.id else one for one in course.alerts]
+        course.incident = after
+        if self._pages_anew(before, after, verdict) and is_higher(after.priority, before.priority):
+            found.because += f"; the priority rises to {after.priority}, and it pages again"
+            course.do(_moves(lifecycle.retrigger(after, self.at, self._why_anew(before, after), "alert")))
+        elif mute is None:
+            self._let_page(course, found.hold_until)
+
+    def _reopens(self, before: Incident) -> bool:
+        within = self.settings.defaults.reopen_within
+        return before.status == "resolved" and within > 0 and self.at - (before.resolved_at or 0) <= within
+
+    def _reopen(self, found: Explained, verdict: Verdict, course: Course) -> None:
+        before = course.incident
+        course.do(_moves(lifecycle.reopen(before, self.at, "the alert fired again")))
+        course.alerts = [self._stored(found, verdict, before.number)]
+        assessed = self._assessed(course.incident, verdict, verdict.severity, alone=True)
+        course.incident = replace(assessed, firing=1, total=assessed.total + 1)
+        if found.hold_until is not None:
+            course.incident = lifecycle.held(course.incident, found.hold_until, self.at)
+        found.action, found.course = "open", course
+        found.because = f"it reopens incident {before.number}, resolved within reopen_within{_quiet(found.silences)}"
+
+    def _let_page(self, course: Course, hold_until: Instant | None) -> None:
+        """An alert that is not silenced ends the silence of its incident; one held less long shortens its hold."""
+        incident = course.incident
+        if incident.held_until is not None and (hold_until or self.at) < incident.held_until:
+            incident = course.incident = lifecycle.held(incident, hold_until, self.at)
+        if incident.muted_by is not None:
+            course.do(_moves(lifecycle.unmute(incident, self.at, "an alert that is not silenced joined")))
+
+    def _pages_anew(self, before: Incident, after: Incident, verdict: Verdict) -> bool:
+        if before.status != "acknowledged" or verdict.re_page == "never":
+            return False
+        return verdict.re_page == "any" or is_higher(after.priority, before.priority)
+
+    def _why_anew(self, before: Incident, after: Incident) -> str:
+        if before.priority == after.priority:
+            return "another alert joined (re_page: any)"
+        return f"priority rose from {before.priority} to {after.priority}"
+
+    def _assessed(self, incident: Incident, verdict: Verdict, severity: Severity, *, alone: bool) -> Incident:
+        """As this alert would have it; beside others it never makes the incident less urgent."""
+        found = assess(verdict, severity, self.settings, self.at)
+        impact, urgency, priority = found.impact, found.urgency, found.priority
+        if not alone and is_higher(incident.priority, priority):
+            impact, urgency, priority = incident.impact, incident.urgency, incident.priority
+        return lifecycle.reassessed(incident, severity, impact, urgency, priority, self.at)
+
+    # ---------------------------------------------------------------------------------- courses
+
+    def _course_of(self, incident: Incident) -> Course:
+        """The course of an incident that is there already, as far as the alert's arrival."""
+        facts = self.facts
+        policy = facts.policies.get(incident.policy_hash) or self.settings.policies.get(incident.policy)
+        since = min(self.at, facts.now) if facts.now is not None else self.at
+        course = self._start(
+            incident, policy, facts.firing.get(incident.number, ()), since, facts.pages.get(incident.number, ())
+        )
+        if since < self.at:
+            course.until(self.at)
+            course.told = []
+        self._by_number[incident.number] = course
+        self._by_key.setdefault(incident.key, course)
+        return course
+
+    def _start(
+        self,
+        incident: Incident,
+        policy: Policy | None,
+        alerts: Sequence[StoredAlert],
+        since: Instant | None = None,
+        pages: Sequence[Page] = (),
+    ) -> Course:
+        at = self.at if since is None else since
+        facts = self.facts
+        sending = sending_of(self.settings, facts.people, facts.limits, facts.sent)
+        return Course(incident, policy, alerts, self.settings, facts.people, self.mutes, at, pages, sending)
+
+    def _mute(self, found: Explained) -> Mute | None:
+        longest = found.silences[0] if found.silences else None
+        return None if longest is None else Mute(f"silence:{longest.id}", longest.ends_at)
+
+    def _named(self, incident: Incident) -> str:
+        known = any(one.number == incident.number for one in self.facts.incidents.values())
+        return f"incident {incident.number}" if known else "the incident that an earlier alert of this body opens"
+
+    def _stored(self, found: Explained, verdict: Verdict, incident: int) -> StoredAlert:
+        """The alert as it would be kept."""
+        alert, at = found.alert, self.at
+        return StoredAlert(
+            0,
+            self.integration.name,
+            alert.source_key or "",
+            0,
+            "firing",
+            incident,
+            None,
+            verdict.severity,
+            clean(verdict.title, TITLE) or "(no title)",
+            clean(alert.description, DESCRIPTION, lines=True),
+            clean(verdict.service, 256),
+            clean(alert.source, 256),
+            clean_labels(verdict.labels)[0],
+            (),
+            verdict.rules,
+            at if alert.started_at is None else alert.started_at,
+            at,
+            at,
+            hold_until=found.hold_until,
+            written=tuple(sorted(verdict.written)),
+        )
 
 
-def _of_run(run: StepRun) -> Iterator[Planned]:
-    for page in run.pages:
-        yield Planned(page.due_at, page.step, page.user or None, page.channel, page.because)
-    for entry in run.entries:
-        if entry.kind in ("nobody", "unreachable"):
-            yield Planned(entry.at, int(entry.detail.get("step", 0)), None, None, entry.because)
+def _moves(move: Move | Stay) -> tuple[Move, ...]:
+    return () if isinstance(move, Stay) else (move,)
+
+
+def _updates(where: str) -> str:
+    return f"{where} has this alert already: its content is updated, or its repetition counted"
+
+
+def _same(known: StoredAlert, again: StoredAlert) -> bool:
+    return (known.severity, known.title, known.description, known.service, known.source, known.labels) == (
+        again.severity, again.title, again.description, again.service, again.source, again.labels,
+    )  # fmt: skip
+
+
+def _quiet(silences: Sequence[Silence]) -> str:
+    return f"; it is kept quiet by {_silence(silences[0])}" if silences else ""
 
 
 def _silence(silence: Silence) -> str:
     return f"silence {silence.id} until {rfc3339(silence.ends_at)} ({silence.comment})"
-
-
-def _no_id() -> str:
-    return ""
-
-
-def _split(planned: Sequence[Planned]) -> tuple[tuple[Planned, ...], tuple[Planned, ...]]:
-    """(pages, lines about steps that reach nobody)."""
-    return tuple(one for one in planned if one.channel), tuple(one for one in planned if not one.channel)
-
-
-def _alert_json(one: Explained, at: Instant, shown: Callable[[Instant], str]) -> dict[str, Any]:
-    verdict, alert = one.verdict, one.alert
-    return {
-        "dedup_key": alert.source_key,
-        "status": alert.status,
-        "title": clean(verdict.title if verdict else alert.title, TITLE),
-        "severity": verdict.severity if verdict else alert.severity,
-        "service": verdict.service if verdict else alert.service,
-        "labels": dict(verdict.labels if verdict else alert.labels),
-        "rules": [{"name": rule.name, "matched": rule.matched, "because": rule.because} for rule in one.rules],
-        "action": one.action,
-        "because": one.because,
-        "incident_key": one.group.key if one.group and one.action not in ("drop", "suppress") else None,
-        "impact": one.assessed.impact if one.assessed else None,
-        "urgency": one.assessed.urgency if one.assessed else None,
-        "priority": one.assessed.priority if one.assessed else None,
-        "policy": one.policy,
-        "muted_by": one.muted_by,
-        "errors": [{"rule": rule, "detail": detail} for rule, detail in (verdict.errors if verdict else ())],
-        "plan": [_planned_json(planned, at, shown) for planned in one.plan],
-        "notes": [_planned_json(note, at, shown) for note in one.notes],
-    }
-
-
-def _planned_json(planned: Planned, at: Instant, shown: Callable[[Instant], str]) -> dict[str, Any]:
-    return {
-        "at": shown(planned.at),
-        "after": in_words(planned.at - at),
-        "step": planned.step,
-        "user": planned.user,
-        "channel": planned.channel,
-        "because": planned.because,
-    }

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from tocsin.model import Accepted, Cancelled, Failed, Instant, Millis, Outcome, Page, Unknown
 
-MOST_DELIVERED = 2                    # attempts that may have been delivered, per page (I3)
-MOST_FAILURES = 4                     # attempts that surely were not
+MOST_DELIVERED = 2  # attempts that may have been delivered, per page (I3)
+MOST_FAILURES = 4  # attempts that surely were not
 FIRST_BACKOFF = Millis(5_000)
 LONGEST_BACKOFF = Millis(60_000)
-CONFIRM_WITHIN = Millis(20_000)       # an unknown outcome may be confirmed for so long
+CONFIRM_WITHIN = Millis(20_000)  # an unknown outcome may be confirmed for so long
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,9 +166,7 @@ def short_text(incident: Incident, ack_url: str, code: str, *, interactive: bool
     return f"{head}{more}. {tail}".strip() if tail else head + more
 
 
-def long_text(
-    incident: Incident, alerts: Sequence[StoredAlert], settings: Settings, zone: str, ack_url: str
-) -> str:
+def long_text(incident: Incident, alerts: Sequence[StoredAlert], settings: Settings, zone: str, ack_url: str) -> str:
     """What a mail says: the incident, its first alerts, the runbook, how to answer."""
     lines = [headline(incident), ""]
     lines.append(f"Severity {incident.severity}, impact {incident.impact}, urgency {incident.urgency}.")

@@ -16,6 +16,19 @@ PLAIN = (
 
 
 @dataclass(frozen=True, slots=True)
+class Names:
+    """Which names of one section came, went, or say something else; each in its configuration's order."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> Change:
+        return Change(len(self.added), len(self.removed), len(self.changed))
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """How many names of one section came, went, or say something else."""
 
@@ -30,36 +43,52 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`counts` by section, only those that changed. `needs_restart`: what a reload cannot apply.
-    `removes_most`: sections that lose more than half of their names: ask first."""
+    """`counts` by section, only those that changed; `names`: the same by name, where a section has names.
+    `needs_restart`: what a reload cannot apply. `removes_most`: sections that lose more than half of their names: ask
+    first. `moved`: the rules that stay are walked in another order."""
 
     counts: Mapping[str, Change]
+    names: Mapping[str, Names]
     needs_restart: tuple[str, ...] = ()
     removes_most: tuple[str, ...] = ()
+    moved: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.counts or self.needs_restart)
+        return bool(self.counts or self.needs_restart or self.moved)
 
     def __str__(self) -> str:
-        said = ", ".join(f"{section} {change}" for section, change in self.counts.items()) or "nothing changed"
+        told = [f"{section} {change}" for section, change in self.counts.items()]
+        said = ", ".join([*told, *["rules in another order"] * self.moved]) or "nothing changed"
         return f"{said}; needs a restart: {', '.join(self.needs_restart)}" if self.needs_restart else said
 
 
 def difference(old: Settings, new: Settings) -> Difference:
     """What changes when `new` replaces `old`."""
-    counts = {name: _compare(getattr(old, name), getattr(new, name)) for name in NAMED}
-    counts["rules"] = _compare(_rules(old), _rules(new))
+    names = {name: _compare(getattr(old, name), getattr(new, name)) for name in NAMED}
+    names["rules"] = _compare(_rules(old), _rules(new))
+    counts = {name: found.count for name, found in names.items()}
     counts |= {name: Change(changed=int(_plain(old, name) != _plain(new, name))) for name in PLAIN}
     return Difference(
         counts={name: change for name, change in counts.items() if change != Change()},
+        names={name: found for name, found in names.items() if found != Names()},
         needs_restart=tuple(_needs_restart(old, new)),
         removes_most=tuple(name for name in GUARDED if 2 * counts[name].removed > _size(old, name)),
+        moved=_staying(old, new) != _staying(new, old),
     )
 
 
-def _compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> Change:
-    changed = sum(1 for name in old.keys() & new.keys() if old[name] != new[name])
-    return Change(len(new.keys() - old.keys()), len(old.keys() - new.keys()), changed)
+def _compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> Names:
+    return Names(
+        tuple(name for name in new if name not in old),
+        tuple(name for name in old if name not in new),
+        tuple(name for name in old if name in new and old[name] != new[name]),
+    )
+
+
+def _staying(one: Settings, other: Settings) -> list[str]:
+    """The rules that both have, in the order of the first."""
+    names = {rule.name for rule in other.rules}
+    return [rule.name for rule in one.rules if rule.name in names]
 
 
 def _rules(settings: Settings) -> Mapping[str, Any]:

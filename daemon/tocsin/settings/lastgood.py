@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tocsin.settings.files import File, parsed
 from tocsin.settings.loading import Loaded, compiled
@@ -39,8 +40,7 @@ class LastGood:
         if loaded.settings is None:
             raise ValueError("only a good configuration is kept")
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        files = [_packed(shown, loaded.paths[shown], raw) for shown, raw in loaded.files.items()]
-        body = json.dumps({"main": str(loaded.main.absolute()), "files": files})
+        body = json.dumps(packed(loaded))
         fresh = self.path.with_suffix(f".{os.getpid()}")
         with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             file.write(body)
@@ -53,15 +53,28 @@ class LastGood:
         None when nothing usable was kept."""
         try:
             kept = json.loads(self.path.read_bytes())
-            files = [_unpacked(entry) for entry in kept["files"]]
             main = Path(kept["main"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
         if self._main is not None and self._main.absolute() != main:
             return None
-        reading = Reading(self._env, self._kinds, lenient_secrets=True)
-        loaded = compiled(files, main, reading)
-        return loaded if loaded.settings is not None else None
+        return unpacked(kept, Reading(self._env, self._kinds, lenient_secrets=True))
+
+
+def packed(loaded: Loaded) -> dict[str, Any]:
+    """A whole configuration as JSON: its files as they were read."""
+    files = [_packed(shown, loaded.paths[shown], raw) for shown, raw in loaded.files.items()]
+    return {"main": str(loaded.main.absolute()), "files": files}
+
+
+def unpacked(kept: Mapping[str, Any], reading: Reading) -> Loaded | None:
+    """What `packed` made, read again; None when it is not good, or not of this shape."""
+    try:
+        files = [_unpacked(entry) for entry in kept["files"]]
+        loaded = compiled(files, Path(kept["main"]), reading)
+    except (ValueError, KeyError, TypeError):
+        return None
+    return loaded if loaded.settings is not None else None
 
 
 def _packed(shown: str, path: Path, raw: bytes) -> dict[str, str]:

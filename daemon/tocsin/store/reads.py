@@ -89,6 +89,15 @@ class Reads:
     async def incident_alerts(self, number: int, limit: int, after: int | None) -> list[StoredAlert]:
         return ALERT.values(await self._look("incident_alerts", number, after or 0, limit))
 
+    async def open_alert(self, integration: str, source_key: str) -> StoredAlert | None:
+        return first(ALERT.values(await self._look("one_open_alert", integration, source_key)))
+
+    async def newest_of_key(self, key: str) -> Incident | None:
+        return first(INCIDENT.values(await self._look("newest_of_key", key)))
+
+    async def newest_number(self) -> int:
+        return only(await self._look("newest_number"), int) or 0
+
     async def alerts(
         self, *, integration: str | None, status: str | None, limit: int, before: int | None
     ) -> list[StoredAlert]:
@@ -115,6 +124,9 @@ class Reads:
 
     async def attempts_of(self, page: str) -> list[Attempt]:
         return ATTEMPT.values(await self._look("list_attempts_of", page))
+
+    async def sent(self, channel: str, since: Instant, limit: int) -> list[tuple[str, Instant]]:
+        return [(row[0], row[1]) for row in await self._look("sent_lately", channel, since, limit)]
 
     async def policy_version(self, hash: str) -> str | None:
         return only(await self._look("policy_version", hash), str)
@@ -144,6 +156,22 @@ class Reads:
 
     async def repeated_posts(self, after: int, limit: int) -> list[Post]:
         return POST.values(await self._look("repeated_posts", after, limit))
+
+    async def posts(self, since: Instant, until: Instant, limit: int, after: int) -> list[Post]:
+        after = after or await self._last_post_before(since)
+        return POST.values(await self._look("posts_between", after, since, until, limit))
+
+    async def _last_post_before(self, since: Instant) -> int:
+        """An id below all that were received from `since` on; ids ascend with their arrival."""
+        low, high = 0, only(await self._look("newest_post"), int) or 0
+        while high - low > SLICE:
+            middle = (low + high) // 2
+            rows = await self._look("post_from", middle)
+            if rows and rows[0][1] < since:
+                low = middle
+            else:
+                high = middle
+        return low
 
     async def live_tombstones(self, now: Instant) -> list[tuple[str, str, Instant, Instant]]:
         return [(row[0], row[1], row[2], row[3]) for row in await self._look("live_tombstones", now)]

@@ -189,6 +189,9 @@ class SqliteStore(SqliteReader, Pruner):
         self._wake.set()
         return cast(T, await asyncio.shield(piece.waiter))
 
+    async def newest_number(self) -> int:
+        return int(max(self._last["incident"], await super().newest_number()))
+
     def on_commit(self, listener: Callable[[], None]) -> None:
         self._listeners.append(listener)
 

@@ -34,7 +34,7 @@ from tocsin.model import (
     rfc3339,
 )
 from tocsin.settings.scalars import did_you_mean, duration, spell, target
-from tocsin.web import models
+from tocsin.web import models, whatif
 from tocsin.web.daemon import Actions, Daemon, Done
 from tocsin.web.limits import read_body, read_json
 from tocsin.web.problems import Handler, Problem, guarded, json_answer
@@ -699,6 +699,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint("GET", "/v1/services", "viewer", list_services, "Services", "configuration", models.ServiceList),
     Endpoint("GET", "/v1/policies", "viewer", list_policies, "Escalation policies", "configuration", models.PolicyList),
+    Endpoint(
+        "POST", "/v1/explain", "viewer", whatif.explain, "What would become of an alert, and whom it would page",
+        "configuration", whatif.Explanation, whatif.Explain,
+    ),
     Endpoint(
         "POST", "/v1/reload", "admin", reload, "Read the configuration again", "configuration", models.Said,
         models.Reload,

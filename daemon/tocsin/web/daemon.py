@@ -26,6 +26,7 @@ from tocsin.model import (
     Verification,
 )
 from tocsin.work.contacts import ContactView, Sent
+from tocsin.work.foresight import Asked as Foreseen
 
 
 class Taken(Protocol):
@@ -182,6 +183,10 @@ class Selfcare(Protocol):
     def refused_post(self, integration: str, detail: str) -> None: ...
 
 
+class Foresight(Protocol):
+    async def explain(self, asked: Foreseen) -> dict[str, Any]: ...
+
+
 class Health(Protocol):
     async def ready(self) -> tuple[bool, dict[str, Any]]: ...
 
@@ -221,6 +226,8 @@ class Daemon(Protocol):
     def selfcare(self) -> Selfcare: ...
     @property
     def health(self) -> Health: ...
+    @property
+    def foresight(self) -> Foresight: ...
     @property
     def metrics(self) -> Metrics: ...
     async def reload(self, yes: bool = False) -> str: ...

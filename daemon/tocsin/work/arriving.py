@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tocsin.decide.escalation import policy_for
+from tocsin.decide.muting import Mutes
 from tocsin.decide.priority import assess
 from tocsin.decide.rules import Verdict, value_of
 from tocsin.model import Arrival, Impact, Instant, Priority, Urgency
 from tocsin.work.judging import Judged, as_json
 from tocsin.work.known import Known
 from tocsin.work.ledger import Ledger
-from tocsin.work.muting import Mutes
 
 Basis = tuple[Impact, Urgency, Priority, str, str, str, str, str]
 """impact, urgency, priority, category, policy, its hash, rules and written as JSON."""

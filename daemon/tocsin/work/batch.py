@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Literal
 
 from tocsin.contracts import Tx
 from tocsin.decide import lifecycle
+from tocsin.decide.due import reassessed, retold
 from tocsin.decide.escalation import policy_for
 from tocsin.decide.grouping import Group, group_of
-from tocsin.decide.priority import assess, is_higher, reassess, worst
+from tocsin.decide.muting import Mute
+from tocsin.decide.priority import assess, is_higher, worst
 from tocsin.decide.rules import Rulebook, Verdict, value_of
 from tocsin.decide.text import clean
 from tocsin.model import (
     DAY,
     MINUTE,
-    TOCSIN,
     Actor,
     Alert,
     Arrival,
@@ -29,7 +30,6 @@ from tocsin.model import (
     Policy,
     Post,
     Rejected,
-    Settings,
     Severity,
     StoredAlert,
 )
@@ -37,7 +37,6 @@ from tocsin.work.arriving import Coming, Straight
 from tocsin.work.judging import Fit, Judged, bytes_of, judge
 from tocsin.work.known import Pair, identity_of
 from tocsin.work.ledger import Effects, Ledger
-from tocsin.work.muting import Mute
 
 if TYPE_CHECKING:
     from tocsin.work.intake import Intake
@@ -734,23 +733,11 @@ def end_in_incident(
         latest[after.key] = ledger.get(after.number)
 
 
-def reassessed(incident: Incident, alerts: Sequence[StoredAlert], settings: Settings, now: Instant) -> Incident:
-    """The incident as its firing alerts make it, at this hour."""
-    severity = worst([alert.severity for alert in alerts]) if alerts else incident.severity
-    found = reassess(incident, severity, settings, now, alerts)
-    return lifecycle.reassessed(incident, severity, found.impact, found.urgency, found.priority, now)
-
-
 def sink(ledger: Ledger, incident: Incident, alerts: Sequence[StoredAlert]) -> None:
     """An alert ended or changed: the incident is as bad as those that are left."""
     after = reassessed(incident, alerts, ledger.core.settings, ledger.now)
     if after is not incident:
-        ledger.put(after)
-        tell_reassessed(ledger, after, "alert", "as its firing alerts are now")
-
-
-def tell_reassessed(ledger: Ledger, after: Incident, via: str, because: str) -> None:
-    ledger.note(after, "reassessed", TOCSIN, via, because, severity=after.severity, priority=after.priority)
+        ledger.take(retold(after, "alert", "as its firing alerts are now", ledger.now))
 
 
 def _by(alert: StoredAlert) -> Actor:

@@ -10,10 +10,10 @@ import orjson
 
 from tocsin.contracts import Chance, ChannelKind, Clock, Source, Spawn, Store
 from tocsin.decide.escalation import People
+from tocsin.decide.muting import Mutes
 from tocsin.decide.rules import Rulebook
 from tocsin.metrics import Metrics
 from tocsin.model import Contact, ContactState, Incident, Instant, Only, Policy, Settings, Step, Target
-from tocsin.work.muting import Mutes
 from tocsin.work.relief import Relief
 
 REMEMBERED_STOPS = 20_000

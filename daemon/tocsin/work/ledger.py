@@ -7,13 +7,27 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from tocsin.contracts import Tx
+from tocsin.decide.due import Around, Deed
 from tocsin.decide.escalation import People, StepRun, run_step, usable_contacts
 from tocsin.decide.lifecycle import Move, Stay
+from tocsin.decide.muting import Mutes
 from tocsin.decide.overrides import extra_of
 from tocsin.decide.views import resolved_text
-from tocsin.model import Actor, Arrival, ContactState, Entry, Incident, Instant, Page, Policy, Priority, Silence, User
+from tocsin.model import (
+    Actor,
+    Arrival,
+    ContactState,
+    Entry,
+    Incident,
+    Instant,
+    Page,
+    Policy,
+    Priority,
+    Silence,
+    StoredAlert,
+    User,
+)
 from tocsin.work.core import Core
-from tocsin.work.muting import Mutes
 from tocsin.work.relief import BACK
 
 SPOKEN = frozenset({"twilio_voice"})
@@ -186,8 +200,28 @@ class Ledger:
             people = core.people()
         return self.keep(run_step(incident, policy, core.settings, people, self.now, core.chance.token))
 
+    def around(self, policy: Policy | None, alerts: Sequence[StoredAlert], mutes: Mutes) -> Around:
+        """What `decide/due.py` asks for."""
+        core = self.core
+        people = self._people or core.people()
+        return Around(core.settings, people, mutes, policy, alerts, self.now, core.chance.token)
+
+    def do(self, deeds: Iterable[Deed]) -> bool:
+        """Keep what was decided, in order; False when there was nothing."""
+        done = False
+        for deed in deeds:
+            done = True
+            if isinstance(deed, StepRun):
+                self.keep(deed)
+            else:
+                self.take(deed)
+        return done
+
     def keep(self, run: StepRun) -> Incident:
-        """What a step came to: the incident, its pages and its story."""
+        """What a step came to: the incident, its pages and its story. The policy stays as its cycle froze it."""
+        before, after = self._known.get(run.incident.number), run.incident
+        if before is not None and before.cycle == after.cycle and before.policy_hash != after.policy_hash:
+            run = replace(run, incident=replace(after, policy_hash=before.policy_hash))
         self.put(run.incident)
         self._pages.extend(run.pages)
         self._entries.extend(run.entries)

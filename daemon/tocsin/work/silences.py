@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from tocsin.contracts import IncidentFilter, Tx
-from tocsin.decide import lifecycle
+from tocsin.decide import due
 from tocsin.decide.matchers import Matcher, parse
+from tocsin.decide.muting import Mutes
 from tocsin.decide.text import clean
 from tocsin.errors import Refused, StoreUnavailable
 from tocsin.model import DAY, Actor, Incident, Instant, Silence
 from tocsin.work.core import Core
 from tocsin.work.ledger import Effects, Ledger
-from tocsin.work.muting import Mutes, stored_values
 
 MOST = 64  # matchers
 LONGEST = 366 * DAY
@@ -154,9 +154,5 @@ class Silences:
 
     async def _follow(self, ledger: Ledger, incident: Incident, mutes: Mutes) -> None:
         alerts = await ledger.tx.firing_alerts(incident.number) if mutes else []
-        hits = [mutes.of(stored_values(alert), ledger.now) for alert in alerts]
-        if hits and all(hits):
-            first = min((mute for mute in hits if mute is not None), key=lambda mute: mute.until)
-            ledger.take(lifecycle.mute(incident, first.reason, first.until, ledger.now))
-        elif incident.muted_by is not None:
-            ledger.take(lifecycle.unmute(incident, ledger.now, "the silence ended"))
+        await ledger.people()
+        ledger.do(due.follow_silences(incident, ledger.around(None, alerts, mutes)))

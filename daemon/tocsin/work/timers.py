@@ -13,15 +13,14 @@ from dataclasses import replace
 import structlog
 
 from tocsin.contracts import IncidentFilter, Tx
-from tocsin.decide import lifecycle
+from tocsin.decide import due
 from tocsin.decide.oncall import in_hours
 from tocsin.errors import StoreUnavailable
-from tocsin.model import MINUTE, TOCSIN, Incident, Instant, Millis, StoredAlert
-from tocsin.work.batch import end_in_incident, reassessed, sink, tell_reassessed
+from tocsin.model import MINUTE, Incident, Instant, Millis, StoredAlert
+from tocsin.work.batch import end_in_incident, sink
 from tocsin.work.core import Core
 from tocsin.work.intake import Intake
 from tocsin.work.ledger import Effects, Ledger
-from tocsin.work.muting import Mute, stored_values
 
 Work = Callable[[Tx, int], Awaitable[tuple[int, Effects, list[StoredAlert]]]]
 
@@ -50,7 +49,7 @@ class Timers:
             self.wake.clear()
             try:
                 await self._begin_support_hours()
-                due = await self._run_all_due()
+                waits = await self._run_all_due()
             except StoreUnavailable as error:
                 log.error("store_unavailable", error=str(error))
                 await self.core.clock.sleep(BREATH)
@@ -61,7 +60,7 @@ class Timers:
                 continue
             self.progressed_at = now = self.core.clock.now()
             rest = Instant(now + POLL)
-            self._waits_until = rest if due is None else min(due, rest)
+            self._waits_until = rest if waits is None else min(waits, rest)
             await self.core.clock.wait(self.wake, self._waits_until)
             self._waits_until = None
 
@@ -72,10 +71,10 @@ class Timers:
 
     async def _run_all_due(self) -> Instant | None:
         """Run until nothing is due; the instant at which something will be."""
-        while (due := await self.core.store.next_due()) is not None and due <= self.core.clock.now():
+        while (earliest := await self.core.store.next_due()) is not None and earliest <= self.core.clock.now():
             await self.run_due()
             self.progressed_at = self.core.clock.now()
-        return due
+        return earliest
 
     async def run_due(self) -> int:
         """Run everything due now once; how many rows there were."""
@@ -129,56 +128,25 @@ class Timers:
 
     async def _incidents(self, tx: Tx, limit: int) -> tuple[int, Effects, list[StoredAlert]]:
         ledger = Ledger(self.core, tx, self.core.clock.now())
-        due = await tx.due_incidents(ledger.now, limit)
-        ledger.know(due)
-        for incident in due:
+        rows = await tx.due_incidents(ledger.now, limit)
+        ledger.know(rows)
+        for incident in rows:
             await self._incident(ledger, incident)
-        return len(due), await ledger.close(), []
+        return len(rows), await ledger.close(), []
 
     async def _incident(self, ledger: Ledger, incident: Incident) -> None:
-        match incident.due_kind:
-            case "step" | "again":
-                await self._step(ledger, incident)
-            case "ack_timeout":
-                because = f"acknowledged by {incident.acknowledged_by}, and not resolved in time"
-                await self._again(ledger, incident, because)
-            case "unsnooze":
-                await self._again(ledger, incident, "the snooze ended")
-            case "unmute":
-                await self._unmute(ledger, incident)
-            case "close":
-                ledger.take(lifecycle.close(incident, TOCSIN, "timer", ledger.now))
-            case None:
-                ledger.put(replace(incident, due_at=None))
+        if incident.due_kind in ("step", "again"):
+            planned = incident.planned_at if incident.planned_at is not None else ledger.now
+            self.core.metrics.step_lateness_seconds.observe(max(0, ledger.now - planned) / 1000)
+        ledger.do(due.fall_due(incident, await self._around(ledger, incident)))
 
-    async def _step(self, ledger: Ledger, incident: Incident) -> None:
-        planned = incident.planned_at if incident.planned_at is not None else ledger.now
-        self.core.metrics.step_lateness_seconds.observe(max(0, ledger.now - planned) / 1000)
-        if incident.status != "triggered":
-            ledger.put(replace(incident, due_at=None, due_kind=None))
-            return
-        if not await self._urgency_back(ledger, incident):
-            await self._page_unless_muted(ledger, incident)
-
-    async def _page_unless_muted(self, ledger: Ledger, incident: Incident) -> None:
-        """Run the step that is due, or stand still while every firing alert is silenced or held."""
-        mute = await self._still_muted(ledger, incident)
-        if mute is not None:
-            ledger.take(lifecycle.mute(incident, mute.reason, mute.until, ledger.now))
-            return
-        hold = await self._still_held(ledger, incident)
-        if hold is not None:
-            ledger.put(lifecycle.held(incident, hold, ledger.now))
-            return
+    async def _around(self, ledger: Ledger, incident: Incident) -> due.Around:
+        """What has a say in it; read only where it has."""
+        mutes = await ledger.mutes()
+        asked = due.asks_alerts(incident, self.core.settings, mutes)
+        alerts = await ledger.tx.firing_alerts(incident.number) if asked else []
         await ledger.people()
-        ledger.step(incident, await self.core.policies.thaw(incident.policy_hash))
-
-    async def _still_held(self, ledger: Ledger, incident: Incident) -> Instant | None:
-        """The earliest end of hold of those that fire; the alert that held it so far may have ended."""
-        if incident.held_until is None:
-            return None
-        ends = [alert.hold_until or ledger.now for alert in await ledger.tx.firing_alerts(incident.number)]
-        return min(ends) if ends and min(ends) > ledger.now else None
+        return ledger.around(await self.core.policies.thaw(incident.policy_hash), alerts, mutes)
 
     # ------------------------------------------------------------------------- support hours
 
@@ -208,67 +176,21 @@ class Timers:
                 for number in numbers:
                     incident = ledger.get(number)
                     if incident is not None:
-                        await self._urgency_back(ledger, incident)
+                        ledger.do(due.urgency_back(incident, await self._around(ledger, incident)))
                 return await ledger.close()
 
             (await self.core.store.write(work)).apply(self.core)
-
-    async def _urgency_back(self, ledger: Ledger, incident: Incident) -> bool:
-        """Support hours have begun since it lost its urgency: a new cycle under the one it would have now."""
-        service = self.core.settings.services.get(incident.service)
-        if service is None or service.support_hours is None or incident.urgency != "low":
-            return False
-        if incident.status != "triggered" or incident.held_until is not None:
-            return False
-        alerts = await ledger.tx.firing_alerts(incident.number)
-        after = reassessed(incident, alerts, self.core.settings, ledger.now)
-        if after.urgency == "low":
-            return False
-        because = f"the support hours of {service.name} began"
-        ledger.put(after)
-        tell_reassessed(ledger, after, "timer", because)
-        ledger.take(lifecycle.retrigger(after, ledger.now, because))
-        return True
-
-    async def _again(self, ledger: Ledger, incident: Incident, because: str) -> None:
-        """A new cycle, and its first step at once."""
-        move = lifecycle.retrigger(incident, ledger.now, because)
-        if ledger.take(move) and isinstance(move, lifecycle.Move):
-            await self._page_unless_muted(ledger, move.incident)
-
-    async def _unmute(self, ledger: Ledger, incident: Incident) -> None:
-        until = await self._still_muted(ledger, incident)
-        if until is not None:
-            ledger.take(lifecycle.mute(incident, until.reason, until.until, ledger.now))
-            return
-        move = lifecycle.unmute(incident, ledger.now, "the silence ended")
-        if not ledger.take(move) or not isinstance(move, lifecycle.Move):
-            ledger.put(replace(incident, due_at=None, due_kind=None))
-            return
-        if move.incident.due_at is not None and move.incident.due_at <= ledger.now:
-            await ledger.people()
-            ledger.step(move.incident, await self.core.policies.thaw(incident.policy_hash))
-
-    async def _still_muted(self, ledger: Ledger, incident: Incident) -> Mute | None:
-        """The mute that ends first, when every firing alert is still under one."""
-        in_force = await ledger.mutes()
-        if not in_force or incident.status != "triggered":
-            return None
-        alerts = await ledger.tx.firing_alerts(incident.number)
-        mutes = [in_force.of(stored_values(alert), ledger.now) for alert in alerts]
-        found = [mute for mute in mutes if mute is not None]
-        return min(found, key=lambda mute: mute.until) if alerts and len(found) == len(alerts) else None
 
     # -------------------------------------------------------------------------------- alerts
 
     async def _alerts(self, tx: Tx, limit: int) -> tuple[int, Effects, list[StoredAlert]]:
         """Alerts whose source fell silent: they end, as if it had resolved them."""
         ledger = Ledger(self.core, tx, self.core.clock.now())
-        due = await tx.due_alerts(ledger.now, limit)
-        await ledger.load([alert.incident for alert in due if alert.incident is not None])
+        rows = await tx.due_alerts(ledger.now, limit)
+        await ledger.load([alert.incident for alert in rows if alert.incident is not None])
         touched: dict[int, None] = {}
         ended = []
-        for alert in due:
+        for alert in rows:
             newer = self.intake.newest_expiry(alert.id)
             if newer is not None and newer > ledger.now:
                 tx.save_alerts([replace(alert, expires_at=newer)])
@@ -280,7 +202,7 @@ class Timers:
                 end_in_incident(ledger, after, touched)
         self.intake.forget(ended)  # before the commit: the next post may be decided before we hear of it
         await self._sink(ledger, tx, touched)
-        return len(due), await ledger.close(), ended
+        return len(rows), await ledger.close(), ended
 
     async def _sink(self, ledger: Ledger, tx: Tx, touched: dict[int, None]) -> None:
         for number in touched:

@@ -90,3 +90,8 @@ select pg_xact_status($1::text::xid8);
 -- name: database_now
 -- The server's clock, which all replicas follow; the one place where SQL is asked for the time.
 select (extract(epoch from clock_timestamp()) * 1000)::bigint;
+
+-- name: newest_number
+-- The highest number that was given to an incident so far.
+select greatest(case when is_called then last_value else 0 end, (select coalesce(max(number), 0) from incidents))
+from incident_numbers;

@@ -38,6 +38,10 @@ where id in (select id from alerts where ended_at is null and ($2::text is null 
   and id < $1 and status = 'firing'
 order by id desc limit $3;
 
+-- name: one_open_alert
+-- The firing alert of an identity, not locked.
+select {alert} from alerts where integration = $1 and source_key = $2 and ended_at is null;
+
 -- name: open_keys
 -- Identity, content and incident of every firing alert, in slices by identity.
 select integration, source_key, id, content, incident from alerts
@@ -56,6 +60,18 @@ on conflict (id) do update set {alert.changes};
 -- name: repeated_posts
 -- Posts after a given one in which something known was only repeated.
 select {post} from posts where id > $1 and repeats > 0 order by id limit $2;
+
+-- name: post_from
+-- The first post from an id on, and when it was received.
+select id, received_at from posts where id >= $1 order by id limit 1;
+
+-- name: newest_post
+-- The highest id of a post.
+select coalesce(max(id), 0) from posts;
+
+-- name: posts_between
+-- Bodies by arrival after a given id, in order: what other rules would have made of them.
+select {post} from posts where id > $1 and received_at >= $2 and received_at < $3 order by id limit $4;
 
 -- name: add_posts
 -- Accepted bodies.
@@ -85,6 +101,17 @@ join incidents i on i.number = (
     ) as newest
 )
 order by i.number for update of i;
+
+-- name: newest_of_key
+-- The same for one key, not locked.
+select {incident} from incidents where number = (
+    select max(newest.number) from (
+        select max(e.number) as number from incidents e
+        where e.key = $1 and e.status in ('resolved', 'closed', 'canceled')
+        union all
+        select incident as number from incident_keys where key = $1
+    ) as newest
+);
 
 -- name: one_incident
 -- One incident, not locked.
@@ -238,6 +265,12 @@ order by id;
 select a.started_at, p.kind from attempts a join pages p on p.id = a.page
 where a.channel = $2 and a.started_at >= $3 and a.state not in ('cancelled', 'failed', 'bundled') and p."user" = $1
 order by a.started_at;
+
+-- name: sent_lately
+-- Who was reached for over a channel, and when, surely unsent ones left out; the newest first.
+select p."user", a.started_at from attempts a join pages p on p.id = a.page
+where a.channel = $1 and a.started_at >= $2 and a.state not in ('cancelled', 'failed', 'bundled')
+order by a.started_at desc limit $3;
 
 -- name: pages_to
 -- What went to an address, newest first.

@@ -84,3 +84,7 @@ from json_each($1) r where alerts.id = r.value->>0;
 -- The highest number given out so far, of incidents, alerts and posts.
 select coalesce((select max(number) from incidents), 0), coalesce((select max(id) from alerts), 0),
        coalesce((select max(id) from posts), 0);
+
+-- name: newest_number
+-- The highest number an incident has.
+select coalesce(max(number), 0) from incidents;

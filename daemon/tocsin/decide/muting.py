@@ -45,15 +45,30 @@ class Mutes:
     def changed(self, silences: Iterable[Silence], now: Instant) -> frozenset[str]:
         """Which of those known here mute otherwise, or no longer, according to `silences`."""
         newer = {one.id: one for one in silences}
-        return frozenset(
-            id_ for id_, (one, _) in self._silences.items() if one.ends_at > now and newer.get(id_) != one
-        )
+        return frozenset(id_ for id_, (one, _) in self._silences.items() if one.ends_at > now and newer.get(id_) != one)
 
     def starting(self, now: Instant) -> list[Silence]:
         """Silences that were made for later and whose time has come since the last call."""
         begun = [one for one, _ in self._silences.values() if self._looked < one.starts_at <= now < one.ends_at]
         self._looked, self._looked_before = now, self._looked
         return begun
+
+    def next_start(self, after: Instant) -> Instant | None:
+        """When the next silence begins that begins later than `after`."""
+        return min((one.starts_at for one, _ in self._silences.values() if one.starts_at > after), default=None)
+
+    def starts_at(self, now: Instant) -> bool:
+        """Whether one begins at this very instant."""
+        return any(one.starts_at == now for one, _ in self._silences.values())
+
+    def hitting(self, value_of: Callable[[str], str], now: Instant) -> list[Silence]:
+        """All active ones whose matchers hit, the one that ends last first."""
+        hit = [
+            silence
+            for silence, matchers in self._silences.values()
+            if silence.starts_at <= now < silence.ends_at and hit_all(matchers, value_of)
+        ]
+        return sorted(hit, key=lambda silence: silence.ends_at, reverse=True)
 
     def look_again(self) -> None:
         """As if the last call of `starting` had not been."""

@@ -1,0 +1,138 @@
+"""The answer of `tocsin plan` as JSON: exact, and what the tables are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from tocsin.cli.turnover import compared as shifts_compared
+from tocsin.decide import amended
+from tocsin.decide.course import Planned
+from tocsin.decide.oncall import zone_of
+from tocsin.decide.replay import Group, Tally
+from tocsin.model import Instant, Millis, Settings, rfc3339
+from tocsin.settings import Difference, difference
+from tocsin.settings.difference import PLAIN
+from tocsin.work.planning import Affected
+
+TOLD_GROUPS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Everything that was found out. `tally` and `incidents` are None where there is no database."""
+
+    before: Settings
+    after: Settings
+    now: Instant
+    ahead: Millis
+    since: Instant
+    tally: Tally | None
+    incidents: tuple[list[Affected], int] | None
+
+
+def as_json(found: Compared, origin: str, new: str) -> dict[str, Any]:
+    """Times of shifts by their schedule's clock, others by `defaults.timezone`."""
+    changed = difference(found.before, found.after)
+    return {
+        "before": origin,
+        "after": new,
+        "changes": bool(changed),
+        "sections": _sections(changed),
+        "other": [name for name in PLAIN if name in changed.counts],
+        "needs_restart": list(changed.needs_restart),
+        "removes_most": list(changed.removes_most),
+        "shifts": list(_shifts(found)),
+        "policies": [_lines(one) for one in amended.policies(found.before, found.after)],
+        "users": [
+            {"user": one.user, "changes": list(one.changes)} for one in amended.people(found.before, found.after)
+        ],
+        "rules": [_lines(one) for one in amended.rules(found.before, found.after)],
+        "rules_moved": changed.moved,
+        "alerts": _alerts(found),
+        "incidents": _incidents(found),
+    }
+
+
+def _sections(changed: Difference) -> dict[str, Any]:
+    return {
+        name: {"added": list(names.added), "removed": list(names.removed), "changed": list(names.changed)}
+        for name, names in changed.names.items()
+    }
+
+
+def _shifts(found: Compared) -> Iterable[dict[str, Any]]:
+    """Schedules whose people change within the time ahead."""
+    end = Instant(found.now + found.ahead)
+    for name in dict.fromkeys([*found.before.schedules, *found.after.schedules]):
+        was, will = found.before.schedules.get(name), found.after.schedules.get(name)
+        if was != will:
+            one = shifts_compared(was, will, found.now, end)
+            if one["changes"]:
+                yield one
+
+
+def _lines(one: amended.Lines) -> dict[str, Any]:
+    return {"name": one.name, "before": list(one.before), "after": list(one.after)}
+
+
+def _alerts(found: Compared) -> dict[str, Any] | None:
+    tally = found.tally
+    if tally is None:
+        return None
+    zone = zone_of(found.before.defaults.timezone)
+    return {
+        "since": rfc3339(found.since, zone),
+        "until": rfc3339(found.now, zone),
+        "posts": tally.posts,
+        "unread": tally.unread,
+        "alerts": tally.alerts,
+        "differ": tally.differ,
+        "beyond": tally.beyond,
+        "incident_keys": {"before": len(tally.keys_before), "after": len(tally.keys_after)},
+        "rules": [{"name": name, "before": was, "after": will} for name, was, will in tally.rules],
+        "groups": [_group(one, found) for one in tally.by_count[:TOLD_GROUPS]],
+    }
+
+
+def _group(one: Group, found: Compared) -> dict[str, Any]:
+    example = one.example
+    return {
+        "count": one.count,
+        "before": dict(one.before),
+        "after": dict(one.after),
+        "example": {
+            "at": rfc3339(example.at, zone_of(found.before.defaults.timezone)),
+            "integration": example.integration,
+            "dedup_key": example.dedup_key,
+            "title": example.title,
+            "incident_key": {"before": example.key_before or None, "after": example.key_after or None},
+        },
+    }
+
+
+def _incidents(found: Compared) -> dict[str, Any] | None:
+    if found.incidents is None:
+        return None
+    affected, looked_at = found.incidents
+    return {"open": looked_at, "affected": [_incident(one, found) for one in affected]}
+
+
+def _incident(one: Affected, found: Compared) -> dict[str, Any]:
+    incident = one.incident
+    return {
+        "number": incident.number,
+        "title": incident.title,
+        "status": incident.status,
+        "priority": incident.priority,
+        "policy": incident.policy or None,
+        "policy_frozen": one.frozen,
+        "next_before": [_page(page, found) for page in one.before],
+        "next_after": [_page(page, found) for page in one.after],
+    }
+
+
+def _page(page: Planned, found: Compared) -> dict[str, Any]:
+    zone = zone_of(found.before.defaults.timezone)
+    return {"at": rfc3339(page.at, zone), "user": page.user, "channel": page.channel, "because": page.because}

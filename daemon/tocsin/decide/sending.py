@@ -1,0 +1,148 @@
+"""When do planned pages leave, alone or in one summary, within a person's limits? What `work/claim.py` does, run ahead.
+
+It supposes that every message goes through and that nothing else pages these people meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from tocsin.decide.escalation import People, usable_contacts
+from tocsin.decide.throttle import PATIENCE, Later, Now, overflow_at, room
+from tocsin.model import EMPTY, Instant, Limit, Page, Settings
+
+Limits = Mapping[str, tuple[Limit, ...]]
+"""The limits of each channel that has any."""
+
+Sent = Mapping[tuple[str, str], Sequence[Instant]]
+"""When messages went to a person ("" for channel targets) over a channel lately."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A page on its way: by itself, as the one message for several, or carried by such a one."""
+
+    at: Instant
+    page: Page
+    how: Literal["page", "summary", "bundled"] = "page"
+    because: str = ""
+
+
+@dataclass(slots=True)
+class Sending:
+    """The pages of one incident that wait for their time. `settings` and `people` say who has another contact."""
+
+    settings: Settings
+    people: People
+    limits: Limits = EMPTY
+    sent: dict[tuple[str, str], list[Instant]] = field(default_factory=dict)
+    waiting: list[Page] = field(default_factory=list)
+
+    def until(self, end: Instant, now: Instant, urgent: bool) -> list[Left]:
+        """What leaves until `end`; what is overdue leaves at `now`. `urgent`: the incident is P1."""
+        left: list[Left] = []
+        while self.waiting:
+            at = max(now, min(page.due_at for page in self.waiting))
+            if at > end:
+                break
+            due = sorted((page for page in self.waiting if page.due_at <= at), key=_order)
+            line, user = due[0].channel, due[0].user or due[0].target
+            mine = [page for page in due if (page.channel, page.user or page.target) == (line, user)]
+            self._drop(mine)
+            left += self._claim(mine, at, urgent)
+        return left
+
+    def _drop(self, pages: Sequence[Page]) -> None:
+        gone = {id(page) for page in pages}
+        self.waiting = [page for page in self.waiting if id(page) not in gone]
+
+    def _claim(self, pages: list[Page], now: Instant, urgent: bool) -> list[Left]:
+        """All due pages of one person and channel: as many as there is room for go; more go as one in the last slot."""
+        limits = self.limits.get(pages[0].channel, ())
+        if not limits:
+            return [Left(now, page, because=_late(page, now)) for page in pages]
+        left: list[Left] = []
+        sent = self._sent(pages[0])
+        while pages:
+            found = room(sent, limits, now, urgent=urgent)
+            if isinstance(found, Later):
+                return left + self._wait(pages, found, limits, now)
+            if len(pages) > 1 and isinstance(room([*sent, now], limits, now, urgent=False), Later):
+                return left + self._bundle(pages, now)
+            sent.append(now)
+            page = pages.pop(0)
+            left.append(Left(now, page, because=_late(page, now)))
+        return left
+
+    def _wait(self, pages: list[Page], later: Later, limits: tuple[Limit, ...], now: Instant) -> list[Left]:
+        """No room: until the next slot, at most a minute; then another contact, or one message beyond the limit."""
+        since = min(page.updated_at or now for page in pages)
+        deadline = Instant(since + PATIENCE)
+        if now < deadline:
+            return self._postpone(pages, Instant(min(later.at, deadline)), since)
+        pages = pages + self._put_off(pages[0], now)
+        other = self._other(pages[0], now)
+        overflow = overflow_at(self._sent(pages[0]), limits, now)
+        if other is not None:
+            contact, channel = other
+            self.waiting += [
+                replace(page, contact=contact, channel=channel, due_at=now, updated_at=since) for page in pages
+            ]
+            return []
+        if overflow <= now:
+            return self._bundle(pages, now)
+        return self._postpone(pages, Instant(min(later.at, overflow)), since)
+
+    def _postpone(self, pages: list[Page], at: Instant, since: Instant) -> list[Left]:
+        self.waiting += [replace(page, due_at=at, updated_at=page.updated_at or since) for page in pages]
+        return []
+
+    def _put_off(self, like: Page, now: Instant) -> list[Page]:
+        """What else of this person and channel waits for a slot, put off to a later instant."""
+        found = [
+            page
+            for page in self.waiting
+            if (page.user, page.channel) == (like.user, like.channel)
+            and page.updated_at is not None
+            and page.due_at <= now + PATIENCE
+        ]
+        self._drop(found)
+        return found
+
+    def _bundle(self, pages: list[Page], now: Instant) -> list[Left]:
+        self._sent(pages[0]).append(now)
+        if len(pages) == 1:
+            return [Left(now, pages[0], because=_late(pages[0], now))]
+        why = f"the limit of {pages[0].channel} is reached: one message for {len(pages)} pages"
+        return [Left(now, page, "bundled" if number else "summary", why) for number, page in enumerate(pages)]
+
+    def _other(self, page: Page, now: Instant) -> tuple[str, str] | None:
+        """(contact, channel) of the same person where there is room now."""
+        user = self.settings.users.get(page.user)
+        if user is None:
+            return None
+        for contact in usable_contacts(user, self.settings, self.people):
+            if contact.channel == page.channel:
+                continue
+            sent = self.sent.get((page.user, contact.channel), ())
+            if isinstance(room(sent, self.limits.get(contact.channel, ()), now, urgent=False), Now):
+                return contact.name, contact.channel
+        return None
+
+    def _sent(self, page: Page) -> list[Instant]:
+        return self.sent.setdefault((page.user, page.channel), [])
+
+
+def of(settings: Settings, people: People, limits: Limits, sent: Sent) -> Sending:
+    """Ready to be used by one course."""
+    return Sending(settings, people, dict(limits), {key: list(times) for key, times in sent.items()})
+
+
+def _late(page: Page, now: Instant) -> str:
+    return "the person's limit was reached: it waited" if page.updated_at is not None else ""
+
+
+def _order(page: Page) -> tuple[int, Instant, str]:
+    return page.rank, page.due_at, page.id

@@ -1,0 +1,249 @@
+"""What would become of these alerts in this very system? Reads the facts, asks `decide/explain.py`, writes nothing.
+
+The daemon answers from what it has at hand; a command reads the database beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import orjson
+
+from tocsin.contracts import ChannelKind, Clock, IncidentFilter
+from tocsin.decide import throttle
+from tocsin.decide.course import Course
+from tocsin.decide.escalation import People
+from tocsin.decide.explain import Asking, Facts
+from tocsin.decide.explained import shaped, whole
+from tocsin.decide.grouping import group_of
+from tocsin.decide.overrides import extra_of
+from tocsin.decide.rules import Rulebook
+from tocsin.decide.sending import Limits
+from tocsin.errors import Refused
+from tocsin.model import (
+    Attempt,
+    Contact,
+    ContactState,
+    Incident,
+    Instant,
+    IntegrationConfig,
+    Limit,
+    MadeOverride,
+    Millis,
+    Page,
+    Parsed,
+    Policy,
+    Settings,
+    Silence,
+    StoredAlert,
+)
+from tocsin.work.core import Core, policy_from
+
+MOST_ALERTS = 100  # of one body that are explained
+MOST_EVENTS = 4_000  # of all their incidents together
+AT_ONCE = 5  # events before others get their turn
+MOST_WAITING = 8
+DONE = object()
+MOST_FIRING = 1_000  # alerts of one incident that are looked at
+MOST_SILENCES = 10_000
+MOST_SENT = 20_000  # messages of a channel that count for its limits
+
+
+class Looks(Protocol):
+    """The reads this needs: a store's, or a reader's beside it."""
+
+    async def open_alert(self, integration: str, source_key: str) -> StoredAlert | None: ...
+    async def newest_of_key(self, key: str) -> Incident | None: ...
+    async def newest_number(self) -> int: ...
+    async def incident(self, number: int) -> Incident | None: ...
+    async def incidents(self, where: IncidentFilter, limit: int, before: int | None) -> list[Incident]: ...
+    async def incident_alerts(self, number: int, limit: int, after: int | None) -> list[StoredAlert]: ...
+    async def pages(self, number: int) -> list[tuple[Page, list[Attempt]]]: ...
+    async def policy_version(self, hash: str) -> str | None: ...
+    async def silences(self, *, active_at: Instant | None, limit: int) -> list[Silence]: ...
+    async def contact_states(self) -> list[ContactState]: ...
+    async def overrides(self, since: Instant, schedule: str | None = None) -> list[MadeOverride]: ...
+    async def sent(self, channel: str, since: Instant, limit: int) -> list[tuple[str, Instant]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A body that might be posted. `ahead`: how much of the page plan; None: until the catch-all had its turn."""
+
+    integration: IntegrationConfig
+    parsed: Parsed
+    at: Instant
+    ahead: Millis | None = None
+
+
+class Foresight:
+    """Answers for the running daemon: its rulebook, its silences, its people as they are now. One answer at a time."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self._one = asyncio.Lock()
+        self._waiting = 0
+
+    async def explain(self, asked: Asked) -> dict[str, Any]:
+        """The answer as JSON. At most MOST_ALERTS alerts and MOST_EVENTS events; others get their turn in between.
+
+        Raises Refused (429) when MOST_WAITING wait for an answer already, StoreUnavailable.
+        """
+        if self._waiting >= MOST_WAITING:
+            raise Refused("too many ask what would happen; ask again in a moment", status=429)
+        self._waiting += 1
+        try:
+            async with self._one:
+                core = self.core
+                settings, rulebook = core.live.settings, core.live.rulebook
+                limits = limits_of(settings, core.kinds)
+                return await answer(core.store, settings, rulebook, core.people(), asked, core.clock, limits)
+        finally:
+            self._waiting -= 1
+
+
+async def answer(
+    looks: Looks | None,
+    settings: Settings,
+    rulebook: Rulebook,
+    people: People,
+    asked: Asked,
+    clock: Clock,
+    limits: Limits,
+) -> dict[str, Any]:
+    """What would happen, as JSON; `looks` None: nothing is known of a running system."""
+    shown = Parsed(asked.parsed.alerts[:MOST_ALERTS], asked.parsed.rejected)
+    facts = Facts(people=people)
+    if looks is not None:
+        facts = await facts_of(looks, rulebook, asked.integration, shown, people, clock)
+        facts = replace(facts, sent=await sent_lately(looks, limits, clock.now()))
+    facts = replace(facts, limits=limits)
+    asking = Asking(settings, rulebook, asked.integration, asked.at, facts)
+    for alert in shown.alerts:
+        asking.about(alert)
+        await clock.turn()
+    left = MOST_EVENTS
+    for course in asking.courses:
+        left = await _plan(asking, course, asked.ahead, clock, left)
+    alerts = []
+    for one in asking.found:
+        alerts.append(shaped(one, settings, asked.at))
+        await clock.turn()
+    left_out = len(asked.parsed.alerts) - len(shown.alerts)
+    return whole(alerts, shown, settings, asked.at, left_out, cut=not left)
+
+
+async def _plan(asking: Asking, course: Course, ahead: Millis | None, clock: Clock, left: int) -> int:
+    """One incident's plan, a few events at a time; how many events are left for the others."""
+    planning = asking.planning(course, ahead)
+    while left and next(planning, DONE) is not DONE:
+        left -= 1
+        if left % AT_ONCE == 0:
+            await clock.turn()
+    planning.close()
+    await clock.turn()
+    return left
+
+
+async def facts_of(
+    looks: Looks, rulebook: Rulebook, integration: IntegrationConfig, parsed: Parsed, people: People, clock: Clock
+) -> Facts:
+    """What is known of these alerts and of the incidents they would join or change."""
+    alerts: dict[str, StoredAlert] = {}
+    incidents: dict[str, Incident] = {}
+    for alert in parsed.alerts:
+        key = alert.source_key or ""
+        if key and key not in alerts and (stored := await looks.open_alert(integration.name, key)) is not None:
+            alerts[key] = stored
+        if alert.status in ("firing", "heartbeat"):
+            group = group_of(rulebook.walk(alert, integration), key, integration.name).key
+            if group not in incidents and (newest := await looks.newest_of_key(group)) is not None:
+                incidents[group] = newest
+        await clock.turn()
+    for number in {one.incident for one in alerts.values() if one.incident} - {
+        one.number for one in incidents.values()
+    }:
+        if (found := await looks.incident(number)) is not None:
+            incidents[found.key] = found
+    return await around(looks, incidents, alerts, people, clock.now())
+
+
+async def around(
+    looks: Looks,
+    incidents: Mapping[str, Incident],
+    alerts: Mapping[str, StoredAlert],
+    people: People,
+    now: Instant,
+) -> Facts:
+    """The same with all that has a say in the paging of these incidents."""
+    opened = [one for one in incidents.values() if one.open]
+    return Facts(
+        incidents,
+        alerts,
+        await looks.silences(active_at=None, limit=MOST_SILENCES),
+        people,
+        {one.number: await firing_of(looks, one) for one in opened},
+        {one.number: await unsent_of(looks, one) for one in opened},
+        await policies_of(looks, opened),
+        next_number=await looks.newest_number() + 1,
+        now=now,
+    )
+
+
+async def firing_of(looks: Looks, incident: Incident) -> Sequence[StoredAlert]:
+    found = await looks.incident_alerts(incident.number, MOST_FIRING, None)
+    return tuple(alert for alert in found if alert.ended_at is None)
+
+
+async def unsent_of(looks: Looks, incident: Incident) -> Sequence[Page]:
+    """Pages of its cycle that are planned and not yet on their way."""
+    return tuple(
+        page
+        for page, _ in await looks.pages(incident.number)
+        if page.kind == "page" and page.status == "planned" and page.cycle == incident.cycle
+    )
+
+
+async def policies_of(looks: Looks, incidents: Iterable[Incident]) -> dict[str, Policy]:
+    """The policies under which these incidents run, by hash."""
+    found: dict[str, Policy] = {}
+    for digest in {one.policy_hash for one in incidents if one.policy_hash}:
+        body = await looks.policy_version(digest)
+        if body is not None:
+            found[digest] = policy_from(orjson.loads(body))
+    return found
+
+
+def limits_of(settings: Settings, kinds: Mapping[str, ChannelKind]) -> Limits:
+    """The limits of each channel that has any, as the pager keeps them."""
+    found: dict[str, tuple[Limit, ...]] = {}
+    for name, channel in settings.channels.items():
+        kind = kinds.get(channel.type)
+        limits = throttle.limits_for(settings, name, kind.throttle if kind is not None else "")
+        if limits:
+            found[name] = limits
+    return found
+
+
+async def sent_lately(looks: Looks, limits: Limits, now: Instant) -> dict[tuple[str, str], list[Instant]]:
+    """What went over these channels as long ago as their limits look back."""
+    found: dict[tuple[str, str], list[Instant]] = {}
+    for channel, each in limits.items():
+        for user, at in await looks.sent(channel, Instant(now - throttle.longest(each)), MOST_SENT):
+            found.setdefault((user, channel), []).append(at)
+    return {key: sorted(times) for key, times in found.items()}
+
+
+async def people_in(looks: Looks, settings: Settings) -> People:
+    """What the database knows of people: for who reads it beside the daemon."""
+    dead = {(one.channel_kind, one.address) for one in await looks.contact_states() if not one.usable}
+    made = extra_of(await looks.overrides(Instant(0)), settings)
+
+    def unusable(contact: Contact) -> bool:
+        channel = settings.channels.get(contact.channel)
+        return channel is None or (channel.type, contact.to) in dead
+
+    return People(made, unusable)
