@@ -13,6 +13,7 @@ import sqlite3
 import tempfile
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -40,6 +41,7 @@ MOST_WAITING = 20_000  # works in a lane before the store says no
 MOST_TRIES = 6  # the first and five more
 READERS = 3
 CHUNKS = (256, 64)      # below the last any number goes into one statement
+NO_WAIT = "pragma busy_timeout = 0"
 LITTLE = 128            # rows that are written on the loop's thread
 WAL_LIMIT = 128 * 1024 * 1024
 TURNS_BETWEEN_LOOKS = 64
@@ -84,6 +86,7 @@ async def open_sqlite(
         for _ in range(READERS if runner == "thread" else 1):
             opened.append(await connect(runner, lambda: open_reading(path)))
         (last,) = await writer.run(lambda conn: conn.execute(queries().texts["last_numbers"]).fetchall())
+        await writer.run(lambda conn: conn.execute(NO_WAIT))
     except BaseException:
         for connection in reversed(opened):
             await connection.close()
@@ -222,7 +225,7 @@ class SqliteStore(SqliteReader, Pruner):
         await self._task
         await super().close()
         try:
-            await self._writer.run(lambda conn: conn.execute("pragma wal_checkpoint(truncate)").fetchall())
+            await self._writer.run(checkpoint)
         finally:
             await self._writer.close()
             self._lock.release()
@@ -313,7 +316,7 @@ class SqliteStore(SqliteReader, Pruner):
             return
         log = self.path.with_name(self.path.name + "-wal")
         if log.exists() and log.stat().st_size > WAL_LIMIT:
-            await self._writer.run(lambda conn: conn.execute("pragma wal_checkpoint(truncate)").fetchall())
+            await self._writer.run(checkpoint)
 
 
 class Turn:
@@ -446,21 +449,38 @@ def is_little(made: Sequence[Statement]) -> bool:
 
 def try_to_begin(conn: sqlite3.Connection) -> bool:
     """Begin without waiting; False while somebody else writes."""
-    conn.execute("pragma busy_timeout = 0")
     try:
         conn.execute("begin immediate")
     except sqlite3.OperationalError:
         return False
-    finally:
-        conn.execute(f"pragma busy_timeout = {int(BUSY_SECONDS * 1000)}")
     return True
 
 
 def begin_now(conn: sqlite3.Connection) -> None:
+    """Begin, and wait for whoever else writes; not for ever."""
+    if try_to_begin(conn):
+        return
     try:
-        conn.execute("begin immediate")
+        with patience(conn):
+            conn.execute("begin immediate")
     except sqlite3.Error as error:
         raise Lost(f"the database does not answer: {error}") from error
+
+
+def checkpoint(conn: sqlite3.Connection) -> None:
+    """Bring the log into the file and empty it; waits for readers, not for ever."""
+    with patience(conn):
+        conn.execute("pragma wal_checkpoint(truncate)").fetchall()
+
+
+@contextmanager
+def patience(conn: sqlite3.Connection) -> Iterator[None]:
+    """The writer waits for others only here, on its own thread: the loop must not."""
+    conn.execute(f"pragma busy_timeout = {int(BUSY_SECONDS * 1000)}")
+    try:
+        yield
+    finally:
+        conn.execute(NO_WAIT)
 
 
 def commit_now(conn: sqlite3.Connection) -> None:

@@ -173,7 +173,8 @@ class Intake:
         received: Counter[tuple[str, SignalStatus]] = Counter()
         for post in batch:
             name = post.integration.name
-            received.update((name, alert.status) for alert in post.parsed.alerts)
+            for alert in post.parsed.alerts:
+                received[name, alert.status] += 1
             if post.parsed.rejected:
                 self.core.metrics.alerts_rejected.labels(name, "invalid").inc(len(post.parsed.rejected))
         for (name, status), count in received.items():
