@@ -15,6 +15,7 @@ from tocsin.cli import plan_answer, plan_shown
 from tocsin.cli.configured import asked_for, control_socket, errors_in, locate, print_problems
 from tocsin.cli.explain import beside
 from tocsin.cli.known_feeds import with_known_feeds
+from tocsin.cli.known_overrides import known_overrides
 from tocsin.cli.oncall import settings_without_secrets, this_second
 from tocsin.cli.tables import print_json, warn
 from tocsin.cli.times import length
@@ -65,7 +66,9 @@ def plan(
     after = with_known_feeds(_settings_of(new or main, main), before.database)
     now = this_second()
     known = asyncio.run(_known(before, after, Instant(now - back), now))
-    compared = plan_answer.Compared(before, after, now, AHEAD, Instant(now - back), known.tally, known.incidents)
+    compared = plan_answer.Compared(
+        before, after, now, AHEAD, Instant(now - back), known.tally, known.incidents, known_overrides(before, now)
+    )
     answer = plan_answer.as_json(compared, origin, str(new or main))
     if as_json:
         print_json(answer)

@@ -10,8 +10,9 @@ from tocsin.cli.turnover import compared as shifts_compared
 from tocsin.decide import amended
 from tocsin.decide.course import Planned
 from tocsin.decide.oncall import zone_of
+from tocsin.decide.overrides import Extra
 from tocsin.decide.replay import Group, Tally
-from tocsin.model import Instant, Millis, Settings, rfc3339
+from tocsin.model import EMPTY, Instant, Millis, Settings, rfc3339
 from tocsin.settings import Difference, difference
 from tocsin.settings.difference import PLAIN
 from tocsin.work.planning import Affected
@@ -30,6 +31,7 @@ class Compared:
     since: Instant
     tally: Tally | None
     incidents: tuple[list[Affected], int] | None
+    overrides: Extra = EMPTY  # made at run time; they count on both sides
 
 
 def as_json(found: Compared, origin: str, new: str) -> dict[str, Any]:
@@ -68,7 +70,7 @@ def _shifts(found: Compared) -> Iterable[dict[str, Any]]:
     for name in dict.fromkeys([*found.before.schedules, *found.after.schedules]):
         was, will = found.before.schedules.get(name), found.after.schedules.get(name)
         if was != will:
-            one = shifts_compared(was, will, found.now, end)
+            one = shifts_compared(was, will, found.now, end, found.overrides.get(name, ()))
             if one["changes"]:
                 yield one
 
