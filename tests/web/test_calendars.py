@@ -227,3 +227,18 @@ async def test_an_api_token_opens_every_calendar_and_a_link_is_the_owners_to_tak
     assert (await client.delete("/v1/users/ana/ical-link", headers=admin)).status == 200
     assert (await client.get("/v1/users/zoe.ics", headers=ana)).status == 404
     assert (await client.get("/v1/schedules/nope/ical-link", headers=ana)).status == 404
+
+
+async def test_an_override_made_at_run_time_is_in_the_calendars_too(client: TestClient, daemon: Daemon):
+    ana = await bearer(daemon, "responder", "ana")
+    asked = {"user": "bo", "from": "2026-03-26 10:00", "to": "2026-03-26 12:00"}
+    before = events(await (await client.get("/v1/schedules/primary.ics", headers=ana)).read())
+    on_call = {str(one["X-TOCSIN-USERS"]) for one in before if one["DTSTART"].dt <= datetime(2026, 3, 26, 10, tzinfo=UTC) < one["DTEND"].dt}
+    stand_in = "bo" if on_call == {"ana"} else "ana"
+
+    made = await client.post("/v1/schedules/primary/overrides", json={**asked, "user": stand_in}, headers=ana)
+
+    assert made.status in (200, 201)
+    after = events(await (await client.get("/v1/schedules/primary.ics", headers=ana)).read())
+    inside = [one for one in after if one["DTSTART"].dt == datetime(2026, 3, 26, 9, tzinfo=UTC)]  # 10:00 in Paris
+    assert [(str(one["X-TOCSIN-USERS"]), one["DTEND"].dt) for one in inside] == [(stand_in, datetime(2026, 3, 26, 11, tzinfo=UTC))]
