@@ -293,6 +293,16 @@ class Tx(Protocol):
     async def firing_alerts(self, incident: int) -> list[StoredAlert]:
         """Its firing alerts, oldest first."""
 
+    async def alerts(self, ids: Sequence[int]) -> dict[int, StoredAlert]:
+        """By id, locked; unknown ids are absent."""
+
+    async def tallied(self, asked: Mapping[str, Instant]) -> dict[str, list[tuple[Instant, int, str]]]:
+        """What is counted under each name after an instant: (when, alert, what), oldest first. Hold a key that all
+        who count under this name hold (`lock_keys`)."""
+
+    async def forget_tallies(self, before: Instant, limit: int) -> int:
+        """Forget up to `limit` of what was counted before; how many there were."""
+
     async def due_incidents(self, now: Instant, limit: int) -> list[Incident]:
         """Whose `due_at` <= now: P1 first, then the oldest due. PostgreSQL: skips rows locked elsewhere."""
 
@@ -394,6 +404,9 @@ class Tx(Protocol):
     def add_entries(self, entries: Sequence[Entry]) -> None: ...
     def add_tombstones(self, rows: Sequence[tuple[str, str, Instant, Instant]]) -> None:
         """(integration, source_key, ended_at, kept until)."""
+
+    def add_tallies(self, rows: Sequence[tuple[str, Instant, int, str]]) -> None:
+        """(name, when, alert, what) to be counted; the very same again changes nothing."""
 
     def add_minted(self, integration: str, body_hash: str, key: str, until: Instant) -> None: ...
     def add_policy_version(self, hash: str, name: str, body: str) -> None: ...

@@ -124,7 +124,7 @@ class StoredAlert:
     integration: str
     source_key: str
     content: int                      # 63-bit hash of the normalised content
-    status: Literal["firing", "resolved", "dropped", "heartbeat"]
+    status: Literal["firing", "resolved", "dropped", "suppressed", "heartbeat"]
     incident: int | None
     post: int | None
     severity: Severity
@@ -147,6 +147,10 @@ class StoredAlert:
     joined: bool = False              # joined an incident that another alert opened
     muted_by: str | None = None       # why this alert does not page now (a silence's id ...)
     written: tuple[str, ...] = ()     # fields that a rule set: a matcher's bare name means these first
+    because: str = ""                 # why it was grouped, dropped, suppressed; "": it opened an incident of its own
+    terms: Mapping[str, Any] = EMPTY  # how its end is judged, as decided when it came (decide/terms.py)
+    cleared_at: Instant | None = None # its source resolved it; it ends at `expires_at` unless it fires again
+    settles_at: Instant | None = None # it comes and goes: until then it counts as flapping
 
 
 @record(frozen=True, slots=True)
@@ -798,6 +802,35 @@ class RuleSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Threshold:
+    """Page only when `count` firings came `within` this time. `rule`: whose it is."""
+
+    count: int
+    within: Millis
+    rule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Flap:
+    """`changes` between firing and resolved `within` this time: it flaps, until nothing changed for `settle`."""
+
+    changes: int
+    within: Millis
+    settle: Millis = Millis(900_000)
+    rule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Enrich:
+    """Labels out of a table: the row whose first column is the value of `on`; `set`: label → column."""
+
+    on: str
+    set: Mapping[str, str]
+    rows: Mapping[str, Mapping[str, str]] = field(repr=False)
+    file: str = ""                     # as problems and `explain` name the table
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One rule as written; `decide/rules.py` compiles it."""
 
@@ -812,7 +845,11 @@ class Rule:
     stop: bool = False
     re_page: Literal["raise", "any", "never"] | None = None
     auto_resolve: Millis | None = None
-    later: Mapping[str, Any] = EMPTY   # keys that are validated but have no effect yet
+    when: str | None = None            # CEL; needs the extra `cel`
+    resolve_after: Millis | None = None
+    threshold: Threshold | None = None
+    flap: Flap | None = None
+    enrich: Enrich | None = None
     where: Where | None = None
 
 
@@ -914,6 +951,7 @@ class Settings:
     services: Mapping[str, Service] = EMPTY
     priorities: Mapping[Impact, Mapping[Urgency, Priority]] = field(default_factory=lambda: DEFAULT_PRIORITIES)
     rules: tuple[Rule, ...] = ()          # in the order they are walked
+    categories: tuple[str, ...] = ()      # that rules may set; (): any text
     throttle: Mapping[str, tuple[Limit, ...]] = field(default_factory=lambda: DEFAULT_THROTTLE)  # by name or kind
     answers: Mapping[str, str] = EMPTY    # {sms: code}
     without_effect: tuple[str, ...] = ()  # sections that are valid and have no effect yet

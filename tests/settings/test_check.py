@@ -107,6 +107,7 @@ def test_the_example_of_the_manual_checks_without_errors(app: typer.Typer, folde
     folder.write({name: hashlib.sha256(name.encode()).hexdigest() for name in EXAMPLE_SECRETS})
     main = folder.path / "example.yaml"
     shutil.copyfile(DOCS / "example.yaml", main)
+    folder.write({"racks.csv": (DOCS / "racks.csv").read_text()})
     main.chmod(0o600)
 
     result = RUNNER.invoke(app, ["check", "--json", "-c", str(main)])

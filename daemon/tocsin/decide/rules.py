@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, cast
 
+from tocsin.decide.conditions import Condition, condition
 from tocsin.decide.matchers import Matcher, parse
 from tocsin.decide.sieve import Memory, Sieve
 from tocsin.decide.templates import INPUTS, Broken, Template, Text, template
+from tocsin.decide.terms import Terms
+from tocsin.decide.views import in_words
 from tocsin.model import (
     DAY,
     EMPTY,
     SEVERITIES,
     Alert,
+    Enrich,
+    Flap,
     Impact,
     IntegrationConfig,
     Millis,
@@ -21,6 +26,7 @@ from tocsin.model import (
     Rule,
     Settings,
     Severity,
+    Threshold,
     Urgency,
 )
 
@@ -54,6 +60,7 @@ class Verdict(NamedTuple):
     suppressed_by: str | None
     errors: tuple[tuple[str, str], ...]  # (rule, what went wrong): counted by the caller, never raised
     written: frozenset[str] = frozenset()  # fields that a rule set: a bare name means these first
+    terms: Terms | None = None  # threshold, flap, resolve_after; None where no rule says any of it
     source: str = ""
 
 
@@ -73,6 +80,7 @@ class Rulebook:
         """Raises ValueError for a matcher or template that does not parse (settings/ refuses these before)."""
         self._rules = tuple(_Compiled(position, rule) for position, rule in enumerate(settings.rules))
         self._severity: Severity = settings.defaults.severity
+        self._categories = frozenset(settings.categories)
         self._sieves = _sieves(self._rules)
         self._desks: dict[int, _Desk] = {}
 
@@ -89,11 +97,11 @@ class Rulebook:
     def _traced(self, draft: _Draft) -> Iterator[Traced]:
         over = ""
         for rule in self._rules:
-            because = over or rule.missed(draft.value)
+            known = len(draft.errors)
+            because = over or rule.missed(draft)
             if because:
                 yield Traced(rule.name, False, because)
                 continue
-            known = len(draft.errors)
             draft.apply(rule)
             if rule.ends:
                 over = f"not reached: {rule.name!r} {'dropped the alert' if rule.drop else 'ended the walk'}"
@@ -113,10 +121,12 @@ class Rulebook:
         while left:
             lowest = left & -left
             rule = self._rules[lowest.bit_length() - 1]
+            left &= ~lowest
+            if rule.when is not None and not rule.holds(rule.when, draft):
+                continue
             draft.apply(rule)
             if rule.ends:
                 return
-            left &= ~lowest
             if rule.touches:
                 for which in rule.touches:
                     name, sieve = sieves[which]
@@ -126,6 +136,11 @@ class Rulebook:
     @property
     def rules(self) -> tuple[_Compiled, ...]:
         return self._rules
+
+    @property
+    def categories(self) -> frozenset[str]:
+        """Those a template may name; empty: any text."""
+        return self._categories
 
     @property
     def default_severity(self) -> Severity:
@@ -172,8 +187,9 @@ class _Compiled:
     """A rule ready to be applied."""
 
     __slots__ = (
-        "auto_resolve", "changes", "conditional", "drop", "ends", "fixed", "fixed_labels", "group_by", "hold",
-        "join_within", "labels", "matchers", "name", "position", "re_page", "suppress", "texts", "touches", "where",
+        "auto_resolve", "changes", "drop", "ends", "enrich", "fixed", "fixed_labels", "flap", "group_by", "hold",
+        "join_within", "labels", "matchers", "name", "position", "re_page", "resolve_after", "suppress", "terms",
+        "texts", "threshold", "touches", "when", "where",
     )  # fmt: skip
 
     def __init__(self, position: int, rule: Rule) -> None:
@@ -181,7 +197,7 @@ class _Compiled:
         self.name = rule.name
         self.where = rule.where
         self.matchers = tuple(_of_rule(rule, parse, text) for text in rule.match)
-        self.conditional = "when" in rule.later
+        self.when: Condition | None = None if rule.when is None else _of_rule(rule, condition, rule.when)
         texts = tuple((field, _of_rule(rule, template, text)) for field, text in _texts(rule))
         labels = tuple((label, _of_rule(rule, template, text)) for label, text in rule.set.labels.items())
         self.texts = tuple(pair for pair in texts if not _is_fixed(*pair))
@@ -194,6 +210,11 @@ class _Compiled:
         self.hold = rule.hold
         self.auto_resolve = rule.auto_resolve
         self.re_page = rule.re_page
+        self.enrich = rule.enrich
+        self.threshold = rule.threshold and replace(rule.threshold, rule=rule.name)
+        self.flap = rule.flap and replace(rule.flap, rule=rule.name)
+        self.resolve_after = rule.resolve_after
+        self.terms = (rule.threshold, rule.flap, rule.resolve_after) != (None, None, None)
         self.drop = rule.drop
         self.suppress = rule.suppress
         self.ends = rule.drop or rule.stop
@@ -205,33 +226,62 @@ class _Compiled:
     def may_change(self, name: str) -> bool:
         """Whether the meaning of `name` in a matcher may be another one after this rule."""
         labels = {label for label, _ in self.labels} | self.fixed_labels.keys()
+        if self.enrich is not None:
+            labels |= self.enrich.set.keys()
         if name.startswith("label."):
             return name[6:] in labels
         return name.removeprefix("field.") in self.changes or name in labels
 
-    def missed(self, value: Callable[[str], str]) -> str:
+    def holds(self, when: Condition, draft: _Draft) -> bool:
+        """Whether its `when` is true; one that cannot be told is not, and is counted."""
+        found = when.holds(draft.labels, draft.fields)
+        if found.error:
+            draft.errors.append((self.name, f"when: {found.error}"))
+        return found.holds
+
+    def missed(self, draft: _Draft) -> str:
         """Why the rule does not match; "" when it does."""
-        if self.conditional:
-            return "its `when` has no effect yet, and without it the rule would match too much"
         for matcher in self.matchers:
-            if not matcher.hits(value):
-                return f"{matcher.text} does not fit: {_said(matcher.name, value(matcher.name))}"
+            if not matcher.hits(draft.value):
+                return f"{matcher.text} does not fit: {_said(matcher.name, draft.value(matcher.name))}"
+        if self.when is not None and not self.holds(self.when, draft):
+            failed = draft.errors[-1:] and draft.errors[-1][0] == self.name
+            return draft.errors[-1][1] if failed else f"when: {self.when.source} is not true"
         return ""
 
     def hit(self, errors: Iterable[tuple[str, str]]) -> str:
-        because = " and ".join(matcher.text for matcher in self.matchers) or "it matches every alert"
-        return "; ".join((because, *(error for _, error in errors)))
+        asked = [matcher.text for matcher in self.matchers] + ([f"when {self.when.source}"] if self.when else [])
+        because = " and ".join(asked) or "it matches every alert"
+        return "; ".join((because, *self.also(), *(error for _, error in errors)))
+
+    def also(self) -> Iterator[str]:
+        """What it does beyond `set`, where that is not seen from the alert alone."""
+        if self.enrich is not None:
+            yield f"enrich: looks up {self.enrich.on} in {self.enrich.file}"
+        if self.threshold is not None:
+            yield f"threshold: {self.threshold.count} within {in_words(self.threshold.within)}"
+        if self.flap is not None:
+            yield f"flap: {self.flap.changes} changes within {in_words(self.flap.within)}"
+        if self.resolve_after is not None:
+            yield f"resolve_after: {in_words(self.resolve_after)}"
 
 
 class _Draft:
     """One alert while the rules are at it."""
 
     __slots__ = (
-        "auto_resolve", "dropped_by", "errors", "fields", "group_by", "hold", "join_within", "labels", "labels_set",
-        "re_page", "rules", "suppressed_by", "written",
+        "auto_resolve", "categories", "dropped_by", "errors", "fields", "flap", "group_by", "hold", "join_within",
+        "labels", "labels_set", "re_page", "resolve_after", "rules", "suppressed_by", "threshold", "written",
     )  # fmt: skip
 
-    def __init__(self, fields: dict[str, str], labels: Mapping[str, str], auto_resolve: Millis | None) -> None:
+    def __init__(
+        self,
+        fields: dict[str, str],
+        labels: Mapping[str, str],
+        auto_resolve: Millis | None,
+        categories: frozenset[str] = frozenset(),
+    ) -> None:
+        self.categories = categories
         self.fields = fields
         self.labels = labels
         self.labels_set: dict[str, str] = {}
@@ -245,6 +295,9 @@ class _Draft:
         self.re_page = "raise"
         self.dropped_by: str | None = None
         self.suppressed_by: str | None = None
+        self.threshold: Threshold | None = None
+        self.flap: Flap | None = None
+        self.resolve_after: Millis | None = None
 
     def value(self, name: str) -> str:
         return meaning(name, self.fields, self.labels, self.written)
@@ -252,6 +305,8 @@ class _Draft:
     def apply(self, rule: _Compiled) -> None:
         """Everything the rule sets, its texts rendered from what held before it."""
         self.rules.append(rule.name)
+        if rule.enrich is not None:
+            self._enrich(rule.enrich)
         if rule.texts or rule.labels:
             self._write(rule)
         for field, value in rule.fixed:
@@ -268,10 +323,32 @@ class _Draft:
             self.auto_resolve = rule.auto_resolve
         if rule.re_page is not None:
             self.re_page = rule.re_page
+        if rule.terms:
+            self._set_terms(rule)
         if rule.drop:
             self.dropped_by = rule.name
         if rule.suppress and self.suppressed_by is None:
             self.suppressed_by = rule.name
+
+    @property
+    def terms(self) -> Terms | None:
+        if self.threshold is None and self.flap is None and not self.resolve_after:
+            return None
+        return Terms(self.threshold, self.flap, self.resolve_after or None)
+
+    def _set_terms(self, rule: _Compiled) -> None:
+        if rule.threshold is not None:
+            self.threshold = rule.threshold
+        if rule.flap is not None:
+            self.flap = rule.flap
+        if rule.resolve_after is not None:
+            self.resolve_after = rule.resolve_after
+
+    def _enrich(self, enrich: Enrich) -> None:
+        """Labels out of the row of this alert, if there is one; an empty cell says nothing."""
+        row = enrich.rows.get(self.value(enrich.on))
+        if row is not None:
+            self._add_labels({label: row[column] for label, column in enrich.set.items() if row.get(column)})
 
     def _write(self, rule: _Compiled) -> None:
         inputs = {name: self.fields.get(name, "") for name in INPUTS} | {"labels": self.labels}
@@ -299,6 +376,8 @@ class _Draft:
                 self.errors.append((rule.name, f"{what}: the template says nothing for this alert"))
             case Text(said) if what == "severity" and said not in SEVERITIES:
                 self.errors.append((rule.name, f"severity: {said!r} is none of {', '.join(SEVERITIES)}"))
+            case Text(said) if what == "category" and self.categories and said not in self.categories:
+                self.errors.append((rule.name, f"category: {said[:80]!r} is none of {', '.join(sorted(self.categories))}"))
             case Text(said):
                 return said
         return None
@@ -369,7 +448,7 @@ class _Desk:
         policy = self._overrides.get("policy") or self._defaults.get("policy")
         if policy:
             fields["policy"] = policy
-        return _Draft(fields, self._own_labels(alert), self.integration.auto_resolve)
+        return _Draft(fields, self._own_labels(alert), self.integration.auto_resolve, self._book.categories)
 
     def _key(self, alert: Alert) -> tuple[Any, ...]:
         """All that any rule could look at. What none looks at does not make an alert a new one."""
@@ -405,6 +484,7 @@ class _Desk:
                 draft.suppressed_by,
                 tuple(draft.errors),
                 frozenset(written),
+                draft.terms,
             ),
         )
 
@@ -422,23 +502,22 @@ class _Desk:
 
 
 def _sieves(rules: tuple[_Compiled, ...]) -> tuple[tuple[str, Sieve], ...]:
-    """A sieve for each name that any rule asks for; a rule with a `when` is refused by all there are."""
+    """A sieve for each name that any rule asks for."""
     conditions: dict[str, list[tuple[int, Matcher]]] = {}
     for rule in rules:
-        for matcher in (*rule.matchers, *(_NEVER if rule.conditional else ())):
+        for matcher in rule.matchers:
             conditions.setdefault(matcher.name, []).append((rule.position, matcher))
     for rule in rules:
         rule.touches = tuple(which for which, name in enumerate(conditions) if rule.may_change(name))
     return tuple((name, Sieve(asked)) for name, asked in conditions.items())
 
 
-_NEVER = (Matcher("integration", "=", ""),)  # every alert has an integration
-
-
 def _watched(rules: tuple[_Compiled, ...]) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
-    """(labels, fields) that any matcher or template reads, and whether one may read any label."""
+    """(labels, fields) that any matcher, look-up, condition or template reads, and whether one may read any label."""
     names = {matcher.name for rule in rules for matcher in rule.matchers}
-    texts = [text for rule in rules for text in rule.templates()]
+    names |= {rule.enrich.on for rule in rules if rule.enrich is not None}
+    texts: list[Template | Condition] = [text for rule in rules for text in rule.templates()]
+    texts += [rule.when for rule in rules if rule.when is not None]
     labels = {name.removeprefix("label.") for name in names if not name.startswith("field.")}
     labels |= {label for text in texts for label in text.labels or ()}
     fields = {name.removeprefix("field.") for name in names if not name.startswith("label.")}

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tocsin.model import EMPTY, PRIORITIES, IntegrationConfig, Secret, Service, Support
-from tocsin.settings import scalars
+from tocsin.settings import lookups, scalars
 from tocsin.settings.kinds import DURATION, SECRET, URL, Kinded
 from tocsin.settings.nodes import Node
 from tocsin.settings.people import options_of
@@ -263,12 +263,7 @@ CALENDARS = Table(
     "calendars",
 )
 
-ENRICH_KEYS = {
-    "file": Key(text("a file's name"), "a CSV file, relative to the file that names it", required=True),
-    "on": Key(text("a label's name"), "the label that is looked up in the first column", required=True),
-    "set": Key(LABELS, "label → column", required=True),
-}
-LOOKUPS = Table(Record("a lookup", ENRICH_KEYS, lambda got, _reading: dict(got.values)), scalars.name, "lookups")
+LOOKUPS = Table(Record("a lookup", lookups.KEYS, lookups.enrichment), scalars.name, "lookups")
 
 CATEGORIES = Either(
     listed=Many(LINE),

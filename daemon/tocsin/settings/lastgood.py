@@ -62,17 +62,20 @@ class LastGood:
 
 
 def packed(loaded: Loaded) -> dict[str, Any]:
-    """A whole configuration as JSON: its files as they were read."""
+    """A whole configuration as JSON: its files as they were read, and the tables beside its rules."""
     files = [_packed(shown, loaded.paths[shown], raw) for shown, raw in loaded.files.items()]
-    return {"main": str(loaded.main.absolute()), "files": files}
+    tables = {path: base64.b64encode(raw).decode("ascii") for path, raw in loaded.attached.items()}
+    return {"main": str(loaded.main.absolute()), "files": files, "tables": tables}
 
 
 def unpacked(kept: Mapping[str, Any], reading: Reading) -> Loaded | None:
     """What `packed` made, read again; None when it is not good, or not of this shape."""
     try:
         files = [_unpacked(entry) for entry in kept["files"]]
+        for path, raw in kept.get("tables", {}).items():
+            reading.attached[path] = base64.b64decode(raw, validate=True)
         loaded = compiled(files, Path(kept["main"]), reading)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
     return loaded if loaded.settings is not None else None
 

@@ -28,6 +28,7 @@ class Loaded:
     places: Mapping[tuple[str, str], Where] = field(default_factory=dict, repr=False)
     paths: Mapping[str, Path] = field(default_factory=dict, repr=False)
     draft: Draft | None = field(default=None, repr=False)
+    attached: Mapping[str, bytes] = field(default_factory=dict, repr=False)  # tables beside the rules, by path
 
 
 def load(
@@ -54,5 +55,12 @@ def compiled(files: Sequence[File], main: Path, reading: Reading, problems: Sequ
     contents = {file.shown: file.raw for file in files}
     paths = {file.shown: file.path for file in files}
     return Loaded(
-        read.settings, read.problems, MappingProxyType(contents), main, read.places, MappingProxyType(paths), read.draft
+        settings=read.settings,
+        problems=read.problems,
+        files=MappingProxyType(contents),
+        main=main,
+        places=read.places,
+        paths=MappingProxyType(paths),
+        draft=read.draft,
+        attached=MappingProxyType(reading.attached),
     )

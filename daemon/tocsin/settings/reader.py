@@ -221,12 +221,13 @@ def _settings(files: Seq[File], main: Path, database: Path, reading: Reading) ->
         "answers": values["answers"],
         "catch_all": values["catch_all"],
         "rules": values["rules"],
+        "categories": tuple(reading.names("categories")),
         "fallbacks": _frozen(values["fallbacks"]),
     }
     for name in ("integrations", "channels", "users", "teams", "schedules", "policies", "services"):
         given[name] = _frozen(values[name])
     return Settings(
-        hash=_hash(files),
+        hash=_hash(files, reading.attached),
         source=str(main),
         without_effect=tuple(name for name in SECTIONS if name in reading.without_effect),
         **{name: value for name, value in given.items() if value is not None},
@@ -242,10 +243,11 @@ def _database(url: str, folder: Path) -> str:
     return f"sqlite:{folder / rest}" if scheme == "sqlite" and not rest.startswith("/") else url
 
 
-def _hash(files: Seq[File]) -> str:
+def _hash(files: Seq[File], tables: Mapping[str, bytes]) -> str:
     """Names what is configured: comments, layout and the files' names do not change it; order does, where it
     means something."""
-    contents = [plain(file.tree.top) for file in files if file.tree.top is not None]
+    contents: list[Any] = [plain(file.tree.top) for file in files if file.tree.top is not None]
+    contents += [hashlib.sha256(tables[path]).hexdigest() for path in sorted(tables)]
     canonical = json.dumps(contents, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 

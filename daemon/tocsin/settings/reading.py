@@ -38,6 +38,8 @@ class Reading:
     left_out: dict[tuple[str, str], str] = field(default_factory=dict)
     without_effect: set[str] = field(default_factory=set)
     values: dict[str, Any] = field(default_factory=dict)  # sections read so far, as model values
+    attached: dict[str, bytes] = field(default_factory=dict)  # path → what it holds: tables beside the rules
+    tables: dict[str, Any] = field(default_factory=dict)  # path → its columns and rows
     phones: dict[str, tuple[str, Where]] = field(default_factory=dict)  # number → whose it is, and where
     zone: str = ""  # of the person that is being read; "" = the default
     problems: list[Problem] = field(default_factory=list)

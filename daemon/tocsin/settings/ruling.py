@@ -5,8 +5,9 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any
 
-from tocsin.model import DAY, EMPTY, SEVERITIES, Rule, RuleSet
-from tocsin.settings.alerts import ENRICH_KEYS
+from tocsin.decide import conditions
+from tocsin.model import DAY, SEVERITIES, Flap, Rule, RuleSet, Threshold
+from tocsin.settings import lookups
 from tocsin.settings.kinds import DURATION
 from tocsin.settings.nodes import Mapping, Node, Scalar
 from tocsin.settings.reading import Reading
@@ -19,12 +20,12 @@ from tocsin.settings.shapes import (
     Got,
     Key,
     Many,
-    Name,
     Nothing,
     Record,
     Shape,
     Table,
     Whole,
+    Word,
     text,
 )
 from tocsin.settings.words import IMPACT, LINE, MATCHERS, PRIORITY, SOME_TIME, TEMPLATE, URGENCY, is_template
@@ -96,28 +97,32 @@ _SET = Record(
 _THRESHOLD = Record(
     "a threshold",
     {
-        "count": Key(Whole(2, 1_000_000), "so many firings …", required=True),
+        "count": Key(Whole(2, 10_000), "so many firings …", required=True),
         "within": Key(SOME_TIME, "… within this time", required=True),
     },
-    lambda got, _reading: MappingProxyType(dict(got.values)),
+    lambda got, _reading: Threshold(**got.values),
 )
 
 _FLAP = Record(
     "a flap",
     {
-        "changes": Key(Whole(2, 1_000_000), "so many changes between firing and resolved …", required=True),
+        "changes": Key(Whole(2, 1_000), "so many changes between firing and resolved …", required=True),
         "within": Key(SOME_TIME, "… within this time", required=True),
         "settle": Key(SOME_TIME, "quiet for so long: no longer flapping", shown="15m"),
     },
-    lambda got, _reading: MappingProxyType(dict(got.values)),
+    lambda got, _reading: Flap(**got.values),
 )
 
 _ENRICH: Shape[Any] = Either(
-    word=Name("lookups"),
-    mapped=Record("an enrichment", ENRICH_KEYS, lambda got, _reading: MappingProxyType(dict(got.values))),
+    word=lookups.KnownLookup(), mapped=Record("an enrichment", lookups.KEYS, lookups.enrichment)
 )
 
-_LATER = ("when", "resolve_after", "threshold", "flap", "enrich")
+
+def _condition(written: str) -> str:
+    return conditions.condition(written).source
+
+
+CONDITION = Word(_condition, "a CEL expression", "", 'severity == "critical" && has(labels.team)')
 
 
 def _rule(got: Got, _reading: Reading) -> Rule:
@@ -133,7 +138,11 @@ def _rule(got: Got, _reading: Reading) -> Rule:
         stop=got.get("stop", False),
         re_page=got.get("re_page"),
         auto_resolve=got.get("auto_resolve"),
-        later=MappingProxyType({key: got.get(key) for key in _LATER if key in got.values}) or EMPTY,
+        when=got.get("when"),
+        resolve_after=got.get("resolve_after"),
+        threshold=got.get("threshold"),
+        flap=got.get("flap"),
+        enrich=got.get("enrich"),
         where=got.node.at,
     )
 
@@ -143,18 +152,16 @@ RULE = Record(
     {
         "name": Key(LINE, "unique; shown wherever the rule acted", required=True),
         "match": Key(MATCHERS, "Alertmanager matchers, all must hit", shown="every alert"),
-        "when": Key(text("a CEL expression"), "a CEL expression that must be true as well", later=True),
+        "when": Key(CONDITION, "a CEL expression that must be true as well (extra `cel`)"),
         "set": Key(_SET, "what a match sets; a later rule wins"),
         "group_by": Key(Many(text("a label's name"), alone=True), "alerts with the same values join one incident"),
         "join_within": Key(SOME_TIME, "later alerts open a new incident", shown="24h"),
         "hold": Key(DURATION, "wait so long before paging; healed by then: nobody is paged"),
-        "resolve_after": Key(
-            DURATION, "quiet for so long after the last resolve before the incident resolves", later=True
-        ),
+        "resolve_after": Key(DURATION, "a resolve counts when it stayed quiet for so long after it"),
         "auto_resolve": Key(SOME_TIME, "resolve an alert that was not repeated for so long"),
-        "threshold": Key(_THRESHOLD, "page only in bulk", later=True),
-        "flap": Key(_FLAP, "an alert that comes and goes pages once", later=True),
-        "enrich": Key(_ENRICH, "add labels out of a table", later=True),
+        "threshold": Key(_THRESHOLD, "page only in bulk"),
+        "flap": Key(_FLAP, "an alert that comes and goes pages once"),
+        "enrich": Key(_ENRICH, "add labels out of a table, before `set`"),
         "drop": Key(Flag(), "keep nothing of it, end the walk", shown="false"),
         "suppress": Key(Flag(), "keep the alert, open no incident", shown="false"),
         "stop": Key(Flag(), "end the walk here", shown="false"),

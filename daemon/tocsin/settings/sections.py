@@ -36,7 +36,7 @@ SECTIONS: Mapping[str, Section] = {
     "policies": Section("names", roster.POLICIES, "whom an escalation asks in which order"),
     "catch_all": Section("one", TARGETS, "who is paged when nobody else can be"),
     "calendars": Section("names", alerts.CALENDARS, "named weekly hours, for support_hours and SLAs"),
-    "lookups": Section("names", alerts.LOOKUPS, "tables that enrich alerts", later=True),
+    "lookups": Section("names", alerts.LOOKUPS, "tables that enrich alerts"),
     "services": Section("names", alerts.SERVICES, "what alerts are about"),
     "integrations": Section("names", alerts.INTEGRATIONS, "where alerts come from"),
     "priorities": Section("one", frame.PRIORITIES_TABLE, "impact × urgency → priority"),

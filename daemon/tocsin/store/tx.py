@@ -6,7 +6,7 @@ or the commit, and then travel with it in one hop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar, cast
 
@@ -167,6 +167,20 @@ class Transaction:
     async def firing_alerts(self, incident: int) -> list[StoredAlert]:
         return ALERT.values(await self.ask("firing_alerts", incident))
 
+    async def alerts(self, ids: Sequence[int]) -> dict[int, StoredAlert]:
+        if not ids:
+            return {}
+        return {alert.id: alert for alert in ALERT.values(await self.ask("alerts_by_id", sorted(ids)))}
+
+    async def tallied(self, asked: Mapping[str, Instant]) -> dict[str, list[tuple[Instant, int, str]]]:
+        if not asked:
+            return {}
+        found: dict[str, list[tuple[Instant, int, str]]] = {tally: [] for tally in asked}
+        pairs = self._session.pairs([(tally, str(since)) for tally, since in asked.items()])
+        for tally, at, alert, what in await self.ask("tallied", *pairs):
+            found[tally].append((at, alert, what))
+        return found
+
     async def due_incidents(self, now: Instant, limit: int) -> list[Incident]:
         return INCIDENT.values(await self.ask("due_incidents", now, limit))
 
@@ -307,6 +321,12 @@ class Transaction:
 
     def add_tombstones(self, rows: Sequence[tuple[str, str, Instant, Instant]]) -> None:
         self.changes.insert("tombstones", "add_tombstones", rows)
+
+    def add_tallies(self, rows: Sequence[tuple[str, Instant, int, str]]) -> None:
+        self.changes.insert("tallies", "add_tallies", rows)
+
+    async def forget_tallies(self, before: Instant, limit: int) -> int:
+        return len(await self.ask("prune_tallies", before, limit))
 
     def add_minted(self, integration: str, body_hash: str, key: str, until: Instant) -> None:
         self.changes.insert("minted", "add_minted", [(integration, body_hash, key, until)])

@@ -21,6 +21,12 @@ cross join lateral (
 select t.integration, t.source_key, t.ended_at from unnest($1::text[], $2::text[]) as k(integration, source_key)
 join tombstones t on t.integration = k.integration and t.source_key = k.source_key and t.until > $3;
 
+-- name: tallied
+-- What is counted under each name after an instant, oldest first.
+select t.tally, t.at, t.alert, t.what from unnest($1::text[], $2::text[]) as k(tally, since)
+join tallies t on t.tally = k.tally and t.at > k.since::bigint
+order by t.tally, t.at, t.alert;
+
 -- name: due_incidents
 -- Incidents whose time has come: by priority, then the longest overdue. Those another replica holds are skipped.
 select {i.incident} from unnest(array['P1', 'P2', 'P3', 'P4', 'P5']) as p(priority)
@@ -57,7 +63,7 @@ select id from alerts where id = any($1::bigint[]) order by id for update;
 update alerts set
     count = count + r.more,
     last_seen_at = greatest(last_seen_at, r.seen),
-    expires_at = coalesce(r.expires, expires_at)
+    expires_at = case when cleared_at is null then coalesce(r.expires, expires_at) else expires_at end
 from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) as r(id, more, seen, expires)
 where alerts.id = r.id;
 

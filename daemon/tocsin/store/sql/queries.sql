@@ -42,6 +42,19 @@ order by id desc limit $3;
 -- The firing alert of an identity, not locked.
 select {alert} from alerts where integration = $1 and source_key = $2 and ended_at is null;
 
+-- name: alerts_by_id
+-- Alerts by id, locked in ascending order.
+select {alert} from alerts where id = any($1::bigint[]) order by id for update;
+
+-- name: add_tallies
+-- Firings and changes that rules count.
+insert into tallies (tally, at, alert, what) {4.values} on conflict (tally, at, alert, what) do nothing;
+
+-- name: prune_tallies
+-- Forget what no window reaches any more.
+delete from tallies where (tally, at, alert, what) in (
+    select tally, at, alert, what from tallies where at < $1 limit $2) returning at;
+
 -- name: open_keys
 -- Identity, content and incident of every firing alert, in slices by identity.
 select integration, source_key, id, content, incident from alerts

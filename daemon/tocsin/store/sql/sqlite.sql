@@ -43,6 +43,12 @@ cross join alerts a on a.id = (
 select t.integration, t.source_key, t.ended_at from json_each($1) k
 cross join tombstones t on t.integration = k.value->>0 and t.source_key = k.value->>1 and t.until > $2;
 
+-- name: tallied
+-- What is counted under each name after an instant, oldest first.
+select t.tally, t.at, t.alert, t.what from json_each($1) k
+cross join tallies t on t.tally = k.value->>0 and t.at > cast(k.value->>1 as integer)
+order by t.tally, t.at, t.alert;
+
 -- name: due_incidents
 -- Incidents whose time has come: by priority, then the longest overdue. Each priority is one range of the index.
 select {i.incident} from (
@@ -77,7 +83,7 @@ order by p.rank, p.due_at, p.id limit $3;
 update alerts set
     count = count + (r.value->>1),
     last_seen_at = max(last_seen_at, r.value->>2),
-    expires_at = coalesce(r.value->>3, expires_at)
+    expires_at = iif(cleared_at is null, coalesce(r.value->>3, expires_at), expires_at)
 from json_each($1) r where alerts.id = r.value->>0;
 
 -- name: last_numbers
