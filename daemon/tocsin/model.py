@@ -208,7 +208,7 @@ class Incident:
     resolved_by: str | None = None
     closed_at: Instant | None = None
     muted_by: str | None = None        # a reason while muted; the step timer stands still
-    muted_left: Millis | None = None   # what was left of the wait when muting began
+    muted_left: Millis | None = None   # what was left of the wait when muting began; without muted_by: it rests
     held_until: Instant | None = None  # `hold`: nobody is paged before this
     snoozed_until: Instant | None = None
     joins_until: Instant | None = None # later alerts of this key open a new incident
@@ -224,6 +224,11 @@ class Incident:
     @property
     def open(self) -> bool:
         return self.status in OPEN
+
+    @property
+    def resting(self) -> bool:
+        """Its step was put off, without a mute: what fires is quiet just now, or comes and goes."""
+        return self.muted_left is not None and self.muted_by is None
 
 
 class Arrival(NamedTuple):
@@ -955,6 +960,11 @@ class Settings:
     throttle: Mapping[str, tuple[Limit, ...]] = field(default_factory=lambda: DEFAULT_THROTTLE)  # by name or kind
     answers: Mapping[str, str] = EMPTY    # {sms: code}
     without_effect: tuple[str, ...] = ()  # sections that are valid and have no effect yet
+    steps_may_rest: bool = field(init=False, default=False)  # some rule has flap or resolve_after
+
+    def __post_init__(self) -> None:
+        rests = any(rule.flap is not None or rule.resolve_after for rule in self.rules)
+        object.__setattr__(self, "steps_may_rest", rests)
 
 
 # ---------------------------------------------------------------------------------- small helpers

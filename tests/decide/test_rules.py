@@ -287,12 +287,6 @@ def test_a_rule_that_does_not_parse_is_named(broken):
         book(broken)
 
 
-def test_a_rule_with_a_condition_that_has_no_effect_yet_does_not_match():
-    found = book(rule("cel", drop=True))
-    assert found.walk(NODE_DOWN, PROMETHEUS).rules == ()
-    assert "no effect yet" in found.trace(NODE_DOWN, PROMETHEUS)[0].because
-
-
 # -------------------------------------------------------------------------------------- trace
 
 

@@ -24,7 +24,10 @@ MISSING = "needs the package common-expression-language; run: pip install tocsin
 
 _TEXT = re.compile(r"""[rR]?(\"\"\".*?\"\"\"|'''.*?'''|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')""", re.DOTALL)
 _MACRO = re.compile(r"\.\s*(all|exists|exists_one|filter|map)\s*\(\s*([A-Za-z_]\w*)\s*,")
-_NAMED = re.compile(r"""\blabels\s*(?:\.\s*([A-Za-z_]\w*)(?!\s*\(|\w)|\[\s*§(\d+)\s*\])|§(\d+)\s+in\s+labels\b(?!\s*[.\[])""")
+_NAMED = re.compile(
+    r"\blabels\s*(?:\.\s*([A-Za-z_]\w*)(?!\s*\(|\w)|\[\s*§(\d+)\s*\])"  # labels.x, labels["x"]
+    r"|§(\d+)\s+in\s+labels\b(?!\s*[.\[])"  # "x" in labels
+)
 _USED = re.compile(r"(?<![.\w])labels\b")
 
 
@@ -106,10 +109,13 @@ def _because(wrong: Exception) -> str:
     """The library's word in one line; an absent label is what it mostly is."""
     if isinstance(wrong, KeyError):
         return f"the alert has no {wrong.args[0]!r}; ask for it first: has(labels.{wrong.args[0]}) && …"
-    lines = [line.strip() for line in str(wrong).splitlines() if line.strip() and not line.lstrip().startswith(("|", "^"))]
-    if lines and lines[-1].startswith("error: "):  # of a pattern: first the pattern, at last what is wrong
+    said = [line.strip() for line in str(wrong).splitlines()]
+    lines = [line for line in said if line and line[0] not in "|^"]
+    if not lines:
+        return type(wrong).__name__
+    if lines[-1].startswith("error: "):  # of a pattern: first the pattern, at last what is wrong
         return f"{lines[0]} {lines[-1]}"[:300]
-    return re.sub(r"^Failed to parse expression .*?: ERROR: <input>:", "", lines[0])[:300] if lines else type(wrong).__name__
+    return re.sub(r"^Failed to parse expression .*?: ERROR: <input>:", "", lines[0])[:300]
 
 
 def _no_answer(found: object) -> str:
@@ -132,7 +138,7 @@ def _refuse_nesting(bare: str) -> None:
         inside = _argument(bare, found.end())
         nested = _MACRO.search(inside)
         if nested is not None:
-            raise ValueError(f".{nested[1]}() within .{found[1]}() could run for long; write two rules, or two conditions")
+            raise ValueError(f".{nested[1]}() within .{found[1]}() could run for long; write two rules instead")
 
 
 def _argument(bare: str, start: int) -> str:

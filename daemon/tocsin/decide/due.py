@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from tocsin.decide import lifecycle
 from tocsin.decide.escalation import People, StepRun, run_step
+from tocsin.decide.flap import rest
 from tocsin.decide.lifecycle import Move, Stay
 from tocsin.decide.muting import Mute, Mutes, stored_values
 from tocsin.decide.priority import reassess, worst
@@ -37,6 +38,8 @@ def asks_alerts(incident: Incident, settings: Settings, mutes: Mutes) -> bool:
     """Whether its firing alerts have a say in what happens next."""
     if incident.due_kind in (None, "close"):
         return False
+    if incident.resting or settings.steps_may_rest:
+        return True
     return bool(mutes) or incident.held_until is not None or may_get_urgency_back(incident, settings)
 
 
@@ -64,14 +67,23 @@ def step_due(incident: Incident, around: Around) -> tuple[Deed, ...]:
 
 
 def page_unless_muted(incident: Incident, around: Around) -> tuple[Deed, ...]:
-    """Run the step that is due, or stand still while every firing alert is silenced or held."""
+    """Run the step that is due, or stand still while every firing alert is silenced, held, quiet or flapping."""
     mute = still_muted(incident, around)
     if mute is not None:
         return _done(lifecycle.mute(incident, mute.reason, mute.until, around.now))
     hold = still_held(incident, around)
     if hold is not None:
         return (Move(lifecycle.held(incident, hold, around.now), ()),)
-    return (run(incident, around),)
+    return (run_unless_resting(incident, around),)
+
+
+def run_unless_resting(incident: Incident, around: Around) -> Deed:
+    """Run the step in hand, or put it off: all that fires is quiet just now, or flaps and somebody was paged."""
+    found = rest(incident, around.alerts, around.now)
+    if found is None:
+        return run(replace(incident, muted_left=None) if incident.resting else incident, around)
+    told = Entry(incident.number, around.now, "rests", str(TOCSIN), "timer", found.because)
+    return Move(lifecycle.rested(incident, found.until, around.now), () if incident.resting else (told,))
 
 
 def run(incident: Incident, around: Around) -> StepRun:
@@ -100,7 +112,7 @@ def unmute_due(incident: Incident, around: Around) -> tuple[Deed, ...]:
     if isinstance(move, Stay):
         return (_idle(incident),)
     if move.incident.due_at is not None and move.incident.due_at <= around.now:
-        return move, run(move.incident, around)
+        return move, run_unless_resting(move.incident, around)
     return (move,)
 
 

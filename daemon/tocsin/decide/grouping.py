@@ -28,6 +28,7 @@ def group_of(verdict: Verdict, alert_source_key: str, integration: str) -> Group
 
     `checkout{alertname="NodeDown",cluster="eu"}` for a group; `prometheus/4fd1…` for an alert alone;
     `prometheus#deploy-7` where a rule set `dedup_key`. The three shapes cannot be mistaken for each other.
+    What a threshold counts without a group is one incident per service and rule: `checkout{rule="login failures"}`.
     """
     if verdict.group_by:
         values = _values(verdict, verdict.group_by, integration)
@@ -39,6 +40,9 @@ def group_of(verdict: Verdict, alert_source_key: str, integration: str) -> Group
     if verdict.dedup_key is not None:
         key = _bounded(f"{integration}#{verdict.dedup_key}")
         return Group(key, True, f"a rule set its dedup_key to {verdict.dedup_key!r}")
+    if verdict.terms is not None and verdict.terms.threshold is not None:
+        rule = verdict.terms.threshold.rule
+        return Group(_bounded(_named(verdict.service, {"rule": rule})), True, f"rule {rule!r} counts them together")
     return Group(_bounded(f"{integration}/{alert_source_key}"), False, missing)
 
 

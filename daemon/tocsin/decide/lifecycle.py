@@ -201,6 +201,18 @@ def unmute(incident: Incident, now: Instant, because: str) -> Move | Stay:
     return Move(after, (_entry(after, "unmuted", TOCSIN, "silence", now, because),))
 
 
+def rested(incident: Incident, until: Instant, now: Instant) -> Incident:
+    """The same incident, its step in hand put off: what fires is quiet just now, or comes and goes."""
+    return replace(_moved(incident, now), due_at=until, planned_at=until, muted_left=Millis(0))
+
+
+def roused(incident: Incident, now: Instant) -> Incident:
+    """It fires again: the step that was put off runs now. The same incident where none was."""
+    if incident.status != "triggered" or not incident.resting:
+        return incident
+    return replace(_moved(incident, now), due_at=now, planned_at=now, muted_left=None)
+
+
 def held(incident: Incident, until: Instant | None, now: Instant) -> Incident:
     """The same incident, with nobody paged before `until`; None: from now on. A silence still counts."""
     due = now if until is None else until

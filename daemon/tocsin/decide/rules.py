@@ -377,7 +377,8 @@ class _Draft:
             case Text(said) if what == "severity" and said not in SEVERITIES:
                 self.errors.append((rule.name, f"severity: {said!r} is none of {', '.join(SEVERITIES)}"))
             case Text(said) if what == "category" and self.categories and said not in self.categories:
-                self.errors.append((rule.name, f"category: {said[:80]!r} is none of {', '.join(sorted(self.categories))}"))
+                known = ", ".join(sorted(self.categories))
+                self.errors.append((rule.name, f"category: {said[:80]!r} is none of {known}"))
             case Text(said):
                 return said
         return None

@@ -27,6 +27,9 @@ class Terms:
         return terms or EMPTY
 
 
+PASSING = "passing"
+"""Stands in the terms of an alert that waits for a threshold: the end it has is ours, and goes when it joins."""
+
 NO_TERMS = Terms()
 
 

@@ -119,7 +119,7 @@ def _csv(shown: str, raw: bytes, reading: Reading) -> tuple[tuple[str, ...], Row
 
 
 def _rows(lines: Any, told: _Told) -> Iterator[tuple[int, list[str]]]:
-    """Each row that is not blank, with its line. A row that cannot be read ends the table: the rest would be guessed."""
+    """Each row that is not blank, with its line. One that cannot be read ends the table: the rest would be guessed."""
     while True:
         line = lines.line_num + 1
         try:
@@ -141,7 +141,7 @@ def _header(line: int, cells: list[str], told: _Told) -> tuple[str, ...]:
 
 def _wrong(cells: list[str], columns: tuple[str, ...], rows: Mapping[str, object]) -> str:
     if len(cells) != len(columns):
-        return f"this row has {len(cells)} cells, the first line names {len(columns)} columns; quote a cell that holds a comma"
+        return f"{len(cells)} cells, where the first line names {len(columns)} columns; quote a cell that holds a comma"
     if not cells[0]:
         return f"the first cell ({columns[0]}) is empty: nothing could be looked up"
     if cells[0] in rows:

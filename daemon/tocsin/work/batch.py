@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tocsin.contracts import Tx
-from tocsin.decide import lifecycle
+from tocsin.decide import lifecycle, threshold
 from tocsin.decide.due import reassessed, retold
 from tocsin.decide.escalation import policy_for
+from tocsin.decide.flap import clearing, is_stale, settles_at
 from tocsin.decide.grouping import Group, group_of
-from tocsin.decide.muting import Mute
+from tocsin.decide.muting import Mute, stored_values
 from tocsin.decide.priority import assess, is_higher, worst
 from tocsin.decide.rules import Rulebook, Verdict, value_of
+from tocsin.decide.tally import Mark, bulk_tally, firing_mark, flap_tally, in_window
+from tocsin.decide.terms import PASSING, terms_of
 from tocsin.decide.text import clean
 from tocsin.model import (
     DAY,
+    EMPTY,
     MINUTE,
+    TOCSIN,
     Actor,
     Alert,
     Arrival,
+    Flap,
     Incident,
     Instant,
     IntegrationConfig,
@@ -32,16 +38,18 @@ from tocsin.model import (
     Rejected,
     Severity,
     StoredAlert,
+    Threshold,
 )
 from tocsin.work.arriving import Coming, Straight
+from tocsin.work.counting import Counting
 from tocsin.work.judging import Fit, Judged, bytes_of, judge
-from tocsin.work.known import Pair, identity_of
+from tocsin.work.known import MASK63, Pair, identity_of
 from tocsin.work.ledger import Effects, Ledger
 
 if TYPE_CHECKING:
     from tocsin.work.intake import Intake
 
-KeptStatus = Literal["firing", "resolved", "dropped", "heartbeat"]
+KeptStatus = Literal["firing", "resolved", "dropped", "suppressed", "heartbeat"]
 
 SLICE = 100  # alerts decided before the event loop gets a turn
 STRAIGHT_SLICE = 400  # the same of those that come straight in
@@ -87,6 +95,11 @@ class Item:
     fit: Fit | None = None
     repeat: tuple[int, int] | None = None  # (alert id, incident or 0): a pure repeat, from the cache
 
+    @property
+    def threshold(self) -> Threshold | None:
+        terms = self.verdict.terms if self.verdict is not None else None
+        return terms.threshold if terms is not None else None
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -119,6 +132,9 @@ class Draft:
     incident: int | None = None
     joined: bool = False
     muted_by: str | None = None
+    because: str = ""
+    settles_at: Instant | None = None
+    window: list[StoredAlert] = field(default_factory=list)  # those that waited with it for a threshold
 
     def stored(self) -> StoredAlert:
         started_at, now, fit = self.item.alert.started_at, self.now, self.fit
@@ -146,7 +162,20 @@ class Draft:
             joined=self.joined,
             muted_by=self.muted_by,
             written=tuple(sorted(self.verdict.written)) if self.verdict.written else (),
+            because=self.because,
+            terms=self.terms,
+            settles_at=self.settles_at,
         )
+
+    @property
+    def terms(self) -> Mapping[str, Any]:
+        """On which terms it ends; one that waits for a threshold is kept for a day by us, not by its source."""
+        kept = EMPTY if self.verdict.terms is None else self.verdict.terms.kept()
+        return {**kept, PASSING: True} if self.passing else kept
+
+    @property
+    def passing(self) -> bool:
+        return self.status == "suppressed" and self.item.alert.expires_at is None
 
 
 class Batch:
@@ -162,6 +191,7 @@ class Batch:
         self.moving: set[Pair] = set()  # something in this batch is no pure repeat of these: nor is what follows
         self.latest: dict[str, Incident | None] = {}
         self.stale: dict[tuple[str, str], Instant] = {}
+        self.counting = Counting(tx, self.now)
         self.added: dict[int, StoredAlert] = {}
         self.saved: dict[int, StoredAlert] = {}
         self.touched: dict[int, None] = {}
@@ -266,6 +296,8 @@ class Batch:
                 item.verdict, item.fit = judged.verdict, judged.fit
                 assert item.verdict is not None
                 item.group = judged.group or group_of(item.verdict, key, integration.name)
+                if item.threshold is not None:
+                    item.content = begun(item.content, alert.started_at)
         if item.repeat is None:
             self.moving.add(item.pair)
         return item
@@ -285,6 +317,7 @@ class Batch:
     async def _decide(self, items: list[Item]) -> None:
         """Read what this slice needs in few reads, then decide alert by alert."""
         await self._read(items)
+        await self._read_counted(items)
         fresh = sum(item.group is not None for item in items)
         ids = iter(await self.tx.next_alert_ids(fresh) if fresh else ())
         self.numbers = iter(await self.tx.next_numbers(fresh) if fresh else ())
@@ -306,7 +339,7 @@ class Batch:
     async def _read(self, items: list[Item]) -> None:
         """One read for all that this slice must know and memory does not hold; none when every alert is new."""
         asked = [item.pair for item in items if item.repeat is None and item.pair not in self.alerts]
-        fresh = [item for item in items if item.group is not None and self.alerts.get(item.pair) is None]
+        fresh = [item for item in items if item.group is not None and not self._has_incident(item.pair)]
         dated = [item.pair for item in fresh if item.alert.started_at is not None]
         keys = {item.group.key: None for item in fresh if item.group is not None and item.group.key not in self.latest}
         if self.trust:
@@ -324,6 +357,36 @@ class Batch:
         self.stale.update(found.tombstones)
         self.ledger.know(found.latest.values())
         await self.ledger.load([alert.incident for alert in found.open.values() if alert.incident is not None])
+
+    def _has_incident(self, pair: Pair) -> bool:
+        known = self.alerts.get(pair)
+        return known is not None and known.incident is not None
+
+    async def _read_counted(self, items: list[Item]) -> None:
+        """What rules count of these alerts, and the alerts that join when a threshold is reached."""
+        asked: dict[str, Instant] = {}
+        limits: dict[str, Threshold] = {}
+        for item in items:
+            existing = self.alerts.get(item.pair)
+            terms = item.verdict.terms if item.verdict is not None else None
+            if terms is not None and terms.threshold is not None and item.group is not None and not self._joins(item):
+                tally = bulk_tally(item.group.key)
+                limits[tally] = terms.threshold
+                asked[tally] = Instant(self.now - terms.threshold.within)
+            flap = terms.flap if terms is not None else terms_of(existing.terms).flap if existing is not None else None
+            if flap is not None:
+                asked[flap_tally(*item.pair)] = Instant(self.now - flap.within)
+        if asked:
+            await self.counting.read(asked)
+        for tally, limit in limits.items():
+            waiting = in_window(self.counting.marks(tally), limit.within, self.now)
+            if len(waiting) + len(items) >= limit.count:
+                await self.counting.read_alerts(mark.alert for mark in waiting)
+
+    def _joins(self, item: Item) -> bool:
+        """Whether its incident is open already: then nothing is to be counted."""
+        before = self.latest.get(item.group.key) if item.group is not None else None
+        return before is not None and self._joinable(self.ledger.get(before.number) or before)
 
     def _recall(self, asked: list[Pair], dated: list[Pair]) -> tuple[list[Pair], list[Pair]]:
         """What of these must still be asked: memory knows who is not open, and which graves are fresh."""
@@ -347,11 +410,14 @@ class Batch:
 
     def _fire(self, item: Item, existing: StoredAlert | None, new_id: int) -> None:
         if existing is not None:
-            if existing.content == item.content and existing.id not in self.added and self.core.store.exclusive:
+            at_once = item.threshold is not None or existing.id in self.added or not self.core.store.exclusive
+            if existing.cleared_at is not None:
+                self._fire_again(item, existing)
+            elif existing.content == item.content and not at_once:
                 self._repeat(item.post, item.integration, item.alert, existing.id, existing.incident or 0)
                 if existing.id not in self.saved:
                     self.out.fresh.append(existing)
-            elif existing.content == item.content:  # where others write too, it is counted at once
+            elif existing.content == item.content:  # where others write too, it is counted at once; what is counted too
                 expires = self._expiry(item.integration, item.alert) or existing.expires_at
                 again = replace(existing, count=existing.count + 1, last_seen_at=self.now, expires_at=expires)
                 self._keep(item, again)
@@ -369,7 +435,8 @@ class Batch:
     def _new(self, item: Item, new_id: int) -> None:
         draft = self._draft(item, new_id)
         if draft.status == "firing":
-            self._into_incident(item, draft)
+            draft.settles_at = self._settles(item, draft, None)
+            self._place(item, draft, None)
         stored = draft.stored()
         self.added[new_id] = stored
         self._keep(item, stored)
@@ -388,12 +455,15 @@ class Batch:
         assert item.fit is not None
         self.out.rule_errors.extend(verdict.errors)
         status: KeptStatus = "firing"
+        because = ""
         if item.alert.status == "heartbeat":
-            status = "heartbeat"
-            self._outcome("heartbeat")
-        elif verdict.dropped_by or verdict.suppressed_by:
-            status = "dropped"
-            self._outcome("dropped" if verdict.dropped_by else "suppressed")
+            status, because = "heartbeat", "it feeds a heartbeat and opens nothing"
+        elif verdict.dropped_by:
+            status, because = "dropped", f"rule {verdict.dropped_by!r} drops it"
+        elif verdict.suppressed_by:
+            status, because = "suppressed", f"rule {verdict.suppressed_by!r} keeps it without an incident"
+        if status != "firing":
+            self._outcome(status)
         ends = self._expiry(item.integration, item.alert, verdict)
         return Draft(
             item,
@@ -405,6 +475,7 @@ class Batch:
             self.now,
             ends or (Instant(self.now + DAY) if status != "firing" else None),
             None if verdict.hold is None else Instant(self.now + verdict.hold),
+            because=because,
         )
 
     def _expiry(
@@ -420,11 +491,83 @@ class Batch:
 
     # ------------------------------------------------------------------------ incidents
 
+    def _place(self, item: Item, draft: Draft, existing: StoredAlert | None) -> None:
+        """Into an incident; under a threshold only when enough of them came."""
+        assert item.group is not None
+        limit = item.threshold
+        if limit is not None and not self._reaches(item, draft, limit, existing):
+            draft.expires_at = draft.expires_at or Instant(self.now + DAY)
+            self._outcome("suppressed")
+            return
+        draft.because = draft.because or (item.group.because if item.group.grouped else "")
+        self._into_incident(item, draft)
+        if draft.window:
+            self._gather(item, draft)
+
+    def _reaches(self, item: Item, draft: Draft, limit: Threshold, existing: StoredAlert | None) -> bool:
+        """Count this firing, unless it is known; whether there are enough, or the incident is open already."""
+        assert item.group is not None
+        tally, started_at = bulk_tally(item.group.key), item.alert.started_at
+        if existing is None or started_at not in (None, existing.started_at):
+            what = firing_mark(*item.pair, self.now if started_at is None else started_at)
+            self.counting.count(tally, Mark(self.now, draft.id, what))
+        if self._joins(item):
+            return True
+        found = threshold.judge(limit, self.counting.have(tally, limit.within))
+        draft.because = found.because
+        if isinstance(found, threshold.Below):
+            draft.status = "suppressed"
+            return False
+        draft.window = self._waiting(in_window(self.counting.marks(tally), limit.within, self.now), draft.id)
+        return True
+
+    def _waiting(self, window: Sequence[Mark], but: int) -> list[StoredAlert]:
+        """Those of the window that wait without an incident, as this batch leaves them."""
+        ids = dict.fromkeys(mark.alert for mark in window if mark.alert != but)
+        known = [self.added.get(id) or self.saved.get(id) or self.counting.alerts.get(id) for id in ids]
+        return [one for one in known if one is not None and one.incident is None and one.status == "suppressed"]
+
+    def _gather(self, item: Item, draft: Draft) -> None:
+        """Those that waited for the threshold join the incident that reached it."""
+        incident = self.ledger.get(draft.incident or 0)
+        assert incident is not None
+        quiet = draft.verdict.auto_resolve or item.integration.auto_resolve
+        kept = EMPTY if draft.verdict.terms is None else draft.verdict.terms.kept()
+        for alert in draft.window:
+            own = alert.expires_at if PASSING not in alert.terms else None
+            joined = replace(
+                alert,
+                status="firing" if alert.ended_at is None else "resolved",
+                incident=incident.number,
+                joined=True,
+                because=draft.because,
+                hold_until=draft.hold_until,
+                terms=kept,
+                expires_at=own or (Instant(alert.last_seen_at + quiet) if quiet and alert.ended_at is None else None),
+            )
+            (self.added if joined.id in self.added else self.saved)[joined.id] = joined
+            if joined.ended_at is None:
+                self.alerts[(joined.integration, joined.source_key)] = joined
+        firing = sum(alert.ended_at is None for alert in draft.window)
+        total = len(draft.window)
+        self.ledger.put(
+            replace(
+                incident,
+                firing=incident.firing + firing,
+                resolved=incident.resolved + total - firing,
+                total=incident.total + total,
+            )
+        )
+        self.ledger.note(incident, "joined", TOCSIN, "alert", draft.because, alerts=[one.id for one in draft.window])
+        self.touched[incident.number] = None
+
     def _into_incident(self, item: Item, draft: Draft) -> None:
         """Find the incident this alert joins or reopens, or open one."""
         assert item.group is not None
         mute = self._mute(item, draft.verdict)
         draft.muted_by = mute.reason if mute is not None else None
+        if mute is not None and draft.window and not self._all_muted(draft.window):
+            mute = None
         before = self.latest.get(item.group.key)
         if before is not None:
             before = self.ledger.get(before.number) or before
@@ -442,6 +585,10 @@ class Batch:
             return None
         return self.mutes.of(value_of(verdict, item.alert, item.pair[0]), self.now)
 
+    def _all_muted(self, alerts: Sequence[StoredAlert]) -> bool:
+        firing = [alert for alert in alerts if alert.ended_at is None]
+        return all(self.mutes.of(stored_values(alert), self.now) is not None for alert in firing)
+
     def _joinable(self, incident: Incident) -> bool:
         return incident.open and (incident.joins_until is None or self.now < incident.joins_until)
 
@@ -452,7 +599,8 @@ class Batch:
     def _open(self, group: Group, draft: Draft, mute: Mute | None, before: Incident | None) -> None:
         number, verdict, now = next(self.numbers), draft.verdict, self.now
         policy = policy_for(verdict.policy, verdict.service, self.settings)
-        assessed = assess(verdict, verdict.severity, self.settings, now)
+        severity = worst([verdict.severity, *(one.severity for one in draft.window if one.ended_at is None)])
+        assessed = assess(verdict, severity, self.settings, now)
         due = draft.hold_until if draft.hold_until is not None else now
         integration = draft.item.pair[0]
         incident = Incident(
@@ -461,7 +609,7 @@ class Batch:
             status="triggered",
             title=draft.fit.title,
             service=draft.fit.service,
-            severity=verdict.severity,
+            severity=severity,
             impact=assessed.impact,
             urgency=assessed.urgency,
             priority=assessed.priority,
@@ -550,17 +698,19 @@ class Batch:
         self._tell_joined(counted, draft)
         self._outcome("reopened")
 
-    def _update(self, item: Item, existing: StoredAlert) -> None:
+    def _update(self, item: Item, existing: StoredAlert, outcome: str = "updated") -> None:
         """The same alert with other content: kept, and its incident assessed again."""
         draft = self._draft(item, existing.id)
         mute = self._mute(item, draft.verdict)
         draft.incident, draft.joined, draft.muted_by = existing.incident, existing.joined, mute.reason if mute else None
+        again = existing.cleared_at is not None
+        draft.settles_at = self._settles(item, draft, existing.settles_at) if again else existing.settles_at
         if existing.incident is not None:
-            draft.status = existing.status
+            draft.status, draft.because = existing.status, existing.because
             draft.expires_at = self._expiry(item.integration, item.alert, draft.verdict)
             draft.hold_until = draft.hold_until and existing.hold_until  # an update never lengthens it
         elif draft.status == "firing":
-            self._into_incident(item, draft)
+            self._place(item, draft, existing)
         after = replace(
             draft.stored(),
             received_at=existing.received_at,
@@ -570,7 +720,63 @@ class Batch:
         if existing.incident is not None:
             self._update_incident(after, existing, draft.verdict, mute)
         self._keep(item, after)
-        self._outcome("updated")
+        self._outcome(outcome)
+
+    # ------------------------------------------------------------------- what comes and goes
+
+    def _settles(self, item: Item, draft: Draft, before: Instant | None) -> Instant | None:
+        """Under a flap rule: count that it fires; until when it counts as flapping."""
+        terms = draft.verdict.terms
+        flap = terms.flap if terms is not None else None
+        return None if flap is None else self._changed(item.pair, draft.id, "firing", flap, before)
+
+    def _changed(self, pair: Pair, alert: int, what: str, flap: Flap, before: Instant | None) -> Instant | None:
+        tally = flap_tally(*pair)
+        marks = self.counting.marks(tally)
+        self.counting.count(tally, Mark(self.now, alert, f"{what}@{self.now}#{len(marks)}"))
+        return settles_at(flap, marks, before, self.now)
+
+    def _fire_again(self, item: Item, alert: StoredAlert) -> None:
+        """It was cleared and fires before it was quiet for long enough: it never ended."""
+        if is_stale(alert, item.alert.started_at, self.now):
+            self._outcome("stale")
+            return
+        self._update(item, alert, "fired_again")
+        incident = self.ledger.get(alert.incident) if alert.incident is not None else None
+        if incident is None or not incident.open:
+            return
+        if not self._flaps(alert):
+            self.ledger.note(incident, "fired_again", _by(alert), "alert", alert.title, alert=alert.id)
+        roused = lifecycle.roused(incident, self.now)
+        if roused is not incident:
+            self.ledger.put(roused)
+
+    def _clears(self, item: Item, alert: StoredAlert) -> bool:
+        """Whether this resolve must wait: then the alert is cleared, and ends when it stayed quiet."""
+        if alert.incident is None or not alert.terms:
+            return False
+        terms = terms_of(alert.terms)
+        settles = None
+        if terms.flap is not None:
+            settles = self._changed(item.pair, alert.id, "resolved", terms.flap, alert.settles_at)
+        found = clearing(terms, settles, self.now)
+        if found is None:
+            return False
+        other = alert.content ^ 1  # so that the next firing, which says the same, is not taken for a repetition
+        after = replace(
+            alert, content=other, cleared_at=self.now, last_seen_at=self.now, expires_at=found.ends_at,
+            settles_at=found.settles_at,
+        )  # fmt: skip
+        self._keep(item, after)
+        self._outcome("cleared")
+        incident = self.ledger.get(alert.incident)
+        if incident is not None and incident.open and not self._flaps(alert):
+            self.ledger.note(incident, "cleared", _by(alert), "alert", found.because, alert=alert.id)
+        return True
+
+    def _flaps(self, alert: StoredAlert) -> bool:
+        """Whether it was flapping before this: its story is told once, not with each change."""
+        return alert.settles_at is not None and self.now < alert.settles_at
 
     def _update_incident(self, alert: StoredAlert, existing: StoredAlert, verdict: Verdict, mute: Mute | None) -> None:
         assert alert.incident is not None
@@ -610,9 +816,12 @@ class Batch:
         if ended is not None and existing.started_at != existing.received_at and ended < existing.started_at:
             self._outcome("stale")  # of an earlier firing, overtaken by this one on its way
             return
+        if existing.cleared_at is not None or self._clears(item, existing):
+            return
         if existing.started_at != existing.received_at:
             self._bury(item.pair, Instant(existing.started_at + 1))
-        after = replace(existing, status="resolved", ended_at=self.now, last_seen_at=self.now, expires_at=None)
+        status = ended_status(existing)
+        after = replace(existing, status=status, ended_at=self.now, last_seen_at=self.now, expires_at=None)
         self._keep(item, after)
         self.alerts[item.pair] = None
         self.intake.known.ending([after])
@@ -709,6 +918,16 @@ class Batch:
         self.out.counts[name] = self.out.counts.get(name, 0) + 1
 
 
+def ended_status(alert: StoredAlert) -> KeptStatus:
+    """What never had an incident stays findable as what it was."""
+    return "resolved" if alert.incident is not None or alert.status == "firing" else alert.status
+
+
+def begun(content: int, started_at: Instant | None) -> int:
+    """What is counted is another firing when it started at another time, though it says the same."""
+    return (content ^ (started_at or 0) * 0x9E3779B97F4A7C15) & MASK63
+
+
 def end_in_incident(
     ledger: Ledger, alert: StoredAlert, touched: dict[int, None], latest: dict[str, Incident | None] | None = None
 ) -> None:
@@ -723,7 +942,7 @@ def end_in_incident(
         ledger.note(after, "alert_resolved", _by(alert), "alert", alert.title, alert=alert.id)
         touched[after.number] = None
         return
-    held = after.held_until is not None and ledger.now < after.held_until
+    held = after.held_until is not None and (after.cycle, after.round, after.step) == (1, 1, 1)
     because = "self-recovered before anybody was paged" if held else "its last alert resolved"
     settings = ledger.core.settings
     ledger.take(lifecycle.resolve(after, _by(alert), "alert", ledger.now, settings.defaults.close_after, because))

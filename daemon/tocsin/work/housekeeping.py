@@ -11,7 +11,7 @@ from tocsin.contracts import Tx
 from tocsin.decide.escalation import usable_contacts
 from tocsin.decide.oncall import on_call, shifts
 from tocsin.errors import StoreUnavailable
-from tocsin.model import DAY, HOUR, MINUTE, SECOND, ContactState, Instant, Millis
+from tocsin.model import DAY, HOUR, MINUTE, SECOND, ContactState, Instant, Millis, Settings
 from tocsin.work.access import Access
 from tocsin.work.core import Core
 from tocsin.work.health import Health
@@ -108,6 +108,11 @@ class Housekeeping:
         now, keep = self.core.clock.now(), self.core.settings.retention
         while await self.core.store.prune(Instant(now - keep.alerts), Instant(now - keep.incidents), PRUNED_AT_ONCE):
             await self.core.clock.sleep(Millis(50))
+        while await self._forget_tallies(Instant(now - longest_window(self.core.settings))):
+            await self.core.clock.sleep(Millis(50))
+
+    async def _forget_tallies(self, before: Instant) -> int:
+        return await self.core.store.write(lambda tx: tx.forget_tallies(before, PRUNED_AT_ONCE))
 
     async def learn_from_others(self) -> None:
         """Where other replicas write too: their silences and what they learnt of contacts."""
@@ -157,3 +162,9 @@ class Housekeeping:
 
         while await self.core.store.write(work):
             pass
+
+
+def longest_window(settings: Settings) -> Millis:
+    """No rule counts further back, and none will that is written tomorrow for a day."""
+    limits = [limit for rule in settings.rules for limit in (rule.threshold, rule.flap) if limit is not None]
+    return max([DAY, *(limit.within for limit in limits)])

@@ -80,6 +80,7 @@ def stands_alone(one: Judged, verdict: Verdict, integration: IntegrationConfig) 
         and verdict.dedup_key is None
         and verdict.dropped_by is None
         and verdict.suppressed_by is None
+        and verdict.terms is None
         and not verdict.errors
         and one.alert.status == "firing"
         and 0 < len(one.key) < LONGEST - len(integration.name)

@@ -17,7 +17,7 @@ from tocsin.decide import due
 from tocsin.decide.oncall import in_hours
 from tocsin.errors import StoreUnavailable
 from tocsin.model import MINUTE, Incident, Instant, Millis, StoredAlert
-from tocsin.work.batch import end_in_incident, sink
+from tocsin.work.batch import end_in_incident, ended_status, sink
 from tocsin.work.core import Core
 from tocsin.work.intake import Intake
 from tocsin.work.ledger import Effects, Ledger
@@ -195,7 +195,7 @@ class Timers:
             if newer is not None and newer > ledger.now:
                 tx.save_alerts([replace(alert, expires_at=newer)])
                 continue
-            after = replace(alert, status="resolved", ended_at=ledger.now, expires_at=None)
+            after = replace(alert, status=ended_status(alert), ended_at=ledger.now, expires_at=None)
             tx.save_alerts([after])
             ended.append(after)
             if after.incident is not None:
