@@ -192,6 +192,7 @@ class Batch:
         self.latest: dict[str, Incident | None] = {}
         self.stale: dict[tuple[str, str], Instant] = {}
         self.counting = Counting(tx, self.now)
+        self.too_few: set[str] = set()  # counts that this slice cannot bring to their threshold
         self.added: dict[int, StoredAlert] = {}
         self.saved: dict[int, StoredAlert] = {}
         self.touched: dict[int, None] = {}
@@ -320,7 +321,8 @@ class Batch:
         await self._read_counted(items)
         fresh = sum(item.group is not None for item in items)
         ids = iter(await self.tx.next_alert_ids(fresh) if fresh else ())
-        self.numbers = iter(await self.tx.next_numbers(fresh) if fresh else ())
+        opening = sum(item.group is not None and self._may_open(item) for item in items)
+        self.numbers = iter(await self.tx.next_numbers(opening) if opening else ())
         for item in items:
             if item.repeat is not None:
                 self._repeat(item.post, item.integration, item.alert, *item.repeat)
@@ -364,6 +366,7 @@ class Batch:
 
     async def _read_counted(self, items: list[Item]) -> None:
         """What rules count of these alerts, and the alerts that join when a threshold is reached."""
+        self.too_few.clear()
         asked: dict[str, Instant] = {}
         limits: dict[str, Threshold] = {}
         for item in items:
@@ -380,8 +383,17 @@ class Batch:
             await self.counting.read(asked)
         for tally, limit in limits.items():
             waiting = in_window(self.counting.marks(tally), limit.within, self.now)
-            if len(waiting) + len(items) >= limit.count:
+            if len(waiting) + len(items) < limit.count:
+                self.too_few.add(tally)
+            else:
                 await self.counting.read_alerts(mark.alert for mark in waiting)
+
+    def _may_open(self, item: Item) -> bool:
+        """Whether it may need a number of its own."""
+        verdict = item.verdict
+        if verdict is None or verdict.dropped_by or verdict.suppressed_by:
+            return False
+        return item.threshold is None or item.group is None or bulk_tally(item.group.key) not in self.too_few
 
     def _joins(self, item: Item) -> bool:
         """Whether its incident is open already: then nothing is to be counted."""
@@ -732,9 +744,9 @@ class Batch:
 
     def _changed(self, pair: Pair, alert: int, what: str, flap: Flap, before: Instant | None) -> Instant | None:
         tally = flap_tally(*pair)
-        marks = self.counting.marks(tally)
-        self.counting.count(tally, Mark(self.now, alert, f"{what}@{self.now}#{len(marks)}"))
-        return settles_at(flap, marks, before, self.now)
+        before_this = len(self.counting.marks(tally))
+        self.counting.count(tally, Mark(self.now, alert, f"{what}@{self.now}#{before_this}"))
+        return settles_at(flap, self.counting.marks(tally), before, self.now)
 
     def _fire_again(self, item: Item, alert: StoredAlert) -> None:
         """It was cleared and fires before it was quiet for long enough: it never ended."""
