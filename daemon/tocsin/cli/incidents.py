@@ -101,7 +101,7 @@ def _by(at: object, who: object) -> str:
 def _print_alerts(alerts: list[dict[str, Any]]) -> None:
     say("")
     print_table(
-        ("alert", "status", "severity", "title", "integration", "seen", "count"),
+        ("alert", "status", "severity", "title", "integration", "seen", "count", "rules", "because"),
         [
             (
                 alert.get("dedup_key"),
@@ -111,6 +111,8 @@ def _print_alerts(alerts: list[dict[str, Any]]) -> None:
                 alert.get("integration"),
                 local(alert.get("last_seen_at")),
                 alert.get("count"),
+                ", ".join(alert.get("rules", ())),
+                alert.get("because"),
             )
             for alert in alerts
         ],

@@ -140,6 +140,9 @@ def alert_view(alert: StoredAlert) -> dict[str, Any]:
         "received_at": rfc3339(alert.received_at),
         "last_seen_at": rfc3339(alert.last_seen_at),
         "ended_at": when(alert.ended_at),
+        "held_until": when(alert.hold_until),
+        "cleared_at": when(alert.cleared_at),
+        "ends_at": when(alert.expires_at),
         "muted_by": alert.muted_by,
         "truncated": alert.truncated,
     }

@@ -12,7 +12,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from tocsin.contracts import IncidentFilter
-from tocsin.decide import oncall, views
+from tocsin.decide import oncall, reasons, views
 from tocsin.model import (
     DAY,
     OPEN,
@@ -30,6 +30,7 @@ from tocsin.model import (
     Settings,
     Silence,
     Step,
+    StoredAlert,
     Token,
     rfc3339,
 )
@@ -42,7 +43,7 @@ from tocsin.web.webhooks import api_credential
 
 RANK: Mapping[Role, int] = {"viewer": 0, "responder": 1, "admin": 2}
 STATUSES = ("triggered", "acknowledged", "on_hold", "resolved", "closed", "canceled")
-ALERT_STATUSES = ("firing", "resolved", "dropped", "heartbeat")
+ALERT_STATUSES = ("firing", "resolved", "dropped", "suppressed", "heartbeat")
 LIMIT, MOST = 50, 200
 TIMELINE_MOST = 1000
 SHIFTS_AHEAD = Millis(30 * DAY)
@@ -244,10 +245,16 @@ async def show_alerts(ask: Ask) -> web.Response:
     found = await ask.daemon.store.incident_alerts(ask.number, limit + 1, cursor(ask))
     return json_answer(
         {
-            "alerts": [views.alert_view(ask.daemon.intake.up_to_date(alert)) for alert in found[:limit]],
+            "alerts": [alert_json(ask, alert) for alert in found[:limit]],
             "next": str(found[limit - 1].id) if len(found) > limit else None,
         }
     )
+
+
+def alert_json(ask: Ask, alert: StoredAlert) -> dict[str, Any]:
+    """The alert with the repeats that are not written yet, and why it is where it is."""
+    found = ask.daemon.intake.up_to_date(alert)
+    return {**views.alert_view(found), "because": reasons.because(found, ask.settings.rules)}
 
 
 async def list_alerts(ask: Ask) -> web.Response:
@@ -260,7 +267,7 @@ async def list_alerts(ask: Ask) -> web.Response:
     )
     return json_answer(
         {
-            "alerts": [views.alert_view(ask.daemon.intake.up_to_date(alert)) for alert in found[:limit]],
+            "alerts": [alert_json(ask, alert) for alert in found[:limit]],
             "next": str(found[limit - 1].id) if len(found) > limit else None,
         }
     )

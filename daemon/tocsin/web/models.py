@@ -267,6 +267,7 @@ class AlertShape(Shape):
     severity: Severity
     title: str
     labels: dict[str, str]
+    because: str = Field(description="Why it was grouped, held, dropped, suppressed or kept quiet.")
 
 
 class AlertList(Shape):
