@@ -196,6 +196,7 @@ def test_what_is_shipped_is_without_a_finding(app: typer.Typer, folder: Folder, 
     shutil.copytree(root / "rules", folder.path / "rules")
     (folder.path / "docs").mkdir()
     shutil.copyfile(root / "docs" / "example.yaml", folder.path / "docs" / "example.yaml")
+    shutil.copyfile(root / "docs" / "racks.csv", folder.path / "docs" / "racks.csv")
     for name in EXAMPLE_SECRETS:
         folder.write({f"docs/{name}": hashlib.sha256(name.encode()).hexdigest()})
     for file in folder.path.rglob("*.yaml"):

@@ -179,7 +179,7 @@ NO_MATTER = [
     # the rest of a list of exceptions
     "rules: [{name: a, match: 'team=\"web\"', stop: true}, {name: b, drop: true}]",
     # an earlier rule that depends on more than its matchers, or whose view may have changed
-    "rules: [{name: a, match: 'x=\"y\"', drop: true, threshold: {count: 3, within: 5m}}, {name: b, match: 'x=\"y\"'}]",
+    "rules: [{name: a, match: 'x=\"y\"', drop: true, when: 'has(labels.y)'}, {name: b, match: 'x=\"y\"'}]",
     "rules: [{name: a, match: 'x=\"y\"', drop: true, when: 'true'}, {name: b, match: 'x=\"y\"'}]",
     "rules: [{name: a, match: 'x=~\".+\"', stop: true}, {name: b, match: 'x!=\"\"'}]",  # a value of two lines gets by
     # patterns that look odd and are meant

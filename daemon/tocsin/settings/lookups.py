@@ -81,7 +81,7 @@ def _bytes(node: Node, path: Path, reading: Reading) -> bytes | None:
         reading.error(node, "file", f"cannot read {path}: {getattr(error, 'strerror', None) or error}")
         return None
     if len(raw) > LONGEST:
-        reading.error(node, "too-big", f"{path} is larger than {LONGEST >> 20} MiB")
+        reading.error(node, "lookup", f"{path} is larger than {LONGEST >> 20} MiB")
         return None
     reading.attached[str(path)] = raw
     return raw

@@ -125,7 +125,12 @@ def _condition(written: str) -> str:
 CONDITION = Word(_condition, "a CEL expression", "", 'severity == "critical" && has(labels.team)')
 
 
-def _rule(got: Got, _reading: Reading) -> Rule:
+def _rule(got: Got, reading: Reading) -> Rule:
+    for silent in ("drop", "suppress"):
+        for key in ("threshold", "flap", "resolve_after"):
+            if got.get(silent) and got.has(key):
+                message = f"has no effect beside {silent}: true, which opens no incident; leave one of them out"
+                reading.error(got.at(key), "contradiction", message)
     return Rule(
         name=got.get("name"),
         match=got.get("match", ()),

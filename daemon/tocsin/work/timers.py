@@ -191,7 +191,7 @@ class Timers:
         touched: dict[int, None] = {}
         ended = []
         for alert in rows:
-            newer = self.intake.newest_expiry(alert.id)
+            newer = None if alert.cleared_at is not None else self.intake.newest_expiry(alert.id)
             if newer is not None and newer > ledger.now:
                 tx.save_alerts([replace(alert, expires_at=newer)])
                 continue

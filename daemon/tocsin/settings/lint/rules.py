@@ -17,7 +17,6 @@ VOLATILE = frozenset(
      "container_id", "started_at", "startsAt", "duration"}
 )  # fmt: skip
 VOLATILE_KEYS = frozenset({"value", "timestamp", "time", "date", "started_at", "startsAt", "duration"})
-CONDITIONS = frozenset({"when", "threshold", "flap"})  # beside its matchers, a rule may depend on these
 
 
 def findings(facts: Facts) -> Iterator[Problem]:
@@ -68,7 +67,7 @@ def _may_cover(matchers: Sequence[Matcher], tried: Mapping[str, str | None]) -> 
 
 
 def _surely_ends(rule: Rule) -> bool:
-    return (rule.stop or rule.drop) and not CONDITIONS & set(rule.later)
+    return (rule.stop or rule.drop) and rule.when is None
 
 
 def covers(wide: Sequence[Matcher], narrow: Sequence[Matcher]) -> bool:
@@ -95,7 +94,7 @@ def _may_change(rule: Rule, name: str) -> bool:
     fields = {field for field in ("service", "severity", "impact", "urgency", "priority", "category", "title", "policy")
               if getattr(rule.set, field) is not None}  # fmt: skip
     bare = name.removeprefix("label.").removeprefix("field.")
-    return "enrich" in rule.later or bare in fields | rule.set.labels.keys() or name in rule.set.labels
+    return (rule.enrich is not None and bare in rule.enrich.set) or bare in fields | rule.set.labels.keys() or name in rule.set.labels
 
 
 def _drops_everything(facts: Facts) -> Iterator[Problem]:
@@ -104,7 +103,7 @@ def _drops_everything(facts: Facts) -> Iterator[Problem]:
         if _surely_ends(rule) and not rule.drop:
             return
         silent = rule.drop or rule.suppress
-        if silent and not CONDITIONS & set(rule.later) and all(always(matcher) for matcher in map(parse, rule.match)):
+        if silent and rule.when is None and all(always(matcher) for matcher in map(parse, rule.match)):
             word = "drop" if rule.drop else "suppress"
             message = f"{rule.name}: {word} without a matcher that leaves anything out: no alert opens an incident"
             fix = "write match: […] with what is to be kept quiet"
