@@ -462,6 +462,9 @@ class Store(Protocol):
     async def incidents(self, where: IncidentFilter, limit: int, before: int | None) -> list[Incident]:
         """Newest first; `before`: numbers below this one only."""
 
+    async def counted(self, tally: str, since: Instant) -> int:
+        """How many different firings or changes are counted under a name after an instant."""
+
     async def open_alert(self, integration: str, source_key: str) -> StoredAlert | None:
         """The firing alert of this identity."""
 

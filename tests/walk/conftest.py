@@ -22,7 +22,7 @@ async def build(tmp_path: Path) -> AsyncIterator[Build]:
 
         async def make(config: str = "", **how: Any) -> Town:
             folder = tmp_path / f"town{len(towns)}"
-            folder.mkdir()
+            folder.mkdir(exist_ok=True)  # a story may have put files there
             town = await Town.open(folder, config, **how)
             town.logs = logs
             towns.append(town)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tocsin.decide import lifecycle
+from tocsin.decide import lifecycle, threshold
 from tocsin.decide.course import Course, Planned
 from tocsin.decide.due import page_unless_muted
 from tocsin.decide.escalation import People, policy_for
+from tocsin.decide.flap import clearing
 from tocsin.decide.grouping import Group, group_of
 from tocsin.decide.lifecycle import Move, Stay
 from tocsin.decide.muting import Mute, Mutes
@@ -16,6 +17,7 @@ from tocsin.decide.priority import Assessment, assess, is_higher, worst
 from tocsin.decide.rules import Rulebook, Traced, Verdict, value_of
 from tocsin.decide.sending import Limits, Sent
 from tocsin.decide.sending import of as sending_of
+from tocsin.decide.terms import terms_of
 from tocsin.decide.text import DESCRIPTION, TITLE, clean, clean_labels
 from tocsin.decide.views import in_words
 from tocsin.model import (
@@ -49,6 +51,7 @@ class Facts:
     policies: Mapping[str, Policy] = EMPTY  # as frozen, by hash
     limits: Limits = EMPTY  # of the channels that have any
     sent: Sent = field(default_factory=dict)  # what went to people lately over these
+    counted: Mapping[str, int] = EMPTY  # firings within the window, of the incident keys that a threshold counts
     next_number: int = 0  # the number a new incident would get; 0: not known
     now: Instant | None = None  # when this was so
 
@@ -113,6 +116,7 @@ class Asking:
         self.seen: dict[str, Explained] = {}
         self._by_key: dict[str, Course] = {}
         self._by_number: dict[int, Course] = {}
+        self._have: dict[str, int] = {}  # by incident key: firings counted, with those of this body
         self._numbers = 0
         self.mutes = Mutes()
         since = at if facts.now is None else min(at, facts.now)
@@ -159,7 +163,8 @@ class Asking:
             return Explained(alert, "resolve", f"ignored: {self.integration.name} may not resolve (may_resolve)")
         known = self.facts.alerts.get(alert.source_key or "")
         if known is not None:
-            return Explained(alert, "resolve", f"it resolves the alert of incident {known.incident}")
+            where = f"it resolves the alert of incident {known.incident}"
+            return Explained(alert, "resolve", where + self._waits(known))
         if alert.source_key in self.seen:
             return Explained(alert, "resolve", "it resolves an alert of this very body")
         return Explained(alert, "resolve", "no open alert with this dedup_key is known; a resolve opens nothing")
@@ -201,8 +206,33 @@ class Asking:
         elif verdict.suppressed_by is not None:
             found.action = "suppress"
             found.because = f"rule {verdict.suppressed_by!r} keeps it without incident"
-        else:
+        elif not self._too_few(found, verdict, group):
             self._into_incident(found, verdict, group, policy)
+
+    def _waits(self, known: StoredAlert) -> str:
+        found = clearing(terms_of(known.terms), known.settles_at, self.at) if known.incident is not None else None
+        return f"; {found.because}" if found is not None else ""
+
+    def _too_few(self, found: Explained, verdict: Verdict, group: Group) -> bool:
+        """Under a threshold: whether it only counts, so far."""
+        limit = verdict.terms.threshold if verdict.terms is not None else None
+        if limit is None or self._is_open(group.key):
+            return False
+        have = self._have.get(group.key, self.facts.counted.get(group.key, 0))
+        known = self.facts.alerts.get(found.alert.source_key or "")
+        if known is None or found.alert.started_at not in (None, known.started_at):
+            have += 1
+        self._have[group.key] = have
+        judged = threshold.judge(limit, have)
+        if isinstance(judged, threshold.Reached):
+            return False
+        found.action, found.because = "suppress", judged.because
+        return True
+
+    def _is_open(self, key: str) -> bool:
+        opened = self._by_key.get(key)
+        before = opened.incident if opened is not None else self.facts.incidents.get(key)
+        return before is not None and before.open and (before.joins_until is None or self.at < before.joins_until)
 
     def _into_incident(self, found: Explained, verdict: Verdict, group: Group, policy: Policy | None) -> None:
         opened = self._by_key.get(group.key)

@@ -89,6 +89,9 @@ class Reads:
     async def incident_alerts(self, number: int, limit: int, after: int | None) -> list[StoredAlert]:
         return ALERT.values(await self._look("incident_alerts", number, after or 0, limit))
 
+    async def counted(self, tally: str, since: Instant) -> int:
+        return only(await self._look("counted", tally, since), int) or 0
+
     async def open_alert(self, integration: str, source_key: str) -> StoredAlert | None:
         return first(ALERT.values(await self._look("one_open_alert", integration, source_key)))
 

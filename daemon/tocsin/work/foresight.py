@@ -20,8 +20,9 @@ from tocsin.decide.explain import Asking, Facts
 from tocsin.decide.explained import shaped, whole
 from tocsin.decide.grouping import group_of
 from tocsin.decide.overrides import extra_of
-from tocsin.decide.rules import Rulebook
+from tocsin.decide.rules import Rulebook, Verdict
 from tocsin.decide.sending import Limits
+from tocsin.decide.tally import bulk_tally
 from tocsin.errors import Refused
 from tocsin.model import (
     Attempt,
@@ -56,6 +57,7 @@ class Looks(Protocol):
     """The reads this needs: a store's, or a reader's beside it."""
 
     async def open_alert(self, integration: str, source_key: str) -> StoredAlert | None: ...
+    async def counted(self, tally: str, since: Instant) -> int: ...
     async def newest_of_key(self, key: str) -> Incident | None: ...
     async def newest_number(self) -> int: ...
     async def incident(self, number: int) -> Incident | None: ...
@@ -154,6 +156,7 @@ async def facts_of(
     """What is known of these alerts and of the incidents they would join or change."""
     alerts: dict[str, StoredAlert] = {}
     incidents: dict[str, Incident] = {}
+    counted: dict[str, int] = {}
     for alert in parsed.alerts:
         key = alert.source_key or ""
         if key and key not in alerts and (stored := await looks.open_alert(integration.name, key)) is not None:
@@ -162,13 +165,21 @@ async def facts_of(
             group = group_of(rulebook.walk(alert, integration), key, integration.name).key
             if group not in incidents and (newest := await looks.newest_of_key(group)) is not None:
                 incidents[group] = newest
+            await _count(looks, rulebook.walk(alert, integration), group, counted, clock.now())
         await clock.turn()
     for number in {one.incident for one in alerts.values() if one.incident} - {
         one.number for one in incidents.values()
     }:
         if (found := await looks.incident(number)) is not None:
             incidents[found.key] = found
-    return await around(looks, incidents, alerts, people, clock.now())
+    return replace(await around(looks, incidents, alerts, people, clock.now()), counted=counted)
+
+
+async def _count(looks: Looks, verdict: Verdict, key: str, counted: dict[str, int], now: Instant) -> None:
+    """How many firings a threshold has counted under this incident key."""
+    limit = verdict.terms.threshold if verdict.terms is not None else None
+    if limit is not None and key not in counted:
+        counted[key] = await looks.counted(bulk_tally(key), Instant(now - limit.within))
 
 
 async def around(

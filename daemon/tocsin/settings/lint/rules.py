@@ -94,7 +94,8 @@ def _may_change(rule: Rule, name: str) -> bool:
     fields = {field for field in ("service", "severity", "impact", "urgency", "priority", "category", "title", "policy")
               if getattr(rule.set, field) is not None}  # fmt: skip
     bare = name.removeprefix("label.").removeprefix("field.")
-    return (rule.enrich is not None and bare in rule.enrich.set) or bare in fields | rule.set.labels.keys() or name in rule.set.labels
+    enriches = rule.enrich is not None and bare in rule.enrich.set
+    return enriches or bare in fields | rule.set.labels.keys() or name in rule.set.labels
 
 
 def _drops_everything(facts: Facts) -> Iterator[Problem]:

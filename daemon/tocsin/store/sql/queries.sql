@@ -50,6 +50,10 @@ select {alert} from alerts where id = any($1::bigint[]) order by id for update;
 -- Firings and changes that rules count.
 insert into tallies (tally, at, alert, what) {4.values} on conflict (tally, at, alert, what) do nothing;
 
+-- name: counted
+-- How many different ones are counted under a name after an instant.
+select count(distinct what) from tallies where tally = $1 and at > $2;
+
 -- name: prune_tallies
 -- Forget what no window reaches any more.
 delete from tallies where (tally, at, alert, what) in (
