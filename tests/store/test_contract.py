@@ -49,7 +49,8 @@ async def ask(store, name, *args):
 async def test_an_alert_comes_back_as_it_went_in(store):
     full = alert(
         3, 9, post=4, description="línea\nnueva", ended_at=at(5), expires_at=at(6), hold_until=at(7), acknowledged_at=at(8),
-        count=12, truncated=True, joined=True, muted_by="silence s1", content=2**62,
+        count=12, truncated=True, joined=True, muted_by="silence s1", content=2**62, because="grouped",
+        terms={"flap": [3, 60000, 60000, "links"]}, cleared_at=at(9), settles_at=at(10),
     )  # fmt: skip
     bare = alert(5, labels=EMPTY, links=(), rules=())
     await put(store, add_alerts=[full, bare])
@@ -1054,3 +1055,42 @@ async def test_old_notices_tests_and_codes_are_forgotten_with_their_calls(store,
     assert await prune_all(store, at(86_400_000), T0) == 2
     assert [await store.page("p1"), await store.attempt("a1")] == [None, None]
     assert None not in (await store.page("p2"), await store.attempt("a2"), await store.page("p3"))
+
+
+# ------------------------------------------------------------------------------- what rules count
+
+
+async def test_what_is_counted_is_read_by_name_and_window_and_counts_once(store):
+    rows = [("bulk a", at(1), 1, "x"), ("bulk a", at(5), 2, "y"), ("bulk a", at(5), 2, "y"), ("bulk b", at(5), 3, "z")]
+    await put(store, add_tallies=rows)
+    await put(store, add_tallies=rows[1:2])
+    found = await ask(store, "tallied", {"bulk a": at(1), "bulk b": at(0), "bulk c": at(0)})
+    assert found == {"bulk a": [(at(5), 2, "y")], "bulk b": [(at(5), 3, "z")], "bulk c": []}
+    assert await store.counted("bulk a", at(0)) == 2
+
+
+async def test_a_count_sees_what_its_own_transaction_adds(store):
+    async def work(tx):
+        tx.add_tallies([("bulk a", at(1), 1, "x")])
+        return await tx.tallied({"bulk a": at(0)})
+
+    assert await store.write(work) == {"bulk a": [(at(1), 1, "x")]}
+
+
+async def test_old_counts_are_forgotten_in_slices(store):
+    await put(store, add_tallies=[("bulk a", at(n), n, "x") for n in range(1, 6)])
+    assert [await ask(store, "forget_tallies", at(4), 2) for _ in range(3)] == [2, 1, 0]
+    assert len((await ask(store, "tallied", {"bulk a": at(0)}))["bulk a"]) == 2
+
+
+async def test_alerts_are_found_by_id(store):
+    await put(store, add_alerts=[alert(1), alert(2), alert(3)])
+    assert sorted(await ask(store, "alerts", [3, 1, 9])) == [1, 3]
+    assert await ask(store, "alerts", []) == {}
+
+
+async def test_the_count_of_an_older_repetition_does_not_move_the_end_of_a_cleared_alert(store):
+    await put(store, add_alerts=[alert(1, expires_at=at(9), cleared_at=at(5)), alert(2, expires_at=at(9))])
+    await store.flush_repeats([(1, 1, at(4), at(99)), (2, 1, at(4), at(99))], 0)
+    found = await ask(store, "alerts", [1, 2])
+    assert [(found[id].count, found[id].expires_at) for id in (1, 2)] == [(2, at(9)), (2, at(99))]

@@ -23,7 +23,10 @@ integrations: {apps: {type: webhook, token: apps-token}}
 channels: {terminal: {type: console, to: terminal}}
 users: {ana: {name: Ana, timezone: UTC, contacts: {terminal: ana}}}
 policies: {default: {steps: [{notify: [user:ana], wait: 5m}]}}
-rules: [{name: nodes, match: ['cluster!=""'], group_by: [cluster]}]
+rules:
+  - {name: nodes, match: ['cluster!=""'], group_by: [cluster]}
+  - {name: logins, match: ['host!=""'], group_by: [host], threshold: {count: 4, within: 5m}}
+  - {name: links, match: ['link!=""'], flap: {changes: 4, within: 5m, settle: 5m}}
 """
 ANA = Actor("user", "ana")
 OPEN = IncidentFilter(status=("triggered", "acknowledged", "on_hold"))
@@ -63,6 +66,34 @@ async def test_alerts_of_one_group_that_come_to_both_at_once_are_one_incident(da
     assert sorted((one.key, one.firing) for one in found) == sorted(
         (f'""{{cluster="{turn}"}}', 6) for turn in range(ROUNDS)
     )
+
+
+async def test_firings_that_both_count_at_once_reach_one_threshold(daemons: list[Daemon]) -> None:
+    for turn in range(ROUNDS):
+        labels = {"host": str(turn)}
+        for alerts in range(2):  # two each: enough together, and not before
+            assert len(await daemons[0].store.incidents(OPEN, 1000, None)) == turn
+            await asyncio.gather(
+                *(
+                    post(daemon, Alert("firing", f"{turn}-{alerts}-{index}", title="login failed", labels=labels))
+                    for index, daemon in enumerate(daemons)
+                )
+            )
+
+    found = await daemons[0].store.incidents(OPEN, 1000, None)
+    assert {(one.firing, one.total) for one in found} == {(4, 4)}
+    assert len(found) == ROUNDS
+
+
+async def test_changes_that_come_to_both_by_turns_are_one_flapping(daemons: list[Daemon]) -> None:
+    for turn in range(4):
+        for status in ("firing", "resolved"):
+            daemon = daemons[turn % 2 if status == "firing" else 1 - turn % 2]
+            await post(daemon, Alert(status, "link 1", title="link down", labels={"link": "1"}))
+
+    (one,) = await daemons[0].store.incidents(OPEN, 1000, None)
+    (alert,) = await daemons[1].store.incident_alerts(one.number, 10, None)
+    assert (one.firing, alert.cleared_at is None, alert.settles_at is None) == (1, False, False)
 
 
 async def test_the_same_alert_that_comes_to_both_at_once_is_one_incident_and_one_page(daemons: list[Daemon]) -> None:
