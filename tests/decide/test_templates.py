@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tocsin.decide.rules import Rulebook
 from tocsin.decide.templates import FILTERS, LONGEST, METHODS, Broken, Template, Text
+from tocsin.model import Alert, IntegrationConfig, Rule, RuleSet, Settings
 
 LABELS = {"cluster": "eu-1", "alertname": "NodeDown", "instance": "web-1:9100", "copy": "c", "a-b": "dash"}
 INPUTS = {
@@ -123,3 +125,42 @@ def test_the_manual_names_every_filter_and_method():
     manual = (Path(__file__).parents[2] / "docs" / "rules.md").read_text()
     named = set(re.findall(r"[a-z]+", manual.split("A template is an expression, not a program")[1].split("##")[0]))
     assert (FILTERS - {"d"}) | METHODS <= named
+
+
+DOUBLING = "{% set t = title ~ title %}" + "{% set t = t ~ t %}" * 13 + "{{ t }}"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ title.replace('', title).replace('', title) }}",
+        "{{ title | replace('t', description) }}",
+        "{{ description | list | join(title) }}",
+        DOUBLING,
+        "{% if title.replace('', description) %}x{% endif %}",
+        "{% for c in title.replace('', description) %}{{ c }}{% endfor %}",
+    ],
+)
+def test_a_template_that_could_print_megabytes_is_refused_when_it_is_read(source: str) -> None:
+    with pytest.raises(ValueError, match=r"could grow to .* million characters"):
+        Template(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ labels.instance | replace('.', labels.zone) }}",
+        "{{ labels.items() | list | join(', ') }}",
+        "{% set who = labels.team | default('nobody') %}{{ who }}: {{ title ~ description }}",
+        "{% for name, value in labels.items() %}{{ name }}={{ value }} {% endfor %}",
+    ],
+)
+def test_what_stays_short_is_no_matter(source: str) -> None:
+    Template(source)
+
+
+def test_an_input_is_cut_before_a_template_sees_it() -> None:
+    huge = Alert("firing", "k", title="t" * 3_000_000, labels={"a": "x" * 3_000_000})
+    rule = Rule("r", set=RuleSet(title="{{ title.replace('', title) }}", category="{{ labels.a | length }}"))
+    verdict = Rulebook(Settings(rules=(rule,))).walk(huge, IntegrationConfig("apps", "webhook"))
+    assert (len(verdict.title), verdict.category) == (1024, "2048")

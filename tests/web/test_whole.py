@@ -282,3 +282,31 @@ async def test_a_test_page_is_shown_and_its_fate_is_answered(
 
     assert (found["outcome"], found["arrived"], found["settled"]) == ("accepted", True, True)
     assert "TEST page of Tocsin for Ana Pires over terminal." in shown[-1]
+
+
+async def test_each_alert_says_why_it_is_where_it_is(client: TestClient, daemon: Daemon, ana: dict[str, str]) -> None:
+    daemon.loaded.main.write_text(
+        CONFIGURATION
+        + """
+rules:
+  - {name: staging, match: ['env="staging"'], suppress: true, stop: true}
+  - {name: tests, match: ['env="test"'], drop: true}
+  - {name: logins, match: ['kind="login"'], threshold: {count: 2, within: 5m}, stop: true}
+  - {name: patience, match: ['env=""'], hold: 5m}
+"""
+    )
+    await daemon.reload()
+    for key, labels in (("a", {"env": "staging"}), ("b", {"env": "test"}), ("c", {"kind": "login"}), ("d", {})):
+        await client.post("/v1/webhooks/own", json={**ALERT, "dedup_key": key, "labels": labels}, headers=OWN)
+
+    found = await (await client.get("/v1/alerts", headers=ana)).json()
+    dropped = await (await client.get("/v1/alerts?status=dropped", headers=ana)).json()
+    suppressed = await (await client.get("/v1/alerts?status=suppressed", headers=ana)).json()
+
+    because = {alert["dedup_key"]: alert["because"] for alert in found["alerts"]}
+    assert because["a"] == "rule 'staging' keeps it without an incident"
+    assert because["b"] == "rule 'tests' drops it"
+    assert because["c"] == "rule 'logins': 1 of 2 firings within 5m, so no incident yet"
+    assert re.fullmatch(r"rule 'patience': held, nobody was paged for it before \S+; no rule groups it", because["d"])
+    assert [alert["dedup_key"] for alert in dropped["alerts"]] == ["b"]
+    assert [alert["dedup_key"] for alert in suppressed["alerts"]] == ["c", "a"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, cast
 
 from tocsin.decide.conditions import Condition, condition
+from tocsin.decide.growth import clipped, clipped_labels
 from tocsin.decide.matchers import Matcher, parse
 from tocsin.decide.sieve import Memory, Sieve
 from tocsin.decide.templates import INPUTS, Broken, Template, Text, template
@@ -351,7 +352,8 @@ class _Draft:
             self._add_labels({label: row[column] for label, column in enrich.set.items() if row.get(column)})
 
     def _write(self, rule: _Compiled) -> None:
-        inputs = {name: self.fields.get(name, "") for name in INPUTS} | {"labels": self.labels}
+        inputs: dict[str, Any] = {name: clipped(self.fields.get(name, ""), name) for name in INPUTS}
+        inputs["labels"] = clipped_labels(self.labels)
         fields = [(field, self._text(rule, field, text, inputs)) for field, text in rule.texts]
         labels = [(label, self._text(rule, f"labels.{label}", text, inputs)) for label, text in rule.labels]
         for field, said in fields:

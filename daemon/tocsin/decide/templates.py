@@ -16,6 +16,8 @@ from jinja2 import StrictUndefined, TemplateError, meta, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from tocsin.decide.growth import too_long
+
 LONGEST = 1024
 """Characters a rendered text may have; the rest is cut."""
 
@@ -162,6 +164,7 @@ class Template:
             tree = _parsed(source)
             _check(tree)
             _check_names(tree)
+            _check_length(tree)
             self.labels, self.fields = _reads(tree)
             self._template = _SANDBOX.from_string(source)
 
@@ -238,6 +241,13 @@ def _check_names(tree: nodes.Template) -> None:
             f"{name!r} is no input of a template; for a label write {{{{ labels.{name} }}}}, else one of "
             f"{', '.join(sorted(INPUTS - {'labels'}))}"
         )
+
+
+def _check_length(tree: nodes.Template) -> None:
+    size = too_long(tree)
+    if size:
+        instead = "replace and join by short texts"
+        raise ValueError(f"a text here could grow to {size // 1_000_000:,} million characters; {instead}")
 
 
 def _refuse(what: str, instead: str = "") -> NoReturn:
