@@ -1,6 +1,6 @@
 """How long could a template's text become? An upper bound of every expression in it, told before any alert comes.
 
-Only a few things grow: joining texts, `replace` by something long, `join` over single characters, and `{% set %}` in a row.
+Only few things grow: joined texts, `replace` by something long, `join` of characters, and `{% set %}` in a row.
 """
 
 from __future__ import annotations
