@@ -23,7 +23,7 @@ LONGEST = Millis(7 * DAY)
 MOST_STEPS = 200
 MOST_EVENTS = 2_000  # a guard: silences and steps of a week are far fewer
 AHEAD_DAYS = 15  # how far the next support hours are looked for
-TOLD = frozenset({"nobody", "unreachable", "catch_all", "muted", "unmuted", "retriggered", "reassessed"})
+TOLD = frozenset({"nobody", "unreachable", "catch_all", "muted", "unmuted", "retriggered", "reassessed", "rests"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +161,21 @@ class Course:
                 self.do(due.urgency_back(self.incident, self.around()))
         if self.mutes.starts_at(self.now) and self.incident.status == "triggered":
             self.do(due.follow_silences(self.incident, self.around()))
+        if self.incident.resting:
+            self._end_the_quiet()
         if self.incident.due_at is not None and self.incident.due_at <= self.now:
             before = self.incident
             self.do(due.fall_due(before, self.around()))
             if self.incident is before:
                 self.incident = replace(before, due_at=None)  # nothing to do: it must not be asked forever
+
+    def _end_the_quiet(self) -> None:
+        """Alerts that their source resolved end when they stayed quiet; the incident with the last of them."""
+        left = [one for one in self.alerts if one.cleared_at is None or (one.expires_at or self.now) > self.now]
+        if self.alerts and not left:
+            self.told.append(Planned(self.now, self.incident.step, None, None, "it resolves: it stayed quiet"))
+            self.incident = replace(self.incident, status="resolved", due_at=None, due_kind=None)
+        self.alerts = left
 
     def _send(self, end: Instant) -> None:
         """Pages that are due until `end` go out, unless the incident is not to be paged for."""
