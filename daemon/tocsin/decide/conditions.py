@@ -63,8 +63,8 @@ class Condition:
             found = self._run(self._inputs(labels, fields))
         except Exception as wrong:  # noqa: BLE001  # whatever it is: the rule does not match, the page goes out
             return Held(False, _because(wrong))
-        except BaseException as wrong:
-            if type(wrong).__name__ != "PanicException":  # the library's own fault, which is no Exception
+        except BaseException as wrong:  # a panic inside the library is no Exception
+            if type(wrong).__name__ != "PanicException":
                 raise
             return Held(False, "the expression cannot be evaluated")
         return Held(found) if isinstance(found, bool) else Held(False, _no_answer(found))
