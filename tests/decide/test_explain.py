@@ -21,6 +21,7 @@ from tocsin.model import (
     Instant,
     IntegrationConfig,
     Layer,
+    Millis,
     NotifyRule,
     Only,
     Parsed,
@@ -35,6 +36,7 @@ from tocsin.model import (
     Step,
     StoredAlert,
     Target,
+    Threshold,
     User,
     instant,
 )
@@ -251,3 +253,16 @@ def test_a_policy_that_repeats_forever_is_explained_for_a_while():
     forever = Policy("forever", (Step((Target("user", "bo"),), wait=5 * MINUTE),), repeat=None)
     [one] = asked(alert(), policies={"default": forever})
     assert 100 <= len(one.plan) <= 200
+
+
+def test_under_a_threshold_it_is_suppressed_with_the_count_so_far_until_there_are_enough():
+    limit = Rule("logins", threshold=Threshold(3, Millis(MINUTE)))
+    settings = Settings(rules=(limit,))
+    alerts = tuple(Alert("firing", f"k{number}", title="login failed") for number in range(2))
+    apps = IntegrationConfig("apps", "webhook")
+
+    found = explain(settings, Rulebook(settings), apps, Parsed(alerts), Instant(0), Facts(counted={'""{rule="logins"}': 1}))
+
+    assert [one.action for one in found] == ["suppress", "open"]
+    assert found[0].because == "rule 'logins': 2 of 3 firings within 1m, so no incident yet"
+    assert found[0].rules[0].because == "it matches every alert; threshold: 3 within 1m"
