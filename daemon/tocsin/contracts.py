@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from tocsin.model import (
     Arrival,
     Attempt,
+    ChangeEvent,
     ContactState,
     Entry,
     FeedCopy,
@@ -24,6 +25,7 @@ from tocsin.model import (
     Page,
     Parsed,
     Post,
+    Related,
     Silence,
     StoredAlert,
     Swap,
@@ -366,6 +368,15 @@ class Tx(Protocol):
     async def swap(self, id: str) -> Swap | None:
         """Locked until the end: of an acceptance and a withdrawal at once one sees the other."""
 
+    async def inhibitors(self) -> list[StoredAlert]:
+        """Firing alerts that were kept as the source of an inhibition."""
+
+    async def down(self, services: Sequence[str]) -> list[Incident]:
+        """Open P1 and P2 incidents of these services, by number. Not locked."""
+
+    async def begin_window(self, name: str, starts_at: Instant, phase: str) -> bool:
+        """Whether nobody has told of this beginning or end of a maintenance window before; from now on somebody has."""
+
     async def answers_to(self, door: Door) -> str | None:
         """What was answered to this provider message before; None: it is new."""
 
@@ -427,6 +438,15 @@ class Tx(Protocol):
 
     def add_swap(self, swap: Swap) -> None:
         """Inserts, or replaces the one with the same id."""
+
+    def add_inhibitors(self, alerts: Sequence[int]) -> None:
+        """Ids of firing alerts that are the source of an inhibition; once more changes nothing."""
+
+    def add_related(self, rows: Sequence[Related]) -> None:
+        """Once more changes nothing."""
+
+    def add_changes(self, changes: Sequence[ChangeEvent]) -> None:
+        """A second one of the same integration and key is passed over."""
 
     def add_token(self, token: Token) -> None: ...
     def save_token(self, token: Token) -> None: ...
@@ -503,6 +523,21 @@ class Store(Protocol):
     async def policy_version(self, hash: str) -> str | None: ...
 
     async def silences(self, *, active_at: Instant | None, limit: int) -> list[Silence]: ...
+
+    async def inhibitors(self) -> list[StoredAlert]:
+        """As `Tx.inhibitors`."""
+
+    async def firing_of(self, incidents: Sequence[int]) -> dict[int, list[StoredAlert]]:
+        """The firing alerts of each of these incidents, oldest first."""
+
+    async def down(self, services: Sequence[str]) -> list[Incident]:
+        """As `Tx.down`."""
+
+    async def related(self, incident: int, limit: int) -> list[Related]:
+        """What has to do with an incident, in the order it was found."""
+
+    async def changes(self, since: Instant, until: Instant, *, service: str | None, limit: int) -> list[ChangeEvent]:
+        """From `since` until `until`, both included, newest first; of one service where one is given."""
 
     async def contact_states(self) -> list[ContactState]:
         """What was learnt of every address."""

@@ -859,6 +859,57 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Inhibition:
+    """While an alert that `source` hits fires, alerts that `target` hits and whose `equal` values are the same as
+    its own do not page. Matchers in Alertmanager syntax, as written."""
+
+    name: str
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    equal: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Maintenance:
+    """A planned window without pages. Repeated: on `days` (0 = Monday) at `minute` of the day, for `length`; once
+    (`minute` None): from `start` until `end`. All by the clock of `timezone`."""
+
+    name: str
+    match: tuple[str, ...]
+    timezone: str
+    days: frozenset[int] = frozenset()
+    minute: int | None = None
+    length: Millis = Millis(0)
+    start: str = ""                    # "2026-01-05T09:00" naive ISO
+    end: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeEvent:
+    """Something that was changed on purpose (a deploy, a switch): context for incidents, never one itself."""
+
+    integration: str
+    source_key: str
+    at: Instant
+    service: str
+    title: str
+    description: str
+    source: str
+    labels: Mapping[str, str]
+    links: tuple[Link, ...]
+    id: int | None = None              # given by the store
+
+
+class Related(NamedTuple):
+    """One incident has to do with another. `kind`: "muted_by" (its parent), "mutes" (its child)."""
+
+    incident: int
+    other: int
+    kind: str
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
 class IntegrationConfig:
     """A configured source of alerts. `options` holds the values its kind declares."""
 
@@ -957,6 +1008,8 @@ class Settings:
     priorities: Mapping[Impact, Mapping[Urgency, Priority]] = field(default_factory=lambda: DEFAULT_PRIORITIES)
     rules: tuple[Rule, ...] = ()          # in the order they are walked
     categories: tuple[str, ...] = ()      # that rules may set; (): any text
+    inhibitions: tuple[Inhibition, ...] = ()
+    maintenance: tuple[Maintenance, ...] = ()
     throttle: Mapping[str, tuple[Limit, ...]] = field(default_factory=lambda: DEFAULT_THROTTLE)  # by name or kind
     answers: Mapping[str, str] = EMPTY    # {sms: code}
     without_effect: tuple[str, ...] = ()  # sections that are valid and have no effect yet

@@ -145,11 +145,22 @@ def test_muting_keeps_what_was_left_and_unmuting_runs_the_step_due_next_at_once(
 
 def test_muting_again_only_moves_the_end_and_the_same_changes_nothing() -> None:
     muted = moved(MOVES["mute"](TRIGGERED))
-    longer = lifecycle.mute(muted, "silence:y", Instant(LATER + 1), NOW)
+    longer = lifecycle.mute(muted, "silence:x", Instant(LATER + 1), NOW)
 
     assert isinstance(longer, Move)
     assert (longer.incident.due_at, longer.incident.muted_left, longer.entries) == (LATER + 1, 60_000, ())
     assert isinstance(lifecycle.mute(muted, "silence:x", LATER, NOW), Stay)
+
+
+def test_muting_for_another_reason_is_told_and_keeps_what_was_left() -> None:
+    muted = moved(MOVES["mute"](TRIGGERED))
+    other = lifecycle.mute(muted, "maintenance:patching", Instant(LATER + 1), NOW)
+
+    assert isinstance(other, Move)
+    assert (other.incident.muted_by, other.incident.muted_left) == ("maintenance:patching", 60_000)
+    assert [(one.kind, one.via, one.because) for one in other.entries] == [
+        ("muted", "maintenance", "maintenance:patching")
+    ]
 
 
 def test_unmuting_what_is_still_held_waits_for_the_end_of_the_hold() -> None:

@@ -160,7 +160,7 @@ class Course:
             if service.support_hours is not None and _begins(service.support_hours, self.now):
                 self.do(due.urgency_back(self.incident, self.around()))
         if self.mutes.starts_at(self.now) and self.incident.status == "triggered":
-            self.do(due.follow_silences(self.incident, self.around()))
+            self.do(due.follow_mutes(self.incident, self.around()))
         if self.incident.resting:
             self._end_the_quiet()
         if self.incident.due_at is not None and self.incident.due_at <= self.now:

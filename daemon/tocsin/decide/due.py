@@ -13,7 +13,7 @@ from tocsin.decide import lifecycle
 from tocsin.decide.escalation import People, StepRun, run_step
 from tocsin.decide.flap import rest
 from tocsin.decide.lifecycle import Move, Stay
-from tocsin.decide.muting import Mute, Mutes, stored_values
+from tocsin.decide.muting import Mute, Mutes, muting, over_now
 from tocsin.decide.priority import reassess, worst
 from tocsin.model import TOCSIN, Entry, Incident, Instant, Policy, Settings, StoredAlert
 
@@ -67,7 +67,7 @@ def step_due(incident: Incident, around: Around) -> tuple[Deed, ...]:
 
 
 def page_unless_muted(incident: Incident, around: Around) -> tuple[Deed, ...]:
-    """Run the step that is due, or stand still while every firing alert is silenced, held, quiet or flapping."""
+    """Run the step that is due, or stand still while every firing alert is muted, held, quiet or flapping."""
     mute = still_muted(incident, around)
     if mute is not None:
         return _done(lifecycle.mute(incident, mute.reason, mute.until, around.now))
@@ -108,7 +108,7 @@ def unmute_due(incident: Incident, around: Around) -> tuple[Deed, ...]:
     mute = still_muted(incident, around)
     if mute is not None:
         return _done(lifecycle.mute(incident, mute.reason, mute.until, around.now))
-    move = lifecycle.unmute(incident, around.now, "the silence ended")
+    move = lifecycle.unmute(incident, around.now, over_now(incident.muted_by or ""))
     if isinstance(move, Stay):
         return (_idle(incident),)
     if move.incident.due_at is not None and move.incident.due_at <= around.now:
@@ -116,23 +116,22 @@ def unmute_due(incident: Incident, around: Around) -> tuple[Deed, ...]:
     return (move,)
 
 
-def follow_silences(incident: Incident, around: Around) -> tuple[Deed, ...]:
-    """A silence began, changed or ended: it is muted while all its firing alerts are, whoever they are silenced by."""
+def follow_mutes(incident: Incident, around: Around) -> tuple[Deed, ...]:
+    """Something that mutes began, changed or ended: it is muted while all its firing alerts are, whatever by."""
     mute = still_muted(incident, around)
     if mute is not None:
+        told_so = incident.muted_by == mute.reason and (incident.due_at or 0) > around.now
+        if mute.open_ended and told_so:
+            return ()
         return _done(lifecycle.mute(incident, mute.reason, mute.until, around.now))
     if incident.muted_by is not None:
-        return _done(lifecycle.unmute(incident, around.now, "the silence ended"))
+        return _done(lifecycle.unmute(incident, around.now, over_now(incident.muted_by)))
     return ()
 
 
 def still_muted(incident: Incident, around: Around) -> Mute | None:
     """The mute that ends first, when every firing alert is under one."""
-    if not around.mutes or incident.status != "triggered":
-        return None
-    mutes = [around.mutes.of(stored_values(alert), around.now) for alert in around.alerts]
-    found = [mute for mute in mutes if mute is not None]
-    return min(found, key=lambda mute: mute.until) if found and len(found) == len(mutes) else None
+    return muting(incident, around.alerts, around.mutes, around.now)
 
 
 def still_held(incident: Incident, around: Around) -> Instant | None:

@@ -179,15 +179,22 @@ def reopen(incident: Incident, now: Instant, because: str) -> Move | Stay:
 
 
 def mute(incident: Incident, reason: str, until: Instant, now: Instant) -> Move | Stay:
-    """Paging pauses until `until`: the step timer stands still with what is left of its wait."""
+    """Paging pauses until `until`: the step timer stands still with what is left of its wait.
+
+    `reason` is a kind and what of it, as `silence:ID`; another one than before leaves a line as well.
+    """
     if incident.status != "triggered":
         return Stay(f"INC {incident.number} is {incident.status}: nobody is paged.")
+    kind = reason.partition(":")[0]
     if incident.muted_by is not None:
+        if (incident.muted_by, incident.due_at) == (reason, until):
+            return Stay("muted already")
         after = replace(_moved(incident, now), muted_by=reason, due_at=until)
-        return Move(after, ()) if (incident.muted_by, incident.due_at) != (reason, until) else Stay("muted already")
+        told = () if incident.muted_by == reason else (_entry(after, "muted", TOCSIN, kind, now, reason),)
+        return Move(after, told)
     left = None if incident.due_at is None else Millis(max(0, incident.due_at - now))
     after = replace(_moved(incident, now), muted_by=reason, muted_left=left, due_at=until, due_kind="unmute")
-    return Move(after, (_entry(after, "muted", TOCSIN, "silence", now, reason),), stops_pages=True)
+    return Move(after, (_entry(after, "muted", TOCSIN, kind, now, reason),), stops_pages=True)
 
 
 def unmute(incident: Incident, now: Instant, because: str) -> Move | Stay:
@@ -198,7 +205,7 @@ def unmute(incident: Incident, now: Instant, because: str) -> Move | Stay:
     after = replace(_moved(incident, now), muted_by=None, muted_left=None)
     if incident.status == "triggered":
         after = replace(after, due_at=due, due_kind=_where(incident), planned_at=due)
-    return Move(after, (_entry(after, "unmuted", TOCSIN, "silence", now, because),))
+    return Move(after, (_entry(after, "unmuted", TOCSIN, incident.muted_by.partition(":")[0], now, because),))
 
 
 def rested(incident: Incident, until: Instant, now: Instant) -> Incident:

@@ -1,46 +1,92 @@
-"""Which silence mutes this alert? The active silences, with their matchers compiled."""
+"""Why does this alert not page now? Silences, maintenance windows, inhibitions and parents that are down: all here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
+from tocsin.decide.dependencies import Parents
+from tocsin.decide.inhibiting import Inhibitions
+from tocsin.decide.maintenance import Window, in_force, upcoming
 from tocsin.decide.matchers import Matcher, hit_all, parse
 from tocsin.decide.rules import meaning
-from tocsin.model import Instant, Silence, StoredAlert
+from tocsin.model import MINUTE, Incident, Instant, Maintenance, Millis, Settings, Silence, StoredAlert
+
+LOOKED_AT = Millis(5 * MINUTE)  # what ends at an instant nobody knows is looked at so often, whatever was missed
+FAR = Instant(1 << 62)
+FROM_INCIDENT = ("category", "impact", "urgency", "priority", "policy")
 
 
 @dataclass(frozen=True, slots=True)
 class Mute:
-    """Why an alert does not page now, and until when."""
+    """Why an alert does not page now, and until when. `reason`: `silence:ID`, `maintenance:NAME`, `inhibition:NAME`
+    or `parent:NUMBER`. `open_ended`: `until` is only when it is looked at again."""
 
     reason: str
     until: Instant
+    open_ended: bool = False
 
 
 class Mutes:
-    """The silences this process knows; refreshed from the store, changed with each silence made here."""
+    """All that mutes, as far as this process knows. Silences are refreshed from the store and changed with each one
+    made here; windows, inhibitions and dependencies are the configuration's, with the sources and parents in force."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings | None = None) -> None:
         self._silences: dict[str, tuple[Silence, tuple[Matcher, ...]]] = {}
         self._looked = self._looked_before = Instant(0)
+        self.windows = Windows(settings.maintenance if settings is not None else ())
+        self.inhibited = Inhibitions(settings.inhibitions if settings is not None else ())
+        self.parents = Parents(settings.services) if settings is not None else Parents()
+
+    @property
+    def watching(self) -> bool:
+        """Whether alerts or incidents that come may mute others."""
+        return bool(self.inhibited.rules or self.parents.services)
+
+    def configure(self, settings: Settings) -> None:
+        """Another configuration is in force; what fires and what is down is to be seen anew."""
+        fresh = Mutes(settings)
+        self.windows, self.inhibited, self.parents = fresh.windows, fresh.inhibited, fresh.parents
+
+    def fork(self) -> Mutes:
+        """The same, for one piece of work that knows of more."""
+        other = Mutes()
+        other._silences, other.windows = self._silences, self.windows
+        other.inhibited, other.parents = self.inhibited.fork(), self.parents.fork()
+        return other
 
     def replace(self, silences: Iterable[Silence]) -> None:
         self._silences = {one.id: (one, tuple(parse(text) for text in one.matchers)) for one in silences}
 
-    def among(self, silences: Iterable[Silence]) -> Mutes:
-        """These silences instead; what was compiled here is used again."""
+    def among(
+        self, silences: Iterable[Silence], sources: Iterable[StoredAlert] | None = None,
+        down: Iterable[Incident] | None = None,
+    ) -> Mutes:  # fmt: skip
+        """These silences, firing sources and incidents of parents instead; what was compiled here is used again."""
         others = Mutes()
+        others.windows = self.windows
+        others.inhibited, others.parents = self.inhibited, self.parents
         for one in silences:
             known = self._silences.get(one.id)
             if known is not None and known[0] == one:
                 others._silences[one.id] = known
             else:
                 others.set(one)
+        if sources is not None:
+            others.inhibited = self.inhibited.empty()
+            for alert in sources:
+                others.see(alert)
+        if down is not None:
+            others.parents = self.parents.with_all(down)
         return others
 
     def set(self, silence: Silence) -> None:
         self._silences[silence.id] = (silence, tuple(parse(text) for text in silence.matchers))
+
+    def see(self, alert: StoredAlert, values: Callable[[str], str] | None = None) -> bool:
+        """An open alert as it is now; whether that changes what it keeps quiet."""
+        standing = self.inhibited.standing(values or stored_values(alert)) if alert.ended_at is None else ()
+        return self.inhibited.fires(identity_of(alert), standing)
 
     def changed(self, silences: Iterable[Silence], now: Instant) -> frozenset[str]:
         """Which of those known here mute otherwise, or no longer, according to `silences`."""
@@ -54,15 +100,16 @@ class Mutes:
         return begun
 
     def next_start(self, after: Instant) -> Instant | None:
-        """When the next silence begins that begins later than `after`."""
-        return min((one.starts_at for one, _ in self._silences.values() if one.starts_at > after), default=None)
+        """When the next silence or window begins that begins later than `after`."""
+        starts = [one.starts_at for one, _ in self._silences.values() if one.starts_at > after]
+        return min([*starts, *self.windows.starts(after)], default=None)
 
     def starts_at(self, now: Instant) -> bool:
         """Whether one begins at this very instant."""
-        return any(one.starts_at == now for one, _ in self._silences.values())
+        return any(one.starts_at == now for one, _ in self._silences.values()) or self.windows.starts_at(now)
 
     def hitting(self, value_of: Callable[[str], str], now: Instant) -> list[Silence]:
-        """All active ones whose matchers hit, the one that ends last first."""
+        """All active silences whose matchers hit, the one that ends last first."""
         hit = [
             silence
             for silence, matchers in self._silences.values()
@@ -75,20 +122,106 @@ class Mutes:
         self._looked = self._looked_before
 
     def of(self, value_of: Callable[[str], str], now: Instant) -> Mute | None:
-        """The longest-lasting active silence whose matchers all hit; None: the alert may page."""
+        """The silence or window that lasts longest, else what keeps it quiet while it lasts; None: it may page."""
         found: Mute | None = None
         for silence, matchers in self._silences.values():
             if silence.starts_at <= now < silence.ends_at and hit_all(matchers, value_of):
                 if found is None or silence.ends_at > found.until:
                     found = Mute(f"silence:{silence.id}", silence.ends_at)
-        return found
+        window = self.windows.over(value_of, now) if self.windows else None
+        if window is not None and (found is None or window.end > found.until):
+            found = Mute(f"maintenance:{window.name}", window.end)
+        return found or self._while_it_lasts(value_of, now)
+
+    def _while_it_lasts(self, value_of: Callable[[str], str], now: Instant) -> Mute | None:
+        inhibited = self.inhibited.by(value_of) if self.inhibited else None
+        if inhibited is not None:
+            return Mute(f"inhibition:{inhibited.name}", Instant(now + LOOKED_AT), open_ended=True)
+        down = self.parents.over(value_of("field.service")) if self.parents else None
+        if down is not None:
+            return Mute(f"parent:{down.number}", Instant(now + LOOKED_AT), open_ended=True)
+        return None
 
     def __bool__(self) -> bool:
-        return bool(self._silences)
+        return bool(self._silences or self.windows or self.inhibited or self.parents)
 
 
-def stored_values(alert: StoredAlert) -> Callable[[str], str]:
-    """What matchers see of a stored alert: names as they stand after the rules."""
+class Windows:
+    """The maintenance windows with their matchers compiled; each knows until when it has nothing new to say."""
+
+    def __init__(self, planned: Sequence[Maintenance]) -> None:
+        self.planned = tuple(planned)
+        self._matchers = tuple(tuple(parse(text) for text in one.match) for one in planned)
+        self._now: tuple[tuple[Window, tuple[Matcher, ...]], ...] = ()
+        self._holds: tuple[Instant, Instant] = (Instant(0), Instant(0))
+
+    def in_force(self, now: Instant) -> tuple[tuple[Window, tuple[Matcher, ...]], ...]:
+        """Those in force; worked out anew only after one began or ended."""
+        since, until = self._holds
+        if not since <= now < until:
+            found = zip(self.planned, self._matchers, strict=True)
+            self._now = tuple((window, how) for one, how in found if (window := in_force(one, now)) is not None)
+            edges = [*(window.end for window, _ in self._now), *self.starts(now)]
+            self._holds = (now, min(edges, default=FAR))
+        return self._now
+
+    def over(self, value_of: Callable[[str], str], now: Instant) -> Window | None:
+        """The window in force that hits and ends last."""
+        hit = [window for window, matchers in self.in_force(now) if hit_all(matchers, value_of)]
+        return max(hit, key=lambda window: window.end, default=None)
+
+    def hits(self, name: str, value_of: Callable[[str], str]) -> bool:
+        """Whether the window of this name is about such an alert, in force or not."""
+        found = zip(self.planned, self._matchers, strict=True)
+        return any(one.name == name and hit_all(matchers, value_of) for one, matchers in found)
+
+    def starts(self, after: Instant) -> list[Instant]:
+        """When each begins next."""
+        return [window.start for one in self.planned if (window := upcoming(one, after)) is not None]
+
+    def starts_at(self, now: Instant) -> bool:
+        return any(window.start == now for one in self.planned if (window := in_force(one, now)) is not None)
+
+    def __bool__(self) -> bool:
+        return bool(self.planned)
+
+
+def over_now(reason: str) -> str:
+    """In words that what muted has ended."""
+    kind, _, what = reason.partition(":")
+    match kind:
+        case "maintenance":
+            return f"the maintenance window '{what}' ended"
+        case "inhibition":
+            return f"nothing inhibits it any more ({what})"
+        case "parent":
+            return f"INC {what} of a service it depends on is over"
+        case _:
+            return "the silence ended"
+
+
+def counts_as_source(alert: StoredAlert, settings: Settings) -> bool:
+    """Whether an open alert may keep others quiet: it fires, or a rule suppressed it; not what a rule dropped."""
+    if alert.ended_at is not None or alert.status not in ("firing", "dropped"):
+        return False
+    return alert.status == "firing" or not _dropped(alert, settings)
+
+
+def _dropped(alert: StoredAlert, settings: Settings) -> bool:
+    """A rule that drops ends the walk, so it is the last that applied."""
+    last = alert.rules[-1] if alert.rules else ""
+    return any(rule.name == last and rule.drop for rule in settings.rules)
+
+
+def identity_of(alert: StoredAlert) -> str:
+    return f"{alert.integration}\0{alert.source_key}"
+
+
+def stored_values(alert: StoredAlert, incident: Incident | None = None) -> Callable[[str], str]:
+    """What matchers see of a stored alert: names as they stand after the rules.
+
+    What rules may set and an alert does not keep (category, priority and so on) is taken from its incident.
+    """
     fields = {
         "integration": alert.integration,
         "service": alert.service,
@@ -97,5 +230,19 @@ def stored_values(alert: StoredAlert) -> Callable[[str], str]:
         "source": alert.source,
         "description": alert.description,
     }
-
+    fields |= {name: getattr(incident, name) if incident is not None else "" for name in FROM_INCIDENT}
     return lambda name: meaning(name, fields, alert.labels, alert.written)
+
+
+def muting(incident: Incident, alerts: Sequence[StoredAlert], mutes: Mutes, now: Instant) -> Mute | None:
+    """The mute that ends first, when every firing alert of the incident is under one."""
+    if not mutes or incident.status != "triggered":
+        return None
+    found = [mutes.of(stored_values(alert, incident), now) for alert in alerts]
+    certain = [mute for mute in found if mute is not None]
+    if not certain or len(certain) < len(found):
+        return None
+    first = min(certain, key=lambda mute: mute.until)
+    if first.open_ended and any(mute.reason == incident.muted_by for mute in certain):
+        first = replace(first, reason=incident.muted_by or first.reason)  # it stays told as it was
+    return first

@@ -25,7 +25,6 @@ from tocsin.settings.shapes import (
     Record,
     Table,
     Whole,
-    Word,
     text,
 )
 from tocsin.settings.words import (
@@ -35,7 +34,6 @@ from tocsin.settings.words import (
     SEVERITY,
     SOME_TIME,
     SUPPORT,
-    ZONE,
 )
 
 # ----------------------------------------------------------------------------------- integrations
@@ -177,7 +175,7 @@ SERVICES = Table(
             "owner": Key(Name("teams"), "the team that owns it"),
             "policy": Key(Name("policies"), "who is paged", shown="defaults.policy"),
             "impact": Key(IMPACT, "how bad it is when this breaks", shown="medium"),
-            "depends_on": Key(Many(Name("services"), alone=True), "services it cannot work without", later=True),
+            "depends_on": Key(Many(Name("services"), alone=True), "services it cannot work without"),
             "runbook": Key(URL, "where to read what to do"),
             "support_hours": Key(
                 _SUPPORT_HOURS, "outside them urgency is low unless P1, P2; or a calendar's name", shown="always"
@@ -216,45 +214,6 @@ HEARTBEATS = Table(
     ),
     scalars.path_name,
     "heartbeats",
-)
-
-INHIBITION = Record(
-    "an inhibition",
-    {
-        "name": Key(LINE, "shown where it mutes"),
-        "source": Key(MATCHERS, "while an alert like this fires …", required=True),
-        "target": Key(MATCHERS, "… alerts like this do not page", required=True),
-        "equal": Key(Many(text("a label's name"), alone=True), "where these labels are the same"),
-    },
-    lambda got, _reading: dict(got.values),
-)
-
-
-def _maintenance(got: Got, reading: Reading) -> dict[str, Any] | Nothing:
-    repeated, once = {"every", "for"}, {"from", "to"}
-    written = {key for key in (*repeated, *once) if got.has(key)}
-    if written not in (repeated, once):
-        message = "write every: and for: (a repeated window), or from: and to: (once)"
-        reading.error(got.node, "maintenance", message, at=got.node.at)
-        return BROKEN
-    if got.get("from") and got.get("to") and got.get("to") <= got.get("from"):
-        reading.error(got.at("to"), "maintenance", "is not after the window's beginning")
-        return BROKEN
-    return dict(got.values)
-
-
-MAINTENANCE = Record(
-    "a maintenance window",
-    {
-        "name": Key(LINE, "shown where it mutes", required=True),
-        "match": Key(MATCHERS, "alerts like this do not page", required=True),
-        "every": Key(Word(scalars.weekly_time, "a repeated time", "", "Sun 02:00"), "when it begins, each week or day"),
-        "for": Key(SOME_TIME, "how long it lasts"),
-        "from": Key(Word(scalars.local_time, "a local time"), "when it begins, once"),
-        "to": Key(Word(scalars.local_time, "a local time"), "when it ends"),
-        "timezone": Key(ZONE, "the zone of these times", shown="defaults.timezone"),
-    },
-    _maintenance,
 )
 
 CALENDARS = Table(

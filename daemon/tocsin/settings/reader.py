@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from tocsin.model import Problem, Settings, Where
-from tocsin.settings import alerts, people, ruling, shapes
+from tocsin.settings import alerts, people, quiet, ruling, shapes
 from tocsin.settings.files import File
 from tocsin.settings.nodes import Mapping as MappingNode
 from tocsin.settings.nodes import Node, Refused, Scalar, Sequence, plain
@@ -186,6 +186,8 @@ def _check_all(merged: Mapping[str, Merged], reading: Reading) -> None:
             reading.values["fallbacks"] = people.fallbacks(written, node, reading)
     alerts.check_shared_keys(reading.values["integrations"], merged["integrations"].entries, reading)
     ruling.check_names(merged["rules"].nodes, reading)
+    quiet.check_windows(reading.values["maintenance"], merged["maintenance"].nodes, reading)
+    quiet.check_circles(reading.values["services"], merged["services"].entries, reading)
     _check_catch_all(merged, reading)
 
 
@@ -222,6 +224,8 @@ def _settings(files: Seq[File], main: Path, database: Path, reading: Reading) ->
         "catch_all": values["catch_all"],
         "rules": values["rules"],
         "categories": tuple(reading.names("categories")),
+        "inhibitions": quiet.named(values["inhibitions"]),
+        "maintenance": values["maintenance"],
         "fallbacks": _frozen(values["fallbacks"]),
     }
     for name in ("integrations", "channels", "users", "teams", "schedules", "policies", "services"):

@@ -201,15 +201,12 @@ def _no_date(text: str) -> str:
     raise Mistake(f"'{text}' is not a date of the calendar; write for example 2026-01-05")
 
 
-def weekly_time(text: str) -> str:
-    """`Sun 02:00`, or `02:00` for every day: when a repeated window begins."""
+def weekly_time(text: str) -> tuple[frozenset[int], int]:
+    """`Sun 02:00`, `Mon-Fri 02:00`, or `02:00` for every day, as (days, minute of the day)."""
     words = text.split()
     if len(words) not in (1, 2):
         raise Mistake(f"'{text}' is not a repeated time; write for example Sun 02:00 or 02:00")
-    clock_time(words[-1])
-    if len(words) == 2:
-        days(words[0])
-    return text
+    return days(words[0]) if len(words) == 2 else frozenset(range(7)), clock_time(words[-1])
 
 
 @lru_cache(maxsize=256)

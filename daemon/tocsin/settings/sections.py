@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tocsin.settings import alerts, frame, people, roster, ruling
+from tocsin.settings import alerts, frame, people, quiet, roster, ruling
 from tocsin.settings.shapes import Many, Shape, text
 from tocsin.settings.words import TARGETS
 
@@ -41,8 +41,8 @@ SECTIONS: Mapping[str, Section] = {
     "integrations": Section("names", alerts.INTEGRATIONS, "where alerts come from"),
     "priorities": Section("one", frame.PRIORITIES_TABLE, "impact × urgency → priority"),
     "rules": Section("list", ruling.RULES, "what is done with alerts; all that match apply, top to bottom"),
-    "inhibitions": Section("list", Many(alerts.INHIBITION), "alerts that mute others", later=True),
-    "maintenance": Section("list", Many(alerts.MAINTENANCE), "planned windows without pages", later=True),
+    "inhibitions": Section("list", Many(quiet.INHIBITION), "alerts that mute others"),
+    "maintenance": Section("list", Many(quiet.MAINTENANCE), "planned windows without pages"),
     "heartbeats": Section("names", alerts.HEARTBEATS, "things that must report regularly", later=True),
     "heartbeat_out": Section("one", frame.HEARTBEAT_OUT, "tells an outside watcher that Tocsin works", later=True),
     "storm": Section("one", alerts.STORM, "when many new incidents become one", later=True),

@@ -16,7 +16,7 @@ from tocsin.store.tx import Transaction
 
 Judge = Callable[[Row], bool]
 Work = Callable[[Transaction], Awaitable[tuple[list[Row], int]]]
-AROUND_AN_INCIDENT = ("prune_attempts", "prune_pages", "prune_timeline", "prune_incident_keys")
+AROUND_AN_INCIDENT = ("prune_attempts", "prune_pages", "prune_timeline", "prune_incident_keys", "prune_related")
 FINAL = ("resolved", "closed", "canceled")
 
 
@@ -41,6 +41,9 @@ class Pruner(Reads):
             ("prune_unpaged", min(alerts_before, now - 2 * DAY)),
             ("prune_overrides", incidents_before),
             ("prune_swaps", incidents_before),
+            ("prune_inhibitors", now),
+            ("prune_windows", alerts_before),
+            ("prune_changes", alerts_before),
         ):
             gone = gone or await self._forget(name, before, limit)
         return gone

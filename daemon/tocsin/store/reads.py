@@ -13,6 +13,7 @@ from tocsin.contracts import Clock, Counts, IncidentFilter
 from tocsin.model import (
     OPEN,
     Attempt,
+    ChangeEvent,
     ContactState,
     Entry,
     FeedCopy,
@@ -21,6 +22,7 @@ from tocsin.model import (
     MadeOverride,
     Page,
     Post,
+    Related,
     Silence,
     StoredAlert,
     Swap,
@@ -30,6 +32,7 @@ from tocsin.model import (
 from tocsin.store.rows import (
     ALERT,
     ATTEMPT,
+    CHANGE,
     CONTACT_STATE,
     ENTRY,
     FEED,
@@ -138,6 +141,25 @@ class Reads:
         if active_at is None:
             return SILENCE.values(await self._look("list_silences", limit))
         return SILENCE.values(await self._look("active_silences", active_at, limit))
+
+    async def inhibitors(self) -> list[StoredAlert]:
+        return ALERT.values(await self._look("inhibitors"))
+
+    async def firing_of(self, incidents: Sequence[int]) -> dict[int, list[StoredAlert]]:
+        found: dict[int, list[StoredAlert]] = {number: [] for number in incidents}
+        for alert in ALERT.values(await self._look("firing_of", list(incidents))) if incidents else ():
+            if alert.incident is not None:
+                found[alert.incident].append(alert)
+        return found
+
+    async def down(self, services: Sequence[str]) -> list[Incident]:
+        return INCIDENT.values(await self._look("down", list(services))) if services else []
+
+    async def related(self, incident: int, limit: int) -> list[Related]:
+        return [Related(*row) for row in await self._look("related", incident, limit)]
+
+    async def changes(self, since: Instant, until: Instant, *, service: str | None, limit: int) -> list[ChangeEvent]:
+        return CHANGE.values(await self._look("changes", since, until, service, limit))
 
     async def contact_states(self) -> list[ContactState]:
         return CONTACT_STATE.values(await self._look("contact_states"))

@@ -18,6 +18,7 @@ import zstandard
 from tocsin.model import (
     EMPTY,
     Attempt,
+    ChangeEvent,
     ContactState,
     Entry,
     FeedCopy,
@@ -192,6 +193,7 @@ POST = shape(Post, key=["id"])
 INCIDENT = shape(Incident, key=["number"], fixed=["created_at", "opened_by"])
 ENTRY = shape(Entry, key=["id"], made=["id"])
 SILENCE = shape(Silence, key=["id"])
+CHANGE = shape(ChangeEvent, key=["id"], made=["id"])
 PAGE = shape(Page, key=["id"], fixed=["key", "kind", "incident", "created_at"])
 ATTEMPT = shape(Attempt, key=["id"], fixed=["page", "incident", "number", "started_at"])
 CONTACT_STATE = shape(ContactState, key=["channel_kind", "address"])
@@ -207,6 +209,7 @@ SHAPES: Mapping[str, Shape[Any]] = {
     "incident": INCIDENT,
     "entry": ENTRY,
     "silence": SILENCE,
+    "change": CHANGE,
     "page": PAGE,
     "attempt": ATTEMPT,
     "contact_state": CONTACT_STATE,

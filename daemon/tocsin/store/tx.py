@@ -14,6 +14,7 @@ from tocsin.contracts import Door, Standing
 from tocsin.model import (
     Arrival,
     Attempt,
+    ChangeEvent,
     ContactState,
     Entry,
     FeedCopy,
@@ -22,6 +23,7 @@ from tocsin.model import (
     MadeOverride,
     Page,
     Post,
+    Related,
     Silence,
     StoredAlert,
     Swap,
@@ -254,6 +256,15 @@ class Transaction:
     async def swap(self, id: str) -> Swap | None:
         return first(SWAP.values(await self.ask("swap", id)))
 
+    async def inhibitors(self) -> list[StoredAlert]:
+        return ALERT.values(await self.ask("inhibitors"))
+
+    async def down(self, services: Sequence[str]) -> list[Incident]:
+        return INCIDENT.values(await self.ask("down", list(services))) if services else []
+
+    async def begin_window(self, name: str, starts_at: Instant, phase: str) -> bool:
+        return bool(await self.ask("begin_window", name, starts_at, phase))
+
     async def answers_to(self, door: Door) -> str | None:
         return only(await self.ask("answers_to", door.door, door.message_id), str)
 
@@ -357,6 +368,15 @@ class Transaction:
 
     def add_swap(self, swap: Swap) -> None:
         self.changes.insert("swaps", "add_swap", [swap])
+
+    def add_inhibitors(self, alerts: Sequence[int]) -> None:
+        self.changes.insert("inhibitors", "add_inhibitors", [(alert,) for alert in alerts])
+
+    def add_related(self, rows: Sequence[Related]) -> None:
+        self.changes.insert("related", "add_related", [tuple(row) for row in rows])
+
+    def add_changes(self, changes: Sequence[ChangeEvent]) -> None:
+        self.changes.insert("changes", "add_changes", changes)
 
     def add_token(self, token: Token) -> None:
         self.changes.insert("tokens", "add_token", [token])

@@ -155,4 +155,4 @@ class Silences:
     async def _follow(self, ledger: Ledger, incident: Incident, mutes: Mutes) -> None:
         alerts = await ledger.tx.firing_alerts(incident.number) if mutes else []
         await ledger.people()
-        ledger.do(due.follow_silences(incident, ledger.around(None, alerts, mutes)))
+        ledger.do(due.follow_mutes(incident, ledger.around(None, alerts, mutes)))

@@ -406,6 +406,74 @@ select {swap} from swaps where id = $1 for update;
 insert into swaps ({swap.given}) {swap.values}
 on conflict (id) do update set {swap.changes};
 
+-- ------------------------------------------- inhibitions, parents, changes
+
+-- name: inhibitors
+-- Firing alerts that are the source of an inhibition.
+select {alert} from alerts where id in (select alert from inhibitors) and ended_at is null order by id;
+
+-- name: add_inhibitors
+-- Alerts that became the source of an inhibition.
+insert into inhibitors (alert) {1.values} on conflict (alert) do nothing;
+
+-- name: prune_inhibitors
+-- Forget sources that fire no more.
+delete from inhibitors where alert in (
+    select h.alert from inhibitors h left join alerts a on a.id = h.alert and a.ended_at is null
+    where $1::bigint is not null and a.id is null limit $2
+) returning alert;
+
+-- name: firing_of
+-- The open alerts of several incidents.
+select {a.alert} from unnest($1::bigint[]) as k(value)
+join alerts a on a.incident = k.value and a.joined and a.ended_at is null
+union all
+select {a.alert} from incidents i join alerts a on a.id = i.alert
+where i.number = any($1::bigint[]) and a.incident = i.number and not a.joined and a.ended_at is null
+order by id;
+
+-- name: down
+-- Open incidents of the highest two priorities of some services.
+select {incident} from incidents
+where {live} and priority in ('P1', 'P2') and status in ('triggered', 'acknowledged', 'on_hold')
+  and service = any($1::text[])
+order by number;
+
+-- name: add_related
+-- Incidents that have to do with each other.
+insert into related (incident, other, kind, at) {4.values} on conflict (incident, other, kind) do nothing;
+
+-- name: related
+-- What has to do with an incident, in the order it was found.
+select incident, other, kind, at from related where incident = $1 order by at, other limit $2;
+
+-- name: prune_related
+-- Forget what had to do with these incidents.
+delete from related where incident = any($1::bigint[]);
+
+-- name: begin_window
+-- Who tells of this? The first who asks.
+insert into windows_told (name, starts_at, phase) values ($1, $2, $3) on conflict do nothing returning name;
+
+-- name: prune_windows
+-- Forget windows that were long ago.
+delete from windows_told where (name, starts_at, phase) in (
+    select name, starts_at, phase from windows_told where starts_at < $1 limit $2) returning name;
+
+-- name: add_changes
+-- What was changed; the same change again is passed over.
+insert into changes ({change.given}) {change.values} on conflict (integration, source_key) do nothing;
+
+-- name: changes
+-- Changes of a window of time, of one service where one is given, newest first.
+select {change} from changes
+where at >= $1 and at <= $2 and ($3::text is null or service = $3::text)
+order by at desc, id desc limit $4;
+
+-- name: prune_changes
+-- Forget old changes.
+delete from changes where id in (select id from changes where at < $1 order by at limit $2) returning id;
+
 -- ---------------------------------------------------------------- tokens
 
 -- name: tokens

@@ -1,0 +1,120 @@
+"""Which alerts does another one keep quiet while it fires? Inhibitions, and an index of the sources that fire.
+
+As in Alertmanager: a missing label is an empty one, and an alert that is source and target of one inhibition is not
+kept quiet by others of its kind, nor by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from tocsin.decide.matchers import Matcher, hit_all, parse
+from tocsin.model import Inhibition
+
+ValueOf = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    name: str
+    source: tuple[Matcher, ...]
+    target: tuple[Matcher, ...]
+    equal: tuple[str, ...]
+
+
+class Standing(NamedTuple):
+    """What a source stands for in one inhibition: its `equal` values, and whether it is a target there as well."""
+
+    place: int
+    equal: tuple[str, ...]
+    both: bool
+
+
+class Inhibited(NamedTuple):
+    """By which inhibition, and by which alert (integration and source_key, a zero byte between)."""
+
+    name: str
+    source: str
+
+
+class Inhibitions:
+    """The inhibitions of one configuration and the alerts that fire as a source of any."""
+
+    def __init__(self, written: Sequence[Inhibition] = ()) -> None:
+        self.rules = tuple(
+            _Compiled(one.name, _parsed(one.source), _parsed(one.target), one.equal) for one in written
+        )
+        self._sources: list[dict[tuple[str, ...], dict[str, bool]]] = [{} for _ in self.rules]
+        self._standing: dict[str, tuple[Standing, ...]] = {}
+
+    def standing(self, value_of: ValueOf) -> tuple[Standing, ...]:
+        """Where an alert with these values is a source; () for nearly all."""
+        return tuple(
+            Standing(place, tuple(value_of(name) for name in rule.equal), hit_all(rule.target, value_of))
+            for place, rule in enumerate(self.rules)
+            if hit_all(rule.source, value_of)
+        )
+
+    def fires(self, identity: str, standing: tuple[Standing, ...]) -> bool:
+        """An alert fires and stands for this; whether that is new."""
+        before = self._standing.get(identity, ())
+        if before == standing:
+            return False
+        self.ends(identity)
+        if standing:
+            self._standing[identity] = standing
+        for place, equal, both in standing:
+            self._sources[place].setdefault(equal, {})[identity] = both
+        return True
+
+    def ends(self, identity: str) -> bool:
+        """An alert fires no more; whether it was a source."""
+        before = self._standing.pop(identity, ())
+        for place, equal, _ in before:
+            group = self._sources[place][equal]
+            del group[identity]
+            if not group:
+                del self._sources[place][equal]
+        return bool(before)
+
+    def by(self, value_of: ValueOf) -> Inhibited | None:
+        """What keeps an alert with these values quiet; None: nothing does."""
+        for rule, sources in zip(self.rules, self._sources, strict=True):
+            if not sources or not hit_all(rule.target, value_of):
+                continue
+            group = sources.get(tuple(value_of(name) for name in rule.equal))
+            if not group:
+                continue
+            itself_too = hit_all(rule.source, value_of)
+            source = next((one for one, both in group.items() if not (both and itself_too)), None)
+            if source is not None:
+                return Inhibited(rule.name, source)
+        return None
+
+    def fork(self) -> Inhibitions:
+        """The same, to be changed on its own."""
+        other = self.empty()
+        other._standing = dict(self._standing)
+        other._sources = [{equal: dict(group) for equal, group in sources.items()} for sources in self._sources]
+        return other
+
+    def empty(self) -> Inhibitions:
+        """The same inhibitions, and nothing that fires."""
+        other = Inhibitions()
+        other.rules, other._sources = self.rules, [{} for _ in self.rules]
+        return other
+
+    def __bool__(self) -> bool:
+        """Whether any source fires."""
+        return bool(self._standing)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Inhibitions) and self._standing == other._standing
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+
+def _parsed(texts: Iterable[str]) -> tuple[Matcher, ...]:
+    return tuple(parse(text) for text in texts)
