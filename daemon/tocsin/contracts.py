@@ -371,6 +371,9 @@ class Tx(Protocol):
     async def inhibitors(self) -> list[StoredAlert]:
         """Firing alerts that were kept as the source of an inhibition."""
 
+    async def open_slice(self, after: tuple[str, str], limit: int) -> list[StoredAlert]:
+        """Open alerts behind this (integration, source_key), in that order."""
+
     async def down(self, services: Sequence[str]) -> list[Incident]:
         """Open P1 and P2 incidents of these services, by number. Not locked."""
 

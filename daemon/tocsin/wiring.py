@@ -38,6 +38,7 @@ from tocsin.work.codes import Codes
 from tocsin.work.contacts import Contacts
 from tocsin.work.core import Core, InForce
 from tocsin.work.feeds import Feeds
+from tocsin.work.following import Following
 from tocsin.work.foresight import Foresight
 from tocsin.work.health import Health
 from tocsin.work.housekeeping import Housekeeping
@@ -167,6 +168,7 @@ class Daemon:
         self.actions = Actions(core, self.intake)
         self.silences = Silences(core)
         self.overrides, self.swaps = Overrides(core), Swaps(core)
+        self.following = Following(core)
         self.access = Access(self.store, self.clock, self.chance, keys, lambda user: user in self.core.settings.users)
         self.subscriptions = Subscriptions(self.store, self.chance)
         links, codes = Links(core, keys), Codes(keys)
@@ -181,6 +183,7 @@ class Daemon:
         self.contacts = Contacts(core, codes)
         self.notices = Notices(core, self.pager, self.selfcare, lambda: self.health.quarantined)
         core.links, core.planned, core.code_of = links.url, self._planned, codes.of
+        core.follow = self.following.wake
         core.alarm, core.recovered = self.selfcare.alarm, self.selfcare.recovered
 
     def _tools(self) -> Tools:
@@ -193,6 +196,7 @@ class Daemon:
         await self.feeds.load()
         await self.silences.refresh()
         await self.overrides.refresh()
+        await self.following.learn()
         await keeping.learn_contacts()
         await keeping.judge_downtime()
         await recount(self.core, self.intake)
@@ -213,6 +217,7 @@ class Daemon:
         self.paging = True
         await self.pager.recover()
         self.tasks(self.timers.run(), "timers")
+        self.tasks(self.following.run(), "following")
         self.pager.configure()
         self.tasks(self.pager.run_confirmations(), "confirmations")
 
@@ -303,6 +308,7 @@ class Daemon:
             raise Refused(f"this would remove more than half of: {most}; if it is meant: tocsin reload --yes")
         self._put_in_force(loaded)
         await self.housekeeping.learn_contacts()
+        await self.following.learn()
         log.info("reloaded", changed=str(changed))
         return str(changed)
 

@@ -49,6 +49,12 @@ def upcoming(maintenance: Maintenance, after: Instant) -> Window | None:
     return next((window for window in found if window.start > after), None)
 
 
+def last_ended(maintenance: Maintenance, now: Instant) -> Window | None:
+    """The window that ended last, within the last two weeks."""
+    found = windows(maintenance, Instant(now - 2 * WEEK), now)
+    return max((window for window in found if window.end <= now), key=lambda window: window.end, default=None)
+
+
 def agenda(planned: Sequence[Maintenance], now: Instant) -> list[Window]:
     """What is in force now and what comes next, one each, in order of their beginning."""
     found = [window for one in planned for window in (in_force(one, now), upcoming(one, now)) if window is not None]

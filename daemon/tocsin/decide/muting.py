@@ -43,10 +43,21 @@ class Mutes:
         """Whether alerts or incidents that come may mute others."""
         return bool(self.inhibited.rules or self.parents.services)
 
-    def configure(self, settings: Settings) -> None:
-        """Another configuration is in force; what fires and what is down is to be seen anew."""
-        fresh = Mutes(settings)
-        self.windows, self.inhibited, self.parents = fresh.windows, fresh.inhibited, fresh.parents
+    def take_over(self, other: Mutes) -> None:
+        """Windows, inhibitions and dependencies as the other has them; silences stay."""
+        self.windows, self.inhibited, self.parents = other.windows, other.inhibited, other.parents
+
+    def learn(self, sources: Iterable[StoredAlert], down: Iterable[Incident]) -> None:
+        """These sources fire and these incidents of parents are open, and no others."""
+        inhibited = self.inhibited.empty()
+        for alert in sources:
+            inhibited.fires(identity_of(alert), inhibited.standing(stored_values(alert)))
+        self.inhibited, self.parents = inhibited, self.parents.with_all(down)
+
+    def forget(self, alerts: Iterable[StoredAlert]) -> bool:
+        """These alerts end; whether one of them kept others quiet."""
+        ended = [self.inhibited.ends(identity_of(alert)) for alert in alerts] if self.inhibited else ()
+        return any(ended)
 
     def fork(self) -> Mutes:
         """The same, for one piece of work that knows of more."""
@@ -72,20 +83,16 @@ class Mutes:
                 others._silences[one.id] = known
             else:
                 others.set(one)
-        if sources is not None:
-            others.inhibited = self.inhibited.empty()
-            for alert in sources:
-                others.see(alert)
-        if down is not None:
-            others.parents = self.parents.with_all(down)
+        if sources is not None and down is not None:
+            others.learn(sources, down)
         return others
 
     def set(self, silence: Silence) -> None:
         self._silences[silence.id] = (silence, tuple(parse(text) for text in silence.matchers))
 
-    def see(self, alert: StoredAlert, values: Callable[[str], str] | None = None) -> bool:
+    def see(self, alert: StoredAlert, *, counts: bool = True) -> bool:
         """An open alert as it is now; whether that changes what it keeps quiet."""
-        standing = self.inhibited.standing(values or stored_values(alert)) if alert.ended_at is None else ()
+        standing = self.inhibited.standing(stored_values(alert)) if counts and alert.ended_at is None else ()
         return self.inhibited.fires(identity_of(alert), standing)
 
     def changed(self, silences: Iterable[Silence], now: Instant) -> frozenset[str]:
@@ -174,6 +181,11 @@ class Windows:
         """Whether the window of this name is about such an alert, in force or not."""
         found = zip(self.planned, self._matchers, strict=True)
         return any(one.name == name and hit_all(matchers, value_of) for one, matchers in found)
+
+    def next_edge(self, after: Instant) -> Instant | None:
+        """When the next window begins or ends."""
+        ends = [window.end for window, _ in self.in_force(after)]
+        return min([*ends, *self.starts(after)], default=None)
 
     def starts(self, after: Instant) -> list[Instant]:
         """When each begins next."""

@@ -259,6 +259,9 @@ class Transaction:
     async def inhibitors(self) -> list[StoredAlert]:
         return ALERT.values(await self.ask("inhibitors"))
 
+    async def open_slice(self, after: tuple[str, str], limit: int) -> list[StoredAlert]:
+        return ALERT.values(await self.ask("open_slice", *after, limit))
+
     async def down(self, services: Sequence[str]) -> list[Incident]:
         return INCIDENT.values(await self.ask("down", list(services))) if services else []
 

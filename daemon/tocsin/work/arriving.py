@@ -41,22 +41,32 @@ class Straight:
     mutes: Mutes
     now: Instant
     coming: dict[str, Coming] = field(default_factory=dict)
+    asks: bool = field(init=False)  # whether anything mutes, or might
     _bases: dict[tuple[object, ...], Basis] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.asks = bool(self.mutes) or self.mutes.watching
 
     def takes(self, one: Coming) -> bool:
         """Whether this alert may go straight: nothing is known of its identity, and nothing keeps it quiet."""
         judged = one.judged
         if not judged.alone or self.known.knows(judged.identity) or self.known.buried_lately(judged.identity):
             return False
-        if self.mutes and self._muted(one):
+        if self.asks and self._concerned(one):
             return False
         self.coming[judged.identity] = one
         return True
 
-    def _muted(self, one: Coming) -> bool:
-        verdict = one.judged.verdict
+    def _concerned(self, one: Coming) -> bool:
+        """Whether something keeps it quiet, or it may keep others quiet."""
+        verdict, mutes = one.judged.verdict, self.mutes
         assert verdict is not None
-        return self.mutes.of(value_of(verdict, one.judged.alert, one.integration), self.now) is not None
+        if verdict.service in mutes.parents.services:
+            return True
+        if not mutes and not mutes.inhibited.rules:
+            return False
+        values = value_of(verdict, one.judged.alert, one.integration)
+        return mutes.of(values, self.now) is not None or bool(mutes.inhibited.standing(values))
 
     def arrivals(self, ids: Sequence[int], numbers: Sequence[int], posts: Sequence[int]) -> Iterator[Arrival]:
         """Their rows, in order. `posts`: the id of each post of the batch."""

@@ -13,7 +13,8 @@ from tocsin.decide.due import reassessed, retold
 from tocsin.decide.escalation import policy_for
 from tocsin.decide.flap import clearing, is_stale, settles_at
 from tocsin.decide.grouping import Group, group_of
-from tocsin.decide.muting import Mute, stored_values
+from tocsin.decide.muting import Mute, counts_as_source, muting, stored_values
+from tocsin.decide.muting import identity_of as muting_identity
 from tocsin.decide.priority import assess, is_higher, worst
 from tocsin.decide.rules import Rulebook, Verdict, value_of
 from tocsin.decide.tally import Mark, bulk_tally, firing_mark, flap_tally, in_window
@@ -200,6 +201,9 @@ class Batch:
         self.incidents: list[dict[int, None]] = [{} for _ in posts]
         self.minted: dict[int, str] = {}  # by id() of what was judged
         self.repeats: list[int] = [0] * len(posts)
+        self.watching = self.forked = False  # whether alerts may mute others; whether some of this batch do
+        self.sources: list[int] = []  # ids of alerts that may keep others quiet
+        self.unpaged: dict[int, Policy | None] = {}  # opened, and to be paged for once the whole batch is known
 
     async def run(self) -> Outcome:
         self.post_ids = await self.tx.next_post_ids(len(self.posts))
@@ -207,6 +211,7 @@ class Batch:
             await self._lock()
         self.mutes = await self.ledger.mutes()
         await self.ledger.people()
+        self.watching = self.mutes.watching
         slice_: list[Item] = []
         for index, post, judged in await self._not_straight():
             slice_.append(await self._prepare(index, post, judged))
@@ -217,6 +222,8 @@ class Batch:
         if slice_:
             await self._decide(slice_)
         await self._reassess()
+        if self.unpaged:
+            self._page_what_opened()
         return await self._write()
 
     async def _not_straight(self) -> list[tuple[int, Queued, Judged]]:
@@ -459,6 +466,23 @@ class Batch:
         (self.added if stored.id in self.added else self.saved)[stored.id] = stored
         if stored.incident:
             self.incidents[item.post][stored.incident] = None
+        if self.watching:
+            self._watch(stored)
+
+    def _watch(self, stored: StoredAlert) -> None:
+        """It may keep others quiet from now on, or no longer; for the rest of this batch too."""
+        standing = self.mutes.inhibited.standing(stored_values(stored))
+        if not counts_as_source(stored, self.settings):
+            standing = ()
+        elif standing:
+            self.sources.append(stored.id)
+        if standing or self.mutes.inhibited:
+            self._fork()
+            self.mutes.inhibited.fires(muting_identity(stored), standing)
+
+    def _fork(self) -> None:
+        if not self.forked:
+            self.mutes, self.forked = self.mutes.fork(), True
 
     def _draft(self, item: Item, alert_id: int) -> Draft:
         """The alert as it will be kept; which incident it belongs to is decided next."""
@@ -650,9 +674,34 @@ class Batch:
             self.tx.add_incident_keys([(group.key, number, incident.joins_until)])
         if mute is not None:
             self.ledger.take(lifecycle.mute(incident, mute.reason, mute.until, now))
+        elif draft.hold_until is None and self.watching:
+            self.unpaged[number] = policy
         elif draft.hold_until is None:
             self.ledger.step(incident, policy)
+        if incident.service in self.mutes.parents.services:
+            self._fork()
+            self.mutes.parents.see(incident)
         self._outcome("opened")
+
+    def _page_what_opened(self) -> None:
+        """Their first steps, unless something that came behind them in this batch keeps them quiet."""
+        if moved := self.ledger.moved():
+            self._fork()
+            for incident in moved:
+                self.mutes.parents.see(incident)
+        alerts: dict[int, list[StoredAlert]] = {number: [] for number in self.unpaged}
+        for alert in self.added.values():
+            if alert.incident in alerts and alert.ended_at is None:
+                alerts[alert.incident].append(alert)
+        for number, policy in self.unpaged.items():
+            opened = self.ledger.get(number)
+            if opened is None or opened.status != "triggered" or opened.muted_by is not None:
+                continue
+            mute = muting(opened, alerts[number], self.mutes, self.now)
+            if mute is not None:
+                self.ledger.take(lifecycle.mute(opened, mute.reason, mute.until, self.now))
+            else:
+                self.ledger.step(opened, policy)
 
     def _join(self, incident: Incident, draft: Draft, mute: Mute | None) -> None:
         verdict = draft.verdict
@@ -836,7 +885,7 @@ class Batch:
         after = replace(existing, status=status, ended_at=self.now, last_seen_at=self.now, expires_at=None)
         self._keep(item, after)
         self.alerts[item.pair] = None
-        self.intake.known.ending([after])
+        self.intake.forget([after])
         self._outcome("resolved")
         if after.incident is not None:
             end_in_incident(self.ledger, after, self.touched, self.latest)
@@ -917,6 +966,8 @@ class Batch:
             tx.save_alerts(list(self.saved.values()))
         if self.added:
             tx.add_alerts(list(self.added.values()))
+        if self.sources:
+            tx.add_inhibitors(self.sources)
         await self.ledger.close()
         self.out.last_post = self.post_ids[-1]
         self.out.fresh.extend(alert for alert in self.added.values() if alert.ended_at is None)

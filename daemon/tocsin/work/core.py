@@ -53,10 +53,12 @@ class Core:
     links: Callable[[Incident, str, str], str] = field(default=lambda _incident, _user, _page: "")
     planned: Callable[[set[str], Instant | None], None] = field(default=lambda _channels, _due: None)
     recovered: Callable[[str], None] = field(default=lambda _key: None)
+    follow: Callable[[], None] = field(default=lambda: None)  # something that mutes began or ended
+    unsettled: bool = False  # so it is, and `follow` waits for a commit
     alarm: Callable[[str, str, str], None] = field(default=lambda _key, _title, _because: None)
 
     def __post_init__(self) -> None:
-        self.policies, self.stops, self.mutes = Policies(self.store), Stops(), Mutes()
+        self.policies, self.stops, self.mutes = Policies(self.store), Stops(), Mutes(self.live.settings)
 
     @property
     def settings(self) -> Settings:

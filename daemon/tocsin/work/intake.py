@@ -14,6 +14,7 @@ from dataclasses import replace
 import structlog
 
 from tocsin.contracts import Tx
+from tocsin.decide.muting import counts_as_source
 from tocsin.decide.rules import Rulebook
 from tocsin.decide.text import KEY
 from tocsin.errors import BadBody, StoreUnavailable
@@ -157,6 +158,8 @@ class Intake:
             self.known.remember(outcome.fresh)
             self.known.welcome(outcome.arrived)
             self.known.bury(outcome.buried, now)
+        if self.core.mutes.inhibited.rules:
+            self._learn_sources(outcome)
         outcome.effects.apply(self.core)
         for rule, error in outcome.rule_errors:
             self.core.metrics.rule_errors.labels(rule).inc()
@@ -167,6 +170,12 @@ class Intake:
         for post, taken in zip(batch, outcome.results, strict=True):
             if not post.done.done():
                 post.done.set_result(taken)
+
+    def _learn_sources(self, outcome: Outcome) -> None:
+        """What fires now may keep others quiet."""
+        mutes, settings = self.core.mutes, self.core.settings
+        for alert in outcome.fresh:
+            self.core.unsettled |= mutes.see(alert, counts=counts_as_source(alert, settings))
 
     def _count_received(self, batch: list[Queued]) -> None:
         """Once a batch, since counting costs about as much as deciding."""
@@ -185,6 +194,7 @@ class Intake:
     def forget(self, alerts: Sequence[StoredAlert]) -> None:
         """Alerts that a person or a timer ends; to be called inside that transaction."""
         self.known.ending(alerts)
+        self.core.unsettled |= self.core.mutes.forget(alerts)
 
     def count(self, alert_id: int, seen: Instant, expires: Instant | None, times: int = 1) -> None:
         """Repeats of an open alert, to be written within a second."""

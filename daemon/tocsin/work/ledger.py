@@ -14,6 +14,7 @@ from tocsin.decide.muting import Mutes
 from tocsin.decide.overrides import extra_of
 from tocsin.decide.views import resolved_text
 from tocsin.model import (
+    TOCSIN,
     Actor,
     Arrival,
     ContactState,
@@ -23,6 +24,7 @@ from tocsin.model import (
     Page,
     Policy,
     Priority,
+    Related,
     Silence,
     StoredAlert,
     User,
@@ -44,6 +46,7 @@ class Effects:
     nobody: list[Incident] = field(default_factory=list)
     silences: list[Silence] = field(default_factory=list)
     contacts: list[ContactState] = field(default_factory=list)
+    moved: list[Incident] = field(default_factory=list)  # of services that others depend on
     channels: set[str] = field(default_factory=set)
     policies: set[str] = field(default_factory=set)
     due: Instant | None = None
@@ -76,6 +79,11 @@ class Effects:
             core.mutes.set(silence)
         for state in self.contacts:
             core.learn(state)
+        for incident in self.moved:
+            core.unsettled |= core.mutes.parents.see(incident)
+        if core.unsettled:
+            core.unsettled = False
+            core.follow()
         core.planned(self.channels, self.due)
 
 
@@ -119,10 +127,9 @@ class Ledger:
         return found
 
     async def mutes(self) -> Mutes:
-        """The silences in force; where others write too they are read in this transaction."""
+        """All that mutes; where others write too it is read in this transaction."""
         if self._mutes is None:
-            shared = not self.core.store.exclusive
-            self._mutes = self.core.mutes.among(await self.tx.silences(self.now)) if shared else self.core.mutes
+            self._mutes = self.core.mutes if self.core.store.exclusive else await self._mutes_of_all()
         return self._mutes
 
     async def people(self) -> People:
@@ -134,6 +141,14 @@ class Ledger:
                 made = await self.tx.overrides(Instant(self.now - BACK))
                 self._people = People(extra_of(made, core.settings), core.is_dead)
         return self._people
+
+    async def _mutes_of_all(self) -> Mutes:
+        tx, known = self.tx, self.core.mutes
+        silences = await tx.silences(self.now)
+        if not known.watching:
+            return known.among(silences)
+        sources = await tx.inhibitors() if known.inhibited.rules else []
+        return known.among(silences, sources, await tx.down(sorted(known.parents.services)))
 
     def open(self, incident: Incident) -> None:
         self._known[incident.number] = incident
@@ -169,6 +184,7 @@ class Ledger:
             return False
         self.put(self._frozen_anew(move.incident))
         self._entries.extend(move.entries)
+        self._tell_parent(move)
         if move.stops_pages:
             self._stopped[move.incident.number] = None
             if move.incident.muted_by is None:
@@ -178,6 +194,25 @@ class Ledger:
         elif move.incident.status == "resolved":
             self.effects.resolved.append(move.incident)
         return True
+
+    def _tell_parent(self, move: Move) -> None:
+        """A child that waits for its parent's incident is linked with it, visible on both."""
+        reason = move.incident.muted_by or ""
+        if not reason.startswith("parent:") or not any(entry.kind == "muted" for entry in move.entries):
+            return
+        child, parent = move.incident, int(reason.partition(":")[2])
+        because = f"INC {child.number} of {child.service} waits until this is over"
+        detail = {"incident": child.number}
+        self.tell(Entry(parent, self.now, "mutes", str(TOCSIN), "parent", because, detail=detail))
+        self.tx.add_related(
+            [Related(child.number, parent, "muted_by", self.now), Related(parent, child.number, "mutes", self.now)]
+        )
+
+    def moved(self) -> list[Incident]:
+        """Incidents of services that others depend on, as this transaction leaves them."""
+        services = self.core.mutes.parents.services
+        touched = (self._known[number] for number in (*self._new, *self._dirty)) if services else ()
+        return [incident for incident in touched if incident.service in services]
 
     def _frozen_anew(self, incident: Incident) -> Incident:
         """A new cycle freezes the policy as it is configured now; one that is gone stays as it was."""
@@ -235,6 +270,7 @@ class Ledger:
             if digest not in self.core.policies.kept:
                 tx.add_policy_version(digest, name, body)
                 self.effects.policies.add(digest)
+        self.effects.moved = self.moved()
         if self._new:
             tx.add_incidents([self._known[number] for number in self._known if number in self._new])
         await self._stop_pages()

@@ -6,14 +6,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from tocsin.contracts import IncidentFilter, Tx
-from tocsin.decide import due
 from tocsin.decide.matchers import Matcher, parse
-from tocsin.decide.muting import Mutes
 from tocsin.decide.text import clean
 from tocsin.errors import Refused, StoreUnavailable
-from tocsin.model import DAY, Actor, Incident, Instant, Silence
+from tocsin.model import DAY, Actor, Instant, Silence
 from tocsin.work.core import Core
-from tocsin.work.ledger import Effects, Ledger
+from tocsin.work.following import follow, follow_all
+from tocsin.work.ledger import Effects
 
 MOST = 64  # matchers
 LONGEST = 366 * DAY
@@ -83,7 +82,7 @@ class Silences:
         changed, self._changed = self._changed, set()
         if self.core.mutes.starting(self.core.clock.now()) or changed or not self._begun:
             try:
-                await self._follow_all(None)
+                await follow_all(self.core)
                 self._begun = True
             except StoreUnavailable:
                 self._changed |= changed
@@ -116,7 +115,7 @@ class Silences:
         async def keep(tx: Tx) -> tuple[Silence, Effects, int | None]:
             silence = await work(tx)
             tx.add_silence(silence)
-            return silence, *await self._follow_some(tx, None)
+            return silence, *await self._follow_some(tx)
 
         silence, effects, rest = await self.core.store.write(keep)
         effects.silences.append(silence)
@@ -124,35 +123,11 @@ class Silences:
         if not self.core.store.exclusive:
             self._changed.add(silence.id)
         if rest is not None:
-            await self._follow_all(rest)
+            await follow_all(self.core, rest)
         return silence
 
-    async def _follow_all(self, before: int | None) -> None:
-        """The open incidents below a number, or all, some at a time: others want to write meanwhile."""
-        more = True
-        while more:
-
-            async def work(tx: Tx, before: int | None = before) -> tuple[Effects, int | None]:
-                return await self._follow_some(tx, before)
-
-            effects, before = await self.core.store.write(work)
-            effects.apply(self.core)
-            more = before is not None
-
-    async def _follow_some(self, tx: Tx, before: int | None) -> tuple[Effects, int | None]:
-        """Each is muted while all its firing alerts are, whoever it is silenced by. With the number to go on below."""
-        ledger = Ledger(self.core, tx, self.core.clock.now())
-        mutes = self.core.mutes.among(await tx.silences(ledger.now))
-        found = await self.core.store.incidents(IncidentFilter(status=("triggered",)), AT_ONCE, before)
-        numbers = [one.number for one in found if mutes or one.muted_by is not None]
-        await ledger.load(numbers)
-        for number in numbers:
-            incident = ledger.get(number)
-            if incident is not None and incident.status == "triggered":
-                await self._follow(ledger, incident, mutes)
-        return await ledger.close(), found[-1].number if len(found) == AT_ONCE else None
-
-    async def _follow(self, ledger: Ledger, incident: Incident, mutes: Mutes) -> None:
-        alerts = await ledger.tx.firing_alerts(incident.number) if mutes else []
-        await ledger.people()
-        ledger.do(due.follow_mutes(incident, ledger.around(None, alerts, mutes)))
+    async def _follow_some(self, tx: Tx) -> tuple[Effects, int | None]:
+        """The newest open incidents follow. With the number to go on below."""
+        found = await self.core.store.incidents(IncidentFilter(status=("triggered",)), AT_ONCE, None)
+        effects = await follow(self.core, tx, [one.number for one in found], anew=True)
+        return effects, found[-1].number if len(found) == AT_ONCE else None

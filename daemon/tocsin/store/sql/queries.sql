@@ -65,6 +65,11 @@ select integration, source_key, id, content, incident from alerts
 where ended_at is null and (integration, source_key) > ($1, $2)
 order by integration, source_key limit $3;
 
+-- name: open_slice
+-- The open alerts behind an identity, whole.
+select {alert} from alerts where ended_at is null and (integration, source_key) > ($1, $2)
+order by integration, source_key limit $3;
+
 -- name: add_alerts
 -- New alerts; a second open one of the same identity is refused.
 insert into alerts ({alert.given}) {alert.values};

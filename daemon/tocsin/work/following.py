@@ -1,0 +1,232 @@
+"""When something that mutes begins or ends, open incidents follow: woken by what happened, and by the windows' clock.
+
+Silences, maintenance windows, inhibitions and parents that are down all come through here. What is missed in spite of
+it (a crash between two commits, another replica's) is found at the next start, by the next look of a shared database,
+or by the incident's own timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+
+import structlog
+
+from tocsin.contracts import IncidentFilter, Tx
+from tocsin.decide import due
+from tocsin.decide.maintenance import Window, in_force, last_ended
+from tocsin.decide.muting import Mutes, counts_as_source, stored_values
+from tocsin.errors import StoreUnavailable
+from tocsin.model import OPEN, SECOND, TOCSIN, Incident, Instant, Millis, Settings, rfc3339
+from tocsin.work.core import Core
+from tocsin.work.ledger import Effects, Ledger
+
+log = structlog.stdlib.get_logger("tocsin.following")
+
+AT_ONCE = 500  # incidents or alerts that are looked at in one go
+LOOK = Millis(5 * SECOND)  # how often what other replicas did is looked at
+BREATH = Millis(500)  # after the database did not answer
+MARKED = "inhibitions"  # the meta value that says for which inhibitions the sources are marked
+
+
+class Following:
+    """`wake` it after anything that mutes began or ended; `learn` after a start and a reload."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self._wake = asyncio.Event()
+        self._told: set[tuple[str, Instant, str]] = set()
+        self._unmarked = False
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    async def learn(self) -> None:
+        """The configuration in force, and what fires and is down under it. Nobody else decides meanwhile."""
+        core, settings = self.core, self.core.settings
+
+        async def work(tx: Tx) -> Mutes:
+            fresh = Mutes(settings)
+            sources = await tx.inhibitors() if fresh.inhibited.rules else []
+            fresh.learn([one for one in sources if counts_as_source(one, settings)],
+                        await tx.down(sorted(fresh.parents.services)))  # fmt: skip
+            if core.store.exclusive:
+                core.mutes.take_over(fresh)
+            return fresh
+
+        fresh = await core.store.write(work)
+        if not core.store.exclusive:
+            core.mutes.take_over(fresh)
+        self._unmarked = bool(fresh.inhibited.rules) and await core.store.meta(MARKED) != _digest(settings)
+        self.wake()
+
+    async def run(self) -> None:
+        """Forever: what happened, and what the clock says of windows."""
+        clock = self.core.clock
+        while True:
+            try:
+                await clock.wait(self._wake, self._next_look())
+                self._wake.clear()
+                await self._look()
+            except StoreUnavailable as error:
+                log.warning("following_postponed", error=str(error))
+                await clock.sleep(BREATH)
+                self.wake()
+            except Exception as error:  # the next look must come; timers look at each incident meanwhile
+                log.error("following_failed", error=repr(error), exc_info=True)
+                await clock.sleep(BREATH)
+
+    def _next_look(self) -> Instant | None:
+        now = self.core.clock.now()
+        edge = self.core.mutes.windows.next_edge(now)
+        shared = None if self.core.store.exclusive else Instant(now + LOOK)
+        return min((at for at in (edge, shared) if at is not None), default=None)
+
+    async def _look(self) -> None:
+        if self._unmarked:
+            await self._mark_sources()
+        if not self.core.store.exclusive:
+            await self._learn_from_others()
+        await self._tell_windows()
+        await follow_all(self.core)
+
+    async def _learn_from_others(self) -> None:
+        store, mutes = self.core.store, self.core.mutes
+        if mutes.watching:
+            sources = await store.inhibitors() if mutes.inhibited.rules else []
+            mutes.learn(sources, await store.down(sorted(mutes.parents.services)))
+
+    # --------------------------------------------------------------------------------- sources
+
+    async def _mark_sources(self) -> None:
+        """Other inhibitions than those the sources were marked for: every open alert is asked, some at a time."""
+        settings, after, more = self.core.settings, ("", ""), True
+        while more:
+
+            async def work(tx: Tx, after: tuple[str, str] = after) -> tuple[str, str] | None:
+                alerts = await tx.open_slice(after, AT_ONCE)
+                found = [
+                    one for one in alerts
+                    if counts_as_source(one, settings) and self.core.mutes.inhibited.standing(stored_values(one))
+                ]  # fmt: skip
+                tx.add_inhibitors([one.id for one in found])
+                for one in found:
+                    self.core.mutes.see(one)  # nobody ends it before this commits
+                return (alerts[-1].integration, alerts[-1].source_key) if len(alerts) == AT_ONCE else None
+
+            last = await self.core.store.write(work)
+            after, more = last or after, last is not None
+        await self.core.store.set_meta(MARKED, _digest(settings))
+        self._unmarked = False
+
+    # --------------------------------------------------------------------------------- windows
+
+    async def _tell_windows(self) -> None:
+        """Windows that began or ended: a line in the log, and one in each open incident they are about."""
+        now = self.core.clock.now()
+        for one in self.core.mutes.windows.planned:
+            current, ended = in_force(one, now), last_ended(one, now)
+            if current is not None:
+                await self._tell(current, "began")
+            if ended is not None:
+                await self._tell(ended, "ended")
+
+    async def _tell(self, window: Window, phase: str) -> None:
+        key = (window.name, window.start, phase)
+        if key in self._told:
+            return
+
+        async def work(tx: Tx) -> bool:
+            new = await tx.begin_window(window.name, window.start, "began")
+            if phase == "began":
+                return new
+            return await tx.begin_window(window.name, window.start, "ended") and not new
+
+        if await self.core.store.write(work):
+            log.info(f"maintenance_{phase}", window=window.name, start=rfc3339(window.start), end=rfc3339(window.end))
+            await self._note(window, phase)
+        self._told.add(key)
+
+    async def _note(self, window: Window, phase: str) -> None:
+        """Incidents that are open and have a firing alert that the window is about."""
+        core, before = self.core, None
+        while found := await core.store.incidents(IncidentFilter(tuple(sorted(OPEN))), AT_ONCE, before):
+            before = found[-1].number
+            alerts = await core.store.firing_of([one.number for one in found])
+            about = [
+                one.number for one in found
+                if any(core.mutes.windows.hits(window.name, stored_values(each, one)) for each in alerts[one.number])
+            ]  # fmt: skip
+
+            async def work(tx: Tx, about: Sequence[int] = about) -> Effects:
+                ledger = Ledger(core, tx, core.clock.now())
+                await ledger.load(about)
+                for number in about:
+                    incident = ledger.get(number)
+                    if incident is not None and incident.open:
+                        self._line(ledger, incident, window, phase)
+                return await ledger.close()
+
+            if about:
+                (await core.store.write(work)).apply(core)
+
+    def _line(self, ledger: Ledger, incident: Incident, window: Window, phase: str) -> None:
+        because = f"the maintenance window '{window.name}' {phase}"
+        ledger.note(
+            incident, f"maintenance_{phase}", TOCSIN, "maintenance", because, window=window.name, until=window.end
+        )
+
+
+async def follow_all(core: Core, before: int | None = None) -> None:
+    """The triggered incidents below a number, or all: each is muted while all its firing alerts are, whatever by.
+
+    They are looked at without a lock; only those that change are written, some at a time.
+    """
+    more = True
+    while more:
+        found = await core.store.incidents(IncidentFilter(status=("triggered",)), AT_ONCE, before)
+        numbers = await _changing(core, found)
+        if numbers:
+
+            async def work(tx: Tx, numbers: Sequence[int] = numbers) -> Effects:
+                return await follow(core, tx, numbers)
+
+            (await core.store.write(work)).apply(core)
+        before = found[-1].number if found else None
+        more = len(found) == AT_ONCE
+
+
+async def _changing(core: Core, found: Sequence[Incident]) -> list[int]:
+    """Which of these would be muted or not muted any more, as far as this process knows."""
+    mutes, now = core.mutes, core.clock.now()
+    asked = [one for one in found if mutes or one.muted_by is not None]
+    alerts = await core.store.firing_of([one.number for one in asked]) if mutes else {}
+    people = core.people()
+
+    def around(incident: Incident) -> due.Around:
+        firing = alerts.get(incident.number, [])
+        return due.Around(core.settings, people, mutes, None, firing, now, core.chance.token)
+
+    return [one.number for one in asked if due.follow_mutes(one, around(one))]
+
+
+async def follow(core: Core, tx: Tx, numbers: Sequence[int], *, anew: bool = False) -> Effects:
+    """These incidents follow, in this transaction; `anew`: it made or changed a silence itself."""
+    ledger = Ledger(core, tx, core.clock.now())
+    mutes, _ = await ledger.mutes(), await ledger.people()
+    if anew and core.store.exclusive:
+        mutes = mutes.among(await tx.silences(ledger.now))
+    await ledger.load(numbers)
+    for number in numbers:
+        incident = ledger.get(number)
+        if incident is not None and incident.status == "triggered" and (mutes or incident.muted_by is not None):
+            alerts = await tx.firing_alerts(number) if mutes else []
+            ledger.do(due.follow_mutes(incident, ledger.around(None, alerts, mutes)))
+    return await ledger.close()
+
+
+def _digest(settings: Settings) -> str:
+    """Names the inhibitions, and the rules whose alerts are no source."""
+    said = repr((settings.inhibitions, [rule.name for rule in settings.rules if rule.drop]))
+    return hashlib.blake2b(said.encode(), digest_size=12).hexdigest()
