@@ -12,7 +12,9 @@ from tocsin.model import (
     MINUTE,
     Contact,
     Hours,
+    Inhibition,
     Limit,
+    Maintenance,
     Millis,
     NotifyRule,
     Only,
@@ -240,7 +242,7 @@ def test_what_has_no_effect_yet_is_read_and_said(folder: Folder) -> None:
         "users: {ana: {contacts: {chat: U1, terminal: a}, notify: {high: [{by: chat}, {by: [chat, terminal]}]}}}\n"
         "catch_all: [user:ana, user:ana/chat]\n"
         "storm: {new_incidents: 30, within: 1m}\n"
-        "services: {a: {depends_on: [b]}, b: {}}\n"
+        "services: {a: {sla: {P1: {ack: 15m}}}}\n"
     )
     loaded = folder.write({"tocsin.yaml": content}).load()
 
@@ -249,7 +251,7 @@ def test_what_has_no_effect_yet_is_read_and_said(folder: Folder) -> None:
         "tocsin.yaml:2:26: contacts: the contact 'chat' is left out: the channel 'chat' has no effect now",
         "tocsin.yaml:3:23: catch_all: user:ana/chat is left out: its channel has no effect now",
         "tocsin.yaml:4:1: storm: is valid and has no effect yet",
-        "tocsin.yaml:5:16: depends_on: is valid and has no effect yet",
+        "tocsin.yaml:5:16: sla: is valid and has no effect yet",
     ]
     assert loaded.settings is not None
     assert list(loaded.settings.channels) == ["terminal"]
@@ -282,3 +284,30 @@ def test_a_webhook_to_a_private_address_is_told_before_the_first_page(folder: Fo
         "write allow_private: true if it is meant"
     ]
     assert folder.write({"tocsin.yaml": content % ", allow_private: true"}).load().problems == ()
+
+
+def test_inhibitions_and_windows_are_read_as_written(folder: Folder) -> None:
+    content = (
+        "defaults: {timezone: Europe/Lisbon}\n"
+        "inhibitions:\n"
+        "  - {name: down, source: ['a=\"b\"'], target: ['c=\"d\"', 'e!=\"f\"'], equal: [cluster]}\n"
+        "  - {source: 'a=\"b\"', target: 'c=\"d\"'}\n"
+        "maintenance:\n"
+        "  - {name: patching, match: ['os=\"linux\"'], every: Mon-Fri 02:00, for: 2h, timezone: UTC}\n"
+        "  - {name: backup, match: ['job=\"backup\"'], every: 03:30, for: 30m}\n"
+        "  - {name: move, match: ['site=\"x\"'], from: 2026-01-05 09:00, to: 2026-01-06 09:00}\n"
+    )
+
+    settings = folder.write({"tocsin.yaml": content}).settings()
+
+    assert settings.inhibitions == (
+        Inhibition("down", ('a="b"',), ('c="d"', 'e!="f"'), ("cluster",)),
+        Inhibition("2", ('a="b"',), ('c="d"',)),
+    )
+    zone = "Europe/Lisbon"
+    assert settings.maintenance == (
+        Maintenance("patching", ('os="linux"',), "UTC", frozenset(range(5)), 120, Millis(7_200_000)),
+        Maintenance("backup", ('job="backup"',), zone, frozenset(range(7)), 210, Millis(1_800_000)),
+        Maintenance("move", ('site="x"',), zone, start="2026-01-05T09:00", end="2026-01-06T09:00"),
+    )
+    assert settings.without_effect == ()
