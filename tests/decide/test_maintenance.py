@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.decide.maintenance import agenda, in_force, last_ended, shortest_gap, upcoming, windows
+from tocsin.decide.maintenance import agenda, in_force, last_ended, upcoming, windows
 from tocsin.decide.muting import Windows
 from tocsin.model import DAY, HOUR, Instant, Maintenance, Millis, instant, rfc3339
 
@@ -71,11 +71,6 @@ def test_the_agenda_has_what_is_in_force_and_what_is_next() -> None:
     assert said == [
         ("patching", "2026-01-04T02:00:00Z"), ("backup", "2026-01-05T00:00:00Z"), ("patching", "2026-01-11T02:00:00Z"),
     ]  # fmt: skip
-
-
-def test_the_shortest_gap_is_a_day_where_days_follow_each_other() -> None:
-    assert shortest_gap(every(frozenset({0, 1, 4}), 0, HOUR)) == DAY
-    assert shortest_gap(every(SUNDAY, 0, HOUR)) == 7 * DAY
 
 
 def test_windows_that_are_worked_out_once_say_the_same_as_asked_each_time() -> None:

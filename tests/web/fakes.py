@@ -476,6 +476,12 @@ class FakeStore:
     async def alerts(self, **_: Any) -> list[Any]:
         return []
 
+    async def related(self, incident: int, limit: int) -> list[Any]:
+        return []
+
+    async def changes(self, since: Instant, until: Instant, *, service: str | None, limit: int) -> list[Any]:
+        return []
+
 
 @dataclass
 class FakeLive:

@@ -29,6 +29,8 @@ def routes_of(app: Any) -> set[tuple[str, str]]:
     found = set()
     for route in app.router.routes():
         path = route.resource.canonical
+        if path.startswith("/api/v2/"):
+            path = path.rstrip("/")  # there each is known with and without it
         if route.method not in ("HEAD", "*") and not path.startswith("/static/"):
             found.add((route.method.lower(), path))
     return found

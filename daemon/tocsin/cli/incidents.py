@@ -47,6 +47,7 @@ def show(number: Number, as_json: AsJson = False) -> None:
         print_json(facts)
         return
     _print_facts(facts["incident"])
+    _print_beside(facts["incident"])
     _print_alerts(facts["alerts"])
     _print_pages(facts["pages"])
     _print_timeline(facts["entries"])
@@ -92,6 +93,22 @@ def _print_facts(incident: dict[str, Any]) -> None:
     for name, value in facts:
         if value:
             say(f"  {name:<13} {value}")
+
+
+def _print_beside(incident: dict[str, Any]) -> None:
+    """Why it is quiet, what it has to do with, and what was changed shortly before it."""
+    if incident.get("muted_by"):
+        say(f"  {'muted by':<13} {incident['muted_by']}")
+    for other in incident.get("related", ()):
+        words = {"muted_by": "waits for", "mutes": "keeps quiet"}.get(other["kind"], other["kind"])
+        say(f"  {words:<13} INC {other['number']}  {other['status'] or 'gone'}  {other['title'] or ''}")
+    if incident.get("changes"):
+        say("")
+        print_table(
+            ("change", "at", "by", "source"),
+            [(one["title"], local(one["at"]), one["integration"], one["source"]) for one in incident["changes"]],
+            empty="",
+        )
 
 
 def _by(at: object, who: object) -> str:

@@ -67,12 +67,6 @@ def span_of(maintenance: Maintenance) -> tuple[Instant, Instant]:
     return local_instant(maintenance.start, zone), local_instant(maintenance.end, zone)
 
 
-def shortest_gap(maintenance: Maintenance) -> Millis:
-    """The least time from one beginning of a repeated window to the next, by the calendar."""
-    days = sorted(maintenance.days)
-    return Millis(DAY * min((later - earlier for earlier, later in zip(days, [*days[1:], days[0] + 7], strict=True))))
-
-
 def _beginnings(maintenance: Maintenance, start: Instant, end: Instant) -> Iterator[Instant]:
     minute = maintenance.minute or 0
     clock = f"{minute // 60:02}:{minute % 60:02}"

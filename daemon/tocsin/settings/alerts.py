@@ -175,7 +175,10 @@ SERVICES = Table(
             "owner": Key(Name("teams"), "the team that owns it"),
             "policy": Key(Name("policies"), "who is paged", shown="defaults.policy"),
             "impact": Key(IMPACT, "how bad it is when this breaks", shown="medium"),
-            "depends_on": Key(Many(Name("services"), alone=True), "services it cannot work without"),
+            "depends_on": Key(
+                Many(Name("services"), alone=True),
+                "services it cannot work without: while one has an open P1 or P2, incidents of this one wait",
+            ),
             "runbook": Key(URL, "where to read what to do"),
             "support_hours": Key(
                 _SUPPORT_HOURS, "outside them urgency is low unless P1, P2; or a calendar's name", shown="always"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tocsin.decide.dependencies import circle_of
-from tocsin.decide.maintenance import shortest_gap, span_of
-from tocsin.decide.views import in_words
+from tocsin.decide.maintenance import span_of
 from tocsin.model import Defaults, Inhibition, Maintenance, Service
 from tocsin.settings import scalars
 from tocsin.settings.nodes import Mapping as MappingNode
@@ -51,21 +50,16 @@ def _maintenance(got: Got, reading: Reading) -> Maintenance | Nothing:
         got.get("name"), got.get("match"), got.get("timezone", defaults.timezone), days, minute, got.get("for", 0),
         got.get("from", ""), got.get("to", ""),
     )  # fmt: skip
-    return BROKEN if any([*_wrong_length(window, got, reading)]) else window
+    if window.minute is None and not _has_length(window):
+        reading.error(got.at("to"), "maintenance", "is not after the window's beginning")
+        return BROKEN
+    return window
 
 
-def _wrong_length(window: Maintenance, got: Got, reading: Reading) -> Iterator[bool]:
-    """Says so where a window would never be in force, or never end."""
-    if window.minute is None:
-        start, end = span_of(window)
-        if end <= start:
-            reading.error(got.at("to"), "maintenance", "is not after the window's beginning")
-            yield True
-    elif window.length >= shortest_gap(window):
-        gap = in_words(shortest_gap(window))
-        message = f"is as long as from one beginning to the next ({gap}): it would never end; write less than {gap}"
-        reading.error(got.at("for"), "maintenance", message)
-        yield True
+def _has_length(window: Maintenance) -> bool:
+    """By real time: a window within the hour that the clocks skip has none."""
+    start, end = span_of(window)
+    return start < end
 
 
 MAINTENANCE = Record(

@@ -208,13 +208,6 @@ def statuses(ask: Ask) -> tuple[str, ...]:
     return tuple(dict.fromkeys(wanted))
 
 
-async def show_incident(ask: Ask) -> web.Response:
-    incident = await ask.daemon.store.incident(ask.number)
-    if incident is None:
-        raise no_incident(ask.number)
-    return json_answer(views.incident_view(incident, ask.settings))
-
-
 async def show_timeline(ask: Ask) -> web.Response:
     incident = await ask.daemon.store.incident(ask.number)
     if incident is None:
@@ -627,7 +620,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "POST", "/v1/incidents", "responder", trigger, "Open an incident by hand", "incidents", models.Acted,
         models.Trigger, status=201,
     ),
-    Endpoint("GET", INCIDENT, "viewer", show_incident, "One incident", "incidents", models.IncidentShape),
     Endpoint(
         "GET", INCIDENT + "/timeline", "viewer", show_timeline, "What happened, oldest first", "incidents",
         models.Timeline, params=PAGED,

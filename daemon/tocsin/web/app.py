@@ -11,7 +11,7 @@ import orjson
 from aiohttp import hdrs, web
 from prometheus_client import exposition, openmetrics
 
-from tocsin.web import api, calendars, callbacks, compat, login, openapi, pages, rosters
+from tocsin.web import alertmanager, api, calendars, callbacks, compat, login, openapi, pages, rosters, silences
 from tocsin.web.daemon import Daemon
 from tocsin.web.limits import HEAD_TIME, MAX_BODY, handler_args
 from tocsin.web.problems import BASE_HEADERS, JSON_HEADERS, TRUSTED, Handler, Problem, refuse
@@ -65,6 +65,7 @@ def add_api(app: web.Application, daemon: Daemon) -> None:
     add(app, "GET", "/v1/users/{key}.ics", calendars.person_file(daemon, versions))
     for endpoint in ENDPOINTS:
         add(app, endpoint.method, endpoint.path.replace("{number}", NUMBER), api.handler_of(daemon, endpoint))
+    alertmanager.add_doors(lambda method, path, handler: add(app, method, path, handler), daemon)
 
 
 def add_callbacks(app: web.Application, daemon: Daemon) -> None:
@@ -83,6 +84,9 @@ def add_pages(app: web.Application, daemon: Daemon) -> None:
     add(app, "GET", "/schedules/{name}", rosters.show_schedule(daemon))
     add(app, "POST", "/schedules/{name}/overrides", rosters.add_override(daemon))
     add(app, "POST", "/schedules/{name}/overrides/{id}/remove", rosters.remove_override(daemon))
+    add(app, "GET", "/silences", silences.show_silences(daemon))
+    add(app, "POST", "/silences", silences.add_silence(daemon))
+    add(app, "POST", "/silences/{id}/expire", silences.expire_silence(daemon))
     add(app, "GET", "/login", login.show_login(daemon))
     add(app, "POST", "/login", login.login(daemon))
     add(app, "POST", "/logout", login.logout(daemon))

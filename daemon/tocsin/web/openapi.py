@@ -29,7 +29,7 @@ ABOUT = (
 )
 TAGS = (
     "alerts in", "incidents", "actions", "on call", "silences", "people", "configuration", "answers",
-    "the daemon itself",
+    "Alertmanager's API", "the daemon itself",
 )  # fmt: skip
 
 
@@ -47,6 +47,10 @@ class Plain:
 
 ICS = {"200": "text/calendar, with an ETag", "304": "it has not changed", "401": "no, a wrong or a dead token"}
 FORM = {"303": "done", "401": "not signed in", "403": "not from our page, or not allowed", "422": "a page says why"}
+
+ALERTMANAGER = "Alertmanager's API"
+THEIRS = "In the shape of Alertmanager's API v2, for amtool and others; an API token is the bearer or the password."
+SEEN = {"200": "done", "401": "no or a wrong token", "403": "this token may not"}
 
 PLAIN: tuple[Plain, ...] = (
     Plain(
@@ -83,6 +87,19 @@ PLAIN: tuple[Plain, ...] = (
         "get", "/v1/users/{key}.ics", "on call", "All shifts of one person as an iCalendar file",
         "The same, over all schedules.", ICS,
     ),
+    Plain("get", "/api/v2/silences", ALERTMANAGER, "Silences",
+          f"`filter`, `active`, `expired`, `pending`. {THEIRS}", SEEN),
+    Plain("post", "/api/v2/silences", ALERTMANAGER, "Add a silence, or change the one whose `id` is given",
+          f'Answers `{{"silenceID"}}`. {THEIRS}', {**SEEN, "400": "a JSON string says what is wrong"}),
+    Plain("get", "/api/v2/silence/{id}", ALERTMANAGER, "One silence", THEIRS, {**SEEN, "404": "no such silence"}),
+    Plain("delete", "/api/v2/silence/{id}", ALERTMANAGER, "End it now", THEIRS, {**SEEN, "404": "no such silence"}),
+    Plain("get", "/api/v2/alerts", ALERTMANAGER, "What fires, and what keeps it quiet",
+          f"`filter`, `active`, `silenced`, `inhibited`. {THEIRS}", SEEN),
+    Plain("get", "/api/v2/alerts/groups", ALERTMANAGER, "The same by incident", THEIRS, SEEN),
+    Plain("get", "/api/v2/status", ALERTMANAGER, "Version and configuration, as clients ask first", THEIRS, SEEN),
+    Plain("get", "/api/v2/receivers", ALERTMANAGER, "The one receiver there is", THEIRS, SEEN),
+    Plain("get", "/-/healthy", ALERTMANAGER, "The process lives", "", {"200": "it does"}),
+    Plain("get", "/-/ready", ALERTMANAGER, "As /readyz", "", {"200": "ready", "503": "not ready"}),
     Plain(
         "post", "/v1/callbacks/twilio/sms", "answers", "A reply by SMS", "Signed by Twilio.",
         {"200": "TwiML", "403": "not rightly signed"},
@@ -112,6 +129,12 @@ PLAIN: tuple[Plain, ...] = (
     Plain("post", "/schedules/{name}/overrides", "the daemon itself", "The form that adds an override",
           "For browsers: needs a session and the form's own token.", FORM),
     Plain("post", "/schedules/{name}/overrides/{id}/remove", "the daemon itself", "The button that takes one back",
+          "For browsers: needs a session and the form's own token.", FORM),
+    Plain("get", "/silences", "the daemon itself", "Silences and planned windows, as a page", "",
+          {"200": "a page", "401": "no token"}),
+    Plain("post", "/silences", "the daemon itself", "The form that adds a silence",
+          "For browsers: needs a session and the form's own token.", FORM),
+    Plain("post", "/silences/{id}/expire", "the daemon itself", "The button that ends one",
           "For browsers: needs a session and the form's own token.", FORM),
     Plain("get", "/login", "the daemon itself", "Sign in to the pages, as a page", "", {"200": "a page"}),
     Plain("post", "/login", "the daemon itself", "An API token becomes a session of twelve hours",

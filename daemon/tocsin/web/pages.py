@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,14 @@ from aiohttp import web
 
 from tocsin.contracts import IncidentFilter
 from tocsin.decide import oncall, views
+from tocsin.decide.maintenance import agenda
 from tocsin.errors import Refused, StoreUnavailable
 from tocsin.model import OPEN, Instant, Override, Schedule, Settings
 from tocsin.web.api import told
 from tocsin.web.daemon import Daemon, LinkView
 from tocsin.web.limits import MAX_FORM, read_body
 from tocsin.web.problems import BASE_HEADERS, Handler, Problem, as_problem, guarded, log, peer_of
+from tocsin.web.quiet import change_view, changes_beside, related_to
 from tocsin.web.sessions import Session, session_of
 from tocsin.web.webhooks import credential
 
@@ -111,11 +114,31 @@ def overview(daemon: Daemon) -> Handler:
             more=len(incidents) > SHOWN,
             on_call=[on_call_line(one, now, extra.get(one.name, ())) for one in settings.schedules.values()],
             name_of=name_of(settings),
+            windows=windows_of(settings, now),
             health=health,
             now=views.when(now),
         )
 
     return overview
+
+
+def windows_of(settings: Settings, now: Instant) -> list[dict[str, Any]]:
+    """Maintenance windows in force and to come, in their own zones."""
+    zones = {one.name: ZoneInfo(one.timezone) for one in settings.maintenance}
+    return [
+        {
+            "name": one.name,
+            "from": shown(one.start, zones[one.name]),
+            "to": shown(one.end, zones[one.name]),
+            "timezone": zones[one.name].key,
+            "now": one.start <= now,
+        }
+        for one in agenda(settings.maintenance, now)
+    ]
+
+
+def shown(at: Instant, zone: ZoneInfo) -> str:
+    return datetime.fromtimestamp(at // 1000, zone).strftime("%a %d %b %Y %H:%M")
 
 
 def on_call_line(schedule: Schedule, now: Instant, extra: Sequence[Override]) -> dict[str, Any]:
@@ -151,6 +174,8 @@ def incident(daemon: Daemon) -> Handler:
             incident=views.incident_view(found, settings),
             entries=[views.entry_view(entry) for entry in told(found, entries, None)],
             pages=[views.page_view(page, attempts) for page, attempts in pages],
+            related=await related_to(daemon, found),
+            changes=[change_view(one) for one in await changes_beside(daemon, found)],
             name_of=name_of(settings),
             zone=zone_of(settings),
         )

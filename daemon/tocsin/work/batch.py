@@ -28,6 +28,7 @@ from tocsin.model import (
     Actor,
     Alert,
     Arrival,
+    ChangeEvent,
     Flap,
     Incident,
     Instant,
@@ -43,7 +44,7 @@ from tocsin.model import (
 )
 from tocsin.work.arriving import Coming, Straight
 from tocsin.work.counting import Counting
-from tocsin.work.judging import Fit, Judged, bytes_of, judge
+from tocsin.work.judging import Fit, Judged, bytes_of, change_of, judge
 from tocsin.work.known import MASK63, Pair, identity_of
 from tocsin.work.ledger import Effects, Ledger
 
@@ -202,6 +203,7 @@ class Batch:
         self.minted: dict[int, str] = {}  # by id() of what was judged
         self.repeats: list[int] = [0] * len(posts)
         self.watching = self.forked = False  # whether alerts may mute others; whether some of this batch do
+        self.changes: list[ChangeEvent] = []
         self.sources: list[int] = []  # ids of alerts that may keep others quiet
         self.unpaged: dict[int, Policy | None] = {}  # opened, and to be paged for once the whole batch is known
 
@@ -909,6 +911,8 @@ class Batch:
     def _remark(self, item: Item, existing: StoredAlert | None) -> None:
         """A note or a change: context for the timeline of its incident, if there is one."""
         self._outcome(item.alert.status)
+        if item.alert.status == "change":
+            self.changes.append(change_of(item.alert, item.integration, item.pair[1], self.rulebook, self.now))
         incident = self.ledger.get(existing.incident) if existing is not None and existing.incident else None
         if incident is not None:
             text = clean(item.alert.description or item.alert.title, 2000, lines=True)
@@ -966,6 +970,8 @@ class Batch:
             tx.save_alerts(list(self.saved.values()))
         if self.added:
             tx.add_alerts(list(self.added.values()))
+        if self.changes:
+            tx.add_changes(self.changes)
         if self.sources:
             tx.add_inhibitors(self.sources)
         await self.ledger.close()

@@ -15,6 +15,8 @@ from tocsin.decide.rules import Rulebook, Verdict
 from tocsin.decide.text import DESCRIPTION, KEY, LABEL_NAME, LABEL_VALUE, LABELS, TITLE, clean, clean_labels
 from tocsin.model import (
     Alert,
+    ChangeEvent,
+    Instant,
     IntegrationConfig,
     Link,
 )
@@ -104,6 +106,16 @@ def fit_to_keep(one: Judged, verdict: Verdict) -> Fit:
         links = fit_links(links)
         links_text = as_json(links)
     return Fit(title, description, service, source, labels, links, truncated, labels_text, links_text)
+
+
+def change_of(alert: Alert, integration: IntegrationConfig, key: str, rulebook: Rulebook, now: Instant) -> ChangeEvent:
+    """What was changed on purpose, as it is kept; the rules may name its service and title."""
+    verdict = rulebook.walk(alert, integration)
+    fit = fit_to_keep(Judged(alert, key, labels=as_json(alert.labels), links=as_json(alert.links)), verdict)
+    at = now if alert.started_at is None else min(alert.started_at, now)
+    return ChangeEvent(
+        integration.name, key, at, fit.service, fit.title, fit.description, fit.source, fit.labels, fit.links
+    )
 
 
 def fit_texts(title: str, description: str, service: str, source: str) -> bool:

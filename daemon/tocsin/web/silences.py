@@ -1,0 +1,113 @@
+"""The page of silences: what is muted until when and by whom, planned windows, and forms to add one and to end one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+
+from tocsin.decide.oncall import local_instant
+from tocsin.errors import Refused
+from tocsin.model import Actor, Instant, Settings, Silence
+from tocsin.settings.scalars import Mistake, duration
+from tocsin.web import sessions
+from tocsin.web.daemon import Daemon
+from tocsin.web.login import see_other
+from tocsin.web.pages import form_page, in_words, may_look, name_of, shown, windows_of
+from tocsin.web.problems import Handler, guarded
+from tocsin.web.sessions import Session
+
+NO_FORM: Mapping[str, str] = {}
+ENDED_SHOWN = 20
+
+
+def show_silences(daemon: Daemon) -> Handler:
+    """GET /silences."""
+
+    @guarded
+    async def show_silences(request: web.Request) -> web.StreamResponse:
+        await may_look(daemon, request)
+        return await silences_page(daemon, await sessions.session_of(daemon, request))
+
+    return show_silences
+
+
+def add_silence(daemon: Daemon) -> Handler:
+    """POST /silences: the form; what is wrong is said above it, and nothing is lost of it."""
+
+    @in_words
+    async def add_silence(request: web.Request) -> web.StreamResponse:
+        session, fields = await sessions.submitted(daemon, request)
+        try:
+            starts, ends = span_in(daemon, fields)
+            matchers = [line.strip() for line in fields.get("matchers", "").splitlines() if line.strip()]
+            await daemon.silences.add(tuple(matchers), starts, ends, session.user, fields.get("comment", ""))
+        except Refused as refused:
+            return await silences_page(daemon, session, refused, fields)
+        return see_other("/silences")
+
+    return add_silence
+
+
+def expire_silence(daemon: Daemon) -> Handler:
+    """POST /silences/{id}/expire: its button."""
+
+    @in_words
+    async def expire_silence(request: web.Request) -> web.StreamResponse:
+        session, _ = await sessions.submitted(daemon, request)
+        try:
+            await daemon.silences.expire(request.match_info["id"], Actor("user", session.user))
+        except Refused as refused:
+            return await silences_page(daemon, session, refused)
+        return see_other("/silences")
+
+    return expire_silence
+
+
+def span_in(daemon: Daemon, fields: Mapping[str, str]) -> tuple[Instant, Instant]:
+    """From when until when, by the clock of `defaults.timezone`. Raises Refused with what to write instead."""
+    zone, now = daemon.live.settings.defaults.timezone, daemon.clock.now()
+    try:
+        starts = local_instant(fields["from"], zone) if fields.get("from") else now
+        if fields.get("to"):
+            return starts, local_instant(fields["to"], zone)
+        return starts, Instant(starts + duration(fields.get("for") or ""))
+    except Mistake as wrong:
+        raise Refused(f"for: {wrong}", status=422) from None
+    except ValueError:
+        raise Refused("from and until are local times, such as 2026-01-05T09:00", status=422) from None
+
+
+async def silences_page(
+    daemon: Daemon, session: Session | None, refused: Refused | None = None, fields: Mapping[str, str] = NO_FORM
+) -> web.Response:
+    now, settings = daemon.clock.now(), daemon.live.settings
+    found = {one.id: one for one in [*await daemon.silences.list(False), *await daemon.silences.list(True)]}
+    lines = [line_of(one, settings, now) for one in sorted(found.values(), key=lambda one: one.ends_at)]
+    return form_page(
+        "silences.html",
+        session,
+        200 if refused is None else refused.status,
+        live=[line for line in lines if line["state"] != "expired"],
+        ended=[line for line in reversed(lines) if line["state"] == "expired"][:ENDED_SHOWN],
+        windows=windows_of(settings, now),
+        timezone=settings.defaults.timezone,
+        session=session if session is not None and session.may("responder") else None,
+        wrong="" if refused is None else refused.because,
+        fields=fields,
+    )
+
+
+def line_of(silence: Silence, settings: Settings, now: Instant) -> dict[str, Any]:
+    zone = ZoneInfo(settings.defaults.timezone)
+    return {
+        "id": silence.id,
+        "matchers": silence.matchers,
+        "from": shown(silence.starts_at, zone),
+        "to": shown(silence.ends_at, zone),
+        "author": name_of(settings)(silence.author),
+        "comment": silence.comment,
+        "state": "pending" if now < silence.starts_at else "active" if now < silence.ends_at else "expired",
+    }
