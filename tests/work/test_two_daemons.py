@@ -140,3 +140,56 @@ async def test_a_repeat_is_counted_whoever_takes_it_and_whoever_dies(daemons: li
 
     (alert,) = await here.store.incident_alerts(1, 10, None)
     assert alert.count == 7
+
+
+INHIBITED = """
+inhibitions: [{name: down, source: ['title="cluster down"'], target: ['title="db down"']}]
+services: {shop: {depends_on: [db]}, db: {impact: high}}
+"""
+
+
+@pytest.fixture
+async def inhibiting(tmp_path: Path, postgres_url: str) -> AsyncIterator[list[Daemon]]:
+    (tmp_path / "tocsin.yaml").write_text(CONFIGURATION % postgres_url + INHIBITED)
+    started = []
+    for _ in range(2):
+        one = Daemon(load(tmp_path / "tocsin.yaml", env={}))
+        await one.start(listen=False)
+        started.append(one)
+    yield started
+    for one in started:
+        await one.stop()
+
+
+async def test_a_source_that_fires_at_one_daemon_mutes_at_the_other_and_ends_there_too(inhibiting: list[Daemon]) -> None:
+    here, there = inhibiting
+    await post(here, Alert("firing", "cluster", title="cluster down"))
+    (number,) = await post(there, Alert("firing", "db", title="db down"))
+
+    muted = await here.store.incident(number)
+    assert muted is not None
+    assert muted.muted_by == "inhibition:down"
+    assert await here.store.pages(number) == []
+
+    await post(there, Alert("resolved", "cluster", ended_at=there.clock.now()))
+
+    async def paged() -> bool:
+        return [page.status for page, _ in await here.store.pages(number)] == ["done"]
+
+    await until(paged, within=12, what="the incident to page once nothing inhibits it")
+
+
+async def test_a_parent_that_is_down_at_one_daemon_counts_at_the_other(inhibiting: list[Daemon]) -> None:
+    here, there = inhibiting
+    (parent,) = await post(here, Alert("firing", "disk", severity="critical", title="disk full", service="db"))
+    (child,) = await post(there, Alert("firing", "slow", title="slow", service="shop"))
+
+    muted = await here.store.incident(child)
+    assert muted is not None
+    assert muted.muted_by == f"parent:{parent}"
+    await here.actions.resolve(parent, ANA, "api")
+
+    async def paged() -> bool:
+        return [page.status for page, _ in await here.store.pages(child)] == ["done"]
+
+    await until(paged, within=12, what="the child to page once its parent is over")

@@ -141,9 +141,14 @@ class Course:
         if not self.incident.open:
             return None
         found = [self.mutes.next_start(self.now), self._hours_begin()]
-        if self.incident.due_at is not None and self.incident.due_kind is not None:
+        if self.incident.due_at is not None and self.incident.due_kind is not None and not self._waits_for_others():
             found.append(max(self.incident.due_at, self.now))
         return min((at for at in found if at is not None), default=None)
+
+    def _waits_for_others(self) -> bool:
+        """Muted until something else ends, which no clock tells: its timer only looks again."""
+        kind = (self.incident.muted_by or "").partition(":")[0]
+        return self.incident.due_kind == "unmute" and kind in ("inhibition", "parent")
 
     def _hours_begin(self) -> Instant | None:
         service = self.settings.services.get(self.incident.service)

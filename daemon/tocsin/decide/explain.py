@@ -52,6 +52,8 @@ class Facts:
     limits: Limits = EMPTY  # of the channels that have any
     sent: Sent = field(default_factory=dict)  # what went to people lately over these
     counted: Mapping[str, int] = EMPTY  # firings within the window, of the incident keys that a threshold counts
+    sources: Sequence[StoredAlert] = ()  # that fire and keep others quiet
+    down: Sequence[Incident] = ()  # open incidents of services that others depend on
     next_number: int = 0  # the number a new incident would get; 0: not known
     now: Instant | None = None  # when this was so
 
@@ -69,6 +71,7 @@ class Explained:
     assessed: Assessment | None = None
     policy: str | None = None
     silences: tuple[Silence, ...] = ()
+    mute: Mute | None = None
     hold_until: Instant | None = None
     course: Course | None = None
     plan: tuple[Planned, ...] = ()
@@ -76,8 +79,8 @@ class Explained:
 
     @property
     def muted_by(self) -> str | None:
-        """The silence that hits it and ends last."""
-        return self.silences[0].id if self.silences else None
+        """The silence that hits it and ends last, by its id; else `maintenance:NAME`, `inhibition:NAME`, `parent:N`."""
+        return None if self.mute is None else self.mute.reason.removeprefix("silence:")
 
 
 def explain(
@@ -118,7 +121,8 @@ class Asking:
         self._by_number: dict[int, Course] = {}
         self._have: dict[str, int] = {}  # by incident key: firings counted, with those of this body
         self._numbers = 0
-        self.mutes = Mutes()
+        self.mutes = Mutes(settings)
+        self.mutes.learn(facts.sources, facts.down)
         since = at if facts.now is None else min(at, facts.now)
         self.mutes.replace(one for one in facts.silences if one.ends_at > since)
 
@@ -183,6 +187,7 @@ class Asking:
             assessed=assess(verdict, verdict.severity, self.settings, self.at),
             policy=policy.name if policy else None,
             silences=tuple(self.mutes.hitting(value_of(verdict, alert, self.integration.name), self.at)),
+            mute=self.mutes.of(value_of(verdict, alert, self.integration.name), self.at),
             hold_until=None if verdict.hold is None else Instant(self.at + verdict.hold),
         )
         self._place(found, verdict, group, policy)
@@ -269,7 +274,7 @@ class Asking:
             because += f"; incident {before.number} of the same key {why}"
         if verdict.hold:
             because += f"; nobody is paged for {in_words(verdict.hold)}, and not at all if it resolves before"
-        return because + _quiet(found.silences)
+        return because + _quiet(found)
 
     def _incident(self, found: Explained, verdict: Verdict, group: Group, policy: Policy | None) -> Incident:
         """The incident this alert would open."""
@@ -323,7 +328,7 @@ class Asking:
             found.because += f"; that is acknowledged by {before.acknowledged_by}, and this one pages again"
             course.do(_moves(lifecycle.retrigger(after, self.at, self._why_anew(before, after), "alert")))
             return
-        found.because += _quiet(found.silences)
+        found.because += _quiet(found)
         if mute is None:
             self._let_page(course, found.hold_until)
         if after.priority != before.priority:
@@ -367,7 +372,7 @@ class Asking:
         if found.hold_until is not None:
             course.incident = lifecycle.held(course.incident, found.hold_until, self.at)
         found.action, found.course = "open", course
-        found.because = f"it reopens incident {before.number}, resolved within reopen_within{_quiet(found.silences)}"
+        found.because = f"it reopens incident {before.number}, resolved within reopen_within{_quiet(found)}"
 
     def _let_page(self, course: Course, hold_until: Instant | None) -> None:
         """An alert that is not silenced ends the silence of its incident; one held less long shortens its hold."""
@@ -426,8 +431,7 @@ class Asking:
         return Course(incident, policy, alerts, self.settings, facts.people, self.mutes, at, pages, sending)
 
     def _mute(self, found: Explained) -> Mute | None:
-        longest = found.silences[0] if found.silences else None
-        return None if longest is None else Mute(f"silence:{longest.id}", longest.ends_at)
+        return found.mute
 
     def _named(self, incident: Incident) -> str:
         known = any(one.number == incident.number for one in self.facts.incidents.values())
@@ -474,8 +478,19 @@ def _same(known: StoredAlert, again: StoredAlert) -> bool:
     )  # fmt: skip
 
 
-def _quiet(silences: Sequence[Silence]) -> str:
-    return f"; it is kept quiet by {_silence(silences[0])}" if silences else ""
+def _quiet(found: Explained) -> str:
+    if found.mute is None:
+        return ""
+    kind, _, what = found.mute.reason.partition(":")
+    match kind:
+        case "silence":
+            return f"; it is kept quiet by {_silence(found.silences[0])}"
+        case "maintenance":
+            return f"; it is kept quiet by the maintenance window '{what}' until {rfc3339(found.mute.until)}"
+        case "inhibition":
+            return f"; it is kept quiet while another alert fires (inhibition {what})"
+        case _:
+            return f"; it waits until INC {what} of a service it depends on is over"
 
 
 def _silence(silence: Silence) -> str:

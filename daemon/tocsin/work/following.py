@@ -38,6 +38,7 @@ class Following:
         self._wake = asyncio.Event()
         self._told: set[tuple[str, Instant, str]] = set()
         self._unmarked = False
+        self._once_more = False  # who decided while another replica's commit was on its way knew nothing of it
 
     def wake(self) -> None:
         self._wake.set()
@@ -66,9 +67,9 @@ class Following:
         clock = self.core.clock
         while True:
             try:
-                await clock.wait(self._wake, self._next_look())
+                woken = await clock.wait(self._wake, self._next_look())
                 self._wake.clear()
-                await self._look()
+                await self._look(woken)
             except StoreUnavailable as error:
                 log.warning("following_postponed", error=str(error))
                 await clock.sleep(BREATH)
@@ -83,19 +84,25 @@ class Following:
         shared = None if self.core.store.exclusive else Instant(now + LOOK)
         return min((at for at in (edge, shared) if at is not None), default=None)
 
-    async def _look(self) -> None:
+    async def _look(self, woken: bool) -> None:
         if self._unmarked:
             await self._mark_sources()
-        if not self.core.store.exclusive:
-            await self._learn_from_others()
-        await self._tell_windows()
-        await follow_all(self.core)
+        shared = not self.core.store.exclusive
+        changed = await self._learn_from_others() if shared else False
+        told = await self._tell_windows()
+        if woken or changed or told or self._once_more:
+            await follow_all(self.core)
+        self._once_more = shared and (woken or changed)
 
-    async def _learn_from_others(self) -> None:
+    async def _learn_from_others(self) -> bool:
+        """Whether sources or parents came or went at another replica."""
         store, mutes = self.core.store, self.core.mutes
-        if mutes.watching:
-            sources = await store.inhibitors() if mutes.inhibited.rules else []
-            mutes.learn(sources, await store.down(sorted(mutes.parents.services)))
+        if not mutes.watching:
+            return False
+        inhibited, parents = mutes.inhibited, mutes.parents
+        sources = await store.inhibitors() if inhibited.rules else []
+        mutes.learn(sources, await store.down(sorted(parents.services)))
+        return mutes.inhibited != inhibited or mutes.parents != parents
 
     # --------------------------------------------------------------------------------- sources
 
@@ -122,15 +129,16 @@ class Following:
 
     # --------------------------------------------------------------------------------- windows
 
-    async def _tell_windows(self) -> None:
+    async def _tell_windows(self) -> bool:
         """Windows that began or ended: a line in the log, and one in each open incident they are about."""
-        now = self.core.clock.now()
+        now, before = self.core.clock.now(), len(self._told)
         for one in self.core.mutes.windows.planned:
             current, ended = in_force(one, now), last_ended(one, now)
             if current is not None:
                 await self._tell(current, "began")
             if ended is not None:
                 await self._tell(ended, "ended")
+        return len(self._told) > before
 
     async def _tell(self, window: Window, phase: str) -> None:
         key = (window.name, window.start, phase)

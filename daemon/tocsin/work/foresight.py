@@ -19,6 +19,7 @@ from tocsin.decide.escalation import People
 from tocsin.decide.explain import Asking, Facts
 from tocsin.decide.explained import shaped, whole
 from tocsin.decide.grouping import group_of
+from tocsin.decide.muting import Mutes
 from tocsin.decide.overrides import extra_of
 from tocsin.decide.rules import Rulebook, Verdict
 from tocsin.decide.sending import Limits
@@ -67,6 +68,8 @@ class Looks(Protocol):
     async def policy_version(self, hash: str) -> str | None: ...
     async def silences(self, *, active_at: Instant | None, limit: int) -> list[Silence]: ...
     async def contact_states(self) -> list[ContactState]: ...
+    async def inhibitors(self) -> list[StoredAlert]: ...
+    async def down(self, services: Sequence[str]) -> list[Incident]: ...
     async def overrides(self, since: Instant, schedule: str | None = None) -> list[MadeOverride]: ...
     async def sent(self, channel: str, since: Instant, limit: int) -> list[tuple[str, Instant]]: ...
 
@@ -121,6 +124,7 @@ async def answer(
     facts = Facts(people=people)
     if looks is not None:
         facts = await facts_of(looks, rulebook, asked.integration, shown, people, clock)
+        facts = await with_what_mutes(looks, settings, facts)
         facts = replace(facts, sent=await sent_lately(looks, limits, clock.now()))
     facts = replace(facts, limits=limits)
     asking = Asking(settings, rulebook, asked.integration, asked.at, facts)
@@ -202,6 +206,13 @@ async def around(
         next_number=await looks.newest_number() + 1,
         now=now,
     )
+
+
+async def with_what_mutes(looks: Looks, settings: Settings, facts: Facts) -> Facts:
+    """The same with the alerts that keep others quiet, and the services that are down."""
+    mutes = Mutes(settings)
+    sources = await looks.inhibitors() if mutes.inhibited.rules else []
+    return replace(facts, sources=sources, down=await looks.down(sorted(mutes.parents.services)))
 
 
 async def firing_of(looks: Looks, incident: Incident) -> Sequence[StoredAlert]:

@@ -17,7 +17,7 @@ from tocsin.decide.muting import Mutes
 from tocsin.decide.replay import Replay, Tally
 from tocsin.errors import BadBody
 from tocsin.model import OPEN, Incident, Instant, Page, Policy, Post, Settings
-from tocsin.work.foresight import Looks, around
+from tocsin.work.foresight import Looks, around, with_what_mutes
 
 AT_ONCE = 25  # bodies, each up to 4 MiB
 INCIDENTS_AT_ONCE = 100
@@ -106,8 +106,8 @@ async def affected(looks: Looks, sides: Sides, now: Instant) -> tuple[list[Affec
             break
         seen, before = seen + len(some), some[-1].number
         facts = await around(looks, {one.key: one for one in some}, {}, sides.people_before, now)
-        mutes = Mutes()
-        mutes.replace(one for one in facts.silences if one.ends_at > now)
+        facts = await with_what_mutes(looks, sides.before, facts)
+        mutes = (mutes_of(sides.before, facts, now), mutes_of(sides.after, facts, now))
         for incident in some:
             one = _compared(incident, facts, sides, mutes, now)
             if one is not None:
@@ -115,12 +115,22 @@ async def affected(looks: Looks, sides: Sides, now: Instant) -> tuple[list[Affec
     return found, seen
 
 
-def _compared(incident: Incident, facts: Facts, sides: Sides, mutes: Mutes, now: Instant) -> Affected | None:
+def mutes_of(settings: Settings, facts: Facts, now: Instant) -> Mutes:
+    """What mutes under one of the two configurations."""
+    mutes = Mutes(settings)
+    mutes.replace(one for one in facts.silences if one.ends_at > now)
+    mutes.learn(facts.sources, facts.down)
+    return mutes
+
+
+def _compared(
+    incident: Incident, facts: Facts, sides: Sides, mutes: tuple[Mutes, Mutes], now: Instant
+) -> Affected | None:
     """Asked under the policy as frozen; people, contacts and schedules as each side has them."""
     was_policy, will_policy = (side.policies.get(incident.policy) for side in (sides.before, sides.after))
     policy = facts.policies.get(incident.policy_hash) or was_policy
-    was = _next(incident, policy, facts, sides.before, sides.people_before, mutes, now)
-    will = _next(incident, policy, facts, sides.after, sides.people_after, mutes, now)
+    was = _next(incident, policy, facts, sides.before, sides.people_before, mutes[0], now)
+    will = _next(incident, policy, facts, sides.after, sides.people_after, mutes[1], now)
     changed = was_policy != will_policy
     if not changed and _who(was) == _who(will):
         return None
