@@ -38,13 +38,18 @@ class Following:
         self._wake = asyncio.Event()
         self._told: set[tuple[str, Instant, str]] = set()
         self._unmarked = False
+        self._learnt: Settings | None = None
         self._once_more = False  # who decided while another replica's commit was on its way knew nothing of it
 
     def wake(self) -> None:
         self._wake.set()
 
     async def learn(self) -> None:
-        """The configuration in force, and what fires and is down under it. Nobody else decides meanwhile."""
+        """The configuration in force, and what fires and is down under it. Nobody else decides meanwhile.
+
+        Raises StoreUnavailable; then it is tried again at the next look.
+        """
+        self.wake()
         core, settings = self.core, self.core.settings
 
         async def work(tx: Tx) -> Mutes:
@@ -60,7 +65,7 @@ class Following:
         if not core.store.exclusive:
             core.mutes.take_over(fresh)
         self._unmarked = bool(fresh.inhibited.rules) and await core.store.meta(MARKED) != _digest(settings)
-        self.wake()
+        self._learnt = settings
 
     async def run(self) -> None:
         """Forever: what happened, and what the clock says of windows."""
@@ -85,6 +90,8 @@ class Following:
         return min((at for at in (edge, shared) if at is not None), default=None)
 
     async def _look(self, woken: bool) -> None:
+        if self._learnt is not self.core.settings:
+            await self.learn()
         if self._unmarked:
             await self._mark_sources()
         shared = not self.core.store.exclusive
