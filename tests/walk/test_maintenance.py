@@ -150,3 +150,14 @@ async def test_a_reload_that_takes_the_window_away_pages(build: Build) -> None:
     await town.pass_time(seconds=1)
     assert town.pages_of("disk full") == ["15m ana sms"]
 
+
+
+async def test_matchers_see_what_rules_set_also_of_what_is_stored(build: Build) -> None:
+    category = "rules: [{name: c, match: ['env=\"prod\"'], set: {category: hardware, priority: P2}}]\n"
+    window = PATCHING.replace("env=\"prod\"", "category=\"hardware\"', 'priority=\"P2\"")
+    town = await build(window + category)
+    number = await town.alert("disk full", **PROD)
+    await town.pass_time(minutes=11)
+    assert (await town.incident(number)).muted_by == "maintenance:monday patching"
+    await town.pass_time(minutes=30)
+    assert town.pages_of("disk full")[-1] == "40m grace sms"

@@ -12,6 +12,7 @@ NAMED = ("users", "teams", "schedules", "policies", "services", "integrations", 
 GUARDED = ("users", "services", "rules")
 PLAIN = (
     "server", "retention", "defaults", "catch_all", "heartbeat_out", "fallbacks", "priorities", "throttle", "answers",
+    "inhibitions", "maintenance",
 )  # fmt: skip
 
 
