@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from tocsin.model import EMPTY, Incident, Priority, Service
 
+REMEMBERED = 20_000  # versions of incidents, those that are over among them
 DOWN: frozenset[Priority] = frozenset({"P1", "P2"})
 
 
@@ -34,15 +35,20 @@ class Parents:
         numbers = self._down.setdefault(incident.service, {})
         before = incident.number in numbers
         down = incident.open and incident.priority in DOWN
+        self._remember(incident)
         if down:
             numbers[incident.number] = None
-            self._versions[incident.number] = incident.version
         else:
             numbers.pop(incident.number, None)
-            self._versions.pop(incident.number, None)
             if not numbers:
                 del self._down[incident.service]
         return before != down
+
+    def _remember(self, incident: Incident) -> None:
+        self._versions[incident.number] = incident.version
+        if len(self._versions) > REMEMBERED:
+            still = {number for numbers in self._down.values() for number in numbers}
+            self._versions = {number: version for number, version in self._versions.items() if number in still}
 
     def over(self, service: str) -> Down | None:
         """The first incident of the nearest service above this one that is down."""

@@ -48,14 +48,18 @@ class Inhibitions:
         )
         self._sources: list[dict[tuple[str, ...], dict[str, bool]]] = [{} for _ in self.rules]
         self._standing: dict[str, tuple[Standing, ...]] = {}
+        self._named, self._unnamed = _by_name(self.rules)
 
     def standing(self, value_of: ValueOf) -> tuple[Standing, ...]:
         """Where an alert with these values is a source; () for nearly all."""
-        return tuple(
-            Standing(place, tuple(value_of(name) for name in rule.equal), hit_all(rule.target, value_of))
-            for place, rule in enumerate(self.rules)
-            if hit_all(rule.source, value_of)
-        )
+        places = list(self._unnamed)
+        for name, values in self._named.items():
+            places += values.get(value_of(name), ())
+        return tuple(self._stands(place, value_of) for place in places if hit_all(self.rules[place].source, value_of))
+
+    def _stands(self, place: int, value_of: ValueOf) -> Standing:
+        rule = self.rules[place]
+        return Standing(place, tuple(value_of(name) for name in rule.equal), hit_all(rule.target, value_of))
 
     def fires(self, identity: str, standing: tuple[Standing, ...]) -> bool:
         """An alert fires and stands for this; whether that is new."""
@@ -104,6 +108,7 @@ class Inhibitions:
         """The same inhibitions, and nothing that fires."""
         other = Inhibitions()
         other.rules, other._sources = self.rules, [{} for _ in self.rules]
+        other._named, other._unnamed = self._named, self._unnamed
         return other
 
     def __bool__(self) -> bool:
@@ -114,6 +119,19 @@ class Inhibitions:
         return isinstance(other, Inhibitions) and self._standing == other._standing
 
     __hash__ = None  # type: ignore[assignment]  # it changes
+
+
+def _by_name(rules: Sequence[_Compiled]) -> tuple[dict[str, dict[str, list[int]]], list[int]]:
+    """The inhibitions whose source says `name="value"`, by both: one look tells which to ask; and the others."""
+    named: dict[str, dict[str, list[int]]] = {}
+    unnamed = []
+    for place, rule in enumerate(rules):
+        exact = next((one for one in rule.source if one.op == "="), None)
+        if exact is None:
+            unnamed.append(place)
+        else:
+            named.setdefault(exact.name, {}).setdefault(exact.value, []).append(place)
+    return named, unnamed
 
 
 def _parsed(texts: Iterable[str]) -> tuple[Matcher, ...]:

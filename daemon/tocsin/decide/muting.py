@@ -149,6 +149,10 @@ class Mutes:
             return Mute(f"parent:{down.number}", Instant(now + LOOKED_AT), open_ended=True)
         return None
 
+    def any_at(self, now: Instant) -> bool:
+        """Whether anything at all mutes at this instant."""
+        return bool(self._silences or self.inhibited or self.parents or self.windows.in_force(now))
+
     def __bool__(self) -> bool:
         return bool(self._silences or self.windows or self.inhibited or self.parents)
 

@@ -6,7 +6,7 @@ batch concerns it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from tocsin.decide.escalation import policy_for
 from tocsin.decide.muting import Mutes
 from tocsin.decide.priority import assess
 from tocsin.decide.rules import Verdict, value_of
-from tocsin.model import Arrival, Impact, Instant, Priority, Urgency
+from tocsin.model import Alert, Arrival, Impact, Instant, Priority, Urgency
 from tocsin.work.judging import Judged, as_json
 from tocsin.work.known import Known
 from tocsin.work.ledger import Ledger
@@ -41,32 +41,37 @@ class Straight:
     mutes: Mutes
     now: Instant
     coming: dict[str, Coming] = field(default_factory=dict)
-    asks: bool = field(init=False)  # whether anything mutes, or might
+    any_mutes: bool = field(init=False)  # now
+    may_mute: bool = field(init=False)  # what comes
+    _parents: frozenset[str] = field(init=False)
     _bases: dict[tuple[object, ...], Basis] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.asks = bool(self.mutes) or self.mutes.watching
+        self.any_mutes, self.may_mute = self.mutes.any_at(self.now), bool(self.mutes.inhibited.rules)
+        self._parents = self.mutes.parents.services
 
     def takes(self, one: Coming) -> bool:
         """Whether this alert may go straight: nothing is known of its identity, and nothing keeps it quiet."""
         judged = one.judged
         if not judged.alone or self.known.knows(judged.identity) or self.known.buried_lately(judged.identity):
             return False
-        if self.asks and self._concerned(one):
+        if (self.any_mutes or self.may_mute or self._parents) and self._concerned(one):
             return False
         self.coming[judged.identity] = one
         return True
 
     def _concerned(self, one: Coming) -> bool:
         """Whether something keeps it quiet, or it may keep others quiet."""
-        verdict, mutes = one.judged.verdict, self.mutes
+        verdict = one.judged.verdict
         assert verdict is not None
-        if verdict.service in mutes.parents.services:
+        if verdict.service in self._parents:
             return True
-        if not mutes and not mutes.inhibited.rules:
+        if not self.any_mutes and not self.may_mute:
             return False
-        values = value_of(verdict, one.judged.alert, one.integration)
-        return mutes.of(values, self.now) is not None or bool(mutes.inhibited.standing(values))
+        values = at_need(verdict, one.judged.alert, one.integration)
+        if self.may_mute and self.mutes.inhibited.standing(values):
+            return True
+        return self.any_mutes and self.mutes.of(values, self.now) is not None
 
     def arrivals(self, ids: Sequence[int], numbers: Sequence[int], posts: Sequence[int]) -> Iterator[Arrival]:
         """Their rows, in order. `posts`: the id of each post of the batch."""
@@ -136,3 +141,18 @@ class Straight:
             as_json(verdict.rules),
             as_json(tuple(sorted(verdict.written))),
         )
+
+
+def at_need(verdict: Verdict, alert: Alert, integration: str) -> Callable[[str], str]:
+    """The same as `value_of`, which is made only for a name that is no label: nearly all matchers name labels."""
+    labels, written = verdict.labels, verdict.written
+    whole: list[Callable[[str], str]] = []
+
+    def value(name: str) -> str:
+        if name not in written and "." not in name and (label := labels.get(name)):
+            return label
+        if not whole:
+            whole.append(value_of(verdict, alert, integration))
+        return whole[0](name)
+
+    return value

@@ -1,0 +1,114 @@
+"""Who keeps whom quiet: the index of firing sources says the same as asking every source, whatever fired and ended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tocsin.decide.dependencies import Parents, above, circle_of
+from tocsin.decide.inhibiting import Inhibitions
+from tocsin.decide.matchers import hit_all, parse
+from tocsin.model import Incident, Inhibition, Instant, Service
+
+RULES = (
+    Inhibition("down", ('kind="down"',), ('kind=~"slow|down"',), ("site",)),
+    Inhibition("any", ('kind!="slow"', 'site="x"'), ('kind="slow"',)),
+    Inhibition("pattern", ('kind=~"d.*"',), ('site!="y"',), ("site", "rack")),
+)
+LABELS = st.fixed_dictionaries(
+    {}, optional={"kind": st.sampled_from(["down", "slow", ""]), "site": st.sampled_from("xyz"), "rack": st.just("1")}
+)
+
+
+def values(labels):
+    return lambda name: labels.get(name, "")
+
+
+def asked_one_by_one(firing, labels):
+    """Alertmanager's rule, written as it reads."""
+    target = values(labels)
+    for rule in RULES:
+        source_of, target_of = (tuple(map(parse, texts)) for texts in (rule.source, rule.target))
+        if not hit_all(target_of, target):
+            continue
+        for other in firing.values():
+            source = values(other)
+            same = all(source(name) == target(name) for name in rule.equal)
+            both = hit_all(source_of, target) and hit_all(target_of, source)
+            if hit_all(source_of, source) and same and not both:
+                return rule.name
+    return None
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.one_of(st.none(), LABELS)), max_size=12), LABELS)
+def test_the_index_says_what_asking_every_source_says(changes, target):
+    index, firing = Inhibitions(RULES), {}
+    for who, labels in changes:
+        if labels is None:
+            index.ends(str(who))
+            firing.pop(who, None)
+        else:
+            index.fires(str(who), index.standing(values(labels)))
+            firing[who] = labels
+    for one in (index, index.fork()):
+        found = one.by(values(target))
+        assert (found and found.name) == asked_one_by_one(firing, target)
+    for who in list(firing):
+        index.ends(str(who))
+    assert not index
+
+
+def test_a_fork_is_its_own():
+    index = Inhibitions(RULES)
+    index.fires("a", index.standing(values({"kind": "down"})))
+    other = index.fork()
+    other.ends("a")
+    assert (bool(index), bool(other)) == (True, False)
+    assert index != other
+
+
+@pytest.mark.parametrize(
+    ("needs", "name", "found"),
+    [
+        ({"shop": ["api", "cache"], "api": ["db"], "cache": [], "db": []}, "shop", ("api", "cache", "db")),
+        ({"a": ["b"], "b": ["c"], "c": ["b"]}, "a", ("b", "c")),
+        ({"a": ["a", "b"], "b": []}, "a", ("b",)),
+        ({"a": ["gone"]}, "a", ("gone",)),
+    ],
+)
+def test_what_is_above_comes_nearest_first(needs, name, found):
+    assert above(name, needs) == found
+
+
+@pytest.mark.parametrize(
+    ("needs", "circle"),
+    [
+        ({"a": ["b"], "b": ["c"], "c": []}, ()),
+        ({"a": ["b"], "b": ["c"], "c": ["b"]}, ("b", "c")),
+        ({"a": [], "x": ["y"], "y": ["x"]}, ("x", "y")),
+        ({"a": ["b", "c"], "b": ["d"], "c": ["d"], "d": []}, ()),
+    ],
+)
+def test_a_circle_is_found_and_a_diamond_is_none(needs, circle):
+    assert circle_of(needs) == circle
+
+
+def test_an_older_version_of_a_parent_changes_nothing():
+    parents = Parents({"shop": Service("shop", depends_on=("db",)), "db": Service("db")})
+    now = Instant(0)
+    new = Incident(
+        1, "k", "triggered", "t", "db", "critical", "high", "high", "P1", "", "apps", "", "", now, now, version=3
+    )
+    old = Incident(
+        1, "k", "triggered", "t", "db", "info", "high", "low", "P3", "", "apps", "", "", now, now, version=2
+    )
+    assert parents.see(new)
+    assert not parents.see(old)
+    assert parents.over("shop") == (1, "db")
+    assert parents.over("db") is None
+    assert parents.see(replace(new, status="resolved", version=4))
+    assert not parents.see(new)
+    assert parents.over("shop") is None
