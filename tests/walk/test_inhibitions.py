@@ -130,6 +130,21 @@ rules:
     assert (town.pages_of("slow a"), town.pages_of("slow b")) == ([], ["0m ana sms"])
 
 
+async def test_a_source_that_waits_for_its_threshold_keeps_nothing_quiet_until_it_is_reached(build: Build) -> None:
+    bulk = "rules: [{name: bulk, match: ['alertname=\"ClusterDown\"'], group_by: [cluster], threshold: {count: 2, within: 5m}}]"
+    town = await build(CLUSTER + bulk, database="file")
+    await down(town)
+    first = await slow(town)
+    assert town.pages_of("slow a") == ["0m ana sms"]
+    await town.alert("down too", **labels("ClusterDown"))
+    await town.settle()
+    assert (await town.incident(first)).muted_by == "inhibition:the cluster is down"
+    await town.clear("down too")  # the first one, which waited, fires on
+    await town.restart()
+    await town.pass_time(minutes=6)
+    assert (await town.incident(first)).muted_by == "inhibition:the cluster is down"
+
+
 async def test_the_rules_come_first(build: Build) -> None:
     town = await build(CLUSTER + "rules: [{name: worse, match: ['alertname=\"Slow\"'], set: {severity: critical}}]")
     await down(town)

@@ -217,16 +217,15 @@ def over_now(reason: str) -> str:
 
 
 def counts_as_source(alert: StoredAlert, settings: Settings) -> bool:
-    """Whether an open alert may keep others quiet: it fires, or a rule suppressed it; not what a rule dropped."""
-    if alert.ended_at is not None or alert.status not in ("firing", "dropped"):
+    """Whether an open alert may keep others quiet: it fires, or a rule suppressed it. Not what a rule dropped, nor what
+    waits until a threshold is reached."""
+    if alert.ended_at is not None:
         return False
-    return alert.status == "firing" or not _dropped(alert, settings)
+    return alert.status == "firing" or (alert.status == "suppressed" and _by_a_rule(alert, settings))
 
 
-def _dropped(alert: StoredAlert, settings: Settings) -> bool:
-    """A rule that drops ends the walk, so it is the last that applied."""
-    last = alert.rules[-1] if alert.rules else ""
-    return any(rule.name == last and rule.drop for rule in settings.rules)
+def _by_a_rule(alert: StoredAlert, settings: Settings) -> bool:
+    return any(rule.suppress and rule.name in alert.rules for rule in settings.rules)
 
 
 def identity_of(alert: StoredAlert) -> str:

@@ -586,6 +586,8 @@ class Batch:
             (self.added if joined.id in self.added else self.saved)[joined.id] = joined
             if joined.ended_at is None:
                 self.alerts[(joined.integration, joined.source_key)] = joined
+                if self.watching:
+                    self._watch(joined)
         firing = sum(alert.ended_at is None for alert in draft.window)
         total = len(draft.window)
         self.ledger.put(
@@ -692,7 +694,7 @@ class Batch:
             for incident in moved:
                 self.mutes.parents.see(incident)
         alerts: dict[int, list[StoredAlert]] = {number: [] for number in self.unpaged}
-        for alert in self.added.values():
+        for alert in (*self.added.values(), *self.saved.values()):
             if alert.incident in alerts and alert.ended_at is None:
                 alerts[alert.incident].append(alert)
         for number, policy in self.unpaged.items():

@@ -242,6 +242,6 @@ async def follow(core: Core, tx: Tx, numbers: Sequence[int], *, anew: bool = Fal
 
 
 def _digest(settings: Settings) -> str:
-    """Names the inhibitions, and the rules whose alerts are no source."""
-    said = repr((settings.inhibitions, [rule.name for rule in settings.rules if rule.drop]))
+    """Names the inhibitions, and the rules whose alerts are sources though they open no incident."""
+    said = repr((settings.inhibitions, [rule.name for rule in settings.rules if rule.suppress]))
     return hashlib.blake2b(said.encode(), digest_size=12).hexdigest()
