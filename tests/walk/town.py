@@ -302,6 +302,26 @@ class CountedStore:
         self._store = store
         self.in_flight = 0
         self.failing: frozenset[str] = frozenset()
+        self.undoing: list[Exception | None] = []
+
+    async def write(self, work: Any, **how: Any) -> Any:
+        """Of each error in `undoing` one transaction dies, when its work is done and before its commit."""
+        error = self.undoing.pop(0) if self.undoing and "write" not in self.failing else None
+
+        async def undone(tx: Any) -> None:
+            await work(tx)
+            raise error or AssertionError
+
+        return await self._counted("write", work if error is None else undone, **how)
+
+    async def _counted(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        if name in self.failing:
+            raise StoreUnavailable("the database does not answer")
+        self.in_flight += 1
+        try:
+            return await getattr(self._store, name)(*args, **kwargs)
+        finally:
+            self.in_flight -= 1
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
@@ -309,13 +329,7 @@ class CountedStore:
             return found  # not kept: `exclusive` and the like are read where they are
 
         async def counted(*args: Any, **kwargs: Any) -> Any:
-            if name in self.failing:
-                raise StoreUnavailable("the database does not answer")
-            self.in_flight += 1
-            try:
-                return await found(*args, **kwargs)
-            finally:
-                self.in_flight -= 1
+            return await self._counted(name, *args, **kwargs)
 
         setattr(self, name, counted)
         return counted
@@ -596,6 +610,10 @@ class Town:
     def store_fails(self, *calls: str) -> None:
         """These calls of the store raise StoreUnavailable, until `store_works`."""
         self.daemon.store.failing = frozenset(calls)  # type: ignore[attr-defined]  # a CountedStore
+
+    def store_undoes(self, *errors: Exception | None) -> None:
+        """The next transactions end in these errors, one each, when all their work is done; None: it is kept."""
+        self.daemon.store.undoing.extend(errors)  # type: ignore[attr-defined]  # a CountedStore
 
     def store_works(self) -> None:
         self.store_fails()

@@ -203,6 +203,7 @@ class Actions:
 
         done, effects = await self.core.store.write(work)
         effects.apply(self.core)
+        self.intake.ended(effects.ended)
         return done
 
     async def _ending_alerts(self, ledger: Ledger, move: Move | Stay) -> Move | Stay:
@@ -218,6 +219,7 @@ class Actions:
         ledger.tx.add_tombstones(graves)
         self.intake.known.bury(graves, ledger.now)
         self.intake.forget(alerts)  # before the commit: the next post may be decided before we hear of it
+        ledger.effects.ended += alerts
         ledger.tx.save_alerts(
             [replace(alert, status="resolved", ended_at=ledger.now, expires_at=None) for alert in alerts]
         )

@@ -111,6 +111,7 @@ class Outcome:
     effects: Effects
     repeats: dict[int, tuple[int, Instant | None]] = field(default_factory=dict)
     fresh: list[StoredAlert] = field(default_factory=list)
+    ended: list[StoredAlert] = field(default_factory=list)
     arrived: list[Arrival] = field(default_factory=list)
     buried: list[tuple[str, str, Instant, Instant]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
@@ -363,6 +364,7 @@ class Batch:
         found = await self.tx.standing(asked, dated, list(keys), self.now)
         for pair in asked:
             self.alerts[pair] = found.open.get(pair)
+        self.intake.known.not_open(pair for pair in asked if self.alerts[pair] is None)
         for key in keys:
             self.latest[key] = found.latest.get(key)
         self.stale.update(found.tombstones)
@@ -890,6 +892,7 @@ class Batch:
         self._keep(item, after)
         self.alerts[item.pair] = None
         self.intake.forget([after])
+        self.out.ended.append(after)
         self._outcome("resolved")
         if after.incident is not None:
             end_in_incident(self.ledger, after, self.touched, self.latest)

@@ -155,6 +155,7 @@ class Intake:
             self.count(alert_id, now, expires, count)
         if self.core.store.exclusive:
             self.counted = max(self.counted, outcome.last_post)
+            self.known.ended(outcome.ended)
             self.known.remember(outcome.fresh)
             self.known.welcome(outcome.arrived)
             self.known.bury(outcome.buried, now)
@@ -192,9 +193,13 @@ class Intake:
     # ------------------------------------------------------------------------- repeats, the cache
 
     def forget(self, alerts: Sequence[StoredAlert]) -> None:
-        """Alerts that a person or a timer ends; to be called inside that transaction."""
+        """Alerts that a person or a timer ends; to be called inside that transaction, before its commit."""
         self.known.ending(alerts)
         self.core.unsettled |= self.core.mutes.forget(alerts)
+
+    def ended(self, alerts: Sequence[StoredAlert]) -> None:
+        """The same alerts, after that commit."""
+        self.known.ended(alerts)
 
     def count(self, alert_id: int, seen: Instant, expires: Instant | None, times: int = 1) -> None:
         """Repeats of an open alert, to be written within a second."""

@@ -1,8 +1,9 @@
 """Which identities are open, and which were buried just now? The memory of a process that writes alone.
 
-It is a cache: where it says "unknown" and is wrong, the unique index of open alerts says so, and the
-batch is decided again from the database. It never says "open" of an alert that has ended: who ends
-one takes it out before the commit.
+It is a cache: where it says "unknown" of an alert that fires and is wrong, the unique index of open alerts says so,
+and the batch is decided again from the database. It never says "open" of an alert that has ended: who ends one takes
+it out before the commit. Until that commit is known to be kept it is in doubt, and the database is asked: else the
+resolve of an alert whose end was undone would find nothing to resolve.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class Known:
         self.trusted = False
         self._packed: dict[str, int] = {}
         self._buried: dict[str, tuple[Instant, Instant]] = {}
-        self._ended_meanwhile: set[Pair] = set()
+        self._ended_meanwhile: set[int] = set()  # ids: an identity may end and fire anew in one batch
+        self._in_doubt: dict[str, int] = {}  # identity → the alert that may have ended
 
     async def load(self, store: Store, now: Instant) -> None:
         """Read all that is open; from then on a miss means a new alert. Before any alert is taken."""
@@ -38,10 +40,11 @@ class Known:
         self.trusted = True
 
     def has(self, pair: Pair) -> bool:
-        return identity_of(*pair) in self._packed
+        return self.knows(identity_of(*pair))
 
     def knows(self, identity: str) -> bool:
-        return identity in self._packed
+        """Whether it is open, or may be."""
+        return identity in self._packed or identity in self._in_doubt
 
     def same(self, identity: str, content: int) -> tuple[int, int] | None:
         """(alert id, incident or 0) of the open alert that says this very content."""
@@ -56,24 +59,38 @@ class Known:
     def remember(self, alerts: Iterable[StoredAlert]) -> None:
         """Alerts a committed batch left open; those that were ended while it committed are not."""
         for alert in alerts:
-            if (alert.integration, alert.source_key) not in self._ended_meanwhile:
-                self._packed[identity_of(alert.integration, alert.source_key)] = packed(
-                    alert.content, alert.id, alert.incident
-                )
+            if alert.id not in self._ended_meanwhile:
+                identity = identity_of(alert.integration, alert.source_key)
+                self._packed[identity] = packed(alert.content, alert.id, alert.incident)
+                self._in_doubt.pop(identity, None)
 
     def welcome(self, arrivals: Iterable[Arrival]) -> None:
         """The same of alerts that came straight in."""
         for one in arrivals:
-            if not self._ended_meanwhile or (one.integration, one.source_key) not in self._ended_meanwhile:
+            if not self._ended_meanwhile or one.id not in self._ended_meanwhile:
                 identity = f"{one.integration}\0{one.source_key}"
                 self._packed[identity] = one.content | one.id << 63 | one.incident << 103
 
     def ending(self, alerts: Iterable[StoredAlert]) -> None:
         """To be called inside the transaction that ends them, before it commits."""
         for alert in alerts:
-            pair = (alert.integration, alert.source_key)
-            self._packed.pop(identity_of(*pair), None)
-            self._ended_meanwhile.add(pair)
+            identity = identity_of(alert.integration, alert.source_key)
+            self._packed.pop(identity, None)
+            self._ended_meanwhile.add(alert.id)
+            self._in_doubt[identity] = alert.id
+
+    def ended(self, alerts: Iterable[StoredAlert]) -> None:
+        """To be called when that transaction is kept."""
+        for one in alerts:
+            identity = identity_of(one.integration, one.source_key)
+            if self._in_doubt.get(identity) == one.id:
+                del self._in_doubt[identity]
+
+    def not_open(self, pairs: Iterable[Pair]) -> None:
+        """The database was asked inside the transaction of a batch, and has no open alert of these identities."""
+        if self._in_doubt:
+            for pair in pairs:
+                self._in_doubt.pop(identity_of(*pair), None)
 
     def bury(self, tombstones: Iterable[tuple[str, str, Instant, Instant]], now: Instant) -> None:
         """What was buried. Told before its commit it errs, if that fails, by swallowing a repeat of what stays open."""

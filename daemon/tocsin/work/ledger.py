@@ -47,6 +47,7 @@ class Effects:
     silences: list[Silence] = field(default_factory=list)
     contacts: list[ContactState] = field(default_factory=list)
     moved: list[Incident] = field(default_factory=list)  # of services that others depend on
+    ended: list[StoredAlert] = field(default_factory=list)  # by a person
     channels: set[str] = field(default_factory=set)
     policies: set[str] = field(default_factory=set)
     due: Instant | None = None

@@ -109,7 +109,7 @@ class Timers:
 
         count, effects, ended = await self.core.store.write(run)
         effects.apply(self.core)
-        self.intake.forget(ended)
+        self.intake.ended(ended)
         return count
 
     async def _postpone(self, work: Work) -> None:
