@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -386,18 +387,27 @@ async def test_the_back_door_is_the_daemons_own(daemon):
     assert stat.S_IMODE((daemon.folder / ".tocsin" / "control.sock").stat().st_mode) == 0o600
 
 
+@pytest.fixture
+def open_folder():
+    """A folder that everybody may enter; pytest's own are closed again whenever another pytest starts."""
+    with tempfile.TemporaryDirectory(prefix="tocsin-open-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
-async def test_a_token_made_by_root_leaves_no_file_of_roots(daemon):
-    state = daemon.folder / "state"
+async def test_a_token_made_by_root_leaves_no_file_of_roots(daemon, open_folder):
+    state = open_folder / "state"
     state.mkdir()
     os.chown(state, 65534, 65534)
-    for folder in (daemon.folder, *list(daemon.folder.parents)[:2]):
-        folder.chmod(0o755)
-    shutil.copytree(Path(tocsin.__file__).parent, daemon.folder / "code" / "tocsin")  # a checkout may be root's alone
+    # a checkout may be root's alone; what Python compiles beside it, other tests write at this very moment
+    shutil.copytree(
+        Path(tocsin.__file__).parent, open_folder / "code" / "tocsin", ignore=shutil.ignore_patterns("__pycache__")
+    )
 
     code, _, wrong = await command(
         daemon, "token", "create", "--name", "x", "--role", "viewer", "-c", "tocsin.yaml",
-        STATE_DIRECTORY=str(state), PYTHONPATH=str(daemon.folder / "code"),
+        STATE_DIRECTORY=str(state), PYTHONPATH=str(open_folder / "code"),
     )  # fmt: skip
 
     assert code == 0, wrong
