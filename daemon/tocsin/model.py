@@ -327,7 +327,7 @@ class Page:
     status: PageStatus = "planned"
     tries: int = 0                     # attempts that may have been delivered
     failures: int = 0                  # attempts that surely were not
-    rank: int = 5
+    rank: int = 50
     because: str = ""                  # why this person, this contact, now
     config: str = ""                   # hash of the configuration that decided it
     text: str = ""                     # fixed text of kinds other than "page"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.walk.conftest import Build
 from tests.walk.town import OPS_MAIL, PHONES, Town
 
@@ -281,12 +283,27 @@ policies: {{default: {{steps: [{{notify: [user:ana], wait: 20m}}], repeat: forev
     assert town.pages[-1] == "60m ana sms"
 
 
-async def test_more_urgent_incidents_are_paged_first_after_an_outage(build: Build) -> None:
-    town = await build("services: {shop: {impact: high}}\nthrottle: {sms: [100/1m]}", database="file")
-    await town.alert("minor", "info")
-    await town.alert("middle", "error")
+@pytest.mark.parametrize("seed", range(1, 7))
+async def test_more_urgent_incidents_are_paged_first_after_an_outage(build: Build, seed: int) -> None:
+    town = await build("services: {shop: {impact: high}}\nthrottle: {sms: [100/1m]}", database="file", seed=seed)
+    for title, severity in [("minor", "info"), ("old", "error"), ("new", "error"), ("least", "info"), ("mild", "warning")]:
+        await town.alert(title, severity)
     await town.alert("major", "critical", service="shop")
 
     await town.restart(after_minutes=6)
 
-    assert [told.title for told in town.told if told.user == "bo"] == ["major", "middle", "minor"]
+    expected = ["major", "old", "new", "mild", "minor", "least"]
+    assert [told.title for told in town.told if told.user == "bo"] == expected
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+async def test_a_summary_names_the_most_urgent_first(build: Build, seed: int) -> None:
+    town = await build("throttle: {sms: [2/10m]}", database="file", seed=seed)
+    for title, severity in [("minor", "info"), ("old", "error"), ("new", "error"), ("mild", "warning")]:
+        await town.alert(title, severity)
+
+    await town.restart(after_minutes=6)
+    await town.pass_time(minutes=2)
+
+    [said] = [told.text for told in town.told if told.user == "bo"]
+    assert said.startswith("4 incidents wait for you: INC 2 P2 old; INC 3 P2 new; INC 4 P3 mild; INC 1 P4 minor")

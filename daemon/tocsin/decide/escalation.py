@@ -36,6 +36,7 @@ FLOOR = Millis(60 * SECOND)  # the least wait after a step that ran late
 BETWEEN_ROUNDS = Millis(10 * SECOND)  # the least, whatever the last step's wait is
 APART = MINUTE  # between contacts of a person without `notify`
 NOBODY_AGAIN = Millis(5 * MINUTE)  # a catch-all that reached nobody is asked again after this
+CODE, TEST, UPDATE, NOTICE = 50, 60, 70, 90  # the ranks of what is no page: after every page
 WRITTEN = frozenset({"smtp", "slack", "telegram", "teams", "ntfy", "pushover", "console", "webhook"})
 
 
@@ -379,18 +380,22 @@ def _is_written(contact: Contact, settings: Settings) -> bool:
 
 
 def rank(incident: Incident, round_: int, step: int, rule: int) -> int:
-    """Order of claims: P1 first pages, first pages, later steps, later personal rules."""
-    first = round_ == 1 and step in (0, 1) and rule == 1
-    urgent = incident.priority == "P1"
-    if first:
-        return 0 if urgent else 1
-    return (2 if urgent else 3) + (rule > 1)
+    """Order of claims: first pages before later ones, each by priority; of one priority steps before personal rules."""
+    priority = int(incident.priority[1:])  # P1 is 1
+    if round_ == 1 and step in (0, 1) and rule == 1:
+        return priority
+    return 8 + 2 * priority + (rule > 1)
 
 
 def _again_after(incident: Incident) -> Millis:
     return Millis(30 * MINUTE) if incident.priority in ("P1", "P2") else Millis(4 * HOUR)
 
 
+def order_of_claims(page: Page) -> tuple[int, Instant, int, str]:
+    """As the store hands out what is due (`due_pages`): by rank, then age; of one instant the older incident first."""
+    return page.rank, page.due_at, page.incident or 0, page.id
+
+
 def is_first(page: Page) -> bool:
     """Whether a page is a first one: the earliest word of an incident to a person."""
-    return page.rank <= 1
+    return page.rank <= 5

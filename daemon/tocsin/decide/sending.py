@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from tocsin.decide.escalation import People, usable_contacts
+from tocsin.decide.escalation import People, order_of_claims, usable_contacts
 from tocsin.decide.throttle import PATIENCE, Later, Now, overflow_at, room
 from tocsin.model import EMPTY, Instant, Limit, Page, Settings
 
@@ -47,7 +47,7 @@ class Sending:
             at = max(now, min(page.due_at for page in self.waiting))
             if at > end:
                 break
-            due = sorted((page for page in self.waiting if page.due_at <= at), key=_order)
+            due = sorted((page for page in self.waiting if page.due_at <= at), key=order_of_claims)
             line, user = due[0].channel, due[0].user or due[0].target
             mine = [page for page in due if (page.channel, page.user or page.target) == (line, user)]
             self._drop(mine)
@@ -112,6 +112,7 @@ class Sending:
         return found
 
     def _bundle(self, pages: list[Page], now: Instant) -> list[Left]:
+        pages = sorted(pages, key=order_of_claims)
         self._sent(pages[0]).append(now)
         if len(pages) == 1:
             return [Left(now, pages[0], because=_late(pages[0], now))]
@@ -142,7 +143,3 @@ def of(settings: Settings, people: People, limits: Limits, sent: Sent) -> Sendin
 
 def _late(page: Page, now: Instant) -> str:
     return "the person's limit was reached: it waited" if page.updated_at is not None else ""
-
-
-def _order(page: Page) -> tuple[int, Instant, str]:
-    return page.rank, page.due_at, page.id

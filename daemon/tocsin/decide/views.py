@@ -201,19 +201,21 @@ def resolved_text(incident: Incident) -> str:
 
 
 def summary_text(incidents: Sequence[Incident]) -> str:
-    """Several pages in one message that fits an SMS: each incident is named, with as much title as fits."""
+    """Several pages in one message that fits an SMS: each incident is named, the most urgent first, with as much title
+    as fits."""
     head, tail = f"{len(incidents)} incidents wait for you: ", ". Reply ACK and a number."
     room = SMS - len(head) - len(tail)
+    ranked = sorted(incidents, key=lambda one: (one.priority, one.number))
     for width in (40, 24, 12):
-        names = "; ".join(f"INC {one.number} {one.priority} {cut(one.title, width)}" for one in incidents)
+        names = "; ".join(f"INC {one.number} {one.priority} {cut(one.title, width)}" for one in ranked)
         if len(names) <= room:
             return head + names + tail
-    return head + _numbers(incidents, room) + tail
+    return head + _numbers(ranked, room) + tail
 
 
 def _numbers(incidents: Sequence[Incident], room: int) -> str:
-    """Their numbers alone, the most urgent first; and how many there was no room for."""
-    numbers = [str(one.number) for one in sorted(incidents, key=lambda one: (one.priority, one.number))]
+    """Their numbers alone, and how many there was no room for."""
+    numbers = [str(one.number) for one in incidents]
     shown = len(numbers)
     while shown and len(text := _and_more(numbers, shown)) > room:
         shown -= 1

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tocsin.contracts import Tx
 from tocsin.decide import throttle
-from tocsin.decide.escalation import usable_contacts
+from tocsin.decide.escalation import order_of_claims, usable_contacts
 from tocsin.model import (
     TOCSIN,
     Attempt,
@@ -308,7 +308,7 @@ class Claim:
             return
         incidents = [self.ledger.get(page.incident) for page in pages if page.incident is not None]
         named = tuple({one.number: one for one in incidents if one is not None}.values())
-        lead, *others = pages
+        lead, *others = sorted(pages, key=order_of_claims)
         self._intent(lead, named, tuple(others))
         summary = self.calls[-1].attempt
         for page in others:

@@ -10,7 +10,7 @@ import structlog
 
 from tocsin.contracts import Tx
 from tocsin.decide import verification
-from tocsin.decide.escalation import personal_rules
+from tocsin.decide.escalation import CODE, TEST, personal_rules
 from tocsin.decide.views import page_outcome
 from tocsin.errors import Refused
 from tocsin.model import (
@@ -123,7 +123,7 @@ class Contacts:
                 f"{contact} of {user} cannot be used: {without_addresses(dead)}; "
                 "after STOP send START from that phone, or have an admin verify it"
             )
-        page = self._page("code", person, found, f"asked for by {actor}", "a code", rank=5)
+        page = self._page("code", person, found, f"asked for by {actor}", "a code", rank=CODE)
         now = self.core.clock.now()
 
         async def work(tx: Tx) -> verification.Send | verification.NotNow:
@@ -224,7 +224,7 @@ class Contacts:
         kind = self.core.kinds.get(self._kind(contact))
         answer = how.get(kind.throttle, "") if kind is not None and self.core.settings.server.public_url else ""
         text = f"TEST page of Tocsin for {user.name} over {contact.name}. Nothing is wrong.{answer}"
-        return self._page("test", user, contact, f"asked for by {actor}", text, rank=6)
+        return self._page("test", user, contact, f"asked for by {actor}", text, rank=TEST)
 
     # ----------------------------------------------------------------------------- what became of it
 

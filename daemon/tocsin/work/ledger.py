@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from tocsin.contracts import Tx
 from tocsin.decide.due import Around, Deed
-from tocsin.decide.escalation import People, StepRun, run_step, usable_contacts
+from tocsin.decide.escalation import UPDATE, People, StepRun, run_step, usable_contacts
 from tocsin.decide.lifecycle import Move, Stay
 from tocsin.decide.muting import Mutes
 from tocsin.decide.overrides import extra_of
@@ -347,7 +347,7 @@ class Ledger:
             channel=channel,
             due_at=self.now,
             created_at=self.now,
-            rank=7,
+            rank=UPDATE,
             because="was paged for it",
             config=self.core.settings.hash,
             text=resolved_text(incident),

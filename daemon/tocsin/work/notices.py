@@ -12,6 +12,7 @@ from dataclasses import replace
 import structlog
 
 from tocsin.contracts import IncidentFilter, Tx
+from tocsin.decide.escalation import NOTICE
 from tocsin.decide.handoff import Notice, due_notices, end_of_turn, notice_text, quiet_contact, serves
 from tocsin.decide.reachable import Lines, Reachability, Rings, Unproven, Unreachable, will_ring
 from tocsin.decide.views import in_words
@@ -22,7 +23,6 @@ from tocsin.work.selfcare import OWN, Selfcare
 
 log = structlog.stdlib.get_logger("tocsin.notices")
 
-RANK = 9  # after every page
 MOST_OPEN = 500  # incidents looked at for those that a schedule serves
 
 
@@ -103,7 +103,7 @@ class Notices:
             id=self.core.chance.token(), key=notice.key, kind="notice", incident=None, cycle=0, round=0, step=0, rule=0,
             target=f"user:{notice.user}", user=notice.user, contact=contact.name if contact else "",
             channel=contact.channel if contact else "", due_at=now, created_at=now,
-            status="planned" if contact else "failed", rank=RANK, because=f"on call in {notice.schedule}",
+            status="planned" if contact else "failed", rank=NOTICE, because=f"on call in {notice.schedule}",
             config=self.core.settings.hash, text=text,
         )  # fmt: skip
 

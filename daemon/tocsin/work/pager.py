@@ -14,6 +14,7 @@ import structlog
 
 from tocsin.contracts import Gate, Tools, Tx
 from tocsin.decide.answers import code_of
+from tocsin.decide.escalation import is_first
 from tocsin.decide.verification import code_text, spoken_code
 from tocsin.decide.views import headline, incident_view, long_text, short_text, spoken_text, summary_text
 from tocsin.errors import GateClosed, NotSent, StoreUnavailable
@@ -233,7 +234,7 @@ class Pager:
                 looked = self.core.clock.monotonic()
                 await self._look_again(call)
             self._refuse_stopped(call)
-            if call.page.rank <= 1 and call.attempt.number == 1 and call.incident is not None:
+            if is_first(call.page) and call.attempt.number == 1 and call.incident is not None:
                 waited = (self.core.clock.now() - call.incident.created_at) / 1000
                 self.core.metrics.ingest_to_first_attempt_seconds.observe(max(0.0, waited))
 

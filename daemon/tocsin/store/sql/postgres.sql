@@ -39,7 +39,7 @@ cross join lateral (
 order by i.priority, i.due_at, i.number limit $2;
 
 -- name: due_pages
--- Planned pages of a channel whose time has come, by rank. Not locked: incidents are locked before their pages.
+-- Planned pages of a channel whose time has come: by rank, then age; of one instant the older incident first. Not locked: incidents are locked before their pages.
 with recursive ranks(rank) as (
     select min(rank) from pages where status = 'planned' and channel = $1
     union all
@@ -50,9 +50,9 @@ select {p.page} from ranks
 cross join lateral (
     select * from pages d
     where d.status = 'planned' and d.channel = $1 and d.rank = ranks.rank and d.due_at <= $2
-    order by d.due_at, d.id limit $3
+    order by d.due_at, d.incident, d.id limit $3
 ) as p
-order by p.rank, p.due_at, p.id limit $3;
+order by p.rank, p.due_at, p.incident, p.id limit $3;
 
 -- name: lock_alerts
 -- Hold these alerts, in ascending order.

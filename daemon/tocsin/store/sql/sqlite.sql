@@ -63,7 +63,7 @@ cross join incidents i on i.number in (
 order by i.priority, i.due_at, i.number limit $2;
 
 -- name: due_pages
--- Planned pages of a channel whose time has come, by rank. Each rank is one range of the index.
+-- Planned pages of a channel whose time has come: by rank, then age; of one instant the older incident first. Each rank is one range of the index.
 with recursive ranks(rank) as (
     select min(rank) from pages where status = 'planned' and channel = $1
     union all
@@ -74,9 +74,9 @@ select {p.page} from ranks
 cross join pages p on p.rowid in (
     select d.rowid from pages d
     where d.status = 'planned' and d.channel = $1 and d.rank = ranks.rank and d.due_at <= $2
-    order by d.due_at, d.id limit $3
+    order by d.due_at, d.incident, d.id limit $3
 )
-order by p.rank, p.due_at, p.id limit $3;
+order by p.rank, p.due_at, p.incident, p.id limit $3;
 
 -- name: flush_repeats
 -- Add up pure repeats; a later last sight and a new end win.
