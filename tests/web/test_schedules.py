@@ -161,10 +161,11 @@ async def test_a_password_that_the_browser_adds_acts_on_nothing(client: TestClie
     ("headers", "status"),
     [
         ({"Origin": "https://evil.example"}, 403),
-        ({"Origin": "null"}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Sec-Fetch-Site": "same-site"}, 403),
         ({"Sec-Fetch-Site": "none"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
         ({"Origin": "http://{host}", "Sec-Fetch-Site": "cross-site"}, 403),
         ({"Origin": "http://{host}"}, 303),
         ({"Origin": "http://{host}", "Sec-Fetch-Site": "same-origin"}, 303),
@@ -276,11 +277,13 @@ async def test_a_token_of_nobody_opens_no_session(client: TestClient, daemon: Da
 
 
 @pytest.mark.parametrize(
-    "after", ["https://evil.example/", "//evil.example", "/\\evil.example", "\\\\evil.example", "javascript:x", "/a\nb", ""]
+    "after", ["https://evil.example/", "//evil.example", "/\\evil.example", "\\\\evil.example", "javascript:x", "/a\nb", "", "//["]
 )
 async def test_signing_in_never_leads_to_another_site(client: TestClient, daemon: Daemon, after: str) -> None:
+    shown = await client.get("/login", params={"next": after})
     answer = await client.post("/login", data={"token": await token(daemon), "next": after}, allow_redirects=False)
 
+    assert 'name="next" value="/"' in await shown.text()
     assert answer.headers["Location"] == "/"
 
 

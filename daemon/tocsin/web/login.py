@@ -70,7 +70,10 @@ async def login_page(daemon: Daemon, request: web.Request, wrong: str = "", afte
 
 def own_path(text: str) -> str:
     """Where to go next: a path of ours, and nothing that a browser takes for another site."""
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # "//[" is no address
+        return "/"
     bad = parts.scheme or parts.netloc or "\\" in text or text.startswith("//") or not text.isprintable()
     return text if text.startswith("/") and not bad else "/"
 

@@ -83,8 +83,16 @@ def is_ours(settings: Settings, request: web.Request) -> bool:
         return False
     if origin is None:
         return True
-    ours = {request.headers.get("Host", "").lower(), urlsplit(settings.server.public_url or "").netloc.lower()}
-    return urlsplit(origin).netloc.lower() in ours - {""}
+    ours = {request.headers.get("Host", "").lower(), _place(settings.server.public_url or "")}
+    return _place(origin) in ours - {""}
+
+
+def _place(url: str) -> str:
+    """Host and port of an address; "" of what is none."""
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def begin(daemon: Daemon, token: Token, answer: web.Response) -> None:
