@@ -580,6 +580,9 @@ class Store(Protocol):
 
     async def set_meta(self, name: str, value: str) -> None: ...
 
+    async def add_meta(self, name: str, value: str) -> None:
+        """The same, unless there is a value of that name: of two who do this at once, both find the same afterwards."""
+
     async def repeated_posts(self, after: int, limit: int) -> list[Post]:
         """Posts with repeats, after the one of that id, oldest first."""
 

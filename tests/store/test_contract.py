@@ -945,6 +945,10 @@ async def test_values_are_remembered_and_forgotten(store):
     await store.set_meta("alive_at", "1")
     await store.set_meta("alive_at", "2")
     assert await store.meta("alive_at") == "2"
+    await store.add_meta("alive_at", "3")
+    await asyncio.gather(*(store.add_meta("new", str(n)) for n in range(4)))
+    assert await store.meta("alive_at") == "2"
+    assert await store.meta("new") in {"0", "1", "2", "3"}
     await store.forget_meta("alive_at")
     assert await store.meta("alive_at") is None
     await store.check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -206,6 +207,15 @@ async def test_a_link_opens_its_calendar_until_it_is_taken_back_and_nothing_else
     assert dead.status == 401
     assert (await client.get(local(renewed["url"]))).status == 200
     assert token not in str(logs)
+
+
+async def test_of_links_that_are_taken_back_at_once_none_stays_open(client: TestClient, daemon: Daemon):
+    ana, admin = await bearer(daemon, "responder", "ana"), await bearer(daemon, "admin", "bo")
+    paths = ["/v1/schedules/primary/ical-link", "/v1/users/ana/ical-link", "/v1/users/bo/ical-link"]
+    urls = await asyncio.gather(*(link(client, path, ana) for path in paths))
+    assert [(await client.get(url)).status for url in urls] == [200, 200, 200]
+    await asyncio.gather(*(client.delete(path, headers=admin) for path in paths))
+    assert [(await client.get(url)).status for url in urls] == [401, 401, 401]
 
 
 async def test_an_unchanged_calendar_is_not_sent_again(client: TestClient, daemon: Daemon):

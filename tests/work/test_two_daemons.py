@@ -46,6 +46,16 @@ async def daemons(tmp_path: Path, postgres_url: str) -> AsyncIterator[list[Daemo
         await one.stop()
 
 
+async def test_what_one_signs_opens_at_the_other_also_after_the_keys_were_rotated(daemons: list[Daemon]) -> None:
+    here, there = daemons
+    assert here.keys.valid == there.keys.valid
+    await here.access.rotate_keys()
+    await there.access.rotate_keys()
+    await here.access.learn_keys()
+    assert here.keys.valid == there.keys.valid
+    assert len(here.keys.valid) == 2
+
+
 async def post(daemon: Daemon, *alerts: Alert, body: bytes = b"{}") -> tuple[int, ...]:
     taken = await daemon.intake.take(daemon.core.settings.integrations["apps"], body, Parsed(alerts))
     return taken.incidents

@@ -236,6 +236,14 @@ class Reads:
 
         await self._write(remember, "urgent", quiet=True)
 
+    async def add_meta(self, name: str, value: str) -> None:
+        """Remember a value, unless there is one: of two who do this at once, both find the same afterwards."""
+
+        async def remember(tx: Transaction) -> None:
+            tx.changes.insert("meta", "add_meta", [(name, value)])
+
+        await self._write(remember, "urgent", quiet=True)
+
     async def forget_meta(self, name: str) -> None:
         """As if the name had never been set."""
 

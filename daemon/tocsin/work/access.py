@@ -78,6 +78,10 @@ class Access:
     async def all(self) -> list[Token]:
         return await self._store.tokens()
 
+    async def learn_keys(self) -> None:
+        """Another replica may have rotated the keys: what it signs is to open here too."""
+        await self._keys.load()
+
     async def rotate_keys(self) -> None:
         """Links signed before the last rotation die now."""
         await self._keys.rotate()

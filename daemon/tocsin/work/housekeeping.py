@@ -115,12 +115,13 @@ class Housekeeping:
         return await self.core.store.write(lambda tx: tx.forget_tallies(before, PRUNED_AT_ONCE))
 
     async def learn_from_others(self) -> None:
-        """Where other replicas write too: their silences and what they learnt of contacts."""
+        """Where other replicas write too: their silences, overrides and keys, and what they learnt of contacts."""
         self.health.quarantined = bool(await self.core.store.meta("quarantine"))
         if not self.core.store.exclusive:
             await self.silences.refresh()
             await self.overrides.refresh()
             await self.learn_contacts()
+            await self.access.learn_keys()
 
     # --------------------------------------------------------------------------------- at start
 

@@ -19,16 +19,22 @@ class Keys:
         self._keys: list[str] = []
 
     async def load(self) -> None:
-        """Read the keys; make the first one where there is none."""
+        """Read the keys; make the first one where there is none. Two that begin at once have the same."""
         kept = await self._store.meta(META)
-        self._keys = orjson.loads(kept) if kept else []
-        if not self._keys:
-            await self.rotate()
+        if not kept:
+            await self._store.add_meta(META, orjson.dumps([self._new()]).decode())
+            kept = await self._store.meta(META)
+        self._keys = orjson.loads(kept or "[]")
 
     async def rotate(self) -> None:
         """A new key signs from now on; what the one before signed stays valid until the next rotation."""
-        self._keys = [self._chance.token() + self._chance.token(), *self._keys[:1]]
-        await self._store.set_meta(META, orjson.dumps(self._keys).decode())
+        await self.load()  # another replica may have rotated since
+        keys = [self._new(), *self._keys[:1]]
+        await self._store.set_meta(META, orjson.dumps(keys).decode())
+        self._keys = keys
+
+    def _new(self) -> str:
+        return self._chance.token() + self._chance.token()
 
     @property
     def newest(self) -> str:

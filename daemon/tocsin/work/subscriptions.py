@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-import orjson
 from itsdangerous import BadData, URLSafeSerializer
 
 from tocsin.contracts import Chance, Store
 
-KEY, TURNS = "calendar_key", "calendar_turns"
+KEY, TURN = "calendar_key", "calendar_turn"
 SALT = "tocsin.calendar.v1"
 LONGEST = 512
 
@@ -20,7 +19,10 @@ Kind = Literal["schedule", "user"]
 
 
 class Subscriptions:
-    """A link is signed over (kind, name, turn); taking it back begins the calendar's next turn."""
+    """A link is signed over (kind, name, turn); taking it back begins another turn of that calendar.
+
+    Each calendar's turn is a value of its own and never counted on: of two that are taken back at once none comes back.
+    """
 
     def __init__(self, store: Store, chance: Chance) -> None:
         self._store, self._chance = store, chance
@@ -44,20 +46,19 @@ class Subscriptions:
 
     async def take_back(self, kind: Kind, name: str) -> None:
         """All links to this calendar are dead from now on, on every replica."""
-        turns = await self._turns()
-        turns[f"{kind}:{name}"] = turns.get(f"{kind}:{name}", 0) + 1
-        await self._store.set_meta(TURNS, orjson.dumps(turns).decode())
+        await self._store.set_meta(_turn_of(kind, name), self._chance.token())
 
-    async def _turn(self, kind: Kind, name: str) -> int:
-        return (await self._turns()).get(f"{kind}:{name}", 0)
-
-    async def _turns(self) -> dict[str, int]:
-        kept = await self._store.meta(TURNS)
-        turns: dict[str, int] = orjson.loads(kept) if kept else {}
-        return turns
+    async def _turn(self, kind: Kind, name: str) -> str:
+        return await self._store.meta(_turn_of(kind, name)) or ""
 
     async def _key(self) -> str:
         """Made for the first link, and read each time: it is every replica's."""
-        if not await self._store.meta(KEY):
-            await self._store.set_meta(KEY, self._chance.token() + self._chance.token())
-        return await self._store.meta(KEY) or ""
+        key = await self._store.meta(KEY)
+        if not key:
+            await self._store.add_meta(KEY, self._chance.token() + self._chance.token())
+            key = await self._store.meta(KEY)
+        return key or ""
+
+
+def _turn_of(kind: Kind, name: str) -> str:
+    return f"{TURN}/{kind}:{name}"

@@ -575,6 +575,10 @@ select value from meta where name = $1;
 -- Remember a value.
 insert into meta (name, value) {2.values} on conflict (name) do update set value = excluded.value;
 
+-- name: add_meta
+-- Remember a value, unless there is one of that name.
+insert into meta (name, value) {2.values} on conflict (name) do nothing;
+
 -- name: forget_meta
 -- Forget a value.
 delete from meta where name = $1;
