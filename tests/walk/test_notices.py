@@ -243,9 +243,17 @@ async def test_an_unproven_contact_is_told_of_quietly(build: Build) -> None:
     await town.pass_time(minutes=2)
 
     assert notices(town)[0].endswith("Attention: sms and mail are not verified: tocsin contact verify bo --by sms")
-    incident = await town.incident(1)
-    assert (incident.severity, incident.urgency) == ("info", "low")
-    assert incident.title == "bo goes on call for primary in 5m and may not be reached: sms and mail are not verified"
+    assert await town.incidents() == []
+
+
+async def test_who_was_unproven_before_the_shift_and_cannot_be_reached_at_its_start_is_told_about(build: Build) -> None:
+    town = await opened(build, config(users=WOKEN_BY_SMS), verified=("ana",))
+    await town.pass_time(minutes=2)
+    await stopped(town, "bo")
+    await town.pass_time(minutes=5)
+
+    about = [one.title for one in await town.incidents() if "on call for" in one.title]
+    assert about == ["bo is on call for primary and cannot be reached: sms: answered STOP"]
 
 
 async def test_a_failing_channel_does_not_ring(build: Build) -> None:
