@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.facts import T0, alert, at, eventually, incident, page
+from tests.store.facts import T0, alert, at, entry, eventually, incident, page
 from tests.store.watching import Seen
 from tocsin.clock import SeededChance, VirtualClock
 from tocsin.contracts import IncidentFilter
-from tocsin.errors import Conflict, StoreBusy, StoreUnavailable
+from tocsin.errors import Conflict, StoreBusy, StoreError, StoreUnavailable
 from tocsin.store import open_reader, open_store
 from tocsin.store.queries import load
 from tocsin.store.sqlite import MOST_WAITING, SqliteStore
@@ -228,6 +228,28 @@ async def test_when_the_commit_fails_everybody_in_it_hears_so(opener):
     assert await store.incidents(IncidentFilter(), 9, None) == []
     await store.write(adds(3))
     assert [one.number for one in await store.incidents(IncidentFilter(), 9, None)] == [3]
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["alone", "shared"])
+async def test_where_not_even_undoing_works_everybody_hears_so_and_so_does_the_next(opener, together):
+    store = await opener()
+
+    async def breaks(tx):
+        tx.add_entries([entry(1, "lost")])
+        await tx.incidents([1])
+        await store._writer.run(lambda conn: conn.close())
+        raise ValueError("whatever")
+
+    others = [adds(2)] if together else []
+    writes = [asyncio.ensure_future(store.write(work)) for work in (breaks, *others)]
+    async with asyncio.timeout(5):
+        heard = await asyncio.gather(*writes, return_exceptions=True)
+        with pytest.raises(StoreError):
+            await store.write(adds(3))
+    assert all(isinstance(one, Exception) for one in heard)
+    assert not store._task.done()
+    with pytest.raises(StoreError):
+        await store.close()
 
 
 async def test_a_lane_that_is_too_long_says_so(opener):

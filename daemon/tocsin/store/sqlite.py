@@ -13,7 +13,7 @@ import sqlite3
 import tempfile
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -273,6 +273,10 @@ class SqliteStore(SqliteReader, Pruner):
             for piece in pieces:
                 answer(piece, StoreUnavailable("the database was closed while this was written"))
             raise
+        except Exception as error:  # noqa: BLE001  # not even undoing works: nobody may wait for ever, and the next turn comes
+            await turn.give_up()
+            for piece in pieces:
+                piece.error = piece.error or StoreUnavailable(f"the database does not answer: {error}")
         for piece in pieces:
             answer(piece, piece.error)
             if piece.error is not None:
@@ -316,7 +320,8 @@ class SqliteStore(SqliteReader, Pruner):
             return
         log = self.path.with_name(self.path.name + "-wal")
         if log.exists() and log.stat().st_size > WAL_LIMIT:
-            await self._writer.run(checkpoint)
+            with suppress(StoreError):  # it is looked at again
+                await self._writer.run(checkpoint)
 
 
 class Turn:
@@ -379,10 +384,11 @@ class Turn:
             await self._hop([], None, commit=True)
 
     async def give_up(self) -> None:
-        """Leave no transaction behind."""
+        """Leave no transaction behind; where even that fails, the next turn cannot begin, and tries this again."""
         self._begun = False
         self.changed = False
-        await self._writer.run(roll_back_all)
+        with suppress(StoreError):
+            await self._writer.run(roll_back_all)
 
     async def _hop(
         self, changes: list[Change], steps: Callable[[sqlite3.Connection], T] | None, *, commit: bool = False
