@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+import structlog
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.walk.conftest import Build
 from tests.walk.town import Town
-from tocsin.errors import StoreError, StoreUnavailable
+from tocsin.errors import BadBody, NoSuchIncident, StoreError, StoreUnavailable
 from tocsin.work.batch import Taken
 
 HELD = "rules: [{name: wait, match: ['env=\"held\"'], hold: 5m}]"
@@ -25,7 +30,7 @@ def over(key: str) -> dict[str, Any]:
     return {"title": key, "dedup_key": key, "status": "resolved"}
 
 
-async def take(town: Town, document: dict[str, Any]) -> Taken:
+async def take(town: Town, document: Any) -> Taken:
     """A post that does not wait until the town has come to rest."""
     config, raw = town.daemon.live.settings.integrations["apps"], orjson.dumps(document)
     parsed = town.daemon.live.sources[config.type].parse(raw, {}, config, town.clock.now())
@@ -102,3 +107,53 @@ async def test_after_an_end_that_was_undone_a_repeat_is_a_repeat(build: Build, r
     await town.pass_time(seconds=2)
     assert [alert.count for alert in await town.alerts_of(1)] == [2]
     assert len(await town.incidents()) == 1
+
+
+POST = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["firing", "firing", "resolved"]), st.sampled_from(["", "x"])), min_size=1, max_size=4)  # fmt: skip
+STORIES = st.lists(
+    st.tuples(st.lists(POST, min_size=1, max_size=3), st.sampled_from([None, None, GONE, StoreError("odd")]), st.booleans()),
+    max_size=6,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(STORIES, st.sampled_from(["", HELD]))
+def test_whatever_happens_memory_agrees_with_the_database(story: list[Any], rules: str) -> None:
+    asyncio.run(told(story, rules))
+
+
+async def told(story: list[Any], rules: str) -> None:
+    """Posts that come together, some of which the database undoes, and a person who resolves in between."""
+    with tempfile.TemporaryDirectory() as folder, structlog.testing.capture_logs():
+        town = await Town.open(Path(folder), rules)
+        try:
+            for posts, error, by_hand in story:
+                town.store_undoes(error)
+                bodies = [[firing(key, title) if status == "firing" else over(key) for key, status, title in post] for post in posts]
+                works: list[Any] = [take(town, body) for body in bodies]
+                if by_hand:
+                    works += [town.daemon.actions.resolve(1, town.actor("ana"), "api")]
+                for heard in await asyncio.gather(*works, return_exceptions=True):
+                    assert not isinstance(heard, BaseException) or isinstance(heard, (StoreError, BadBody, NoSuchIncident))
+                town.daemon.store.undoing.clear()  # type: ignore[attr-defined]  # a CountedStore
+                await town.settle()
+                await agrees(town)
+            await take(town, [over(key) for key in "abc"])
+            await town.settle()
+            assert set(await statuses(town)) <= {"resolved"}
+        finally:
+            await town.end()
+
+
+async def agrees(town: Town) -> None:
+    kept = {(key, id, content) async for _, key, id, content, _ in await town.daemon.store.open_keys()}
+    known = town.daemon.intake.known
+    for key in "abc":
+        open_ones = {(id, content) for name, id, content in kept if name == key}
+        assert len(open_ones) <= 1
+        found = known.same(f"apps\0{key}", next(iter(open_ones))[1]) if open_ones else None
+        if open_ones:
+            assert found is None or found[0] == next(iter(open_ones))[0]
+            assert known.knows(f"apps\0{key}")  # else its resolve would be lost
+        else:
+            assert f"apps\0{key}" not in known._packed  # else its next firing would be
