@@ -324,6 +324,8 @@ async def test_a_server_without_our_trust_gets_nothing_and_one_with_it_gets_the_
         ("172.16.0.1", False), ("169.254.169.254", False), ("100.64.0.1", False), ("0.0.0.0", False), ("224.0.0.1", False),
         ("::1", False), ("fe80::1%eth0", False), ("fd00::1", False), ("::ffff:127.0.0.1", False), ("::", False),
         ("64:ff9b::7f00:1", False), ("64:ff9b::808:808", True), ("2002:7f00:1::", False), ("nonsense", False),
+        ("::127.0.0.1", False), ("::ffff:0:7f00:1", False), ("64:ff9b:1::a00:1", False), ("fec0::1", False),
+        ("::ffff:8.8.8.8", True),
     ],
 )  # fmt: skip
 def test_what_counts_as_a_public_address(address: str, public: bool) -> None:

@@ -28,10 +28,13 @@ class ReadApart:
 
     async def __call__(self, raw: bytes, timezone: str, start: Instant, end: Instant) -> bytes:
         """As the port promises."""
-        child = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "tocsin.readfeed", timezone, str(start), str(end),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
+        try:
+            child = await asyncio.create_subprocess_exec(
+                sys.executable, "-P", "-m", "tocsin.readfeed", timezone, str(start), str(end),
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+            )  # fmt: skip
+        except OSError as error:
+            raise BadFeed(f"cannot be read at the moment: no process could be started ({error.strerror})") from error
         try:
             async with self._clock.timeout(LONGEST):
                 said, _ = await child.communicate(raw)

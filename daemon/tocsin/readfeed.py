@@ -10,6 +10,8 @@ from tocsin.decide.ical import read_feed
 from tocsin.errors import BadFeed
 from tocsin.model import Instant
 
+LARGEST = 8 * 1024 * 1024  # of what is told: the daemon keeps it in memory
+
 
 def main(timezone: str, start: str, end: str) -> int:
     """0 with the events on stdout, 3 with the reason there."""
@@ -17,6 +19,8 @@ def main(timezone: str, start: str, end: str) -> int:
     raw = sys.stdin.buffer.read()
     try:
         said, code = as_json(read_feed(raw, timezone, Instant(int(start)), Instant(int(end)))), 0
+        if len(said) > LARGEST:
+            raise BadFeed(f"says more than {LARGEST // 1024 // 1024} MiB in a little over a year")
     except BadFeed as bad:
         said, code = str(bad).encode("utf-8", "replace"), BAD
     sys.stdout.buffer.write(said)

@@ -191,9 +191,12 @@ def is_public(address: str) -> bool:
     except ValueError:
         return False
     inner = _inside(ip)
+    if inner is None and ip.version == 6 and ip not in _GLOBAL:
+        return False
     return bool(ip.is_global and not ip.is_multicast) and (inner is None or is_public(str(inner)))
 
 
+_GLOBAL = ipaddress.IPv6Network("2000::/3")  # all that IANA gives to the internet; beside it much is called global
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tocsin.decide.feeds import FeedEvent, FeedEvents, as_json, from_json, names_of, shifts_of
+from tocsin.decide.feeds import Fed, FeedEvent, FeedEvents, as_json, from_json, growing, names_of, shifts_of
 from tocsin.decide.ical import MOST_EVENTS, read_feed
 from tocsin.errors import BadFeed
 from tocsin.model import Contact, Ical, Instant, Schedule, Secret, User, instant, rfc3339
@@ -252,3 +253,26 @@ def test_an_invitation_that_was_declined_is_none():
               "ATTENDEE;CN=Bo:MAILTO:Bo.Dahl@example.org")
     )  # fmt: skip
     assert shifts(raw) == ["2026-01-05T08:00:00Z 2026-01-05T09:00:00Z bo"]
+
+
+def test_a_long_calendar_is_looked_through_a_slice_at_a_time():
+    events = tuple(FeedEvent(Instant(FROM + n), TO, f"Ana Pires, week {n}" if n % 2 else f"Zed {n}") for n in range(1_000))
+    names = names_of(schedule(), USERS)
+    steps = list(growing(FeedEvents(events), names))
+    assert [len(one.shifts) for one in steps] == [100, 200, 300, 400, 500]
+    assert steps[-1] == shifts_of(FeedEvents(events), names)
+    assert list(growing(FeedEvents(), names)) == [Fed((), ())]
+
+
+def test_many_events_of_strangers_and_many_people_take_no_time_worth_mentioning():
+    users = {f"u{n}": user(f"u{n}", f"Person Number{n}", f"u{n}@example.org") for n in range(300)}
+    read = FeedEvents(tuple(FeedEvent(FROM, TO, f"{'word ' * 38}{n}") for n in range(4_000)))
+    started = time.process_time()
+    assert shifts_of(read, names_of(schedule(), users)).shifts == ()
+    assert time.process_time() - started < 4  # of the 16 that it took name by name
+
+
+def test_only_so_many_people_of_one_event_are_looked_at():
+    crowd = "\r\n".join(f"ATTENDEE;CN=P{n}:mailto:p{n}@example.org" for n in range(500))
+    [found] = read_feed(calendar(event("On call", "20260105T080000Z", "20260105T090000Z", crowd)), "UTC", FROM, TO).events
+    assert len(found.invited) == 50

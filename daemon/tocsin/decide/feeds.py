@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -24,6 +24,7 @@ Person = tuple[str, str]
 """Mail address and written name; either may be empty."""
 
 MOST_UNKNOWN = 50
+SLICE = 200  # events
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +75,35 @@ def _event(
 
 def shifts_of(read: FeedEvents, names: Names) -> Fed:
     """The shifts of the events whose people are known here."""
+    *_, last = growing(read, names)
+    return last
+
+
+def growing(read: FeedEvents, names: Names) -> Iterator[Fed]:
+    """The same, a slice of events at a time; each is all so far. Whoever shares a thread with others may pause between
+    two: a stranger's calendar may be as long as it likes."""
     found: list[FeedShift] = []
     unknown: dict[str, None] = {}
-    for event in read.events:
-        who = _Who(names)
-        users = who.of(event)
-        unknown.update(dict.fromkeys(who.unknown))
-        if users:
-            found.append(FeedShift(event.start, event.end, users))
-    return Fed(tuple(found), tuple(unknown)[:MOST_UNKNOWN])
+    full_names = _full_names(names)
+    told: dict[tuple[object, ...], tuple[tuple[str, ...], list[str]]] = {}  # a repeated event is looked at once
+    for start in range(0, max(len(read.events), 1), SLICE):
+        for event in read.events[start : start + SLICE]:
+            said = (event.title, event.invited, event.organizer, event.marked)
+            if said not in told:
+                who = _Who(names, full_names)
+                told[said] = who.of(event), who.unknown
+            users, strangers = told[said]
+            if len(unknown) < MOST_UNKNOWN:
+                unknown.update(dict.fromkeys(strangers))
+            if users:
+                found.append(FeedShift(event.start, event.end, users))
+        yield Fed(tuple(found), tuple(unknown)[:MOST_UNKNOWN])
+
+
+def _full_names(names: Names) -> tuple[tuple[str, frozenset[str]], ...]:
+    """Names of two words or more with their words, the longest first."""
+    several = sorted((name for name in names if " " in name), key=len, reverse=True)
+    return tuple((name, frozenset(_WORDS.findall(name))) for name in several)
 
 
 def fed(settings: Settings, shifts: Mapping[str, tuple[FeedShift, ...]]) -> Settings:
@@ -118,10 +139,10 @@ def folded(name: str) -> str:
 
 # ---------------------------------------------------------------------------------------- one event
 
+_WORDS = re.compile(r"\w+")
 _PAGERDUTY = re.compile(r"on[ -]?call\s+[-–—]\s+(?P<rest>.+)", re.IGNORECASE)  # "On Call - Ana Pires - Primary"
 _FIELDS = re.compile(r"\s[-–—]\s|[:|()\[\]]")
 _LIST = re.compile(r"[,;/&+]|\s(?:and|und|et|e|y|og|och|en)\s", re.IGNORECASE)
-_NOBODY_WORDS = "on|call|oncall|off|duty|shift|rota|rotation|primary|secondary|backup|week|weekend|night|day|the|of|for"
 _NOBODY_WORDS = "on|call|oncall|off|duty|shift|rota|rotation|primary|secondary|backup|week|weekend|night|day|the|of|for"
 _NOBODY = re.compile(rf"[\W_\d]*(?:\b(?:{_NOBODY_WORDS})\b[\W_\d]*)*", re.IGNORECASE)
 
@@ -129,8 +150,8 @@ _NOBODY = re.compile(rf"[\W_\d]*(?:\b(?:{_NOBODY_WORDS})\b[\W_\d]*)*", re.IGNORE
 class _Who:
     """Finds the users of one event, and notes the names that are nobody's."""
 
-    def __init__(self, names: Names) -> None:
-        self.names = names
+    def __init__(self, names: Names, full_names: Sequence[tuple[str, frozenset[str]]]) -> None:
+        self.names, self.full_names = names, full_names
         self.unknown: list[str] = []
 
     def of(self, event: FeedEvent) -> tuple[str, ...]:
@@ -181,7 +202,7 @@ class _Who:
             written = [one for one in _LIST.split(field) if one.strip()]
             if any(folded(one) in self.names for one in written):
                 return self._known(written)
-        return tuple(self._full_names(folded(title)))
+        return tuple(self._in_text(folded(title)))
 
     def _of_pagerduty(self, rest: str) -> tuple[str, ...]:
         """The person before the schedule's name; either may have dashes of its own."""
@@ -193,10 +214,11 @@ class _Who:
         written = [one for one in _LIST.split(fields[0]) if one.strip()]
         return self._known(written) if any(folded(one) in self.names for one in written) else ()
 
-    def _full_names(self, title: str) -> Iterator[str]:
+    def _in_text(self, title: str) -> Iterator[str]:
         """People whose name of two words or more stands in a longer text; the longest name first."""
-        for name in sorted(self.names, key=len, reverse=True):
-            if " " in name and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", title):
+        written = frozenset(_WORDS.findall(title))
+        for name, words in self.full_names:
+            if words <= written and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", title):
                 title = title.replace(name, "\0")
                 if len(self.names[name]) == 1:
                     yield self.names[name][0]

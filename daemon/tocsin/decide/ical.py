@@ -22,6 +22,7 @@ from tocsin.model import Instant, instant
 MARK = "X-TOCSIN-USERS"
 MOST_EVENTS = 20_000
 MOST_NOTES = 20
+MOST_PEOPLE = 50  # looked at of one event
 TOO_OFTEN = {"SECONDLY", "MINUTELY"}  # nobody is on call by the minute; spelled out they would be millions
 _UNUSABLE = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)  # what odd bytes raise
 
@@ -169,7 +170,7 @@ def _rules(event: Any) -> list[Any]:
 def _invited(event: Any) -> Iterator[Person]:
     """Attendees that are people and did not say no."""
     written = event.get("ATTENDEE", [])
-    for one in written if isinstance(written, list) else [written]:
+    for one in (written if isinstance(written, list) else [written])[:MOST_PEOPLE]:
         params = getattr(one, "params", {})
         resource = str(params.get("CUTYPE", "INDIVIDUAL")).upper() in ("RESOURCE", "ROOM")
         if not resource and str(params.get("PARTSTAT", "")).upper() != "DECLINED":

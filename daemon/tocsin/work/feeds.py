@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import structlog
 
 from tocsin.contracts import Http, ReadFeed, Tx
-from tocsin.decide.feeds import Fed, FeedEvents, fed, from_json, names_of, shifts_of
+from tocsin.decide.feeds import Fed, FeedEvents, fed, from_json, growing, names_of, shifts_of
 from tocsin.errors import BadFeed, StoreUnavailable
-from tocsin.model import DAY, MINUTE, FeedCopy, FeedShift, Ical, Instant, Millis, Schedule, Settings, rfc3339
+from tocsin.model import DAY, MINUTE, FeedCopy, FeedShift, Ical, Instant, Millis, Schedule, Settings, User, rfc3339
 from tocsin.work.core import Core, InForce
 from tocsin.work.fetching import Fetched, fetch
 
@@ -29,17 +29,24 @@ SOONEST = MINUTE  # a broken feed is tried again after this, then ever later
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One feed as it stands: its copy, the events in it, and what they mean for whom."""
+    """One feed as it stands: its copy, the events in it, and what they mean for whom, with these users."""
 
     copy: FeedCopy
     events: FeedEvents
     fed: Fed
+    users: Mapping[str, User]
+    feed: Ical | None
+
+    def means_the_same(self, copy: FeedCopy, schedule: Schedule, settings: Settings) -> bool:
+        """Whether that copy with those people comes to what this one does."""
+        return self.copy.events == copy.events and self.users is settings.users and self.feed == schedule.ical
 
 
 def held(copy: FeedCopy, schedule: Schedule, settings: Settings) -> Held:
     """What a copy means with these users."""
     events = from_json(copy.events) if copy.events else FeedEvents()
-    return Held(copy, events, shifts_of(events, names_of(schedule, settings.users)))
+    found = shifts_of(events, names_of(schedule, settings.users))
+    return Held(copy, events, found, settings.users, schedule.ical)
 
 
 def with_copies(settings: Settings, copies: Iterable[FeedCopy]) -> tuple[Settings, Mapping[str, Held]]:
@@ -213,7 +220,7 @@ class Feeds:
         self._failures.pop(copy.schedule, None)
         if before is not None and before.copy.error:
             log.info("feed_recovered", schedule=copy.schedule)
-        self._hold(copy, before)
+        await self._hold(copy, before)
 
     async def _failed(self, copy: FeedCopy, because: str, schedule: Schedule) -> None:
         """What was kept stays in force, spelled out further when its window has moved on."""
@@ -229,7 +236,7 @@ class Feeds:
             except BadFeed as error:
                 log.error("kept_feed_unreadable", schedule=copy.schedule, because=str(error))
         await self._keep(before, copy)
-        self._hold(copy, before)
+        await self._hold(copy, before)
 
     async def _keep(self, before: Held | None, copy: FeedCopy) -> None:
         """Durable before it counts; the body is written only when there is another one."""
@@ -243,14 +250,31 @@ class Feeds:
         if before is None or before.copy != copy:
             await self.core.store.write(work)
 
-    def _hold(self, copy: FeedCopy, before: Held | None) -> None:
-        settings = self.core.settings
-        schedule = settings.schedules.get(copy.schedule)
-        if schedule is None or schedule.ical is None:
-            return  # reloaded meanwhile
-        now_held = self.held[copy.schedule] = held(copy, schedule, settings)
-        self._tell(now_held, before)
+    async def _hold(self, copy: FeedCopy, before: Held | None) -> None:
+        while True:
+            settings = self.core.settings
+            schedule = settings.schedules.get(copy.schedule)
+            if schedule is None or schedule.ical is None:
+                return  # reloaded meanwhile
+            found = await self._understood(copy, schedule, settings)
+            now = self.core.settings.schedules.get(copy.schedule)
+            if now is not None and found.means_the_same(copy, now, self.core.settings):
+                break
+        self.held[copy.schedule] = found
+        self._tell(found, before)
         self._put_in_force()
+
+    async def _understood(self, copy: FeedCopy, schedule: Schedule, settings: Settings) -> Held:
+        """What a copy means; pages and posts get their turns while names are looked for in a long one."""
+        before = self.held.get(copy.schedule)
+        if before is not None and before.means_the_same(copy, schedule, settings):
+            return replace(before, copy=copy)
+        events = from_json(copy.events) if copy.events else FeedEvents()
+        found = Fed((), ())
+        for so_far in growing(events, names_of(schedule, settings.users)):
+            found = so_far
+            await self.core.clock.turn()
+        return Held(copy, events, found, settings.users, schedule.ical)
 
     def _tell(self, one: Held, before: Held | None) -> None:
         """Once per change."""
