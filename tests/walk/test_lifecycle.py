@@ -474,3 +474,16 @@ async def test_what_was_held_when_support_hours_began_is_paged_with_its_urgency(
 
     assert town.pages == ["10m ana sms"]
     assert (await town.incident()).urgency == "high"
+
+
+async def test_a_cycle_that_begins_under_a_silence_runs_under_the_policy_as_it_is_then(town: Town) -> None:
+    number = await town.alert("db down", labels={"env": "prod"})
+    await town.ack(number or 0)
+    await town.reload("policies: {default: {steps: [{notify: [user:grace], wait: 5m}], ack_timeout: 30m}}")
+    await town.silence('env="prod"', minutes=45)
+    town.told.clear()
+
+    await town.pass_time(minutes=46)
+
+    assert (await town.incident()).cycle == 2
+    assert [told.user for told in town.told if told.kind == "page"] == ["grace"]

@@ -216,12 +216,19 @@ class Ledger:
         return [incident for incident in touched if incident.service in services]
 
     def _frozen_anew(self, incident: Incident) -> Incident:
-        """A new cycle freezes the policy as it is configured now; one that is gone stays as it was."""
+        """A new cycle freezes the policy as it is configured now; one that is gone stays as it was. Later moves of that
+        cycle, decided before it was frozen, keep it."""
         before = self._known.get(incident.number)
-        policy = self.core.settings.policies.get(incident.policy)
-        if before is None or policy is None or incident.cycle <= before.cycle:
+        if before is None or incident.cycle < before.cycle:
             return incident
-        return replace(incident, policy_hash=self.freeze(policy))
+        if incident.cycle == before.cycle:
+            return self._as_frozen(incident, before)
+        policy = self.core.settings.policies.get(incident.policy)
+        return incident if policy is None else replace(incident, policy_hash=self.freeze(policy))
+
+    def _as_frozen(self, incident: Incident, before: Incident) -> Incident:
+        same = incident.policy_hash == before.policy_hash
+        return incident if same else replace(incident, policy_hash=before.policy_hash)
 
     def freeze(self, policy: Policy) -> str:
         """The hash under which this transaction keeps the policy."""
@@ -255,9 +262,9 @@ class Ledger:
 
     def keep(self, run: StepRun) -> Incident:
         """What a step came to: the incident, its pages and its story. The policy stays as its cycle froze it."""
-        before, after = self._known.get(run.incident.number), run.incident
-        if before is not None and before.cycle == after.cycle and before.policy_hash != after.policy_hash:
-            run = replace(run, incident=replace(after, policy_hash=before.policy_hash))
+        before = self._known.get(run.incident.number)
+        if before is not None and before.cycle == run.incident.cycle:
+            run = replace(run, incident=self._as_frozen(run.incident, before))
         self.put(run.incident)
         self._pages.extend(run.pages)
         self._entries.extend(run.entries)
