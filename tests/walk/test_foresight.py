@@ -142,3 +142,32 @@ async def test_a_rule_that_drops_says_so_and_pages_nobody(build: Build, minutes:
     town = await build("rules: [{name: noise, match: ['env=stag'], drop: true}]")
     (one,) = await asked(town, alert("x", labels={"env": "stag"}), minutes=minutes)
     assert (one["action"], one["because"], one["plan"]) == ("drop", "rule 'noise' drops it", [])
+
+
+async def test_the_plan_of_a_large_team_is_cut_and_lets_others_have_their_turn(build: Build) -> None:
+    many = "".join(
+        f'\n  u{n}: {{name: U{n}, timezone: UTC, contacts: {{sms: "+1500666{n:04}", mail: u{n}@example.org}}}}' for n in range(60)
+    )
+    steps = "{notify: [team:all], wait: 1m}"
+    town = await build(
+        f"users:{many}\nteams: {{all: {{members: [{', '.join(f'u{n}' for n in range(60))}]}}}}\n"
+        f"policies: {{default: {{steps: [{steps}, {steps}], repeat: forever}}}}"
+    )
+    alerts = tuple(Alert("firing", f"db {n}", title="db down", severity="critical") for n in range(30))
+    integration = town.daemon.live.settings.integrations["apps"]
+    turns = 0
+
+    async def beside() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(beside())
+    answer = await town.daemon.foresight.explain(Asked(integration, Parsed(alerts), town.clock.now()))
+    other.cancel()
+
+    lines = sum(len(one["plan"]) for one in answer["alerts"])
+    assert answer["cut"] is True
+    assert lines < 20_000
+    assert turns > 100

@@ -5,6 +5,7 @@ It supposes that every message goes through and that nothing else pages these pe
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -47,11 +48,19 @@ class Sending:
             at = max(now, min(page.due_at for page in self.waiting))
             if at > end:
                 break
-            due = sorted((page for page in self.waiting if page.due_at <= at), key=order_of_claims)
-            line, user = due[0].channel, due[0].user or due[0].target
-            mine = [page for page in due if (page.channel, page.user or page.target) == (line, user)]
-            self._drop(mine)
-            left += self._claim(mine, at, urgent)
+            left += self._due(at, urgent)
+        return left
+
+    def _due(self, at: Instant, urgent: bool) -> list[Left]:
+        """What is due then, person by person and channel by channel; whoever goes another way joins those it leads to."""
+        groups: dict[tuple[str, str], list[Page]] = {}
+        for page in sorted((page for page in self.waiting if page.due_at <= at), key=order_of_claims):
+            groups.setdefault((page.channel, page.user or page.target), []).append(page)
+        self.waiting = [page for page in self.waiting if page.due_at > at]
+        left: list[Left] = []
+        while groups and not any(page.due_at <= at for page in self.waiting):
+            left += self._claim(groups.pop(next(iter(groups))), at, urgent)
+        self.waiting += itertools.chain.from_iterable(groups.values())
         return left
 
     def _drop(self, pages: Sequence[Page]) -> None:

@@ -46,6 +46,7 @@ from tocsin.work.core import Core, policy_from
 
 MOST_ALERTS = 100  # of one body that are explained
 MOST_EVENTS = 4_000  # of all their incidents together
+LINES = 4  # of a plan that count like an event more
 AT_ONCE = 5  # events before others get their turn
 MOST_WAITING = 8
 DONE = object()
@@ -145,13 +146,16 @@ async def answer(
 async def _plan(asking: Asking, course: Course, ahead: Millis | None, clock: Clock, left: int) -> int:
     """One incident's plan, a few events at a time; how many events are left for the others."""
     planning = asking.planning(course, ahead)
-    while left and next(planning, DONE) is not DONE:
-        left -= 1
-        if left % AT_ONCE == 0:
+    lines, since = len(course.told), 0
+    while left > 0 and next(planning, DONE) is not DONE:
+        cost = 1 + (len(course.told) - lines) // LINES
+        lines, left, since = len(course.told), left - cost, since + cost
+        if since >= AT_ONCE:
+            since = 0
             await clock.turn()
     planning.close()
     await clock.turn()
-    return left
+    return max(left, 0)
 
 
 async def facts_of(
