@@ -77,7 +77,8 @@ class Known:
             identity = identity_of(alert.integration, alert.source_key)
             self._packed.pop(identity, None)
             self._ended_meanwhile.add(alert.id)
-            self._in_doubt[identity] = alert.id
+            if self.trusted:  # else the database is asked about everything
+                self._in_doubt[identity] = alert.id
 
     def ended(self, alerts: Iterable[StoredAlert]) -> None:
         """To be called when that transaction is kept."""
