@@ -52,7 +52,7 @@ class Sending:
         return left
 
     def _due(self, at: Instant, urgent: bool) -> list[Left]:
-        """What is due then, person by person and channel by channel; whoever goes another way joins those it leads to."""
+        """What is due then, by person and channel; a page that goes another way joins those it finds there."""
         groups: dict[tuple[str, str], list[Page]] = {}
         for page in sorted((page for page in self.waiting if page.due_at <= at), key=order_of_claims):
             groups.setdefault((page.channel, page.user or page.target), []).append(page)
