@@ -19,7 +19,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import client, ingest, oncall, paging, restart, rules, stall, timers
+from benchmarks import client, ingest, oncall, paging, restart, rules, stall, storm, timers
 from benchmarks.row import Bench, Row
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
@@ -32,6 +32,7 @@ MEASUREMENTS: Mapping[str, Callable[[Bench], Awaitable[Sequence[Row]]]] = Mappin
         "bulk": ingest.hundred_a_post,
         "paging": paging.first_page,
         "timers": timers.due_in_one_second,
+        "storm": storm.hundred_thousand_in_a_minute,
         "stall": stall.beside_a_big_post,
         "restart": restart.with_100k_open,
         "client": client.command_start,

@@ -30,6 +30,7 @@ policies: {default: {steps: [{notify: [user:ana], wait: 1d}], repeat: 0, ack_tim
 rules:
   - {name: ingest only, match: ['alertname="HighLatency"'], hold: 1d}
   - {name: due together, match: ['alertname="DueTogether"'], hold: {hold}}
+storm: {new_incidents: 1000000, within: 1m}
 """
 
 

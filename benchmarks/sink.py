@@ -14,6 +14,7 @@ from benchmarks.load import LENGTH
 from tests.daemon import free_port, until
 
 KEY = re.compile(rb"k\d{10}")
+USER = re.compile(rb'"user":\s?"(\w+)"')
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -24,6 +25,7 @@ class Sink:
     port: int = field(default_factory=free_port)
     arrived: dict[str, float] = field(default_factory=dict)
     calls: int = 0
+    heard: dict[str, list[float]] = field(default_factory=dict)  # by person, when each call came
 
     async def has(self, count: int, within: float) -> None:
         """Return once pages about `count` keys arrived."""
@@ -55,6 +57,8 @@ class _Line(asyncio.Protocol):
         if length is None or len(self.buffer) < head + 4 + int(length[1]):
             return
         self.journal.calls += 1
+        if user := USER.search(self.buffer, head):
+            self.journal.heard.setdefault(user[1].decode(), []).append(time.perf_counter())
         if found := KEY.search(self.buffer, head):
             self.journal.arrived.setdefault(found[0].decode(), time.perf_counter())
         self.buffer = self.buffer[head + 4 + int(length[1]) :]

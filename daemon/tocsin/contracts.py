@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from tocsin.model import (
     Arrival,
     Attempt,
+    Beat,
     ChangeEvent,
     ContactState,
     Entry,
@@ -28,6 +29,7 @@ from tocsin.model import (
     Related,
     Silence,
     StoredAlert,
+    Storm,
     Swap,
     Token,
     Verification,
@@ -315,6 +317,16 @@ class Tx(Protocol):
         """Planned pages of this channel with `due_at` <= now, by (rank, due_at, id). Not locked: load their
         incidents, then ask `pages` for them where others write too."""
 
+    async def late_pages(self, channel: str, user: str, until: Instant, limit: int) -> list[Page]:
+        """Planned pages (kind "page") of this person on this channel that were put off, due by `until`; not locked."""
+
+    async def count_late_pages(self, channel: str, user: str, until: Instant) -> int:
+        """How many these are."""
+
+    async def put_off(self, channel: str, user: str, now: Instant, at: Instant, because: str, delayed: str) -> int:
+        """All pages of this person on this channel that are due, but a P1's first, wait until `at`; each that was not
+        put off before gets a line in its timeline. How many lines."""
+
     async def planned_channels(self) -> list[str]:
         """The names of the channels that planned pages wait for, whenever they are due. Not locked."""
 
@@ -389,6 +401,15 @@ class Tx(Protocol):
     async def pages_to(self, address: str, since: Instant) -> list[tuple[Page, Attempt]]:
         """Pages that went to this address since then, newest first. Whose answer this may be."""
 
+    async def beats(self) -> dict[str, Beat]:
+        """Every heartbeat by name, locked where others write too."""
+
+    async def storms(self, scopes: Sequence[str]) -> dict[str, Storm]:
+        """How it stands with these scopes, held until the end where others write too. Ask for them last."""
+
+    async def taken_in(self, storm: int, muted_by: str, limit: int) -> list[Incident]:
+        """Triggered incidents that this storm took in and that are muted by this: P1 first, then in order."""
+
     # numbers
     async def next_numbers(self, count: int) -> range:
         """Incident numbers, ascending; gaps are allowed, repeats are not."""
@@ -429,6 +450,16 @@ class Tx(Protocol):
     def save_verification(self, verification: Verification) -> None: ...
     def add_silence(self, silence: Silence) -> None:
         """Inserts, or replaces the one with the same id."""
+
+    def save_beat(self, beat: Beat) -> None: ...
+    def forget_beat(self, name: str) -> None: ...
+    def save_storm(self, storm: Storm) -> None: ...
+    def forget_storms(self, before: Instant) -> None:
+        """Scopes without a storm that were last touched before."""
+
+    def wake_taken_in(self, storm: int, muted_by: str, until: Instant, at: Instant) -> None:
+        """Triggered incidents that this storm took in, are muted by this and were opened by `until`, fall due from
+        `at` on: the most urgent first, two in a millisecond."""
 
     def save_feed(self, copy: FeedCopy) -> None:
         """Inserts, or replaces that of the same schedule."""
@@ -555,6 +586,13 @@ class Store(Protocol):
         """Those with a shift that ends after `since`, in the order they were asked for."""
 
     async def tokens(self) -> list[Token]: ...
+
+    async def beats(self) -> list[Beat]: ...
+
+    async def storms(self) -> list[Storm]: ...
+
+    async def members(self, storm: int, limit: int, after: int | None) -> list[Incident]:
+        """The incidents this storm took in, in order, above a number."""
 
     async def feeds(self) -> list[FeedCopy]:
         """The last good copy of every schedule's feed, and how it went since."""

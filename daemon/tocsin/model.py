@@ -220,6 +220,7 @@ class Incident:
     resolved: int = 0
     total: int = 0
     opened_by: str = ""                # "integration:NAME" or "user:NAME"
+    storm: int | None = None           # the storm incident that took this one in, for good
 
     @property
     def open(self) -> bool:
@@ -283,6 +284,38 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Beat:
+    """What is known of one configured heartbeat. `due_at`: heard by then, or its next silence begins.
+
+    `silent_since` is when it fell due unheard; `told` says that the alert about it is stored.
+    """
+
+    name: str
+    expects: str                       # every, cron and grace as they were when `due_at` was worked out
+    due_at: Instant
+    last_at: Instant | None = None     # the last check-in
+    last_by: str = ""                  # who checked in: "integration:apps", "token:cron", "own token"
+    silent_since: Instant | None = None
+    told: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Storm:
+    """The new incidents of one scope (a service) lately, and the storm incident while there is one.
+
+    `recent`: (instant, how many first pages fell due then), ascending, within the window.
+    """
+
+    scope: str
+    recent: tuple[tuple[int, int], ...] = ()
+    incident: int | None = None
+    since: Instant | None = None       # when the storm began
+    collected: int = 0                 # incidents it took in
+    names: Mapping[str, int] = EMPTY   # alert names and how often, the most frequent ones
+    touched_at: Instant = Instant(0)
+
+
+@dataclass(frozen=True, slots=True)
 class Silence:
     """Mutes the alerts its matchers hit, from `starts_at` until `ends_at`."""
 
@@ -332,6 +365,7 @@ class Page:
     config: str = ""                   # hash of the configuration that decided it
     text: str = ""                     # fixed text of kinds other than "page"
     updated_at: Instant | None = None
+    delayed: str = ""                  # why it did not go out when it was due: a limit, a summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -943,6 +977,31 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Something that must report: every so often, or at the times of a crontab expression."""
+
+    name: str
+    every: Millis | None = None        # None: `cron` says when
+    cron: str = ""
+    timezone: str = "UTC"              # of `cron`
+    grace: Millis = Millis(0)
+    match: tuple[str, ...] = ()        # alerts that are check-ins
+    service: str = ""
+    severity: Severity = "error"
+    policy: str | None = None
+    token: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StormLimit:
+    """More first pages than `new_incidents` in `within` are a storm."""
+
+    new_incidents: int = 30
+    within: Millis = MINUTE
+    per: Literal["service", "integration", "all"] = "service"
+
+
+@dataclass(frozen=True, slots=True)
 class Server:
     host: str = "127.0.0.1"
     port: int = 8420
@@ -1011,6 +1070,8 @@ class Settings:
     inhibitions: tuple[Inhibition, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
     throttle: Mapping[str, tuple[Limit, ...]] = field(default_factory=lambda: DEFAULT_THROTTLE)  # by name or kind
+    heartbeats: Mapping[str, Heartbeat] = EMPTY
+    storm: StormLimit = StormLimit()
     answers: Mapping[str, str] = EMPTY    # {sms: code}
     without_effect: tuple[str, ...] = ()  # sections that are valid and have no effect yet
     steps_may_rest: bool = field(init=False, default=False)  # some rule has flap or resolve_after

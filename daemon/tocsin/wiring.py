@@ -34,6 +34,7 @@ from tocsin.web.app import make_admin_app, make_app
 from tocsin.work.access import Access
 from tocsin.work.actions import Actions
 from tocsin.work.answers import Answers
+from tocsin.work.calming import Calming
 from tocsin.work.codes import Codes
 from tocsin.work.contacts import Contacts
 from tocsin.work.core import Core, InForce
@@ -41,11 +42,13 @@ from tocsin.work.feeds import Feeds
 from tocsin.work.following import Following
 from tocsin.work.foresight import Foresight
 from tocsin.work.health import Health
+from tocsin.work.heartbeats import Heartbeats
 from tocsin.work.housekeeping import Housekeeping
 from tocsin.work.intake import Intake
 from tocsin.work.keys import Keys
 from tocsin.work.links import Links
 from tocsin.work.notices import Notices
+from tocsin.work.outbound import Outbound
 from tocsin.work.overrides import Overrides
 from tocsin.work.pager import Pager
 from tocsin.work.recount import recount
@@ -95,6 +98,7 @@ class Daemon:
     intake: Intake
     actions: Actions
     silences: Silences
+    heartbeats: Heartbeats
     overrides: Overrides
     swaps: Swaps
     keys: Keys
@@ -165,6 +169,8 @@ class Daemon:
         await keys.load()
         self.intake = Intake(core)
         self.selfcare = Selfcare(core, self.intake)
+        self.heartbeats = Heartbeats(core, self.intake)
+        core.heard = self.heartbeats.hear
         self.actions = Actions(core, self.intake)
         self.silences = Silences(core)
         self.overrides, self.swaps = Overrides(core), Swaps(core)
@@ -176,6 +182,7 @@ class Daemon:
         self.pager = Pager(core, self._tools(), self.selfcare)
         self.answers = Answers(core, self.actions, links, self.pager)
         self.health = Health(core, self.timers, self.pager)
+        self.outbound = Outbound(core, self.health, self.ports.http)
         self.feeds = Feeds(core, self.ports.http, self.ports.read_feed or ReadApart(self.clock))
         self.health.feeds = self.feeds.troubles
         self.foresight = Foresight(core)
@@ -198,9 +205,10 @@ class Daemon:
         await self.overrides.refresh()
         await self.following.learn()
         await keeping.learn_contacts()
-        await keeping.judge_downtime()
+        was_down = await keeping.judge_downtime()
         await recount(self.core, self.intake)
         await self.intake.known.load(self.store, self.clock.now())
+        await self.core.storms.load()
         self.tasks(self.intake.run(), "intake")
         self.health.quarantined = bool(await self.store.meta("quarantine"))
         if self.health.quarantined:
@@ -208,7 +216,10 @@ class Daemon:
             self.tasks(self._await_release(), "quarantine")
         else:
             await self._start_paging()
-        keeping.start((Millis(1_000), self.notices.look))
+        await self.heartbeats.begin(was_down=was_down)
+        keeping.start((Millis(1_000), self.notices.look), (Millis(1_000), self.heartbeats.look),
+                      (Millis(1_000), Calming(self.core).look))  # fmt: skip
+        self.tasks(self.outbound.run(), "outbound heartbeat")
         self.tasks(self.feeds.run(), "feeds")
         if isinstance(self.store, PostgresStore):
             self.tasks(self._keep_anchored(), "database clock")

@@ -337,6 +337,26 @@ def test_what_is_no_snooze_is_told_how_to_write_one(tocsin, until):
     assert "write 30m or 2026-01-05 09:00" in tocsin("snooze", "7", until, TOCSIN_TOKEN="t").stderr
 
 
+# ----------------------------------------------------------------------------------- heartbeats
+
+
+def test_heartbeats_are_listed_and_checked_in(daemon, tocsin):
+    nightly = {
+        "name": "nightly", "state": "silent", "expects": "every 1d", "service": None, "severity": "error",
+        "last_check_in": "2026-07-01T03:00:00Z", "last_by": "token:cron", "next_due": "2026-07-03T03:00:00Z",
+        "silent_since": "2026-07-02T03:00:00Z", "incident_key": "heartbeat/nightly",
+    }  # fmt: skip
+    daemon.on("GET", "/v1/heartbeats", {"heartbeats": [nightly]})
+    daemon.on("POST", "/v1/heartbeats/nightly", nightly)
+    env = {"TOCSIN_URL": daemon.url, "TOCSIN_TOKEN": "t", "TZ": "UTC"}
+
+    listed, pinged = tocsin("heartbeat", "list", **env), tocsin("heartbeat", "ping", "nightly", **env)
+
+    assert ("nightly" in listed.stdout, "silent" in listed.stdout, "every 1d" in listed.stdout) == (True, True, True)
+    assert pinged.stdout.startswith("nightly is heard. Next due 2026-07-03 03:00")
+    assert tocsin("heartbeat", "ping", "nobody", **env).returncode == 1
+
+
 # ------------------------------------------------------------------------------- silences and send
 
 

@@ -30,6 +30,7 @@ users:
   bo: {name: Bo, timezone: UTC, contacts: {hook: bo}}
 policies:
   default: {steps: [{notify: [user:ana], wait: 2s}, {notify: [user:bo], wait: 2h}], repeat: 0, ack_timeout: never}
+storm: {new_incidents: 1000000, within: 1m}
 """
 RECOVERY = 10.0  # "within seconds of max(due, recovery)"
 GRACE = 0.5  # 200 ms of the promise, and the time this process may have been kept from reading the call

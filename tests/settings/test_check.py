@@ -214,7 +214,7 @@ def test_sarif_is_what_code_review_reads(app: typer.Typer, folder: Folder, monke
     """The essentials of SARIF 2.1.0: sections 3.13 (log), 3.14 (run), 3.19 (driver), 3.27 (result), 3.49 (rule)."""
     content = (
         f"{BASE}retention: {{alerts: 5}}\nteams: {{é: {{members: [ana]}}, x: {{members: [ana]}}}}\n"
-        "schedules: {p: {layers: [{users: ana}]}}  # tocsin: ignore[unused] in May\nstorm: {new_incidents: 3, within: 1m}\n"
+        "schedules: {p: {layers: [{users: ana}]}}  # tocsin: ignore[unused] in May\nservices: {a: {sla: {P1: {ack: 5m}}}}\n"
     )
     folder.write({"on call/tocsin.yaml": content})
     monkeypatch.chdir(folder.path)

@@ -92,6 +92,10 @@ MISTAKES = [
     ("services: {a: {support_hours: {from: 09:00}}}", "6:32: support_hours: 'to' is missing; 'from' alone says nothing"),
     ("services: {a: {sla: {P6: {ack: 5m}}}}", "6:22: sla: unknown key 'P6'; known here: P1, P2, P3, P4, P5, calendar"),
     ("maintenance: [{name: x, match: ['a=\"b\"'], every: Sun 02:00}]", "6:15: maintenance: write every: and for: (a repeated window), or from: and to: (once)"),
+    ("heartbeats: {x: {grace: 5m}}", "6:14: x: 'every' is missing (how often it must be heard), or 'cron' (at which times)"),
+    ("heartbeats: {x: {every: 1d, cron: '0 3 * * *'}}", "6:35: cron: 'every' says something else; write one of them"),
+    ("heartbeats: {x: {cron: '0 25 * * *'}}", "6:24: cron: '0 25 * * *': '25' is no hour; write 0 to 23"),
+    ("integrations: {heartbeat: {type: webhook, token: x}}", "6:16: heartbeat: is Tocsin's own name; give the integration another one"),
     ("maintenance: [{name: x, match: ['a=\"b\"'], from: 2026-01-05 09:00, to: 2026-01-05 08:00}]", "6:71: to: is not after the window's beginning"),
     ("maintenance: [{name: x, match: ['a=\"b\"'], from: 2026-01-05 09:00, to: 2026-01-05 09:00}]", "6:71: to: is not after the window's beginning"),
     ("maintenance: [{name: x, match: ['a=\"b\"'], from: 2026-03-29 02:10, to: 2026-03-29 02:50, timezone: Europe/Paris}]", "6:71: to: is not after the window's beginning"),
@@ -101,7 +105,6 @@ MISTAKES = [
     ("services: {a: {depends_on: [b]}, b: {depends_on: [c]}, c: {depends_on: [a]}}", "6:28: depends_on: goes in a circle: a → b → c → a; none of them would page: take one of these out"),
     ("inhibitions: [{source: ['a=\"b\"']}]", "6:15: inhibitions: 'target' is missing (… alerts like this do not page)"),
     ("inhibitions: [{source: ['a'], target: ['b=\"c\"']}]", """6:25: source: 'a' is no matcher; write name="value", name!="value", name=~"pattern" or name!~"pattern\""""),
-    ("heartbeats: {x: {grace: 5m}}", "6:14: x: 'every' is missing (how often it must be heard)"),
     ("storm: {new_incidents: 30}", "6:1: storm: 'within' is missing (… in this time become one)"),
     ("priorities: {high: {high: P0}}", "6:27: high: 'P0' is not known; write P1 or P2 or P3 or P4 or P5"),
 ]  # fmt: skip

@@ -21,6 +21,7 @@ from tocsin.model import (
     Override,
     Rotation,
     Secret,
+    StormLimit,
     Support,
     Target,
 )
@@ -241,7 +242,6 @@ def test_what_has_no_effect_yet_is_read_and_said(folder: Folder) -> None:
         "channels: {terminal: {type: console}, chat: {type: slack, bot_token: x}}\n"
         "users: {ana: {contacts: {chat: U1, terminal: a}, notify: {high: [{by: chat}, {by: [chat, terminal]}]}}}\n"
         "catch_all: [user:ana, user:ana/chat]\n"
-        "storm: {new_incidents: 30, within: 1m}\n"
         "services: {a: {sla: {P1: {ack: 15m}}}}\n"
     )
     loaded = folder.write({"tocsin.yaml": content}).load()
@@ -250,14 +250,38 @@ def test_what_has_no_effect_yet_is_read_and_said(folder: Folder) -> None:
         "tocsin.yaml:1:52: type: the channel type 'slack' has no effect yet; 'chat' is left out",
         "tocsin.yaml:2:26: contacts: the contact 'chat' is left out: the channel 'chat' has no effect now",
         "tocsin.yaml:3:23: catch_all: user:ana/chat is left out: its channel has no effect now",
-        "tocsin.yaml:4:1: storm: is valid and has no effect yet",
-        "tocsin.yaml:5:16: sla: is valid and has no effect yet",
+        "tocsin.yaml:4:16: sla: is valid and has no effect yet",
     ]
     assert loaded.settings is not None
     assert list(loaded.settings.channels) == ["terminal"]
     assert loaded.settings.users["ana"].notify == {"high": (NotifyRule(("terminal",)),)}
     assert loaded.settings.catch_all == (Target("user", "ana"),)
-    assert loaded.settings.without_effect == ("storm",)
+
+
+def test_heartbeats_and_the_storm_limit_are_read(folder: Folder) -> None:
+    content = (
+        "defaults: {timezone: Europe/Paris}\n"
+        "services: {backups: {}}\n"
+        "heartbeats:\n"
+        "  nightly: {cron: '0 3 * * mon-fri', grace: 30m, service: backups, severity: warning, token: x}\n"
+        "  watchdog: {match: ['alertname=\"Watchdog\"']}\n"
+        "storm: {new_incidents: 5, within: 2m, per: all}\n"
+    )
+    settings = folder.write({"tocsin.yaml": content}).load().settings
+
+    assert settings is not None
+    nightly, watchdog = settings.heartbeats["nightly"], settings.heartbeats["watchdog"]
+    assert (nightly.every, nightly.cron, nightly.timezone) == (None, "0 3 * * mon-fri", "Europe/Paris")
+    assert (nightly.grace, nightly.service, nightly.severity) == (30 * MINUTE, "backups", "warning")
+    assert (watchdog.every, watchdog.grace, watchdog.match) == (5 * MINUTE, 0, ('alertname="Watchdog"',))
+    assert settings.storm == StormLimit(5, Millis(2 * MINUTE), "all")
+
+
+def test_without_a_storm_section_thirty_in_a_minute_are_one(folder: Folder) -> None:
+    settings = folder.write({"tocsin.yaml": ""}).load().settings
+
+    assert settings is not None
+    assert settings.storm == StormLimit(30, MINUTE, "service")
 
 
 def test_support_hours_may_name_a_calendar(folder: Folder) -> None:

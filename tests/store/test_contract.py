@@ -24,7 +24,7 @@ from tests.store.facts import (
 )
 from tocsin.contracts import Door, IncidentFilter
 from tocsin.errors import Conflict, Refused, StoreUnavailable
-from tocsin.model import EMPTY, Arrival, ContactState, FeedCopy, Verification
+from tocsin.model import EMPTY, Arrival, Beat, ContactState, FeedCopy, Storm, Verification
 from tocsin.store.arrivals import alert_of, incident_of
 
 
@@ -740,6 +740,29 @@ async def test_attempts_of_a_page_in_order(store):
     assert await ask(store, "attempt", "x") is None
 
 
+async def test_what_waits_for_a_slot_of_a_person_is_found_counted_and_put_off_at_once(store):
+    rows = [
+        page("new", due_at=at(1)), page("late", due_at=at(1), delayed="a limit", updated_at=at(0)),
+        page("later", due_at=at(50), delayed="a limit", updated_at=at(0)), page("urgent", due_at=at(1), rank=0),
+        page("bo", due_at=at(1), user="bo"), page("mail", due_at=at(1), channel="mail"),
+        page("update", due_at=at(1), kind="update"), page("sent", due_at=at(1), status="done", delayed="a limit"),
+    ]  # fmt: skip
+    await put(store, add_pages=rows)
+
+    assert [one.id for one in await ask(store, "late_pages", "sms", "ana", at(9), 10)] == ["late"]
+    assert await ask(store, "count_late_pages", "sms", "ana", at(60)) == 2
+
+    assert await ask(store, "put_off", "sms", "ana", at(5), at(100), "no room", "5: no room") == 1
+
+    found = await ask(store, "pages", [row.id for row in rows])
+    assert {id: (one.due_at, one.delayed, one.updated_at) for id, one in found.items() if one.due_at == at(100)} == {
+        "new": (at(100), "5: no room", at(5)), "late": (at(100), "a limit", at(0)),
+    }  # fmt: skip
+    (line,) = await store.timeline(1, 10, None)
+    assert (line.kind, line.because, line.at, line.channel) == ("page_throttled", "no room", at(5), "sms")
+    assert line.detail == {"user": "ana", "until": at(100)}
+
+
 async def test_open_attempts_of_one_owner_or_all(store):
     await put(
         store,
@@ -850,6 +873,57 @@ async def test_a_providers_message_is_answered_once(store):
     assert await ask(store, "answers_to", Door("twilio_sms", "SM2")) == ""
     assert await ask(store, "replies_since", "+1", at(0)) == 1
     assert await ask(store, "replies_since", "+1", at(6)) == 0
+
+
+# ------------------------------------------------------------------------- heartbeats, storms
+
+
+async def test_heartbeats_come_back_as_they_went_in_and_may_be_forgotten(store):
+    nightly = Beat("nightly", "0 3 * * *", at(100), at(5), "token:cron", at(50), True)
+    watchdog = Beat("watchdog", "5m", at(7))
+    for beat in (watchdog, replace(nightly, due_at=at(1)), nightly):
+        await put(store, save_beat=beat)
+
+    assert await store.beats() == [nightly, watchdog]
+    assert await ask(store, "beats") == {"nightly": nightly, "watchdog": watchdog}
+
+    await put(store, forget_beat="nightly")
+    assert await store.beats() == [watchdog]
+
+
+async def test_storms_are_known_by_scope(store):
+    shop = Storm("shop", ((1, 20), (2, 11)), 31, at(2), 5, {"DiskFull": 3, "": 2}, at(9))
+    await put(store, save_storm=replace(shop, incident=None))
+    await put(store, save_storm=shop)
+
+    assert await ask(store, "storms", ["shop", "nobody"]) == {"shop": shop, "nobody": Storm("nobody")}
+    assert [storm.scope for storm in await store.storms()] == ["nobody", "shop"]
+
+    await put(store, forget_storms=at(100))
+    assert await store.storms() == [shop]
+
+
+async def test_who_counts_a_storm_waits_for_whoever_counts_it_already(store):
+    async def one_more(tx):
+        known = (await tx.storms(["shop"]))["shop"]
+        tx.save_storm(replace(known, collected=known.collected + 1))
+
+    await asyncio.gather(*(store.write(one_more) for _ in range(10)))
+
+    assert (await store.storms())[0].collected == 10
+
+
+async def test_what_a_storm_took_in_is_found_by_urgency_and_by_number(store):
+    rows = [
+        incident(1), incident(2, storm=9, muted_by="storm:9"), incident(3, storm=9, muted_by="storm:9", priority="P1"),
+        incident(4, storm=9, muted_by="storm:9", status="acknowledged"), incident(5, storm=9),
+        incident(6, storm=8, muted_by="storm:8"),
+    ]  # fmt: skip
+    await put(store, add_incidents=rows)
+
+    assert [one.number for one in await ask(store, "taken_in", 9, "storm:9", 10)] == [3, 2]
+    assert [one.number for one in await store.members(9, 10, None)] == [2, 3, 4, 5]
+    assert [one.number for one in await store.members(9, 2, 3)] == [4, 5]
 
 
 # ------------------------------------------------------------------- silences, tokens, the rest

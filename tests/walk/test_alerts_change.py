@@ -89,7 +89,7 @@ async def test_a_silence_that_was_ended_by_a_process_that_died_mutes_nothing_aft
 
 
 async def test_a_silence_that_ends_early_lets_go_of_every_incident_however_many_there_are(build: Build) -> None:
-    town = await build("throttle: {sms: [1/1h]}")
+    town = await build("throttle: {sms: [1/1h]}\nstorm: {new_incidents: 1000000, within: 1m}")
     await town.post("apps", [{"title": "down", "dedup_key": f"{n}", "status": "firing"} for n in range(AT_ONCE + 100)])
     silence = await town.silence('title="down"', minutes=600)
     assert {incident.muted_by is None for incident in await town.incidents()} == {False}

@@ -161,7 +161,7 @@ async def test_whatever_a_title_holds_it_is_stored_clean_and_paged(title: str, k
 
 
 async def test_a_post_of_many_opens_each_once_in_the_order_they_stand(build: Build) -> None:
-    town = await build("throttle: {sms: [100/1m]}")
+    town = await build("throttle: {sms: [100/1m]}\nstorm: {new_incidents: 1000, within: 1m}")
 
     taken = await town.post("apps", [{"title": f"t{n}", "dedup_key": f"k{n}"} for n in range(250)])
 

@@ -13,6 +13,7 @@ import orjson
 from tocsin.clock import SeededChance
 from tocsin.decide.explain import explain
 from tocsin.decide.explained import as_json
+from tocsin.decide.heartbeats import beat_view
 from tocsin.decide.overrides import extra_of
 from tocsin.decide.rules import Rulebook
 from tocsin.errors import BadBody, NoSuchIncident, Refused
@@ -21,9 +22,11 @@ from tocsin.model import (
     Actor,
     Alert,
     Attempt,
+    Beat,
     ChannelConfig,
     Contact,
     Entry,
+    Heartbeat,
     Incident,
     Instant,
     IntegrationConfig,
@@ -86,6 +89,7 @@ SETTINGS = Settings(
     schedules={"primary": Schedule("primary", "Europe/Paris", (Layer("always", (("ana",),), None),))},
     policies={"default": Policy("default", (Step((Target("schedule", "primary"),)),))},
     services={"shop": Service("shop", owner="payments")},
+    heartbeats={"nightly": Heartbeat("nightly", Millis(300_000), token=Secret(("beat-token",)))},
 )
 
 INCIDENT = Incident(
@@ -464,6 +468,9 @@ class FakeStore:
         below = 43 if before is None else before
         return [replace(INCIDENT, number=number) for number in (42, 41, 40) if number < below][:limit]
 
+    async def members(self, storm: int, limit: int, after: int | None) -> list[Incident]:
+        return [replace(INCIDENT, number=number, storm=42) for number in (43, 44, 45) if number > (after or 0)][:limit]
+
     async def timeline(self, number: int, limit: int, after: int | None) -> list[Entry]:
         return [Entry(number, NOW, "note", "user:ana", "api", "looking", id=7)]
 
@@ -491,6 +498,19 @@ class FakeLive:
     )
 
 
+class FakeHeartbeats:
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, str]] = []
+
+    async def check_in(self, name: str, by: str) -> Beat:
+        self.heard.append((name, by))
+        return Beat(name, "every 5m", Instant(NOW + 300_000), NOW, by)
+
+    async def views(self) -> list[dict[str, object]]:
+        return [self.view(Beat("nightly", "every 5m", Instant(NOW + 300_000)))]
+
+    def view(self, beat: Beat) -> dict[str, object]:
+        return beat_view(beat, Heartbeat(beat.name, Millis(300_000)), NOW)
 class FakeSubscriptions:
     """One link a calendar: `schedule:primary/0`, and /1 once it was taken back."""
 
@@ -521,6 +541,7 @@ class FakeDaemon:
         self.answers = FakeAnswers()
         self.access = FakeAccess()
         self.contacts = FakeContacts()
+        self.heartbeats = FakeHeartbeats()
         self.subscriptions = FakeSubscriptions()
         self.health = FakeHealth()
         self.foresight = FakeForesight(self.live)

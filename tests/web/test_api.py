@@ -320,6 +320,15 @@ async def test_a_misspelt_status_is_guessed(client: TestClient) -> None:
 # ------------------------------------------------------------------------------------------- lists
 
 
+async def test_what_a_storm_took_in_is_walked_by_its_cursor(client: TestClient) -> None:
+    first = await (await client.get("/v1/incidents/42/members?limit=2", headers=VIEWER)).json()
+    rest = await (await client.get(f"/v1/incidents/42/members?cursor={first['next']}", headers=VIEWER)).json()
+
+    assert [(one["number"], one["storm"]) for one in first["incidents"]] == [(43, 42), (44, 42)]
+    assert ([one["number"] for one in rest["incidents"]], rest["next"]) == ([45], None)
+    assert (await client.get("/v1/incidents/7/members", headers=VIEWER)).status == 404
+
+
 async def test_a_list_is_walked_by_its_cursor(client: TestClient) -> None:
     numbers, cursor = [], ""
     while True:

@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "override": ("override", "app", "Somebody else is on call for a while: add, list, remove."),
     "swap": ("swap", "app", "Change shifts with a colleague: ask, accept, decline, withdraw, list."),
     "silence": ("silence", "app", "Mute alerts for a while: add, list, expire."),
+    "heartbeat": ("heartbeat", "app", "What must report regularly: list, ping."),
     "maintenance": ("maintenance", "app", "Planned windows without pages: list."),
     "token": ("token", "app", "API tokens: create, list, revoke, rotate-keys."),
     "db": ("db", "app", "The database: migrate, backup, restore, verify."),

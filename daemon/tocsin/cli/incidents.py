@@ -10,6 +10,7 @@ from tocsin.cli.client import Api, connect
 from tocsin.cli.tables import print_json, print_table, say
 from tocsin.cli.times import local, short
 
+MEMBERS = 20  # of a storm, shown with it
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 Number = Annotated[int, typer.Argument(min=1, help="The incident's number.")]
 
@@ -49,17 +50,21 @@ def show(number: Number, as_json: AsJson = False) -> None:
     _print_facts(facts["incident"])
     _print_beside(facts["incident"])
     _print_alerts(facts["alerts"])
+    if facts["members"] is not None:
+        _print_members(facts["members"])
     _print_pages(facts["pages"])
     _print_timeline(facts["entries"])
 
 
 def _gather(api: Api, number: int) -> dict[str, Any]:
     here = f"/v1/incidents/{number}"
+    incident = api.get(here)
     return {
-        "incident": api.get(here),
+        "incident": incident,
         "alerts": api.get(f"{here}/alerts")["alerts"],
         "pages": api.get(f"{here}/pages")["pages"],
         "entries": api.get(f"{here}/timeline")["entries"],
+        "members": api.get(f"{here}/members", limit=MEMBERS) if incident["key"].startswith("storm/") else None,
     }
 
 
@@ -88,6 +93,7 @@ def _print_facts(incident: dict[str, Any]) -> None:
         ("acknowledged", _by(incident["acknowledged_at"], incident["acknowledged_by"])),
         ("resolved", local(incident["resolved_at"])),
         ("next page", local(incident["next_page_at"])),
+        ("storm", f"taken in by INC {incident['storm']}" if incident.get("storm") else ""),
         ("link", incident["url"]),
     )
     for name, value in facts:
@@ -137,6 +143,18 @@ def _print_alerts(alerts: list[dict[str, Any]]) -> None:
     )
 
 
+def _print_members(members: dict[str, Any]) -> None:
+    """What a storm took in."""
+    say("")
+    print_table(
+        ("number", "priority", "status", "title", "service", "who", "created", "next page"),
+        [_row(incident) for incident in members["incidents"]],
+        empty="it took nothing in",
+    )
+    if members["next"]:
+        say(f"… and more: the API's /members, or the first {MEMBERS} by --json")
+
+
 def _print_pages(pages: list[dict[str, Any]]) -> None:
     say("")
     print_table(
@@ -150,12 +168,18 @@ def _print_pages(pages: list[dict[str, Any]]) -> None:
                 page.get("channel"),
                 page.get("outcome"),
                 len(page.get("attempts", ())),
-                page.get("because"),
+                _why(page),
             )
             for page in pages
         ],
         empty="nobody was paged",
     )
+
+
+def _why(page: dict[str, Any]) -> str:
+    """Why this person, and why late."""
+    delayed = page.get("delayed")
+    return f"{page.get('because')}; late: {delayed}" if delayed else str(page.get("because") or "")
 
 
 def _print_timeline(entries: list[dict[str, Any]]) -> None:

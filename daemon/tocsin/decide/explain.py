@@ -11,6 +11,7 @@ from tocsin.decide.due import page_unless_muted
 from tocsin.decide.escalation import People, policy_for
 from tocsin.decide.flap import clearing
 from tocsin.decide.grouping import Group, group_of
+from tocsin.decide.heartbeats import Ears
 from tocsin.decide.lifecycle import Move, Stay
 from tocsin.decide.muting import Mute, Mutes
 from tocsin.decide.priority import Assessment, assess, is_higher, worst
@@ -97,6 +98,7 @@ def explain(
     `ahead`: how much of the page plan; None: until the catch-all had its turn.
     """
     asking = Asking(settings, rulebook, integration, at, facts)
+    parsed, _ = Ears(settings.heartbeats.values()).hear(integration.name, parsed)
     for alert in parsed.alerts:
         asking.about(alert)
     for course in asking.courses:

@@ -201,11 +201,51 @@ def unmute(incident: Incident, now: Instant, because: str) -> Move | Stay:
     """Paging goes on: the step due next runs at once, once."""
     if incident.muted_by is None:
         return Stay(f"INC {incident.number} is not muted.")
+    if in_storm(incident):
+        return Stay(f"INC {incident.number} is taken in by the storm INC {incident.storm}.")
+    return _unmuted(incident, now, because)
+
+
+def taken_in(incident: Incident, storm: int, critical: bool, look_at: Instant, now: Instant, because: str) -> Move:
+    """A storm takes it in before it paged anybody: it waits for the storm's end, or for the answer to the storm."""
+    after = replace(
+        _moved(incident, now),
+        storm=storm,
+        muted_by=storm_mute(storm, critical),
+        muted_left=Millis(0),
+        due_at=look_at,
+        due_kind="unmute",
+    )
+    return Move(after, (_entry(after, "muted", TOCSIN, "storm", now, because, {"storm": storm}),), stops_pages=True)
+
+
+def storm_mute(storm: int, critical: bool) -> str:
+    """As `muted_by` says it. `critical`: a storm of critical incidents, which alone takes in such."""
+    return f"storm:{storm} (critical)" if critical else f"storm:{storm}"
+
+
+def released(incident: Incident, now: Instant, because: str) -> Move:
+    """Out of its storm: it pages by itself from now on."""
+    return _unmuted(incident, now, because)
+
+
+def in_storm(incident: Incident) -> bool:
+    """Whether it waits within a storm."""
+    return incident.muted_by is not None and incident.muted_by.startswith("storm:")
+
+
+def rises_above_its_storm(incident: Incident) -> bool:
+    """Whether it became critical within a storm of lesser ones, which hides none such."""
+    critical = incident.priority == "P1" or incident.severity == "critical"
+    return critical and in_storm(incident) and not str(incident.muted_by).endswith("(critical)")
+
+
+def _unmuted(incident: Incident, now: Instant, because: str) -> Move:
     due = Instant(max(now, incident.held_until or 0))
     after = replace(_moved(incident, now), muted_by=None, muted_left=None)
     if incident.status == "triggered":
         after = replace(after, due_at=due, due_kind=_where(incident), planned_at=due)
-    return Move(after, (_entry(after, "unmuted", TOCSIN, incident.muted_by.partition(":")[0], now, because),))
+    return Move(after, (_entry(after, "unmuted", TOCSIN, str(incident.muted_by).partition(":")[0], now, because),))
 
 
 def rested(incident: Incident, until: Instant, now: Instant) -> Incident:

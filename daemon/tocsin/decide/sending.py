@@ -71,13 +71,18 @@ class Sending:
         """All due pages of one person and channel: as many as there is room for go; more go as one in the last slot."""
         limits = self.limits.get(pages[0].channel, ())
         if not limits:
-            return [Left(now, page, because=_late(page, now)) for page in pages]
+            return self._without_limit(pages, now)
         left: list[Left] = []
         sent = self._sent(pages[0])
         while pages:
             found = room(sent, limits, now, urgent=urgent)
             if isinstance(found, Later):
-                return left + self._wait(pages, found, limits, now)
+                return left + self._wait(pages, found, limits, now, urgent)
+            late = [page for page in pages if page.delayed]
+            if pages[0].delayed and len(late) > 1:  # what had to wait for this slot goes in one message
+                left += self._bundle(late, now)
+                pages = [page for page in pages if not page.delayed]
+                continue
             if len(pages) > 1 and isinstance(room([*sent, now], limits, now, urgent=False), Later):
                 return left + self._bundle(pages, now)
             sent.append(now)
@@ -85,8 +90,37 @@ class Sending:
             left.append(Left(now, page, because=_late(page, now)))
         return left
 
-    def _wait(self, pages: list[Page], later: Later, limits: tuple[Limit, ...], now: Instant) -> list[Left]:
+    def _without_limit(self, pages: list[Page], now: Instant) -> list[Left]:
+        """Each by itself; what came here late from a channel that has a limit is one message."""
+        late = [page for page in pages if page.delayed and page.user]
+        left = [Left(now, page, because=_late(page, now)) for page in pages if not (page.delayed and page.user)]
+        return left + (self._bundle(late, now) if late else [])
+
+    def _other_way_for_p1(self, pages: list[Page], now: Instant) -> list[Page]:
+        """A P1 does not wait: it goes over another contact that has room. What waits is returned."""
+        waiting = []
+        for page in pages:
+            other = self._other(page, now) if not page.delayed else None
+            mine = [one for one in self.waiting if other and one.user == page.user and one.channel == other[1]
+                    and one.due_at > now]  # fmt: skip
+            if other is None:
+                waiting.append(page)
+            elif mine:  # planned for later over that channel: now, and this one waits for its slot
+                self._drop(mine[:1])
+                self.waiting.append(replace(mine[0], due_at=now))
+                waiting.append(page)
+            else:
+                moved = replace(page, contact=other[0], channel=other[1], due_at=now, updated_at=now, delayed="a limit")
+                self.waiting.append(moved)
+        return waiting
+
+    def _wait(
+        self, pages: list[Page], later: Later, limits: tuple[Limit, ...], now: Instant, urgent: bool
+    ) -> list[Left]:
         """No room: until the next slot, at most a minute; then another contact, or one message beyond the limit."""
+        pages = self._other_way_for_p1(pages, now) if urgent else pages
+        if not pages:
+            return []
         since = min(page.updated_at or now for page in pages)
         deadline = Instant(since + PATIENCE)
         if now < deadline:
@@ -97,7 +131,8 @@ class Sending:
         if other is not None:
             contact, channel = other
             self.waiting += [
-                replace(page, contact=contact, channel=channel, due_at=now, updated_at=since) for page in pages
+                replace(page, contact=contact, channel=channel, due_at=now, updated_at=since, delayed="a limit")
+                for page in pages
             ]
             return []
         if overflow <= now:
@@ -105,7 +140,10 @@ class Sending:
         return self._postpone(pages, Instant(min(later.at, overflow)), since)
 
     def _postpone(self, pages: list[Page], at: Instant, since: Instant) -> list[Left]:
-        self.waiting += [replace(page, due_at=at, updated_at=page.updated_at or since) for page in pages]
+        self.waiting += [
+            replace(page, due_at=at, updated_at=page.updated_at or since, delayed=page.delayed or "a limit")
+            for page in pages
+        ]
         return []
 
     def _put_off(self, like: Page, now: Instant) -> list[Page]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tocsin.model import Instant, Limit, Millis, Settings
+from tocsin.decide.views import in_words
+from tocsin.model import Instant, Limit, Millis, Settings, rfc3339
 
 PATIENCE = Millis(60_000)
 
@@ -43,7 +44,12 @@ def room(sent: Sequence[Instant], limits: Sequence[Limit], now: Instant, *, urge
     if not frees:
         return Now()
     at, limit = max(frees, key=lambda pair: pair[0])
-    return Later(at, f"{limit.count} messages in {limit.window // 1000} s are reached")
+    return Later(at, f"at most {limit.count} message{'s' if limit.count > 1 else ''} in {in_words(limit.window)}")
+
+
+def delay(at: Instant, because: str) -> str:
+    """What a page that had to wait or that travels with others says of it."""
+    return f"{rfc3339(at)}: {because}"
 
 
 def overflow_at(sent: Sequence[Instant], limits: Sequence[Limit], now: Instant) -> Instant:

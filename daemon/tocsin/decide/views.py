@@ -47,6 +47,7 @@ def incident_view(incident: Incident, settings: Settings) -> dict[str, Any]:
         "snoozed_until": when(incident.snoozed_until),
         "next_page_at": when(incident.due_at) if paging else None,
         "muted_by": incident.muted_by,
+        "storm": incident.storm,
         "merged_into": incident.merged_into,
         "previous": incident.previous,
         "url": incident_url(incident.number, settings),
@@ -106,6 +107,7 @@ def page_view(page: Page, attempts: Sequence[Attempt]) -> dict[str, Any]:
         "due_at": rfc3339(page.due_at),
         "outcome": page_outcome(page, attempts),
         "because": page.because,
+        "delayed": page.delayed or None,
         "attempts": [attempt_view(attempt) for attempt in attempts],
     }
 
@@ -200,30 +202,44 @@ def resolved_text(incident: Incident) -> str:
     return f"INC {incident.number} resolved{by}: {cut(incident.title, 120)}"
 
 
-def summary_text(incidents: Sequence[Incident]) -> str:
-    """Several pages in one message that fits an SMS: each incident is named, the most urgent first, with as much title
-    as fits."""
-    head, tail = f"{len(incidents)} incidents wait for you: ", ". Reply ACK and a number."
+def summary_text(incidents: Sequence[Incident], more: int = 0) -> str:
+    """Several pages in one message that fits an SMS: each incident is named, with as much title as fits.
+
+    `more`: so many besides these.
+    """
+    incidents = sorted(incidents, key=_most_urgent)
+    head, tail = f"{len(incidents) + more} incidents wait for you: ", ". Reply ACK and a number."
     room = SMS - len(head) - len(tail)
-    ranked = sorted(incidents, key=lambda one: (one.priority, one.number))
     for width in (40, 24, 12):
-        names = "; ".join(f"INC {one.number} {one.priority} {cut(one.title, width)}" for one in ranked)
-        if len(names) <= room:
+        names = "; ".join(f"INC {one.number} {one.priority} {cut(one.title, width)}" for one in incidents)
+        if len(names) <= room and not more:
             return head + names + tail
-    return head + _numbers(ranked, room) + tail
+    return head + _numbers(incidents, room, more) + tail
 
 
-def _numbers(incidents: Sequence[Incident], room: int) -> str:
-    """Their numbers alone, and how many there was no room for."""
+def summary_body(incidents: Sequence[Incident], more: int = 0) -> str:
+    """The same for a mail, which has room for all: one a line."""
+    lines = [f"{len(incidents) + more} incidents wait for you:", ""]
+    lines += [f"* {cut(headline(one), 200)}" for one in sorted(incidents, key=_most_urgent)]
+    return "\n".join([*lines, "", "On the command line: tocsin ack NUMBER…"])
+
+
+def _most_urgent(incident: Incident) -> tuple[bool, str, int]:
+    """Storms first, since each stands for many; then by priority."""
+    return not incident.key.startswith("storm/"), incident.priority, incident.number
+
+
+def _numbers(incidents: Sequence[Incident], room: int, more: int) -> str:
+    """Their numbers alone, in order; and how many there was no room for."""
     numbers = [str(one.number) for one in incidents]
     shown = len(numbers)
-    while shown and len(text := _and_more(numbers, shown)) > room:
+    while shown and len(text := _and_more(numbers, shown, more)) > room:
         shown -= 1
     return text
 
 
-def _and_more(numbers: Sequence[str], shown: int) -> str:
-    more = len(numbers) - shown
+def _and_more(numbers: Sequence[str], shown: int, more: int) -> str:
+    more += len(numbers) - shown
     return f"INC {', '.join(numbers[:shown])}" + (f" and {more} more" if more else "")
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from tocsin.model import EMPTY, PRIORITIES, IntegrationConfig, Secret, Service, Support
+from tocsin.decide import crontab
+from tocsin.model import EMPTY, PRIORITIES, Heartbeat, IntegrationConfig, Millis, Secret, Service, StormLimit, Support
 from tocsin.settings import lookups, scalars
 from tocsin.settings.kinds import DURATION, SECRET, URL, Kinded
 from tocsin.settings.nodes import Node
@@ -25,6 +26,7 @@ from tocsin.settings.shapes import (
     Record,
     Table,
     Whole,
+    Word,
     text,
 )
 from tocsin.settings.words import (
@@ -34,6 +36,8 @@ from tocsin.settings.words import (
     SEVERITY,
     SOME_TIME,
     SUPPORT,
+    ZONE,
+    default_zone,
 )
 
 # ----------------------------------------------------------------------------------- integrations
@@ -47,6 +51,7 @@ _FILL_KEYS = {
     "policy": Key(Name("policies"), "the policy"),
 }
 _FILL = Record("defaults", _FILL_KEYS, lambda got, _reading: dict(got.values))
+OWN_NAMES = ("tocsin", "heartbeat")  # of alerts that Tocsin makes: about itself, and about silence
 _ACKS = ("pagerduty", "opsgenie")  # sources whose senders acknowledge on purpose
 
 
@@ -67,6 +72,10 @@ def _integration(got: Got, reading: Reading, type: str, kind: Any) -> Integratio
         keys = " or ".join(["token", *_own_keys(kind)])
         message = f"'{keys}' is missing; anyone could post alerts"
         reading.error(got.node, "missing-key", message, at=got.node.key_at)
+        return BROKEN
+    if got.name in OWN_NAMES:
+        message = "is Tocsin's own name; give the integration another one"
+        reading.error(got.node, "bad-name", message, at=got.node.key_at)
         return BROKEN
     return IntegrationConfig(
         name=got.name,
@@ -191,23 +200,48 @@ SERVICES = Table(
     "services",
 )
 
-# -------------------------------------------------- sections that later releases give their effect
+# ------------------------------------------------------------------ what must report, what is planned
 
 
-def _heartbeat(got: Got, reading: Reading) -> dict[str, Any] | Nothing:
-    if not got.has("every") and not got.has("match") and not got.node.cut:
-        reading.error(got.node, "missing-key", "'every' is missing (how often it must be heard)", at=got.node.key_at)
+def _heartbeat(got: Got, reading: Reading) -> Heartbeat | Nothing:
+    written = [key for key in ("every", "cron") if got.has(key)]
+    if not written and not got.has("match") and not got.node.cut:
+        message = "'every' is missing (how often it must be heard), or 'cron' (at which times)"
+        reading.error(got.node, "missing-key", message, at=got.node.key_at)
         return BROKEN
-    return dict(got.values)
+    if len(written) == 2:
+        reading.error(got.at("cron"), "contradiction", "'every' says something else; write one of them")
+        return BROKEN
+    return Heartbeat(
+        name=got.name,
+        every=None if got.has("cron") else got.get("every", FIVE_MINUTES),
+        cron=got.get("cron", ""),
+        timezone=got.get("timezone") or default_zone(reading),
+        grace=got.get("grace", Millis(0)),
+        match=got.get("match", ()),
+        service=got.get("service", ""),
+        severity=got.get("severity", "error"),
+        policy=got.get("policy"),
+        token=got.get("token"),
+    )
 
 
+def _crontab(written: str) -> str:
+    return crontab.parse(written).text
+
+
+FIVE_MINUTES = scalars.duration("5m")
 HEARTBEATS = Table(
     Record(
         "a heartbeat",
         {
-            "every": Key(SOME_TIME, "how often it must be heard; required without `match`", shown="5m"),
+            "every": Key(SOME_TIME, "how often it must be heard; required without `cron` and `match`", shown="5m"),
+            "cron": Key(
+                Word(_crontab, "a crontab expression", "", "0 3 * * *"), "instead of `every`: at which times it runs"
+            ),
+            "timezone": Key(ZONE, "the zone of `cron`", shown="defaults.timezone"),
             "grace": Key(DURATION, "how late it may be", shown="0s"),
-            "match": Key(MATCHERS, "alerts that count as a ping (Watchdog …)"),
+            "match": Key(MATCHERS, "alerts that count as a check-in (Watchdog …)"),
             "service": Key(Name("services"), "the incident's service"),
             "severity": Key(SEVERITY, "the incident's severity", shown="error"),
             "policy": Key(Name("policies"), "who is paged", shown="the service's"),
@@ -242,5 +276,5 @@ STORM = Record(
         "within": Key(SOME_TIME, "… in this time become one", required=True),
         "per": Key(Choice(("service", "integration", "all")), "counted per", shown="service"),
     },
-    lambda got, _reading: dict(got.values),
+    lambda got, _reading: StormLimit(**got.values),
 )

@@ -8,11 +8,11 @@ from typing import Any
 
 from tocsin.model import Settings
 
-NAMED = ("users", "teams", "schedules", "policies", "services", "integrations", "channels")
+NAMED = ("users", "teams", "schedules", "policies", "services", "integrations", "channels", "heartbeats")
 GUARDED = ("users", "services", "rules")
 PLAIN = (
-    "server", "retention", "defaults", "catch_all", "heartbeat_out", "fallbacks", "priorities", "throttle", "answers",
-    "inhibitions", "maintenance",
+    "server", "retention", "defaults", "catch_all", "heartbeat_out", "fallbacks", "priorities", "throttle", "storm",
+    "answers", "inhibitions", "maintenance",
 )  # fmt: skip
 
 

@@ -220,6 +220,7 @@ def _settings(files: Seq[File], main: Path, database: Path, reading: Reading) ->
         "heartbeat_out": values["heartbeat_out"],
         "priorities": values["priorities"],
         "throttle": values["throttle"],
+        "storm": values["storm"],
         "answers": values["answers"],
         "catch_all": values["catch_all"],
         "rules": values["rules"],
@@ -228,7 +229,7 @@ def _settings(files: Seq[File], main: Path, database: Path, reading: Reading) ->
         "maintenance": values["maintenance"],
         "fallbacks": _frozen(values["fallbacks"]),
     }
-    for name in ("integrations", "channels", "users", "teams", "schedules", "policies", "services"):
+    for name in ("integrations", "channels", "users", "teams", "schedules", "policies", "services", "heartbeats"):
         given[name] = _frozen(values[name])
     return Settings(
         hash=_hash(files, reading.attached),

@@ -13,6 +13,7 @@ from tocsin.contracts import Clock, Counts, IncidentFilter
 from tocsin.model import (
     OPEN,
     Attempt,
+    Beat,
     ChangeEvent,
     ContactState,
     Entry,
@@ -25,6 +26,7 @@ from tocsin.model import (
     Related,
     Silence,
     StoredAlert,
+    Storm,
     Swap,
     Token,
     Verification,
@@ -32,6 +34,7 @@ from tocsin.model import (
 from tocsin.store.rows import (
     ALERT,
     ATTEMPT,
+    BEAT,
     CHANGE,
     CONTACT_STATE,
     ENTRY,
@@ -41,6 +44,7 @@ from tocsin.store.rows import (
     PAGE,
     POST,
     SILENCE,
+    STORM,
     SWAP,
     TOKEN,
     VERIFICATION,
@@ -166,6 +170,15 @@ class Reads:
 
     async def verifications(self) -> list[Verification]:
         return VERIFICATION.values(await self._look("verifications"))
+
+    async def beats(self) -> list[Beat]:
+        return BEAT.values(await self._look("list_beats"))
+
+    async def storms(self) -> list[Storm]:
+        return STORM.values(await self._look("list_storms"))
+
+    async def members(self, storm: int, limit: int, after: int | None) -> list[Incident]:
+        return INCIDENT.values(await self._look("members", storm, after or 0, limit))
 
     async def overrides(self, since: Instant, schedule: str | None = None) -> list[MadeOverride]:
         return OVERRIDE.values(await self._look("overrides", since, schedule))

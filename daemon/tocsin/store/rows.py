@@ -18,6 +18,7 @@ import zstandard
 from tocsin.model import (
     EMPTY,
     Attempt,
+    Beat,
     ChangeEvent,
     ContactState,
     Entry,
@@ -29,6 +30,7 @@ from tocsin.model import (
     Post,
     Silence,
     StoredAlert,
+    Storm,
     Swap,
     Token,
     Verification,
@@ -131,7 +133,7 @@ def detour_of(name: str, hint: Any) -> tuple[Callable[[Any], Any], Callable[[Any
     if name == "links":
         return load_links, dump
     if get_origin(hint) is tuple:
-        return load_tuple, dump
+        return load_pairs if get_origin(get_args(hint)[0]) is tuple else load_tuple, dump
     if isinstance(get_origin(hint), type) and issubclass(get_origin(hint), Mapping):
         return load_mapping, dump
     return None
@@ -184,6 +186,10 @@ def load_tuple(text: str) -> tuple[Any, ...]:
     return () if text == "[]" else tuple(orjson.loads(text))
 
 
+def load_pairs(text: str) -> tuple[tuple[Any, ...], ...]:
+    return () if text == "[]" else tuple(map(tuple, orjson.loads(text)))
+
+
 def load_links(text: str) -> tuple[Link, ...]:
     return () if text == "[]" else tuple(Link(**link) for link in orjson.loads(text))
 
@@ -200,6 +206,8 @@ CONTACT_STATE = shape(ContactState, key=["channel_kind", "address"])
 VERIFICATION = shape(Verification, key=["user", "channel_kind", "address"])
 FEED = shape(FeedCopy, key=["schedule"])
 TOKEN = shape(Token, key=["id"], fixed=["created_at"])
+BEAT = shape(Beat, key=["name"])
+STORM = shape(Storm, key=["scope"])
 OVERRIDE = shape(MadeOverride, key=["id"], fixed=["schedule", "created_at"])
 SWAP = shape(Swap, key=["id"], fixed=["schedule", "created_at"])
 
@@ -216,6 +224,8 @@ SHAPES: Mapping[str, Shape[Any]] = {
     "verification": VERIFICATION,
     "feed": FEED,
     "token": TOKEN,
+    "beat": BEAT,
+    "storm": STORM,
     "override": OVERRIDE,
     "swap": SWAP,
 }

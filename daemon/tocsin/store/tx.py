@@ -10,10 +10,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar, cast
 
+import orjson
+
 from tocsin.contracts import Door, Standing
 from tocsin.model import (
     Arrival,
     Attempt,
+    Beat,
     ChangeEvent,
     ContactState,
     Entry,
@@ -26,12 +29,26 @@ from tocsin.model import (
     Related,
     Silence,
     StoredAlert,
+    Storm,
     Swap,
     Token,
     Verification,
 )
 from tocsin.store.arrivals import alert_of, alert_row, incident_of, incident_row
-from tocsin.store.rows import ALERT, ATTEMPT, CONTACT_STATE, INCIDENT, OVERRIDE, PAGE, SILENCE, SWAP, VERIFICATION, Row
+from tocsin.store.rows import (
+    ALERT,
+    ATTEMPT,
+    BEAT,
+    CONTACT_STATE,
+    INCIDENT,
+    OVERRIDE,
+    PAGE,
+    SILENCE,
+    STORM,
+    SWAP,
+    VERIFICATION,
+    Row,
+)
 
 V = TypeVar("V")
 EVERYTHING = 1_000_000_000
@@ -192,6 +209,18 @@ class Transaction:
     async def due_pages(self, channel: str, now: Instant, limit: int) -> list[Page]:
         return PAGE.values(await self.ask("due_pages", channel, now, limit))
 
+    async def late_pages(self, channel: str, user: str, until: Instant, limit: int) -> list[Page]:
+        return PAGE.values(await self.ask("late_pages", channel, user, until, limit))
+
+    async def count_late_pages(self, channel: str, user: str, until: Instant) -> int:
+        return only(await self.ask("late_pages_counted", channel, user, until), int) or 0
+
+    async def put_off(self, channel: str, user: str, now: Instant, at: Instant, because: str, delayed: str) -> int:
+        detail = orjson.dumps({"user": user, "until": at}).decode()
+        told = await self.ask("tell_put_off", channel, user, now, because, detail)
+        await self.ask("put_off", channel, user, now, at, delayed)
+        return len(told)
+
     async def planned_channels(self) -> list[str]:
         return [row[0] for row in await self.ask("planned_channels")]
 
@@ -279,6 +308,18 @@ class Transaction:
         rows = await self.ask("pages_to", address, since)
         return [(PAGE.value(row[:width]), ATTEMPT.value(row[width:])) for row in rows]
 
+    async def beats(self) -> dict[str, Beat]:
+        return {one.name: one for one in BEAT.values(await self.ask("beats"))}
+
+    async def storms(self, scopes: Sequence[str]) -> dict[str, Storm]:
+        if not scopes:
+            return {}
+        await self.ask("hold_storms", sorted(scopes))
+        return {one.scope: one for one in STORM.values(await self.ask("storms", list(scopes)))}
+
+    async def taken_in(self, storm: int, muted_by: str, limit: int) -> list[Incident]:
+        return INCIDENT.values(await self.ask("taken_in", storm, muted_by, limit))
+
     # numbers
 
     async def next_numbers(self, count: int) -> range:
@@ -359,6 +400,21 @@ class Transaction:
 
     def add_silence(self, silence: Silence) -> None:
         self.changes.insert("silences", "add_silence", [silence])
+
+    def save_beat(self, beat: Beat) -> None:
+        self.changes.insert("heartbeats", "save_beat", [beat])
+
+    def forget_beat(self, name: str) -> None:
+        self.changes.run("heartbeats", "forget_beat", name)
+
+    def save_storm(self, storm: Storm) -> None:
+        self.changes.insert("storms", "save_storm", [storm])
+
+    def forget_storms(self, before: Instant) -> None:
+        self.changes.run("storms", "forget_storms", before)
+
+    def wake_taken_in(self, storm: int, muted_by: str, until: Instant, at: Instant) -> None:
+        self.changes.run("incidents", "wake_taken_in", storm, muted_by, until, at)
 
     def save_feed(self, copy: FeedCopy) -> None:
         self.changes.insert("feeds", "save_feed", [copy])

@@ -11,7 +11,19 @@ import orjson
 from aiohttp import hdrs, web
 from prometheus_client import exposition, openmetrics
 
-from tocsin.web import alertmanager, api, calendars, callbacks, compat, login, openapi, pages, rosters, silences
+from tocsin.web import (
+    alertmanager,
+    api,
+    calendars,
+    callbacks,
+    compat,
+    heartbeats,
+    login,
+    openapi,
+    pages,
+    rosters,
+    silences,
+)
 from tocsin.web.daemon import Daemon
 from tocsin.web.limits import HEAD_TIME, MAX_BODY, handler_args
 from tocsin.web.problems import BASE_HEADERS, JSON_HEADERS, TRUSTED, Handler, Problem, refuse
@@ -57,6 +69,10 @@ def add_alert_doors(app: web.Application, daemon: Daemon) -> None:
     add(app, "POST", "/v2/enqueue", compat.events_v2(reception))
     add(app, "POST", "/v2/change/enqueue", compat.changes_v2(reception))
     add(app, "POST", "/generic/2010-04-15/create_event.json", compat.events_v1(reception))
+    for method in ("GET", "POST"):
+        add(app, method, "/v1/heartbeats/{name}", heartbeats.check_in(reception))
+    for method in ("GET", "POST", "PUT", "PATCH"):
+        add(app, method, "/v2/heartbeats/{name}/ping", heartbeats.ping(reception))
 
 
 def add_api(app: web.Application, daemon: Daemon) -> None:

@@ -207,6 +207,8 @@ class IncidentShape(Shape):
     resolved_at: str | None
     closed_at: str | None
     next_page_at: str | None
+    muted_by: str | None = Field(description="What keeps it quiet: silence:ID, storm:NUMBER …")
+    storm: int | None = Field(description="The storm that took it in, for good.")
     url: str
 
 
@@ -251,6 +253,7 @@ class PageShape(Shape):
     user: str | None
     channel: str
     outcome: str
+    delayed: str | None = Field(description="Since when and why it waited, or went out with others in one message.")
     attempts: list[AttemptShape]
 
 
@@ -325,6 +328,23 @@ class SilenceShape(Shape):
 
 class SilenceList(Shape):
     silences: list[SilenceShape]
+
+
+class HeartbeatShape(Shape):
+    name: str
+    state: str = Field(description="waiting (never heard), ok, late (within its grace) or silent")
+    expects: str
+    service: str | None
+    severity: Severity
+    last_check_in: str | None
+    last_by: str | None = Field(description="integration:NAME, token:NAME, or `own token`.")
+    next_due: str = Field(description="Heard by then, or an incident opens.")
+    silent_since: str | None
+    incident_key: str
+
+
+class HeartbeatList(Shape):
+    heartbeats: list[HeartbeatShape]
 
 
 class ServiceShape(Shape):

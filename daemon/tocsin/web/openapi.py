@@ -28,7 +28,7 @@ ABOUT = (
     "`cursor`, and answer with `next`. Bodies are at most 4 MiB, also when they come gzipped."
 )
 TAGS = (
-    "alerts in", "incidents", "actions", "on call", "silences", "people", "configuration", "answers",
+    "alerts in", "heartbeats", "incidents", "actions", "on call", "silences", "people", "configuration", "answers",
     "Alertmanager's API", "the daemon itself",
 )  # fmt: skip
 
@@ -78,6 +78,23 @@ PLAIN: tuple[Plain, ...] = (
     Plain(
         "post", "/generic/2010-04-15/create_event.json", "alerts in", "PagerDuty Events API v1",
         "`service_key` of the body names the integration.", {"200": "stored", "400": "invalid event"},
+    ),
+    *(
+        Plain(
+            method, "/v1/heartbeats/{name}", "heartbeats", "A check-in",
+            "With the heartbeat's own token, any integration's, or an API token of a responder: as bearer, as the "
+            "password of basic authentication, or as `?token=`. An incident about its silence is resolved.",
+            {"200": "heard; when it is due again", "401": "no or a wrong token", "404": "no such heartbeat"},
+        )
+        for method in ("get", "post")
+    ),
+    *(
+        Plain(
+            method, "/v2/heartbeats/{name}/ping", "heartbeats", "A check-in, as Opsgenie's clients send it",
+            "The same, with `Authorization: GenieKey …` too.",
+            {"202": "heard", "401": "no or a wrong token", "404": "no such heartbeat"},
+        )
+        for method in ("get", "post", "put", "patch")
     ),
     Plain(
         "get", "/v1/schedules/{name}.ics", "on call", "A schedule's shifts as an iCalendar file",
@@ -255,7 +272,7 @@ def path_parameters(path: str) -> list[dict[str, Any]]:
 PATH_WORDS = {
     "number": "The incident's number.",
     "integration": "A name under `integrations:` of the configuration.",
-    "name": "The schedule's name.",
+    "name": "The name of the schedule or heartbeat.",
     "id": "As the answer to its making says.",
     "attempt": "The attempt's id, from the address we gave.",
     "token": "The personal, signed, expiring token of the link.",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tocsin.web import api, calendars, contacts, overrides, quiet
+from tocsin.web import api, calendars, contacts, heartbeats, overrides, quiet, storms
 from tocsin.web.api import Endpoint
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *api.ENDPOINTS, *contacts.ENDPOINTS, *calendars.ENDPOINTS, *overrides.ENDPOINTS,
-    *quiet.ENDPOINTS,
+    *quiet.ENDPOINTS, *heartbeats.ENDPOINTS, *storms.ENDPOINTS,
 )  # fmt: skip

@@ -683,7 +683,7 @@ class Batch:
         elif draft.hold_until is None and self.watching:
             self.unpaged[number] = policy
         elif draft.hold_until is None:
-            self.ledger.step(incident, policy)
+            self.ledger.begin(incident, policy, draft.fit.labels.get("alertname", ""))
         if incident.service in self.mutes.parents.services:
             self._fork()
             self.mutes.parents.see(incident)
@@ -707,7 +707,8 @@ class Batch:
             if mute is not None:
                 self.ledger.take(lifecycle.mute(opened, mute.reason, mute.until, self.now))
             else:
-                self.ledger.step(opened, policy)
+                kind = alerts[number][0].labels.get("alertname", "") if alerts[number] else ""
+                self.ledger.begin(opened, policy, kind)
 
     def _join(self, incident: Incident, draft: Draft, mute: Mute | None) -> None:
         verdict = draft.verdict
@@ -740,7 +741,9 @@ class Batch:
         if incident.held_until is not None and (hold_until or self.now) < incident.held_until:
             incident = lifecycle.held(incident, hold_until, self.now)
             self.ledger.put(incident)
-        if incident.muted_by is not None:
+        if lifecycle.rises_above_its_storm(incident):
+            self.ledger.take(lifecycle.released(incident, self.now, "it became critical"))
+        elif incident.muted_by is not None:
             self.ledger.take(lifecycle.unmute(incident, self.now, because))
 
     def _pages_anew(self, before: Incident, after: Incident, verdict: Verdict) -> bool:

@@ -29,6 +29,7 @@ class Call:
     user: User | None
     bundled: tuple[Incident, ...] = ()  # those a summary names
     carried: tuple[Page, ...] = ()  # the other pages that travel in it
+    more: int = 0  # pages beyond these that join it behind
     intent_at: float = 0.0
 
 

@@ -5,7 +5,7 @@ The claim and the intent are one: the attempt's row is written before the first 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from tocsin.model import (
     Instant,
     Limit,
     Page,
+    rfc3339,
 )
 from tocsin.work.calls import Call, place, why_not, why_stale
 from tocsin.work.channels import Line
@@ -30,7 +31,19 @@ if TYPE_CHECKING:
     from tocsin.work.pager import Pager
 
 
+MOST_TOGETHER = 200  # pages that go into a summary in the transaction that claims it
+MOST_BEHIND = 500  # pages that join it in each one after that
+MOST_AT_ONCE = 30  # P1 pages that look for another way in one transaction
 ABOUT_INCIDENTS = ("page", "summary", "update")  # what takes a slot of these; the rest waits until there is room
+
+
+def _together(pages: list[Page]) -> list[list[Page]]:
+    """What goes in one message where there is no limit: what came here late from a channel that has one, by person."""
+    groups: dict[str, list[Page]] = {}
+    for page in pages:
+        late = page.kind == "page" and page.delayed and page.user
+        groups.setdefault(f"user:{page.user}" if late else page.id, []).append(page)
+    return list(groups.values())
 
 
 class Claim:
@@ -48,12 +61,16 @@ class Claim:
             self.line = line
             self.limits = throttle.limits_for(self.core.settings, line.name, line.kind.throttle)
         self.calls: list[Call] = []
+        self.full = False  # more may be due than was read
         self.in_vain: list[Page] = []  # pages that find their person or contact gone
 
     async def run(self, at_most: int) -> list[Call]:
         """Claim what is due of `at_most` pages, as far as slots and limits allow."""
         limit = at_most if self.limits else min(at_most, self.line.free)
         pages = await self.tx.due_pages(self.line.name, self.now, limit)
+        self.full = len(pages) == limit
+        if limit < at_most and any(page.delayed for page in pages):  # these go together, so all of them
+            pages = await self.tx.due_pages(self.line.name, self.now, at_most)
         await self.ledger.load([page.incident for page in pages if page.incident is not None])
         if not self.core.store.exclusive:
             pages = await self._still_planned(pages)
@@ -61,8 +78,8 @@ class Claim:
         if self.limits:
             await self._each_within_limits(fit)
         else:
-            for page in fit[: self.line.free]:
-                self._intent(page)
+            for pages in _together(fit)[: self.line.free]:
+                self._bundle(pages)
         for page in self.in_vain:
             await self._ask_again(page)
         return self.calls
@@ -219,6 +236,12 @@ class Claim:
                 return
             sent.append(self.now)
             together = [one for one in waiting if one.kind == "page"]
+            late = [one for one in together if one.delayed]
+            if page.delayed and len(late) > 1:  # what had to wait for this slot goes in one message
+                await self._bundle_all(late)
+                gone = {one.id for one in late}
+                waiting = [one for one in waiting if one.id not in gone]
+                continue
             last = isinstance(throttle.room(sent, self.limits, self.now, urgent=False), throttle.Later)
             if last and len(together) > 1 and page.kind == "page":
                 self._bundle(together)
@@ -238,51 +261,101 @@ class Claim:
         later_ones = [page for page in pages if page.kind != "page"]
         pages = [page for page in pages if page.kind == "page"]
         self._postpone(later_ones, later.at, self.now)
+        pages = await self._other_way_for_p1(pages)
         if not pages:
             return
         since = min(page.updated_at or self.now for page in pages)
         deadline = Instant(since + throttle.PATIENCE)
         if self.now < deadline:
-            self._postpone(pages, Instant(min(later.at, deadline)), since)
+            at = Instant(min(later.at, deadline))
+            self._postpone(pages, at, since, later.because)
+            await self._put_off_the_rest(pages[0].user, at, later.because)
             return
         pages += await self._put_off(pages)
         other = await self._other_contact(pages[0])
         overflow = throttle.overflow_at(sent, self.limits, self.now)
         if other is not None:
             name, channel = other
-            moved = [replace(page, contact=name, channel=channel, due_at=self.now, updated_at=since) for page in pages]
-            self.tx.save_pages(moved)
-            self.ledger.effects.channels.add(channel)
+            self._move(pages, name, channel, since, later.because)
         elif overflow <= self.now:
-            self._bundle(pages)
+            await self._bundle_all(pages)
         else:
-            self._postpone(pages, Instant(min(later.at, overflow)), since)
+            self._postpone(pages, Instant(min(later.at, overflow)), since, later.because)
+
+    async def _other_way_for_p1(self, pages: list[Page]) -> list[Page]:
+        """A P1 does not wait: it goes over another channel of theirs that has room. What waits is returned."""
+        waiting, left = [], MOST_AT_ONCE
+        for page in pages:
+            other = await self._other_contact(page) if left and self._urgent(page) and not page.delayed else None
+            if other is None:
+                waiting.append(page)
+                continue
+            left -= 1
+            mine = [one for one in await self.tx.pages_of(page.incident or 0, page.cycle)
+                    if one.user == page.user and one.status == "planned" and one.kind == "page"
+                    and one.channel == other[1] and one.due_at > self.now]  # fmt: skip
+            if mine:  # it was planned for later over that channel: now, and this one waits for its slot
+                self.tx.save_pages([replace(mine[0], due_at=self.now)])
+                self.ledger.effects.channels.add(other[1])
+                waiting.append(page)
+            else:
+                self._move([page], *other, self.now, f"the limit of {page.channel} is reached, and a P1 does not wait")
+        return waiting
+
+    def _move(self, pages: list[Page], contact: str, channel: str, since: Instant, because: str) -> None:
+        """Over another contact of the same person, now; there they are one message."""
+        self.tx.save_pages(
+            [
+                replace(
+                    page, contact=contact, channel=channel, due_at=self.now, updated_at=since,
+                    delayed=page.delayed or throttle.delay(since, because),
+                )
+                for page in pages
+            ]
+        )  # fmt: skip
+        self.ledger.effects.channels.add(channel)
+        for page in pages:
+            self._note(page, "page_moved", f"{because}: {channel} instead of {page.channel}", to=channel)
+
+    async def _put_off_the_rest(self, user: str, at: Instant, because: str) -> None:
+        """There may be thousands more of them: all at once, so that nobody else waits behind them."""
+        if self.full and user:
+            told = f"{because}: waits until {rfc3339(at)} at the latest"
+            count = await self.tx.put_off(self.line.name, user, self.now, at, told, throttle.delay(self.now, because))
+            self.core.metrics.pages_throttled.labels(self.line.name).inc(count)
 
     async def _put_off(self, pages: list[Page]) -> list[Page]:
         """What else waits for a slot of this person on this channel, and was put off to a later instant than these."""
         ids, user = {page.id for page in pages}, pages[0].user
-        soon = await self.tx.due_pages(self.line.name, Instant(self.now + throttle.PATIENCE), 200)
-        found = [
-            one
-            for one in soon
-            if one.user == user and one.kind == "page" and one.updated_at is not None and one.id not in ids
-        ]
+        until = Instant(self.now + throttle.PATIENCE)
+        soon = await self.tx.late_pages(self.line.name, user, until, MOST_TOGETHER) if user else []
+        found = [one for one in soon if one.id not in ids]
         await self.ledger.load([one.incident for one in found if one.incident is not None])
         if not self.core.store.exclusive:
             found = await self._still_planned(found)
         return [one for one in found if self._fits(one)]
 
-    def _postpone(self, pages: list[Page], at: Instant, since: Instant) -> None:
-        self.tx.save_pages([replace(page, due_at=at, updated_at=page.updated_at or since) for page in pages])
+    def _postpone(self, pages: list[Page], at: Instant, since: Instant, because: str = "the limit is reached") -> None:
+        self.tx.save_pages(
+            [
+                replace(
+                    page, due_at=at, updated_at=page.updated_at or since,
+                    delayed=page.delayed or throttle.delay(since, because),
+                )
+                for page in pages
+            ]
+        )  # fmt: skip
         for page in pages:
             if page.updated_at is None:
                 self.core.metrics.pages_throttled.labels(self.line.name).inc()
-                incident = self.ledger.get(page.incident) if page.incident is not None else None
-                if incident is not None:
-                    self.ledger.note(
-                        incident, "page_throttled", TOCSIN, "pager", "the person's limit on this channel is reached",
-                        page=page.id, user=page.user, until=at,
-                    )  # fmt: skip
+                self._note(page, "page_throttled", f"{because}: waits until {rfc3339(at)} at the latest", until=at)
+
+    def _note(self, page: Page, kind: str, because: str, **detail: object) -> None:
+        incident = self.ledger.get(page.incident) if page.incident is not None else None
+        if incident is not None:
+            self.ledger.note(
+                incident, kind, TOCSIN, "pager", because, page.channel, page=page.id, user=page.user, **detail
+            )
 
     async def _other_contact(self, page: Page) -> tuple[str, str] | None:
         """(contact, channel) of the same person where there is room now."""
@@ -301,7 +374,18 @@ class Claim:
                 return contact.name, contact.channel
         return None
 
-    def _bundle(self, pages: list[Page]) -> None:
+    async def _bundle_all(self, pages: list[Page]) -> None:
+        """One message for all of them and for all that wait with them: what has no room here joins it behind."""
+        more, user, until = 0, pages[0].user, Instant(self.now + throttle.PATIENCE)
+        if user and (self.full or len(pages) >= MOST_TOGETHER):
+            late = await self.tx.count_late_pages(self.line.name, user, until)
+            more = max(0, late - sum(bool(page.delayed) for page in pages))
+        self._bundle(pages, more)
+        if more:  # nobody claims them meanwhile
+            because = "joins the summary that is on its way"
+            await self.tx.put_off(self.line.name, user, self.now, until, because, throttle.delay(self.now, because))
+
+    def _bundle(self, pages: list[Page], more: int = 0) -> None:
         """One message for all of them; each is marked as carried by it."""
         if len(pages) == 1:
             self._intent(pages[0])
@@ -310,10 +394,31 @@ class Claim:
         named = tuple({one.number: one for one in incidents if one is not None}.values())
         lead, *others = sorted(pages, key=order_of_claims)
         self._intent(lead, named, tuple(others))
-        summary = self.calls[-1].attempt
+        self.calls[-1] = replace(self.calls[-1], more=more)
+        self._carry(others, self.calls[-1].attempt, f"one message for {len(named) + more} incidents")
+
+    async def join(self, call: Call) -> int:
+        """More pages join a summary that is on its way; how many there were. None does when it did not go out."""
+        summary = await self.tx.attempt(call.attempt.id)
+        if summary is None or summary.state not in ("open", "accepted"):
+            return 0
+        until = Instant(call.attempt.started_at + throttle.PATIENCE)
+        pages = await self.tx.late_pages(self.line.name, call.page.user, until, MOST_BEHIND)
+        await self.ledger.load([page.incident for page in pages if page.incident is not None])
+        if not self.core.store.exclusive:
+            pages = await self._still_planned(pages)
+        fit = [page for page in pages if page.id != call.page.id and self._fits(page)]
+        self._carry(fit, call.attempt, f"one message for {len(call.bundled) + call.more} incidents")
+        return len(pages)
+
+    def _carry(self, others: Sequence[Page], summary: Attempt, because: str) -> None:
         for page in others:
-            self.tx.save_pages([replace(page, status="bundled", tries=page.tries + 1, updated_at=self.now)])
-            self.tx.add_attempts([replace(self._attempt(page, summary.address, state="bundled"), ref=summary.id)])
+            told = f"{page.delayed}; {because}" if page.delayed else throttle.delay(self.now, because)
+            bundled = replace(page, status="bundled", tries=page.tries + 1, updated_at=self.now, delayed=told)
+            self.tx.save_pages([bundled])
+            self._note(page, "page_bundled", because, attempt=summary.id)
+            carried = self._attempt(page, summary.address, state="bundled")
+            self.tx.add_attempts([replace(carried, started_at=summary.started_at, ref=summary.id)])
             self.core.metrics.pages.labels(page.channel, "bundled").inc()
 
     # --------------------------------------------------------------------------------- intent

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
 
 from tocsin.contracts import Chance, ChannelKind, Clock, Source, Spawn, Store
 from tocsin.decide.escalation import People
+from tocsin.decide.heartbeats import Ears
 from tocsin.decide.muting import Mutes
 from tocsin.decide.rules import Rulebook
 from tocsin.metrics import Metrics
 from tocsin.model import Contact, ContactState, Incident, Instant, Only, Policy, Settings, Step, Target
 from tocsin.work.relief import Relief
+from tocsin.work.storms import Storms
 
 REMEMBERED_STOPS = 20_000
 
@@ -27,9 +29,15 @@ class InForce:
     rulebook: Rulebook
     sources: Mapping[str, Source]
     rules_end_quiet_alerts: bool = field(init=False)  # some rule has auto_resolve
+    ears: Ears = field(init=False)  # alerts that are check-ins of heartbeats
 
     def __post_init__(self) -> None:
+        self.ears = Ears(self.settings.heartbeats.values())
         self.rules_end_quiet_alerts = any(rule.auto_resolve is not None for rule in self.settings.rules)
+
+
+async def _nobody_listens(_names: Sequence[str], _by: str) -> None:
+    return None
 
 
 @dataclass(slots=True)
@@ -46,12 +54,14 @@ class Core:
     policies: Policies = field(init=False)
     stops: Stops = field(init=False)
     mutes: Mutes = field(init=False)
+    storms: Storms = field(init=False)
     relief: Relief = field(default_factory=Relief)
     dead: dict[tuple[str, str], str] = field(default_factory=dict)  # (channel type, address) → why it cannot be used
     verified: set[tuple[str, str, str]] = field(default_factory=set)  # (user, channel type, address) proven by a code
     code_of: Callable[[str], str] = field(default=lambda _page: "")  # the code that a page carries
     links: Callable[[Incident, str, str], str] = field(default=lambda _incident, _user, _page: "")
     planned: Callable[[set[str], Instant | None], None] = field(default=lambda _channels, _due: None)
+    heard: Callable[[Sequence[str], str], Awaitable[None]] = field(default=_nobody_listens)
     recovered: Callable[[str], None] = field(default=lambda _key: None)
     follow: Callable[[], None] = field(default=lambda: None)  # something that mutes began or ended
     unsettled: bool = False  # so it is, and `follow` waits for a commit
@@ -59,6 +69,7 @@ class Core:
 
     def __post_init__(self) -> None:
         self.policies, self.stops, self.mutes = Policies(self.store), Stops(), Mutes(self.live.settings)
+        self.storms = Storms(self)
 
     @property
     def settings(self) -> Settings:

@@ -44,6 +44,21 @@ class Health:
             body["checks"]["configuration"] = f"the last good one is in force: {self.on_last_good}"
         return ready, body
 
+    async def why_silent(self) -> str:
+        """Why the outside watcher must not hear that all is well; "" when it may.
+
+        One failing channel is told over the others; when all fail nobody inside can be told any more.
+        """
+        store = await self._store()
+        if store != "ok":
+            return f"nothing can be stored: {store}"
+        if self.quarantined:
+            return "a restored copy pages nobody"
+        if not self._timers_run():
+            return "the timers make no progress"
+        lines = self.pager.lines.values()
+        return "every channel is failing" if lines and not any(line.healthy for line in lines) else ""
+
     def _timers_run(self) -> bool:
         return self.quarantined or self.core.clock.now() - self.timers.progressed_at < STUCK
 

@@ -143,12 +143,13 @@ class Housekeeping:
         proven = [one for one in await self.core.store.verifications() if one.verified_at is not None]
         self.core.verified = {(one.user, one.channel_kind, one.address) for one in proven}
 
-    async def judge_downtime(self) -> None:
-        """Expiries that fell into a downtime are judged anew: sources could not refresh them meanwhile."""
+    async def judge_downtime(self) -> bool:
+        """Whether nobody was here for long. Expiries that fell into a downtime are judged anew: sources could not
+        refresh them meanwhile."""
         now = self.core.clock.now()
         alive = await self.core.store.meta(ALIVE)
         if alive is None or now - int(alive) <= DOWN:
-            return
+            return False
         log.warning("was_down", seconds=(now - int(alive)) // 1000)
 
         async def work(tx: Tx) -> int:
@@ -163,6 +164,7 @@ class Housekeeping:
 
         while await self.core.store.write(work):
             pass
+        return True
 
 
 def longest_window(settings: Settings) -> Millis:

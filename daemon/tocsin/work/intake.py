@@ -67,7 +67,10 @@ class Intake:
         if self._queued_bytes > WAITING_BYTES:
             raise Overloaded("too many posts wait to be committed")
         done: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
-        now, rulebook = self.core.clock.now(), self.core.live.rulebook
+        now, rulebook, ears = self.core.clock.now(), self.core.live.rulebook, self.core.live.ears
+        heard: Sequence[str] = ()
+        if ears:
+            parsed, heard = ears.hear(integration.name, parsed)
         try:
             judged = await self._judge_all(integration, parsed, rulebook)
         except Exception as error:  # whatever one post can raise must cost only that post
@@ -76,7 +79,10 @@ class Intake:
         self._queue.append(Queued(integration, raw, parsed, now, judged, rulebook, done))
         self._queued_bytes += len(raw)
         self._wake.set()
-        return await done
+        taken = await done
+        if heard:
+            await self.core.heard(heard, f"integration:{integration.name}")
+        return taken
 
     async def _judge_all(self, integration: IntegrationConfig, parsed: Parsed, rulebook: Rulebook) -> list[Judged]:
         """All that needs no database, while the batch before this one is being committed."""

@@ -31,6 +31,7 @@ from tocsin.model import (
 )
 from tocsin.work.core import Core
 from tocsin.work.relief import BACK
+from tocsin.work.storms import First, is_first
 
 SPOKEN = frozenset({"twilio_voice"})
 
@@ -51,6 +52,7 @@ class Effects:
     channels: set[str] = field(default_factory=set)
     policies: set[str] = field(default_factory=set)
     due: Instant | None = None
+    collapsed: int = 0  # incidents that a storm took in
 
     def falls_due(self, at: Instant | None) -> None:
         """Something waits for `at`: the timers must know when it is earlier than what they wait for."""
@@ -80,6 +82,8 @@ class Effects:
             core.mutes.set(silence)
         for state in self.contacts:
             core.learn(state)
+        if self.collapsed:
+            core.metrics.storm_collapsed.inc(self.collapsed)
         for incident in self.moved:
             core.unsettled |= core.mutes.parents.see(incident)
         if core.unsettled:
@@ -101,6 +105,7 @@ class Ledger:
         self._pages: list[Page] = []
         self._stopped: dict[int, None] = {}
         self._frozen: dict[str, tuple[str, str]] = {}
+        self._firsts: list[First] = []
         self._mutes: Mutes | None = None
         self._people: People | None = None
 
@@ -260,6 +265,16 @@ class Ledger:
                 self.take(deed)
         return done
 
+    def begin(self, incident: Incident, policy: Policy | None, kind: str = "") -> None:
+        """Run the step that is due now; the very first page waits for the end: a storm may take the incident in.
+
+        `kind`: the name of its alert.
+        """
+        if is_first(incident):
+            self._firsts.append(First(incident.number, policy, kind))
+        else:
+            self.step(incident, policy)
+
     def keep(self, run: StepRun) -> Incident:
         """What a step came to: the incident, its pages and its story. The policy stays as its cycle froze it."""
         before = self._known.get(run.incident.number)
@@ -274,6 +289,8 @@ class Ledger:
     async def close(self) -> Effects:
         """Write everything. The transaction commits when the caller returns."""
         tx = self.tx
+        if self._firsts:
+            await self.core.storms.page(self, self._firsts)
         for digest, (name, body) in self._frozen.items():
             if digest not in self.core.policies.kept:
                 tx.add_policy_version(digest, name, body)

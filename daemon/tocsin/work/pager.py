@@ -16,7 +16,7 @@ from tocsin.contracts import Gate, Tools, Tx
 from tocsin.decide.answers import code_of
 from tocsin.decide.escalation import is_first
 from tocsin.decide.verification import code_text, spoken_code
-from tocsin.decide.views import headline, incident_view, long_text, short_text, spoken_text, summary_text
+from tocsin.decide.views import headline, incident_view, long_text, short_text, spoken_text, summary_body, summary_text
 from tocsin.errors import GateClosed, NotSent, StoreUnavailable
 from tocsin.model import (
     EMPTY,
@@ -141,6 +141,8 @@ class Pager:
                 line.busy += 1
                 self._begin()
                 self.core.spawn(self._call(line, call), f"call {call.attempt.id}")
+                if call.more:
+                    self.core.spawn(self._join(line, call), f"pages behind {call.attempt.id}")
         finally:
             self._end()
 
@@ -191,6 +193,25 @@ class Pager:
         calls, effects = await self.core.store.write(work)
         effects.apply(self.core)
         return calls
+
+    async def _join(self, line: Line, call: Call) -> None:
+        """The pages that a summary has no room for in its transaction join it behind, some at a time.
+
+        What a crash leaves waits for the next summary.
+        """
+
+        async def work(tx: Tx) -> tuple[int, Effects]:
+            claim = Claim(self, line, tx)
+            return await claim.join(call), await claim.ledger.close()
+
+        joined = 1
+        while joined and self._serves(line):
+            try:
+                joined, effects = await self.core.store.write(work)
+            except Exception as error:  # noqa: BLE001  # they wait for the next one
+                log.warning("not_joined", attempt=call.attempt.id, error=repr(error))
+                return
+            effects.apply(self.core)
 
     # -------------------------------------------------------------------------------- the call
 
@@ -275,7 +296,8 @@ class Pager:
             title, spoken = text.partition(". ")[0], spoken_code(code)
         if call.bundled:
             ack_url = ""  # a link answers for one incident alone
-            title = text = body = spoken = summary_text(call.bundled)
+            title = text = spoken = summary_text(call.bundled, call.more)
+            body = summary_body(call.bundled, call.more) if line.kind.address == "email" else text
         elif page.kind == "page" and incident is not None:
             code = code_of(page.id) if settings.answers.get("sms") == "code" and line.kind.throttle == "sms" else ""
             title = headline(incident)

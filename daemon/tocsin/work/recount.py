@@ -57,7 +57,8 @@ def _read(core: Core, post: Post) -> tuple[bytes, Sequence[Alert]]:
     if config is None or source is None:
         return b"", ()
     try:
-        alerts = source.parse(post.body, {}, config, post.received_at).alerts
+        parsed = source.parse(post.body, {}, config, post.received_at)
+        alerts = core.live.ears.hear(config.name, parsed)[0].alerts
     except Exception as error:  # noqa: BLE001  # a count is not worth a start that fails
         log.warning("not_recounted", post=post.id, error=repr(error))
         return b"", ()

@@ -13,7 +13,8 @@ from dataclasses import replace
 import structlog
 
 from tocsin.contracts import IncidentFilter, Tx
-from tocsin.decide import due
+from tocsin.decide import due, lifecycle
+from tocsin.decide.escalation import StepRun
 from tocsin.decide.oncall import in_hours
 from tocsin.errors import StoreUnavailable
 from tocsin.model import MINUTE, Incident, Instant, Millis, StoredAlert
@@ -21,6 +22,7 @@ from tocsin.work.batch import end_in_incident, ended_status, sink
 from tocsin.work.core import Core
 from tocsin.work.intake import Intake
 from tocsin.work.ledger import Effects, Ledger
+from tocsin.work.storms import is_first
 
 Work = Callable[[Tx, int], Awaitable[tuple[int, Effects, list[StoredAlert]]]]
 
@@ -138,7 +140,22 @@ class Timers:
         if incident.due_kind in ("step", "again"):
             planned = incident.planned_at if incident.planned_at is not None else ledger.now
             self.core.metrics.step_lateness_seconds.observe(max(0, ledger.now - planned) / 1000)
-        ledger.do(due.fall_due(incident, await self._around(ledger, incident)))
+        if incident.due_kind == "unmute" and lifecycle.in_storm(incident):
+            if not await self.core.storms.leave(ledger, incident):
+                return
+            incident = ledger.get(incident.number) or incident
+        around = await self._around(ledger, incident)
+        for deed in due.fall_due(incident, around):
+            self._do(ledger, deed, around)
+
+    def _do(self, ledger: Ledger, deed: due.Deed, around: due.Around) -> None:
+        """Keep what was decided; a very first page may be taken in by a storm."""
+        before = ledger.get(deed.incident.number)
+        if isinstance(deed, StepRun) and before is not None and is_first(before):
+            kind = around.alerts[0].labels.get("alertname", "") if around.alerts else ""
+            ledger.begin(before, around.policy, kind)
+        else:
+            ledger.do((deed,))
 
     async def _around(self, ledger: Ledger, incident: Incident) -> due.Around:
         """What has a say in it; read only where it has."""

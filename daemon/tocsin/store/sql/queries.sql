@@ -199,6 +199,32 @@ select body from policy_versions where hash = $1;
 -- Pages by id, locked.
 select {page} from pages where id = any($1::text[]) order by id for update;
 
+-- name: late_pages
+-- What waits for a slot of a person on a channel and was put off before, the most urgent first. Not locked.
+select {page} from pages
+where status = 'planned' and channel = $1 and "user" = $2 and kind = 'page' and due_at <= $3 and delayed <> ''
+order by rank, due_at, id limit $4;
+
+-- name: late_pages_counted
+-- How many these are.
+select count(*) from pages
+where status = 'planned' and channel = $1 and "user" = $2 and kind = 'page' and due_at <= $3 and delayed <> '';
+
+-- name: tell_put_off
+-- A line for each page of a person that is due, finds no room and was not put off before; but for a P1's first.
+insert into timeline (incident, at, kind, actor, via, because, channel, detail)
+select incident, $3::bigint, 'page_throttled', 'tocsin', 'pager', $4::text, channel, $5::text from pages
+where status = 'planned' and channel = $1 and "user" = $2 and kind = 'page' and rank not in (0, 2) and due_at <= $3::bigint
+  and updated_at is null and incident is not null
+returning incident;
+
+-- name: put_off
+-- These pages wait for a later instant, and say why.
+update pages set due_at = $4::bigint, updated_at = coalesce(updated_at, $3::bigint),
+    delayed = case when delayed = '' then $5::text else delayed end
+where status = 'planned' and channel = $1 and "user" = $2 and kind = 'page' and rank not in (0, 2)
+  and due_at <= $3::bigint;
+
 -- name: planned_channels
 -- The channels that planned pages wait for; the index is skipped through, whatever waits there.
 with recursive known(channel) as (
@@ -521,6 +547,67 @@ insert into inbound (door, message_id, address, answer, at) {5.values};
 -- name: replies_since
 -- How many messages to an address were automatic replies.
 select count(*) from inbound where address = $1 and at >= $2 and answer <> '';
+
+-- ---------------------------------------------------- heartbeats, storms
+
+-- name: beats
+-- All heartbeats, held.
+select {beat} from heartbeats order by name for update;
+
+-- name: list_beats
+-- All heartbeats, not held.
+select {beat} from heartbeats order by name;
+
+-- name: save_beat
+-- How it stands with a heartbeat now.
+insert into heartbeats ({beat.given}) {beat.values}
+on conflict (name) do update set {beat.changes};
+
+-- name: forget_beat
+-- A heartbeat that is configured no more.
+delete from heartbeats where name = $1;
+
+-- name: storms
+-- The new incidents of these scopes lately, held in order of their names.
+select {storm} from storms where scope = any($1::text[]) order by scope for update;
+
+-- name: list_storms
+-- The same of all scopes, not held.
+select {storm} from storms order by scope;
+
+-- name: hold_storms
+-- Scopes nothing is known of yet get a row to be held by; who comes second waits for the first.
+insert into storms (scope, recent, collected, names, touched_at)
+select k.value, '[]', 0, '{}', 0 from unnest($1::text[]) as k(value) where true order by k.value
+on conflict (scope) do nothing;
+
+-- name: save_storm
+-- How it stands with a scope now.
+insert into storms ({storm.given}) {storm.values}
+on conflict (scope) do update set {storm.changes};
+
+-- name: forget_storms
+-- Scopes where nothing happened since an instant, and no storm is on.
+delete from storms where incident is null and touched_at < $1;
+
+-- name: taken_in
+-- Incidents that a storm took in and that still wait for somebody, the most urgent first.
+select {incident} from incidents
+where storm = $1 and muted_by = $2 and status = 'triggered'
+order by priority, number limit $3 for update;
+
+-- name: wake_taken_in
+-- What a storm took in by an instant falls due from another one on, the most urgent first, two in a millisecond.
+update incidents set due_at = $4::bigint + woken.place / 2
+from (
+    select number as id, row_number() over (order by priority, number) - 1 as place from incidents
+    where storm = $1 and muted_by = $2 and status = 'triggered' and created_at <= $3
+) as woken
+where incidents.number = woken.id;
+
+-- name: members
+-- The incidents a storm took in, in order.
+select {incident} from incidents where storm = $1 and number > $2 order by number limit $3;
 
 -- ---------------------------------------------------------------- timers
 

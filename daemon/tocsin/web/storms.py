@@ -1,0 +1,30 @@
+"""What did a storm take in? Its incidents, in order."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from tocsin.decide import views
+from tocsin.web import models
+from tocsin.web.api import INCIDENT, LIMIT, MOST, PAGED, Ask, Endpoint, cursor, must_exist, whole
+from tocsin.web.problems import json_answer
+
+
+async def show_members(ask: Ask) -> web.Response:
+    await must_exist(ask)
+    limit = whole(ask, "limit", LIMIT, MOST)
+    found = await ask.daemon.store.members(ask.number, limit + 1, cursor(ask))
+    return json_answer(
+        {
+            "incidents": [views.incident_view(incident, ask.settings) for incident in found[:limit]],
+            "next": str(found[limit - 1].number) if len(found) > limit else None,
+        }
+    )
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(
+        "GET", INCIDENT + "/members", "viewer", show_members, "What this storm took in, in order", "incidents",
+        models.IncidentList, params=PAGED,
+    ),
+)  # fmt: skip

@@ -1,0 +1,218 @@
+"""First pages go out, unless there is a storm: then one incident pages for all that come, until it is calm.
+
+Counting costs no look at the database where this process writes alone: the counts are in memory, and written once a
+second for the next start. Where others write too, they are rows, held by whoever counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import structlog
+
+from tocsin.contracts import Tx
+from tocsin.decide import lifecycle
+from tocsin.decide import storms as decide
+from tocsin.decide.escalation import policy_for
+from tocsin.decide.priority import RANK
+from tocsin.decide.storms import Weather
+from tocsin.decide.text import TITLE, clean
+from tocsin.model import TOCSIN, Actor, Incident, Instant, Policy, StormLimit
+
+if TYPE_CHECKING:
+    from tocsin.work.core import Core
+    from tocsin.work.ledger import Ledger
+
+log = structlog.stdlib.get_logger("tocsin.storms")
+
+
+class First(NamedTuple):
+    """An incident that is about to page for the first time. `kind`: its alert's name, "" where it has none."""
+
+    number: int
+    policy: Policy | None
+    kind: str
+
+
+class Storms:
+    """`page` within a transaction, `leave` for one that was taken in, `load` at start. The end: work/calming.py."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.weathers: dict[str, Weather] = {}  # where this process writes alone
+
+    @property
+    def limit(self) -> StormLimit:
+        return self.core.settings.storm
+
+    async def load(self) -> None:
+        """What was known when the last process ended; before any alert is taken."""
+        if self.core.store.exclusive:
+            self.weathers = {row.scope: decide.weather_of(row) for row in await self.core.store.storms()}
+
+    # -------------------------------------------------------------------------------- first pages
+
+    async def page(self, ledger: Ledger, firsts: Sequence[First]) -> None:
+        """Run the first step of each, or have a storm take it in. Once a transaction, after all other decisions."""
+        ready = [(one, ours) for one in firsts if (ours := ledger.get(one.number)) and _is_due(ours, ledger)]
+        scopes = {one.number: decide.scope_of(incident, self.limit) for one, incident in ready}
+        weathers = await self.read(ledger.tx, scopes.values())
+        await ledger.load([weather.incident for weather in weathers.values() if weather.incident is not None])
+        for weather in weathers.values():
+            self._forget_ended(ledger, weather)
+        await ledger.people()
+        for one, incident in ready:
+            found = weathers.get(scopes[one.number])
+            if found is None or (incident.storm is not None and incident.storm != found.incident):
+                ledger.step(incident, one.policy)
+            else:
+                await self._page_one(ledger, found, one, incident)
+        self.save(ledger.tx, weathers.values())
+
+    async def _page_one(self, ledger: Ledger, weather: Weather, one: First, incident: Incident) -> None:
+        new_kind = decide.is_new_kind(weather, one.kind)
+        if incident.storm is None:
+            decide.arrive(weather, one.kind or clean(incident.title, TITLE), self.limit, ledger.now)
+        begins = weather.incident is None and decide.is_storm(weather, self.limit)
+        if begins:
+            await self._open(ledger, weather, incident)
+        if weather.incident is None or (new_kind and not begins):
+            ledger.step(incident, one.policy)
+        else:
+            self._take_in(ledger, weather, incident)
+
+    def _take_in(self, ledger: Ledger, weather: Weather, incident: Incident) -> None:
+        storm = ledger.get(weather.incident or 0)
+        assert storm is not None
+        look_at = Instant(ledger.now + decide.LOOKED_AFTER)
+        because = f"one of many: INC {storm.number} pages for all of them"
+        critical = weather.scope.endswith(decide.CRITICAL)
+        ledger.take(lifecycle.taken_in(incident, storm.number, critical, look_at, ledger.now, because))
+        if incident.storm is None:
+            weather.collected += 1
+            ledger.effects.collapsed += 1
+        self._rise(ledger, storm, incident)
+
+    def _rise(self, ledger: Ledger, storm: Incident, member: Incident) -> None:
+        """The storm is as bad as the worst that it took in; rising, it pages whoever acknowledged it before."""
+        worse = RANK[member.severity] < RANK[storm.severity]
+        if not worse and member.priority >= storm.priority:
+            return
+        severity = member.severity if worse else storm.severity
+        found = member if member.priority < storm.priority else storm
+        after = lifecycle.reassessed(storm, severity, found.impact, found.urgency, found.priority, ledger.now)
+        ledger.put(after)
+        because = f"as INC {member.number} is"
+        ledger.note(
+            after, "reassessed", TOCSIN, "storm", because, severity=after.severity, priority=after.priority
+        )
+        if storm.status == "acknowledged" and after.priority < storm.priority:
+            because = f"priority rose from {storm.priority} to {after.priority}"
+            ledger.take(lifecycle.retrigger(after, ledger.now, because, "storm"))
+
+    async def _open(self, ledger: Ledger, weather: Weather, incident: Incident) -> None:
+        """One incident for all; it pages by the service's policy, in this very transaction."""
+        number = (await ledger.tx.next_numbers(1))[0]
+        policy = policy_for(None, incident.service, self.core.settings)
+        decide.begin(weather, number, ledger.now)
+        storm = Incident(
+            number=number,
+            key=f"storm/{weather.scope}",
+            status="triggered",
+            title=decide.title(weather, self.limit, coming=1),
+            service=incident.service if self.limit.per != "all" else "",
+            severity=incident.severity,
+            impact=incident.impact,
+            urgency=incident.urgency,
+            priority=incident.priority,
+            category="",
+            integration="",
+            policy=policy.name if policy else "",
+            policy_hash=ledger.freeze(policy) if policy else "",
+            created_at=ledger.now,
+            updated_at=ledger.now,
+            due_at=ledger.now,
+            due_kind="step",
+            planned_at=ledger.now,
+            opened_by=str(TOCSIN),
+        )
+        ledger.open(storm)
+        ledger.note(storm, "storm", TOCSIN, "storm", decide.because_it_began(self.limit), scope=weather.scope)
+        ledger.step(storm, policy)
+        log.warning("storm_began", incident=number, scope=weather.scope)
+
+    def _forget_ended(self, ledger: Ledger, weather: Weather) -> None:
+        """A storm that somebody resolved, or that was never stored, takes nothing in any more."""
+        storm = ledger.get(weather.incident) if weather.incident is not None else None
+        if weather.incident is not None and (storm is None or not storm.open):
+            decide.end(weather)
+
+    # ------------------------------------------------------------------- what is known of the scopes
+
+    async def read(self, tx: Tx, scopes: Iterable[str]) -> dict[str, Weather]:
+        """The weather of each scope; where others write too it is held until this transaction ends."""
+        wanted = sorted({scope for scope in scopes if scope})
+        if self.core.store.exclusive:
+            return {scope: self.weathers.setdefault(scope, Weather(scope)) for scope in wanted}
+        rows = await tx.storms(wanted)
+        return {scope: decide.weather_of(rows[scope]) for scope in wanted}
+
+    def save(self, tx: Tx, weathers: Iterable[Weather]) -> None:
+        """With the transaction where others must see it, or a storm is on; else once a second is enough."""
+        for weather in weathers:
+            if not weather.changed or (self.core.store.exclusive and weather.incident is None):
+                continue
+            weather.changed = False
+            tx.save_storm(decide.row_of(weather))
+
+    # --------------------------------------------------------------------------- out of a storm
+
+    async def leave(self, ledger: Ledger, incident: Incident) -> bool:
+        """One that was taken in is due: it follows the answer to its storm, waits on, or pages (True) by itself."""
+        number = incident.storm or 0
+        await ledger.load([number])
+        storm = ledger.get(number)
+        by = _answer_of(storm, incident)
+        if by is not None and storm is not None:
+            policy = await self.core.policies.thaw(incident.policy_hash)
+            timeout = (policy or Policy("", ())).ack_timeout
+            did = "acknowledged" if storm.open else "resolved"
+            evidence = f"INC {number}, the storm that took it in, was {did}"
+            ledger.take(lifecycle.acknowledge(incident, by, "storm", ledger.now, timeout, evidence), "storm")
+            return False
+        if storm is not None and storm.open:
+            ledger.put(replace(incident, due_at=Instant(ledger.now + decide.LOOKED_AFTER)))
+            return False
+        return ledger.take(lifecycle.released(incident, ledger.now, f"the storm INC {number} is over"))
+
+
+def _is_due(incident: Incident, ledger: Ledger) -> bool:
+    """Whether it still waits for its first page: others of this transaction may have ended or silenced it."""
+    due = incident.due_at is not None and incident.due_at <= ledger.now
+    return due and is_first(incident)
+
+
+def is_first(incident: Incident) -> bool:
+    """Whether the step that is due next is the first of all: nobody was paged for it yet."""
+    place = (incident.cycle, incident.round, incident.step, incident.due_kind)
+    return place == (1, 1, 1, "step") and incident.status == "triggered" and incident.muted_by is None
+
+
+def _answer_of(storm: Incident | None, incident: Incident) -> Actor | None:
+    """Who answered the storm when this incident was there already: it is answered with it. A snooze is no answer."""
+    if storm is None or storm.snoozed_until is not None:
+        return None
+    if storm.acknowledged_at is not None and storm.acknowledged_by and incident.created_at <= storm.acknowledged_at:
+        return _actor(storm.acknowledged_by)
+    by_hand = storm.resolved_by is not None and storm.resolved_by != TOCSIN.shown
+    if by_hand and incident.created_at <= (storm.resolved_at or 0):
+        return _actor(storm.resolved_by or "")
+    return None
+
+
+def _actor(shown: str) -> Actor:
+    """The inverse of `Actor.shown`."""
+    name = shown.removeprefix("integration:")
+    return Actor("user" if name == shown else "integration", name)

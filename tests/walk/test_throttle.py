@@ -1,0 +1,160 @@
+"""The limits of messages to a person, sentence by sentence as promised."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from tests.walk.conftest import Build
+from tests.walk.town import PHONES, Town
+
+ANA = "policies: {default: {steps: [{notify: [user:ana], wait: 120m}], repeat: 0}}\n"
+TWO_WAYS = f"""
+users: {{ana: {{name: Ana, timezone: UTC, contacts: {{sms: "{PHONES['ana']}", mail: ana@example.org}}, notify: {{high: [{{by: sms}}]}}}}}}
+services: {{shop: {{impact: high}}}}
+"""
+
+
+def heard(town: Town) -> list[tuple[float, str, str]]:
+    """(minute, channel, kind) of all that reached Ana."""
+    return [(round((told.at - town.start) / 60_000, 2), told.channel, told.kind) for told in town.told if told.user == "ana"]
+
+
+async def test_a_channels_own_entry_replaces_the_limits_of_its_kind(build: Build) -> None:
+    town = await build(ANA + "throttle: {sms: [3/1m]}")
+    for name in ("one", "two", "three"):
+        await town.alert(name)
+
+    assert len(town.told) == 3 - 1  # one slot is kept for a P1
+
+
+async def test_first_pages_go_before_later_steps(build: Build) -> None:
+    town = await build(
+        """
+throttle: {sms: [1/4m]}
+policies:
+  default: {steps: [{notify: [user:ana], wait: 2m}, {notify: [user:ana], wait: 120m}], repeat: 0}
+"""
+    )
+    await town.alert("old")
+    await town.pass_time(minutes=2.5)  # its second step waits for a slot by now
+    await town.alert("new")
+    await town.pass_time(minutes=3)
+
+    told = [told for told in town.told if told.user == "ana"][1]
+    assert told.text.index("INC 2") > 0
+    (first, _), *_ = await town.pages_planned(2)
+    later = (await town.pages_planned(1))[1][0]
+    assert first.rank < later.rank
+
+
+async def test_all_that_wait_are_one_summary_at_the_next_free_slot(build: Build) -> None:
+    town = await build(ANA + "throttle: {sms: [3/1m]}")
+    for number in range(12):
+        await town.alert(f"trouble {number}")
+        await town.pass_time(seconds=4)
+    await town.pass_time(minutes=1)
+
+    assert [kind for _, _, kind in heard(town)] == ["page", "page", "summary"]
+    assert "10 incidents wait for you" in town.summaries[0]
+    assert heard(town)[2][0] == 1
+
+
+async def test_at_the_latest_after_a_minute_by_another_channel_that_has_room_and_as_one_message(build: Build) -> None:
+    town = await build(ANA + TWO_WAYS + "throttle: {sms: [1/60m]}")
+    for number in range(6):
+        await town.alert(f"trouble {number}")
+
+    await town.pass_time(minutes=2)
+
+    assert heard(town) == [(0, "sms", "page"), (1, "mail", "summary")]
+    assert all(f"INC {number} " in town.mail[0] for number in range(2, 7))
+
+
+async def test_the_summary_counts_as_each_pages_attempt(build: Build) -> None:
+    town = await build(ANA)
+    for number in range(4):
+        await town.alert(f"trouble {number}")
+    await town.pass_time(minutes=2)
+
+    outcomes = [(await town.outcomes(number))[0] for number in (2, 3, 4)]
+    assert sorted(outcomes) == ["ana sms bundled: bundled", "ana sms bundled: bundled", "ana sms done: accepted"]
+
+
+async def test_one_slot_of_each_window_is_kept_for_p1_and_where_none_is_left_a_p1_takes_another_way_at_once(
+    build: Build,
+) -> None:
+    town = await build(ANA + TWO_WAYS)
+    await town.alert("one")
+    await town.alert("the shop is down", service="shop")
+
+    assert heard(town) == [(0, "sms", "page"), (0, "mail", "page")]
+    assert (await town.incident(2)).priority == "P1"
+    (page, _), *_ = await town.pages_planned(2)
+    assert page.delayed == "2026-01-05T12:00:00Z: the limit of sms is reached, and a P1 does not wait"
+    assert "page_moved" in await town.kinds(2)
+
+
+async def test_a_p1_whose_other_contact_comes_later_has_that_one_at_once_and_only_once(build: Build) -> None:
+    town = await build(ANA + TWO_WAYS.replace("[{by: sms}]", "[{by: sms}, {after: 3m, by: mail}]"))
+    await town.alert("one")
+    await town.alert("the shop is down", service="shop")
+    await town.pass_time(minutes=5)
+
+    shop = [(at, channel) for at, channel, _ in heard(town)]
+    assert shop.count((0, "mail")) == 1
+    assert [channel for _, channel in shop].count("mail") == 2  # of the shop at once, of `one` in its time
+
+
+async def test_every_late_or_merged_page_says_why_and_since_when(build: Build) -> None:
+    town = await build(ANA)
+    for number in range(3):
+        await town.alert(f"trouble {number}")
+    await town.pass_time(minutes=2)
+
+    delayed = [(await town.pages_planned(number))[0][0].delayed for number in (2, 3)]
+    assert sorted(delayed) == [
+        "2026-01-05T12:00:00Z: at most 1 message in 1m",
+        "2026-01-05T12:00:00Z: at most 1 message in 1m; one message for 2 incidents",
+    ]
+    lines = {entry.kind: entry for number in (2, 3) for entry in await town.timeline(number)}
+    assert lines["page_throttled"].because == (
+        "at most 1 message in 1m: waits until 2026-01-05T12:01:00Z at the latest"
+    )
+    assert lines["page_bundled"].because == "one message for 2 incidents"
+    assert lines["page_bundled"].detail["attempt"]
+
+
+async def test_a_summary_by_mail_names_every_incident_however_many(build: Build) -> None:
+    town = await build(ANA + TWO_WAYS + "throttle: {sms: [1/60m]}\nstorm: {new_incidents: 1000, within: 1m}")
+    for number in range(60):
+        await town.alert(f"trouble number {number} of a longer name")
+
+    await town.pass_time(minutes=2)
+
+    assert all(f"INC {number} P2" in town.mail[0] for number in range(2, 61))
+
+
+async def test_hundreds_that_wait_are_one_summary_that_counts_all_and_each_is_marked(build: Build) -> None:
+    town = await build(ANA + "storm: {new_incidents: 100000, within: 1m}\nservices: {shop: {impact: high}}")
+    await town.post("apps", [{"title": f"t{n}", "dedup_key": f"k{n}", "severity": "error"} for n in range(900)])
+    await town.pass_time(seconds=10)
+
+    await town.alert("the shop is down", service="shop")
+    await town.pass_time(minutes=1)
+
+    assert [line.partition(": INC")[0] for line in town.summaries] == [
+        "0m ana sms: 200 incidents wait for you", "1m ana sms: 701 incidents wait for you",
+    ]  # fmt: skip
+    assert "INC 901, " in town.summaries[1]
+    left = [page async for number in _numbers() for page, _ in await town.pages_planned(number)]
+    assert {page.status for page in left} == {"bundled", "done"}
+    assert sum(page.status == "bundled" for page in left) == 899
+    assert heard(town)[1:] == [(1.0, "sms", "summary")]
+    assert all(page.delayed for page in left if page.status == "bundled")
+    late = next(page for page in left if page.status == "bundled" and "at most 1 message in 1m" in page.delayed)
+    assert await town.kinds(late.incident or 0) == ["step", "page_throttled", "page_bundled"]
+
+
+async def _numbers() -> AsyncIterator[int]:
+    for number in range(1, 902):
+        yield number
