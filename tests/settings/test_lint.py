@@ -9,7 +9,8 @@ import pytest
 
 from tests.settings.conftest import Folder
 from tocsin.model import instant
-from tocsin.settings import lint, load
+from tocsin.settings import load
+from tocsin.settings.lint import lint
 from tocsin.settings.reviewing import review
 
 NOW = instant(datetime(2026, 11, 23, 8, 0, tzinfo=UTC))  # a Monday

@@ -25,7 +25,7 @@ from tocsin.decide.rules import Rulebook
 from tocsin.errors import BadBody, StoreError
 from tocsin.model import SEVERITIES, Alert, Instant, IntegrationConfig, Millis, Parsed, Settings, Severity
 from tocsin.settings.plugins import Broken, Kinds
-from tocsin.store import PostgresReader, SqliteReader, open_reader
+from tocsin.store import Reader, open_reader
 from tocsin.work.foresight import Asked, answer, limits_of, people_in
 
 LARGEST = 4 << 20  # bytes; as the daemon takes it
@@ -186,7 +186,7 @@ async def _answer(settings: Settings, asked: Asked) -> dict[str, Any]:
     """With what the database knows; without it where there is none, or it does not answer at once."""
     clock, rulebook, limits = SystemClock(), Rulebook(settings), limits_of(settings, channel_kinds(settings))
 
-    async def with_facts(reader: SqliteReader | PostgresReader) -> dict[str, Any]:
+    async def with_facts(reader: Reader) -> dict[str, Any]:
         people = await people_in(reader, settings)
         return await answer(reader, settings, rulebook, people, asked, clock, limits)
 
@@ -205,7 +205,7 @@ def channel_kinds(settings: Settings) -> dict[str, ChannelKind]:
 
 
 async def beside(
-    settings: Settings, ask: Callable[[SqliteReader | PostgresReader], Awaitable[T]], patience: Millis = PATIENCE
+    settings: Settings, ask: Callable[[Reader], Awaitable[T]], patience: Millis = PATIENCE
 ) -> T | None:
     """What `ask` finds in the database, which is only read; None where there is none, or none that answers in time."""
     clock = SystemClock()

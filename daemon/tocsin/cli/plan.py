@@ -29,7 +29,7 @@ from tocsin.settings.lastgood import unpacked
 from tocsin.settings.loading import Loaded, compiled
 from tocsin.settings.plugins import INSTALLED, Broken, Kinds
 from tocsin.settings.reading import Reading
-from tocsin.store import PostgresReader, SqliteReader
+from tocsin.store import Reader
 from tocsin.work.foresight import people_in
 from tocsin.work.planning import History, Sides, affected, replayed
 
@@ -122,7 +122,7 @@ def _reading() -> Reading:
 
 
 async def _known(before: Settings, after: Settings, since: Instant, now: Instant) -> Known:
-    async def look(reader: SqliteReader | PostgresReader) -> Known:
+    async def look(reader: Reader) -> Known:
         sides = Sides(before, after, await people_in(reader, before), await people_in(reader, after))
         return await _look(reader, sides, since, now)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -12,9 +13,11 @@ from tocsin.contracts import Chance, ChannelKind, Clock, Source, Spawn, Store
 from tocsin.decide.escalation import People
 from tocsin.decide.muting import Mutes
 from tocsin.decide.rules import Rulebook
-from tocsin.metrics import Metrics
 from tocsin.model import Contact, ContactState, Incident, Instant, Only, Policy, Settings, Step, Target
 from tocsin.work.relief import Relief
+
+if TYPE_CHECKING:  # commands that only think start without the metrics' library
+    from tocsin.metrics import Metrics
 
 REMEMBERED_STOPS = 20_000
 
