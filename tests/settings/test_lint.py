@@ -46,6 +46,7 @@ FINDINGS = [
     ("rules: [{name: a, match: 'env!=\"dev|test\"'}]", "7:26: a: env!=\"dev|test\" compares with the text 'dev|test' itself; it is no pattern"),
     ("services: {shop: {}}\nrules: [{name: a, match: 'field.service=\"shopp\"'}]", "8:26: a: field.service=\"shopp\": there is no service 'shopp' (did you mean 'shop'?)"),
     ("rules: [{name: a, group_by: 'cluster alertname'}]", "7:29: a: 'cluster alertname' is one name here, and no label is called that: nothing is grouped"),
+    ("rules: [{name: a, group_by: [trace_id]}]", "7:30: a: 'trace_id' changes from post to post, so each would open an incident of its own"),
     ("rules: [{name: a, group_by: [cluster, timestamp]}]", "7:39: a: 'timestamp' changes from post to post, so each would open an incident of its own"),
     ("rules: [{name: a, set: {dedup_key: '{{ labels.value }}'}}]", "7:36: a: 'value' changes from post to post, so each would open an incident of its own"),
 ]  # fmt: skip

@@ -14,7 +14,8 @@ from tocsin.settings.scalars import spell
 
 VOLATILE = frozenset(
     {"value", "timestamp", "time", "date", "description", "message", "summary", "pid", "uuid", "pod", "pod_name",
-     "container_id", "started_at", "startsAt", "duration"}
+     "container_id", "started_at", "startsAt", "duration", "current_value", "request_id", "trace_id", "span_id",
+     "session_id", "correlation_id", "created_at", "updated_at", "fired_at", "ts", "epoch"}
 )  # fmt: skip
 VOLATILE_KEYS = frozenset({"value", "timestamp", "time", "date", "started_at", "startsAt", "duration"})
 
