@@ -64,7 +64,7 @@ class Notices:
         if notice.key not in kept:
             whole = replace(notice, end=end_of_turn(notice, schedule, self._overrides(schedule)))
             found = self.reachability(user)
-            if not isinstance(found, Rings) and notice.alarm_key not in kept:
+            if isinstance(found, Unreachable) and notice.alarm_key not in kept:
                 await self._alarm(whole, found, now)
             await self._plan(whole, user, found, now)
         self._told.add(notice.key)
@@ -80,7 +80,7 @@ class Notices:
         text = notice_text(notice, user, _words(found, user), incidents)
         contact = quiet_contact(user, core.settings, core.people(), notice, now, self._calls)
         pages = [self._page(notice, contact, text, now)]
-        if not isinstance(found, Rings):
+        if isinstance(found, Unreachable):
             pages.append(self._alarm_raised(notice, found, now))
 
         async def work(tx: Tx) -> None:
@@ -89,6 +89,8 @@ class Notices:
         await core.store.write(work)
         over = contact.name if contact is not None else ""
         log.info("notice", schedule=notice.schedule, user=user.key, which=notice.which, contact=over)
+        if isinstance(found, Unproven):  # told to the person: it would be tried, and wakes nobody else meanwhile
+            log.warning("on_call_not_verified", schedule=notice.schedule, user=user.key, because=found.because)
         if contact is not None:
             core.planned({contact.channel}, None)
 
@@ -129,32 +131,28 @@ class Notices:
         stand_in = self.pager.lines.get(self.pager.fallback_of(contact.channel))
         return "" if stand_in is not None and stand_in.healthy else f"channel {contact.channel} is failing"
 
-    async def _alarm(self, notice: Notice, found: Reachability, now: Instant) -> None:
+    async def _alarm(self, notice: Notice, found: Unreachable, now: Instant) -> None:
         """An incident for whoever is on call now. Raises StoreUnavailable."""
-        title = f"{notice.user} {_moment(notice, now)} and {_verdict(found)}"
+        title = f"{notice.user} {_moment(notice, now)} and cannot be reached: {found.because}"
         ends = min(notice.end or Instant(notice.start + DAY), Instant(notice.start + DAY))
         alert = Alert(
-            "firing", notice.alarm_key, "error" if isinstance(found, Unreachable) else "info", title,
+            "firing", notice.alarm_key, "error", title,
             f"Schedule {notice.schedule}. Mend the contact, or let somebody else take the shift.",
             labels={"tocsin": "oncall"}, expires_at=ends,
         )  # fmt: skip
-        if isinstance(found, Unreachable):
-            log.error("on_call_not_reachable", title=title)
-        else:
-            log.warning("on_call_not_verified", title=title)
+        log.error("on_call_not_reachable", title=title)
         await self.selfcare.intake.take(OWN, b"{}", Parsed((alert,)))
         self._alarms[notice.alarm_key] = notice
 
-    def _alarm_raised(self, notice: Notice, found: Reachability, now: Instant) -> Page:
+    def _alarm_raised(self, notice: Notice, found: Unreachable, now: Instant) -> Page:
         """Remembers the alarm under its key; never sent."""
-        because = "" if isinstance(found, Rings) else found.because
-        return replace(self._page(notice, None, "", now), key=notice.alarm_key, status="done", because=because)
+        return replace(self._page(notice, None, "", now), key=notice.alarm_key, status="done", because=found.because)
 
     def _end_alarms(self, still_due: set[str]) -> None:
         """What was raised here is over when the person can be reached, or has no such shift any more."""
         for key, notice in list(self._alarms.items()):
             user = self.core.settings.users.get(notice.user)
-            if key not in still_due or user is None or isinstance(self.reachability(user), Rings):
+            if key not in still_due or user is None or not isinstance(self.reachability(user), Unreachable):
                 del self._alarms[key]
                 self.core.recovered(key)
 
@@ -163,16 +161,6 @@ def _moment(notice: Notice, now: Instant) -> str:
     if notice.which == "at":
         return f"is on call for {notice.schedule}"
     return f"goes on call for {notice.schedule} in {in_words(notice.start - now)}"
-
-
-def _verdict(found: Reachability) -> str:
-    match found:
-        case Unreachable(because):
-            return f"cannot be reached: {because}"
-        case Unproven(because):
-            return f"may not be reached: {because}"
-        case Rings():
-            return "can be reached"
 
 
 def _words(found: Reachability, user: User) -> str:
