@@ -180,6 +180,10 @@ def test_a_database_that_cannot_be_read_is_said(configured, tmp_path):
     assert "overrides made at run time are not known" in now.stderr
     assert "Traceback" not in now.stderr
 
+    why = configured("explain", "--title", "db down")
+    assert (why.returncode, why.stderr.count("\n")) == (0, 1)
+    assert "what happens now is not known: the database file is damaged" in why.stderr
+
 
 def test_without_a_database_none_is_made_and_nothing_is_said(configured, tmp_path):
     now = configured("oncall", "primary", "--at", "2026-01-05 13:00")

@@ -6,7 +6,6 @@ import asyncio
 import difflib
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -25,7 +24,7 @@ from tocsin.decide.rules import Rulebook
 from tocsin.errors import BadBody, StoreError
 from tocsin.model import SEVERITIES, Alert, Instant, IntegrationConfig, Millis, Parsed, Settings, Severity
 from tocsin.settings.plugins import Broken, Kinds
-from tocsin.store import Reader, open_reader
+from tocsin.store import Reader, is_absent, open_reader
 from tocsin.work.foresight import Asked, answer, limits_of, people_in
 
 LARGEST = 4 << 20  # bytes; as the daemon takes it
@@ -207,16 +206,23 @@ def channel_kinds(settings: Settings) -> dict[str, ChannelKind]:
 async def beside(
     settings: Settings, ask: Callable[[Reader], Awaitable[T]], patience: Millis = PATIENCE
 ) -> T | None:
-    """What `ask` finds in the database, which is only read; None where there is none, or none that answers in time."""
-    clock = SystemClock()
-    with suppress(StoreError, TimeoutError):
+    """What `ask` finds in the database, which is only read; None where there is none.
+
+    None, too, where it cannot be read or does not answer in time, which is said on stderr.
+    """
+    clock, url = SystemClock(), settings.database
+    if is_absent(url):
+        return None
+    try:
         async with clock.timeout(patience):
-            reader = await open_reader(settings.database, clock)
+            reader = await open_reader(url, clock)
             try:
                 return await ask(reader)
             finally:
                 await reader.close()
-    return None
+    except (StoreError, TimeoutError) as wrong:
+        warn(f"what happens now is not known: {wrong or 'the database does not answer'}")
+        return None
 
 
 # ----------------------------------------------------------------------------------- for people

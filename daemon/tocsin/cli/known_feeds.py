@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Literal
 
 from tocsin.cli.tables import warn
@@ -17,7 +16,7 @@ from tocsin.clock import SystemClock
 from tocsin.decide.copies import Held, instead_of, source_of, with_copies
 from tocsin.errors import StoreError
 from tocsin.model import HOUR, FeedCopy, Ical, Instant, Millis, Problem, Settings, Where, rfc3339
-from tocsin.store import open_reader, sqlite_path
+from tocsin.store import is_absent, open_reader
 
 PATIENCE = Millis(3_000)
 Places = Mapping[tuple[str, str], Where]
@@ -96,7 +95,7 @@ def _quoted(name: str) -> str:
 
 def _kept(url: str) -> Sequence[FeedCopy] | None:
     """None where there is no database; one that cannot be read is said on stderr."""
-    if url.startswith("sqlite:") and not Path(sqlite_path(url)).is_file():
+    if is_absent(url):
         return None
     return asyncio.run(_read(url))
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 from tocsin.cli.tables import warn
 from tocsin.clock import SystemClock
 from tocsin.decide.overrides import Extra, extra_of
 from tocsin.errors import StoreError
 from tocsin.model import EMPTY, Instant, Millis, Settings
-from tocsin.store import is_postgres, open_reader, sqlite_path
+from tocsin.store import is_absent, open_reader
 
 PATIENCE = Millis(3_000)
 
@@ -21,7 +20,7 @@ def known_overrides(settings: Settings, *, database: str | None = None) -> Extra
     A database that is there and cannot be read is said on stderr: the answer may be another one than the daemon's.
     """
     url = database or settings.database
-    if not is_postgres(url) and not Path(sqlite_path(url)).is_file():
+    if is_absent(url):
         return EMPTY
     return asyncio.run(_known(settings, url))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from tocsin.clock import Tasks
@@ -26,6 +27,7 @@ __all__ = [
     "SqliteStore",
     "Unwatched",
     "Watch",
+    "is_absent",
     "is_postgres",
     "open_reader",
     "open_store",
@@ -73,6 +75,11 @@ def _postgres() -> Any:
 
 def is_postgres(url: str) -> bool:
     return url.startswith(("postgresql:", "postgres:"))
+
+
+def is_absent(url: str) -> bool:
+    """Whether there is surely nothing to read: a SQLite file that was never made."""
+    return not is_postgres(url) and not Path(sqlite_path(url)).is_file()
 
 
 def sqlite_path(url: str) -> str:
