@@ -419,6 +419,17 @@ def test_an_alert_that_was_not_taken_fails_the_script(daemon, tocsin, status, co
 # ---------------------------------------------------------------------------------------- start-up
 
 
+@pytest.mark.parametrize("command", ["oncall", "check", "explain"])
+def test_a_command_that_only_thinks_loads_no_daemon(command):
+    code = (
+        f"import sys, tocsin.cli.{command}\n"
+        "heavy = {'aiohttp', 'asyncpg', 'icalendar', 'prometheus_client', 'pydantic', 'rich', 'structlog', 'twilio'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "[]\n", done.stderr
+
+
 def test_a_client_command_loads_no_storage_no_framework_no_tables(daemon, tocsin):
     daemon.on("GET", "/v1/incidents", {"incidents": [], "next": None})
 

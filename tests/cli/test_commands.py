@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,27 @@ def test_the_manual_names_every_command():
     manual = (ROOT / "docs" / "cli.md").read_text()
 
     assert [name for name in COMMANDS if not re.search(rf"`{name}\b", manual)] == []
+
+
+def test_the_manual_names_every_option_of_each_command():
+    manual = (ROOT / "docs" / "cli.md").read_text().partition("## Options")[2]
+    told = {}
+    for names, options in re.findall(r"^\| (`.*`) \| (`.*`) \|$", manual, re.MULTILINE):
+        told |= {name: set(re.findall(r"`(-[^`]+)`", options)) for name in re.findall(r"`([^`]+)`", names)}
+
+    assert told == {name: options for name, options in options_of_all() if options}
+
+
+def options_of_all() -> Iterator[tuple[str, set[str]]]:
+    for name, (module, attribute, _) in COMMANDS.items():
+        found = getattr(importlib.import_module(f"tocsin.cli.{module}"), attribute)
+        alone = found if isinstance(found, typer.Typer) else typer.Typer(add_completion=False)
+        if alone is not found:
+            alone.command(name)(found)
+        command = typer.main.get_command(alone)
+        for part, each in getattr(command, "commands", {"": command}).items():
+            options = {word for option in each.params for word in option.opts if word.startswith("-")}
+            yield f"{name} {part}".strip(), options
 
 
 def test_a_client_command_starts_within_a_third_of_a_second(daemon, tocsin):

@@ -54,6 +54,17 @@ def test_a_code_goes_to_the_contact_that_waits_for_one(daemon, tocsin):
     assert asked(daemon)[-1] == ("POST", "/v1/users/ana/contacts/mail/confirm", {"code": "123456"})
 
 
+def test_two_contacts_with_one_address_wait_for_one_code(daemon, tocsin):
+    until = "2026-01-05T09:00:00.123Z"
+    both = user(contact("sms", code_expires_at=until), contact("voice", code_expires_at=until))
+    daemon.on("GET", "/v1/users/ana", both)
+    daemon.on("POST", "/v1/users/ana/contacts/sms/confirm", {"said": "sms of ana is verified."})
+
+    done = tocsin("contact", "confirm", "ana", "123456", TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t")
+
+    assert (done.returncode, done.stdout) == (0, "sms of ana is verified.\n")
+
+
 def test_a_code_that_nobody_waits_for_says_how_to_get_one(daemon, tocsin):
     daemon.on("GET", "/v1/users/ana", user(contact("sms")))
 
@@ -88,6 +99,8 @@ def sent(**state):
         (sent(delivery="replied", because="you answered the test by SMS: ok"), 0,
          "sms: accepted, replied: you answered the test by SMS: ok\n"),
         (sent(settled=False), 0, "sms: accepted, no word of its delivery yet\n"),
+        (sent(outcome="planned", arrived=False, settled=False), 1,
+         "sms: not sent yet: the person's limit on messages (throttle), or pages that go first, keep it waiting\n"),
         (sent(outcome="failed", because="not a number", arrived=False), 1, "sms: failed: not a number\n"),
         (sent(outcome="accepted", delivery="undelivered", arrived=False), 1, "sms: accepted, undelivered\n"),
     ],

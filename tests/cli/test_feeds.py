@@ -15,11 +15,11 @@ from typer.testing import CliRunner, Result
 
 from tocsin.cli import app
 from tocsin.clock import SystemChance, SystemClock
+from tocsin.decide.copies import source_of
 from tocsin.decide.feeds import as_json
 from tocsin.decide.ical import read_feed
 from tocsin.model import DAY, FeedCopy, Ical, Instant, Secret
 from tocsin.store import open_store
-from tocsin.work.feeds import source_of
 
 PATH = "/secret-of-ours/oncall.ics"
 CONFIG = """

@@ -106,6 +106,7 @@ def test_swaps_are_asked_for_listed_and_answered(daemon, tocsin):
         (["override", "add", "primary", "-u", "bo", "--for", "1h", "--to", "2026-12-25 09:00"], 2, "say when it ends"),
         (["override", "add", "primary", "-u", "bo", "--for", "1 hour"], 2, "'1 hour' is not a duration"),
         (["override", "add", "primary", "--for", "1h"], 2, "say who steps in: --user bo"),
+        (["override", "add", "primary", "-u", "bo", "--for", "1h", "--mode", "swap"], 2, "--mode 'swap' is none of"),
         (["override", "remove", "o2"], 1, "there is no override 'o2'; `tocsin override list` shows them"),
         (["swap", "ask", "p", "--with", "b", "--from", "x", "--to", "y", "--back-from", "z"], 2, "give both --back-from"),
         (["swap", "accept", "s9"], 1, "there is no such thing"),
@@ -178,6 +179,10 @@ def test_a_database_that_cannot_be_read_is_said(configured, tmp_path):
     assert json.loads(now.stdout)["users"] == ["ana"]
     assert "overrides made at run time are not known" in now.stderr
     assert "Traceback" not in now.stderr
+
+    why = configured("explain", "--title", "db down")
+    assert (why.returncode, why.stderr.count("\n")) == (0, 1)
+    assert "what happens now is not known: the database file is damaged" in why.stderr
 
 
 def test_without_a_database_none_is_made_and_nothing_is_said(configured, tmp_path):

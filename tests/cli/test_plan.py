@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tocsin.cli import app
 from tocsin.clock import SystemChance, SystemClock
 from tocsin.contracts import Tx
 from tocsin.control import SOCKET, Control, actions_of
-from tocsin.model import DAY, MINUTE, Incident, Instant, Post, StoredAlert
+from tocsin.model import DAY, MINUTE, Incident, Instant, MadeOverride, Post, StoredAlert
 from tocsin.settings import Loaded, load
 from tocsin.settings.lastgood import packed
 from tocsin.store import open_store
@@ -203,6 +204,7 @@ POSTS = [
     Post(50, "apps", Instant(NOW - MINUTE), body(50, env="stag"), 1),
     Post(51, "apps", Instant(NOW - MINUTE), b"no JSON", 1),
     Post(52, "old", Instant(NOW - MINUTE), body(52), 1),
+    Post(53, "tocsin", Instant(NOW - MINUTE), b"{}", 1),  # its own incidents: not judged, and not counted as unread
 ]
 
 
@@ -223,6 +225,20 @@ def stored(number: int) -> StoredAlert:
         severity="error", title=f"t{number}", description="", service="", source="", labels={}, links=(), rules=(),
         started_at=NOW, received_at=NOW, last_seen_at=NOW,
     )  # fmt: skip
+
+
+def millis(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+async def keep(folder: Path, made: MadeOverride) -> None:
+    store = await open_store(f"sqlite:{folder / 'tocsin.db'}", clock=SystemClock(), chance=SystemChance())
+
+    async def work(tx: Tx) -> None:
+        tx.add_override(made)
+
+    await store.write(work)
+    await store.close()
 
 
 async def running_system(folder: Path) -> None:
@@ -294,7 +310,39 @@ def test_open_incidents_keep_their_policy_and_get_the_new_people(tocsin, tmp_pat
     assert (acked["number"], acked["policy_frozen"]) == (8, False)
     _, out, _ = tocsin(new)
     assert "policy frozen until its next cycle" in out
-    assert "1 of them run under their policy as frozen" in out
+    assert "1 runs under its policy as frozen" in out
+
+
+def test_an_incident_whose_next_pages_stay_the_same_is_not_counted_as_paging_otherwise(tocsin, tmp_path):
+    asyncio.run(running_system(tmp_path))
+    new = changed(tmp_path, ("{notify: [schedule:primary], wait: 5m}", "{notify: [schedule:primary], wait: 3m}"))
+    _, out, _ = tocsin(new)
+    assert "open incidents: 0 of 2 would page otherwise" in out
+    assert "policy as frozen" in out
+
+
+def test_who_stepped_in_at_run_time_counts_on_both_sides(tocsin, tmp_path):
+    asyncio.run(running_system(tmp_path))
+    start, end = Instant(NOW // 1000 * 1000 + DAY), Instant(NOW // 1000 * 1000 + 2 * DAY)
+    asyncio.run(keep(tmp_path, MadeOverride("o1", "primary", ("bo",), start, end, None, "replace", "bo", "", NOW)))
+    new = changed(tmp_path, ("layers: [{name: always, users: [ana]}]", "layers: [{name: always, users: [bo]}]"))
+    (one,) = answer(tocsin, new)["shifts"]
+    told = [(millis(change["start"]), millis(change["end"]), change["before"]) for change in one["changes"]]
+    assert [(since, until) for since, until, _ in told[:1]] == [(told[0][0], start)]
+    assert [since for since, _, _ in told[1:]] == [end], "bo has that day with either"
+
+
+def test_who_stepped_in_and_is_gone_then_leaves_the_shift_to_whom_they_replaced(tocsin, tmp_path):
+    asyncio.run(running_system(tmp_path))
+    start, end = Instant(NOW // 1000 * 1000 + DAY), Instant(NOW // 1000 * 1000 + 2 * DAY)
+    asyncio.run(keep(tmp_path, MadeOverride("o1", "primary", ("eve",), start, end, None, "replace", "ana", "", NOW)))
+    (tmp_path / "tocsin.yaml").write_text(CONFIG.replace("  bo: {name", "  eve: {contacts: {terminal: Eve}}\n  bo: {name"))
+    new = changed(tmp_path)
+    (one,) = answer(tocsin, new)["shifts"]
+    assert [(each["before"], each["after"]) for each in one["changes"]] == [(["eve"], ["ana"])]
+    with contextlib.chdir(tmp_path):
+        found = CliRunner(env={"TOCSIN_CONFIG": None}).invoke(app, ["oncall", "primary", "--diff", new, "--json"])
+    assert [(each["before"], each["after"]) for each in json.loads(found.stdout)["changes"]] == [(["eve"], ["ana"])]
 
 
 def test_a_change_of_people_alone_touches_the_incidents_that_page_them(tocsin, tmp_path):

@@ -137,6 +137,15 @@ def test_a_step_that_reaches_nobody_is_noted_and_the_next_one_runs_at_once():
     ]
 
 
+def test_what_happens_beside_pages_is_told_in_its_own_round():
+    holes = Policy("holes", (Step((Target("schedule", "nobody"),), 5 * MINUTE), Step((Target("user", "bo"),), 5 * MINUTE)), 1)
+    [one] = asked(alert(service="holed"), policies={"holes": holes})
+    assert [(note.kind, note.step, note.round) for note in one.notes] == [
+        ("nobody", 1, 1), ("nobody", 1, 2), ("catch_all", 0, 3),
+    ]  # fmt: skip
+    assert [page.round for page in one.plan] == [1, 2, 3, 3]
+
+
 def test_without_a_policy_the_catch_all_is_paged_at_once():
     [one] = asked(alert(), defaults=Defaults())
     assert (one.policy, plan(one)[:2]) == (None, [(0, 0, "grace", "sms"), (0, 0, None, "ops")])

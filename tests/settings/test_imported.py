@@ -35,6 +35,14 @@ def test_an_address_is_a_secret_and_a_calendar_programs_form_of_it_will_do(folde
     assert "b.example" not in repr(folder.settings())
 
 
+def test_beside_a_feed_a_schedule_may_have_no_layers(folder: Folder) -> None:
+    with_feed = f"{USERS}schedules: {{primary: {{layers: [], ical: {{url: 'https://a.example/x.ics'}}}}}}\n"
+    assert folder.write({"tocsin.yaml": with_feed}).settings().schedules["primary"].layers == ()
+    assert folder.errors(f"{USERS}schedules: {{primary: {{layers: []}}}}\n") == [
+        "2:31: layers: is an empty list; write at least one entry"
+    ]
+
+
 @pytest.mark.parametrize(
     ("written", "said"),
     [

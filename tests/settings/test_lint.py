@@ -9,7 +9,8 @@ import pytest
 
 from tests.settings.conftest import Folder
 from tocsin.model import instant
-from tocsin.settings import lint, load
+from tocsin.settings import load
+from tocsin.settings.lint import lint
 from tocsin.settings.reviewing import review
 
 NOW = instant(datetime(2026, 11, 23, 8, 0, tzinfo=UTC))  # a Monday
@@ -41,6 +42,11 @@ FINDINGS = [
     ("rules: [{name: a, stop: true}, {name: b, match: 'x=\"y\"'}]", "7:32: b: is never reached: 'a' (7:9) ends the walk for all that it matches"),
     ("rules: [{name: a, match: 'x=\"y\"', drop: true}, {name: b, match: ['x=\"y\"', 'z=\"y\"']}]", "7:48: b: is never reached: 'a' (7:9) drops all that it matches"),
     ("rules: [{name: a, match: 'severity=\"page\"'}]", "7:26: a: severity=\"page\": only a label can have this value, a severity is one of critical, error, warning, info"),
+    ("rules: [{name: a, match: 'host=\"web*\"'}]", "7:26: a: host=\"web*\" compares with the text 'web*' itself; it is no pattern"),
+    ("rules: [{name: a, match: 'env!=\"dev|test\"'}]", "7:26: a: env!=\"dev|test\" compares with the text 'dev|test' itself; it is no pattern"),
+    ("services: {shop: {}}\nrules: [{name: a, match: 'field.service=\"shopp\"'}]", "8:26: a: field.service=\"shopp\": there is no service 'shopp' (did you mean 'shop'?)"),
+    ("rules: [{name: a, group_by: 'cluster alertname'}]", "7:29: a: 'cluster alertname' is one name here, and no label is called that: nothing is grouped"),
+    ("rules: [{name: a, group_by: [trace_id]}]", "7:30: a: 'trace_id' changes from post to post, so each would open an incident of its own"),
     ("rules: [{name: a, group_by: [cluster, timestamp]}]", "7:39: a: 'timestamp' changes from post to post, so each would open an incident of its own"),
     ("rules: [{name: a, set: {dedup_key: '{{ labels.value }}'}}]", "7:36: a: 'value' changes from post to post, so each would open an incident of its own"),
 ]  # fmt: skip
@@ -224,6 +230,10 @@ BESIDE = [
     ("schedules: {primary: {layers: [{users: ana}]}, nights: {layers: [{users: ana}]}}\n"
      "policies: {default: {steps: [{notify: schedule:primary}, {notify: schedule:night}]}}",
      ["2:67: notify: no such schedule 'night' (did you mean 'nights'?)"]),
+    # names of what could not be read are neither missed nor unused, and nobody is missing on call for it
+    ("usres: {ana: {contacts: {terminal: ana}}}", ["1:1: unknown section 'usres' (did you mean 'users'?)"]),
+    ("users:\n  - {name: ana, contacts: {terminal: ana}}", ["2:3: users: a list stands where a mapping of names is expected"]),
+    ("schedule: {primary: {layers: [{users: ana}]}}", ["1:1: unknown section 'schedule' (did you mean 'schedules'?)"]),
     # what it does not explain is told all the same
     ("retention: {alerts: 5}\nteams: {idle: {members: [ana]}}",
      ["1:21: alerts: '5' has no unit; write 5s, 5m, 5h or 5d", "2:9: teams: nothing uses 'idle'"]),
@@ -246,6 +256,13 @@ def test_broken_yaml_leaves_what_came_before_it_to_be_linted(folder: Folder) -> 
     loaded = folder.write({"tocsin.yaml": content}).load()
 
     assert [problem.code for problem in review(loaded, NOW).problems] == ["empty-hours", "syntax"]
+
+
+def test_what_a_broken_file_may_hold_is_not_missed(folder: Folder) -> None:
+    files = {"tocsin.yaml": "include: [people.yaml]\n" + SOUND.replace("users: {ana: {contacts: {terminal: ana}}}\n", "")}
+    loaded = folder.write({**files, "people.yaml": "users:\n  bo: {contacts: }}\n  ana: {contacts: {terminal: ana}}\n"}).load()
+
+    assert [problem.code for problem in review(loaded, NOW).problems] == ["syntax"]
 
 
 def test_a_finding_is_one_line_whatever_it_quotes(folder: Folder) -> None:

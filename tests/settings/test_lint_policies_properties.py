@@ -18,8 +18,9 @@ from tocsin.decide.escalation import applies
 from tocsin.decide.priority import assess
 from tocsin.decide.rules import Rulebook
 from tocsin.model import SEVERITIES, Alert, Incident, Instant, Settings, instant
-from tocsin.settings import Loaded, lint
+from tocsin.settings import Loaded
 from tocsin.settings.files import parsed
+from tocsin.settings.lint import lint
 from tocsin.settings.loading import compiled
 from tocsin.settings.plugins import INSTALLED
 from tocsin.settings.reading import Reading

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from tocsin.decide.matchers import parse
 from tocsin.decide.rules import Rulebook
 from tocsin.model import SEVERITIES, Alert, Instant, IntegrationConfig, Rule
-from tocsin.settings import Loaded, lint
+from tocsin.settings import Loaded
 from tocsin.settings.files import parsed
+from tocsin.settings.lint import lint
 from tocsin.settings.loading import compiled
 from tocsin.settings.plugins import INSTALLED
 from tocsin.settings.reading import Reading

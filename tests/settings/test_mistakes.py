@@ -18,6 +18,8 @@ users:
 # from the five above.
 MISTAKES = [
     # keys and sections
+    ("policies: {p: {steps: [{notify: 'user:ana'}], ack_timeout: off}}", "6:60: ack_timeout: 'off' is not known; write never"),
+    ("policies: {p: {steps: [{notify: 'user:ana'}], repeat: unlimited}}", "6:55: repeat: 'unlimited' is not known; write forever"),
     ("polices: {}", "6:1: unknown section 'polices' (did you mean 'policies'?)"),
     ("server: {lisen: x}", "6:10: server: unknown key 'lisen' (did you mean 'listen'?)"),
     ("server: {zzz: x}", "6:10: server: unknown key 'zzz'; known here: listen, admin_listen, public_url, trusted_proxies"),

@@ -237,10 +237,11 @@ async def test_it_is_over_when_the_phone_would_ring_again(build: Build) -> None:
     assert [one.status for one in await town.incidents()] == ["resolved", "resolved"]
 
 
-async def test_an_unproven_contact_is_told_of_quietly(build: Build) -> None:
+async def test_of_an_unproven_contact_its_person_is_told_and_nobody_else(build: Build) -> None:
+    """It would be tried. An incident would wake others in each shift of those who have not verified anything yet."""
     town = await opened(build, config(), verified=("ana",))
 
-    await town.pass_time(minutes=2)
+    await town.pass_time(minutes=10)
 
     assert notices(town)[0].endswith("Attention: sms and mail are not verified: tocsin contact verify bo --by sms")
     assert await town.incidents() == []
@@ -254,6 +255,16 @@ async def test_who_was_unproven_before_the_shift_and_cannot_be_reached_at_its_st
 
     about = [one.title for one in await town.incidents() if "on call for" in one.title]
     assert about == ["bo is on call for primary and cannot be reached: sms: answered STOP"]
+
+async def test_it_is_over_when_the_phone_would_be_tried_again(build: Build) -> None:
+    town = await opened(build, config(users=WOKEN_BY_SMS), verified=("ana",))
+    await stopped(town, "bo")
+    await town.pass_time(minutes=2)
+    assert any("cannot be reached: sms: answered STOP" in one.title for one in await town.incidents())
+    await town.phones["bo"].reply("START")
+    await town.pass_time(minutes=2)
+
+    assert {one.status for one in await town.incidents()} == {"resolved"}
 
 
 async def test_a_failing_channel_does_not_ring(build: Build) -> None:

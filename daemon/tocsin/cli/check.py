@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from tocsin.cli.known_contacts import known_doubts
 from tocsin.cli.known_feeds import feed_problems
 from tocsin.cli.sarif import sarif
+from tocsin.cli.tables import Line, print_lines
 from tocsin.cli.trouble import WRONG, Trouble
 from tocsin.clock import SystemClock
 from tocsin.model import Problem, Rule
@@ -65,7 +63,7 @@ def check(
         order = _rules_as_json(loaded) if rules else {}
         print(json.dumps({**report(found), **order}, ensure_ascii=False, indent=2))
     else:
-        _print_review(found, loaded, brief=brief)
+        print_lines(_told(found, loaded, brief=brief))
     if rules and loaded.settings is not None and not as_json and not as_sarif:
         _print_rules(loaded.settings.rules)
     raise typer.Exit(exit_code(found.problems, strict=strict))
@@ -145,35 +143,33 @@ def _lines(loaded: Loaded) -> Mapping[str, Sequence[str]]:
 # ------------------------------------------------------------------------------------------- text
 
 
-def _print_review(found: Review, loaded: Loaded, *, brief: bool) -> None:
+def _told(found: Review, loaded: Loaded, *, brief: bool) -> Iterator[Line]:
     """Why a code matters is said once; what to write, wherever the message does not say it."""
-    console = Console(soft_wrap=True, highlight=False, no_color=not sys.stdout.isatty())
     told: set[str] = set()
     for problem in found.problems:
-        level = f"[{COLOURS[problem.level]}]{problem.level}[/]"
-        code = f"[dim]{escape(f'[{problem.code}]')}[/]"
-        console.print(f"[bold]{escape(str(problem.where))}:[/] {level}: {escape(problem.message)} {code}")
+        level, code = (problem.level, COLOURS[problem.level]), (f"[{problem.code}]", "dim")
+        yield (f"{problem.where}:", "bold"), (" ", ""), level, (f": {problem.message} ", ""), code
         if not brief:
-            _print_help(problem, console, told)
-    console.print(escape(summary(found.problems, loaded)))
-    _print_groups(found, console)
+            yield from _help(problem, told)
+    yield ((summary(found.problems, loaded), ""),)
+    yield from _groups(found)
 
 
-def _print_help(problem: Problem, console: Console, told: set[str]) -> None:
+def _help(problem: Problem, told: set[str]) -> Iterator[Line]:
     if problem.code not in told and problem.level != "info":
-        console.print(f"    why: {escape(why(problem))}")
+        yield ((f"    why: {why(problem)}", ""),)
     if (problem.fix or not hint(problem.message)) and problem.level != "info":
-        console.print(f"    fix: {escape(fix(problem))}")
+        yield ((f"    fix: {fix(problem)}", ""),)
     told.add(problem.code)
 
 
-def _print_groups(found: Review, console: Console) -> None:
+def _groups(found: Review) -> Iterator[Line]:
     counts = Counter(problem.code for problem in found.problems)
     if counts:
         groups = ", ".join(f"{code} {number}" for code, number in counts.most_common())
-        console.print(escape(f"by code: {groups} (tocsin check --explain CODE tells more)"))
+        yield ((f"by code: {groups} (tocsin check --explain CODE tells more)", ""),)
     if found.ignored:
-        console.print(escape(f"{_count(len(found.ignored), 'finding')} ignored by comments"))
+        yield ((f"{_count(len(found.ignored), 'finding')} ignored by comments", ""),)
 
 
 def summary(problems: Sequence[Problem], loaded: Loaded) -> str:

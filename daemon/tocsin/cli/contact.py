@@ -58,7 +58,7 @@ def confirm(
 ) -> None:
     """The code that came over the contact: it is verified from now on, until its address changes."""
     api = connect()
-    waiting = [one["name"] for one in _contacts(api, user) if one["code_expires_at"]] if by is None else [by]
+    waiting = _waiting(_contacts(api, user)) if by is None else [by]
     answer = api.post(f"{_path(user, by or _only(user, waiting, 'waits for a code of'))}/confirm",
                       {"code": code, **_who(act_for)})  # fmt: skip
     print_json(answer) if as_json else say(answer["said"])
@@ -67,6 +67,12 @@ def confirm(
 def _contacts(api: Api, user: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = api.get(f"/v1/users/{quote(user, safe='')}")["contacts"]
     return found
+
+
+def _waiting(contacts: list[dict[str, Any]]) -> list[str]:
+    """The contacts that wait for a code; of those that wait for the same one (it has one end), the first."""
+    ends = {one["code_expires_at"]: one["name"] for one in reversed(contacts) if one["code_expires_at"]}
+    return list(reversed(ends.values()))
 
 
 def _only(user: str, names: list[str], verb: str) -> str:

@@ -6,7 +6,6 @@ import asyncio
 import difflib
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -25,7 +24,7 @@ from tocsin.decide.rules import Rulebook
 from tocsin.errors import BadBody, StoreError
 from tocsin.model import SEVERITIES, Alert, Instant, IntegrationConfig, Millis, Parsed, Settings, Severity
 from tocsin.settings.plugins import Broken, Kinds
-from tocsin.store import PostgresReader, SqliteReader, open_reader
+from tocsin.store import Reader, is_absent, open_reader
 from tocsin.work.foresight import Asked, answer, limits_of, people_in
 
 LARGEST = 4 << 20  # bytes; as the daemon takes it
@@ -186,7 +185,7 @@ async def _answer(settings: Settings, asked: Asked) -> dict[str, Any]:
     """With what the database knows; without it where there is none, or it does not answer at once."""
     clock, rulebook, limits = SystemClock(), Rulebook(settings), limits_of(settings, channel_kinds(settings))
 
-    async def with_facts(reader: SqliteReader | PostgresReader) -> dict[str, Any]:
+    async def with_facts(reader: Reader) -> dict[str, Any]:
         people = await people_in(reader, settings)
         return await answer(reader, settings, rulebook, people, asked, clock, limits)
 
@@ -205,18 +204,25 @@ def channel_kinds(settings: Settings) -> dict[str, ChannelKind]:
 
 
 async def beside(
-    settings: Settings, ask: Callable[[SqliteReader | PostgresReader], Awaitable[T]], patience: Millis = PATIENCE
+    settings: Settings, ask: Callable[[Reader], Awaitable[T]], patience: Millis = PATIENCE
 ) -> T | None:
-    """What `ask` finds in the database, which is only read; None where there is none, or none that answers in time."""
-    clock = SystemClock()
-    with suppress(StoreError, TimeoutError):
+    """What `ask` finds in the database, which is only read; None where there is none.
+
+    None, too, where it cannot be read or does not answer in time, which is said on stderr.
+    """
+    clock, url = SystemClock(), settings.database
+    if is_absent(url):
+        return None
+    try:
         async with clock.timeout(patience):
-            reader = await open_reader(settings.database, clock)
+            reader = await open_reader(url, clock)
             try:
                 return await ask(reader)
             finally:
                 await reader.close()
-    return None
+    except (StoreError, TimeoutError) as wrong:
+        warn(f"what happens now is not known: {wrong or 'the database does not answer'}")
+        return None
 
 
 # ----------------------------------------------------------------------------------- for people

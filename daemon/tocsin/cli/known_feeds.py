@@ -7,19 +7,16 @@ network as on the machine whose daemon fetches, and pages go by what the daemon 
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Literal
 
-from tocsin.apart import ReadApart
 from tocsin.cli.tables import warn
 from tocsin.clock import SystemClock
-from tocsin.errors import BadFeed, StoreError
-from tocsin.model import HOUR, FeedCopy, Ical, Instant, Millis, Problem, Schedule, Settings, Where, rfc3339
-from tocsin.store import open_reader, sqlite_path
-from tocsin.transport import AioHttp
-from tocsin.work.feeds import AHEAD, BACK, Held, instead_of, source_of, with_copies
-from tocsin.work.fetching import fetch
+from tocsin.decide.copies import Held, instead_of, source_of, with_copies
+from tocsin.errors import StoreError
+from tocsin.model import HOUR, FeedCopy, Ical, Instant, Millis, Problem, Settings, Where, rfc3339
+from tocsin.store import is_absent, open_reader
 
 PATIENCE = Millis(3_000)
 Places = Mapping[tuple[str, str], Where]
@@ -41,7 +38,7 @@ def feed_problems(settings: Settings, places: Places, *, online: bool = False) -
     """The settings with what is known of their feeds in them, and what is wrong with these, each at its schedule."""
     if not _feeds(settings):
         return settings, []
-    copies = asyncio.run(_fetched(settings)) if online else _kept(settings.database)
+    copies = _fetched(settings) if online else _kept(settings.database)
     known, feeds = with_copies(settings, copies or ())
     now, top = SystemClock().now(), Where(settings.source, 1, 1)
     found = [
@@ -98,7 +95,7 @@ def _quoted(name: str) -> str:
 
 def _kept(url: str) -> Sequence[FeedCopy] | None:
     """None where there is no database; one that cannot be read is said on stderr."""
-    if url.startswith("sqlite:") and not Path(sqlite_path(url)).is_file():
+    if is_absent(url):
         return None
     return asyncio.run(_read(url))
 
@@ -117,27 +114,7 @@ async def _read(url: str) -> Sequence[FeedCopy]:
         return ()
 
 
-# ------------------------------------------------------------------------------------------ fetched
-
-
-async def _fetched(settings: Settings) -> list[FeedCopy]:
-    """Each feed as it is there right now; nothing is kept."""
-    clock = SystemClock()
-    http, read = AioHttp(clock), ReadApart(clock)
-    try:
-        feeds = _feeds(settings).items()
-        return [await _one(http, read, clock, settings.schedules[name], feed) for name, feed in feeds]
-    finally:
-        await http.close()
-
-
-async def _one(http: AioHttp, read: ReadApart, clock: SystemClock, schedule: Schedule, feed: Ical) -> FeedCopy:
-    copy = FeedCopy(schedule.name, source_of(feed))
-    try:
-        answer = await fetch(http, clock, feed.url.first, allow_private=feed.allow_private)
-        assert answer is not None, "nothing was asked conditionally"
-        now = clock.now()
-        events = await read(answer.body, schedule.timezone, Instant(now - BACK), Instant(now + AHEAD))
-    except BadFeed as bad:
-        return FeedCopy(copy.schedule, copy.source, error=str(bad))
-    return FeedCopy(copy.schedule, copy.source, now, body=answer.body, events=events)
+def _fetched(settings: Settings) -> Sequence[FeedCopy]:
+    """Each feed as it is there right now; the libraries for it are imported only then."""
+    found: Sequence[FeedCopy] = importlib.import_module("tocsin.cli.fetched_feeds").fetched(settings)
+    return found

@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 from tocsin.cli.tables import warn
 from tocsin.clock import SystemClock
 from tocsin.decide.overrides import Extra, extra_of
 from tocsin.errors import StoreError
 from tocsin.model import EMPTY, Instant, Millis, Settings
-from tocsin.store import is_postgres, open_reader, sqlite_path
+from tocsin.store import is_absent, open_reader
 
 PATIENCE = Millis(3_000)
 
 
-def known_overrides(settings: Settings, since: Instant = Instant(0)) -> Extra:  # noqa: B008  # a constant
-    """By schedule, those that end after `since`; none where there is no database.
+def known_overrides(settings: Settings, *, database: str | None = None) -> Extra:
+    """By schedule, as these settings know their people; none where there is no database (`database`: another's).
 
     A database that is there and cannot be read is said on stderr: the answer may be another one than the daemon's.
     """
-    url = settings.database
-    if not is_postgres(url) and not Path(sqlite_path(url)).is_file():
+    url = database or settings.database
+    if is_absent(url):
         return EMPTY
-    return asyncio.run(_known(settings, since))
+    return asyncio.run(_known(settings, url))
 
 
-async def _known(settings: Settings, since: Instant) -> Extra:
+async def _known(settings: Settings, url: str) -> Extra:
     clock = SystemClock()
     try:
         async with clock.timeout(PATIENCE):
-            reader = await open_reader(settings.database, clock)
+            reader = await open_reader(url, clock)
             try:
-                return extra_of(await reader.overrides(since), settings)
+                return extra_of(await reader.overrides(Instant(0)), settings)
             finally:
                 await reader.close()
     except (StoreError, TimeoutError) as wrong:

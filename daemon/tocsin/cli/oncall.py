@@ -29,6 +29,8 @@ WIDEST = 200 * 366 * DAY
 Extra = Mapping[str, Sequence[Override]]
 """Overrides made at run time, by schedule."""
 
+Known = tuple[Settings, Extra]
+
 Given = tuple[str | None, str | None]
 """--from and --to, as written."""
 
@@ -55,7 +57,7 @@ def oncall(
     settings = settings_without_secrets(config)
     extra: Extra = known_overrides(settings)
     if diff is not None:
-        _print_turnover(settings, _other(diff, settings), schedule, (since, until), as_json, extra)
+        _print_turnover((settings, extra), _other(diff, settings), schedule, (since, until), as_json)
     elif load:
         _print_load(settings, schedule, (since, until), as_json, extra)
     elif since is not None and until is not None:
@@ -107,11 +109,12 @@ def settings_without_secrets(config: Path | None, *, database: str | None = None
     return with_known_feeds(loaded.settings, database or loaded.settings.database)
 
 
-def _other(diff: Path, ours: Settings) -> Settings:
-    """The other configuration, with what our daemon fetched of its feeds: it has none of its own yet."""
+def _other(diff: Path, ours: Settings) -> Known:
+    """The other configuration, with what our daemon knows of its feeds and schedules: it has none of its own yet."""
     if not diff.is_file():
         raise Trouble(f"{diff}: no such file; --diff takes the main file of the other configuration", WRONG)
-    return settings_without_secrets(diff, database=ours.database)
+    other = settings_without_secrets(diff, database=ours.database)
+    return other, known_overrides(other, database=ours.database)
 
 
 def _chosen(settings: Settings, name: str | None) -> list[Schedule]:
@@ -202,12 +205,13 @@ def _moment(schedule: Schedule, at: str | None, extra: Extra) -> tuple[str, str,
 # ---------------------------------------------------------------------------- what if, and how fair
 
 
-def _print_turnover(now: Settings, then: Settings, name: str | None, given: Given, as_json: bool, extra: Extra) -> None:
+def _print_turnover(ours: Known, other: Known, name: str | None, given: Given, as_json: bool) -> None:
+    (now, made), (then, made_then) = ours, other
     found = []
     for one in _named({**now.schedules, **then.schedules}, name):
         before, after = now.schedules.get(one), then.schedules.get(one)
         window = _span(given, (before or then.schedules[one]).timezone)
-        found.append(turnover.compared(before, after, *window, extra.get(one, ())))
+        found.append(turnover.compared(before, after, *window, made.get(one, ()), made_then.get(one, ())))
     if as_json:
         print_json(found if name is None else found[0])
     else:

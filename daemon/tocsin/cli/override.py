@@ -18,6 +18,9 @@ Schedule = Annotated[str, typer.Argument(help="The schedule.")]
 WHEN = "2026-12-24 09:00 on the schedule's clock, or RFC 3339."
 
 
+MODES = ("replace", "add", "remove")
+
+
 @app.command()
 def add(
     schedule: Schedule,
@@ -37,6 +40,8 @@ def add(
     """USER is on call in SCHEDULE for a while, instead of everybody or of one person. Prints the override's id."""
     if (end is None) == (how_long is None):
         raise Trouble("say when it ends: --to '2026-12-25 09:00', or --for 4h", WRONG)
+    if mode not in MODES:
+        raise Trouble(f"--mode {mode!r} is none of {', '.join(MODES)}", WRONG)
     if not user and mode != "remove":
         raise Trouble("say who steps in: --user bo", WRONG)
     if how_long is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +14,8 @@ from tocsin.cli import plan_answer, plan_shown
 from tocsin.cli.configured import asked_for, control_socket, errors_in, locate, print_problems
 from tocsin.cli.explain import beside
 from tocsin.cli.known_feeds import with_known_feeds
-from tocsin.cli.known_overrides import known_overrides
 from tocsin.cli.oncall import settings_without_secrets, this_second
+from tocsin.cli.plan_answer import Known
 from tocsin.cli.tables import print_json, warn
 from tocsin.cli.times import length
 from tocsin.cli.trouble import REFUSED, WRONG, Trouble
@@ -30,20 +29,12 @@ from tocsin.settings.lastgood import unpacked
 from tocsin.settings.loading import Loaded, compiled
 from tocsin.settings.plugins import INSTALLED, Broken, Kinds
 from tocsin.settings.reading import Reading
-from tocsin.store import PostgresReader, SqliteReader
+from tocsin.store import Reader
 from tocsin.work.foresight import people_in
-from tocsin.work.planning import Affected, History, Sides, affected, replayed
+from tocsin.work.planning import History, Sides, affected, replayed
 
 PATIENCE = Millis(600_000)  # for the alerts of a week; the daemon is not disturbed meanwhile
 AHEAD = Millis(30 * DAY)
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the database says to the change; None where there is none."""
-
-    tally: Tally | None
-    incidents: tuple[list[Affected], int] | None
 
 
 def plan(
@@ -66,9 +57,7 @@ def plan(
     after = with_known_feeds(_settings_of(new or main, main), before.database)
     now = this_second()
     known = asyncio.run(_known(before, after, Instant(now - back), now))
-    compared = plan_answer.Compared(
-        before, after, now, AHEAD, Instant(now - back), known.tally, known.incidents, known_overrides(before, now)
-    )
+    compared = plan_answer.Compared(before, after, now, AHEAD, Instant(now - back), known)
     answer = plan_answer.as_json(compared, origin, str(new or main))
     if as_json:
         print_json(answer)
@@ -133,19 +122,20 @@ def _reading() -> Reading:
 
 
 async def _known(before: Settings, after: Settings, since: Instant, now: Instant) -> Known:
-    async def look(reader: SqliteReader | PostgresReader) -> Known:
+    async def look(reader: Reader) -> Known:
         sides = Sides(before, after, await people_in(reader, before), await people_in(reader, after))
         return await _look(reader, sides, since, now)
 
     found = await beside(before, look, PATIENCE)
-    return found if found is not None else Known(None, None)
+    return found if found is not None else Known()
 
 
 async def _look(history: History, sides: Sides, since: Instant, now: Instant) -> Known:
     clock = SystemClock()
     tally = await replayed(history, sides, _sources(sides), since, now, clock, _progress)
     _progress_ends()
-    return Known(tally, await affected(history, sides, now))
+    people = sides.people_before, sides.people_after
+    return Known(tally, await affected(history, sides, now), *(one.overrides for one in people))
 
 
 def _sources(sides: Sides) -> dict[str, Source]:

@@ -21,17 +21,25 @@ TOLD_GROUPS = 200
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What the database says to the change; nothing where there is none."""
+
+    tally: Tally | None = None
+    incidents: tuple[list[Affected], int] | None = None
+    made_before: Extra = EMPTY  # overrides made at run time, as each side knows their people
+    made_after: Extra = EMPTY
+
+
+@dataclass(frozen=True, slots=True)
 class Compared:
-    """Everything that was found out. `tally` and `incidents` are None where there is no database."""
+    """Everything that was found out."""
 
     before: Settings
     after: Settings
     now: Instant
     ahead: Millis
     since: Instant
-    tally: Tally | None
-    incidents: tuple[list[Affected], int] | None
-    overrides: Extra = EMPTY  # made at run time; they count on both sides
+    known: Known
 
 
 def as_json(found: Compared, origin: str, new: str) -> dict[str, Any]:
@@ -69,8 +77,9 @@ def _shifts(found: Compared) -> Iterable[dict[str, Any]]:
     end = Instant(found.now + found.ahead)
     for name in dict.fromkeys([*found.before.schedules, *found.after.schedules]):
         was, will = found.before.schedules.get(name), found.after.schedules.get(name)
-        if was != will:
-            one = shifts_compared(was, will, found.now, end, found.overrides.get(name, ()))
+        made = found.known.made_before.get(name, ()), found.known.made_after.get(name, ())
+        if was != will or made[0] != made[1]:
+            one = shifts_compared(was, will, found.now, end, *made)
             if one["changes"]:
                 yield one
 
@@ -80,7 +89,7 @@ def _lines(one: amended.Lines) -> dict[str, Any]:
 
 
 def _alerts(found: Compared) -> dict[str, Any] | None:
-    tally = found.tally
+    tally = found.known.tally
     if tally is None:
         return None
     zone = zone_of(found.before.defaults.timezone)
@@ -115,9 +124,9 @@ def _group(one: Group, found: Compared) -> dict[str, Any]:
 
 
 def _incidents(found: Compared) -> dict[str, Any] | None:
-    if found.incidents is None:
+    if found.known.incidents is None:
         return None
-    affected, looked_at = found.incidents
+    affected, looked_at = found.known.incidents
     return {"open": looked_at, "affected": [_incident(one, found) for one in affected]}
 
 

@@ -70,10 +70,12 @@ def _of_incidents(incidents: Answer | None) -> Iterator[str]:
     if incidents is None:
         return
     affected = incidents["affected"]
-    yield f"open incidents: {len(affected)} of {incidents['open']:,} would page otherwise"
+    others = sum(one["next_before"] != one["next_after"] for one in affected)
+    yield f"open incidents: {others} of {incidents['open']:,} would page otherwise"
     frozen = sum(one["policy_frozen"] for one in affected)
     if frozen:
-        yield f"{frozen} of them run under their policy as frozen: its change counts from their next cycle on"
+        run = "1 runs under its" if frozen == 1 else f"{frozen} run under their"
+        yield f"{run} policy as frozen: the change of it counts from the next cycle on"
 
 
 # ---------------------------------------------------------------------------------------- tables

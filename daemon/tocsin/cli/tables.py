@@ -1,4 +1,4 @@
-"""What a command prints: a table for a person, JSON for a script. rich is imported only for a table."""
+"""What a command prints: a table for a person, JSON for a script. rich is imported only for a terminal."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+Line = Sequence[tuple[str, str]]
+"""Texts with the style of each."""
 
 
 def print_json(value: Any) -> None:
@@ -23,6 +26,15 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
         importlib.import_module("tocsin.cli.coloured").print_table(columns, cells)
     else:
         _plain_table(columns, cells)
+
+
+def print_lines(lines: Iterable[Line]) -> None:
+    """Whole, whatever the terminal's width; in their styles where there is one."""
+    if sys.stdout.isatty():
+        importlib.import_module("tocsin.cli.coloured").print_lines(lines)
+        return
+    for line in lines:
+        say("".join(text for text, _ in line))
 
 
 def say(line: str) -> None:

@@ -12,6 +12,7 @@ from tocsin.cli.tables import print_json, say
 from tocsin.cli.times import length
 from tocsin.cli.trouble import REFUSED, Trouble
 
+LIMITED = "the person's limit on messages (throttle), or pages that go first, keep it waiting"
 TURN = 10  # seconds that the daemon waits with one answer
 
 
@@ -54,6 +55,8 @@ def _settled(api: Api, page: dict[str, Any], seconds: int) -> dict[str, Any]:
 
 def _told(page: dict[str, Any]) -> str:
     """sms: accepted, delivered."""
+    if page["outcome"] == "planned" and not page["because"]:
+        return f"{page['contact']}: not sent yet: {LIMITED}"
     words = [page["outcome"], page["delivery"] or ("" if page["settled"] else "no word of its delivery yet")]
     because = f": {page['because']}" if page["because"] else ""
     return f"{page['contact']}: {', '.join(word for word in words if word)}{because}"

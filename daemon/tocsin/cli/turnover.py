@@ -15,16 +15,23 @@ NOTHING = Shifts((), ())
 
 
 def compared(
-    before: Schedule | None, after: Schedule | None, start: Instant, end: Instant, extra: Sequence[Override] = ()
+    before: Schedule | None,
+    after: Schedule | None,
+    start: Instant,
+    end: Instant,
+    extra_before: Sequence[Override] = (),
+    extra_after: Sequence[Override] = (),
 ) -> dict[str, Any]:
     """One schedule in two configurations (None: it is not in this one), as the JSON of the manual.
 
-    Its run-time overrides count in both. Times are by the clock of the schedule as it is now.
+    Run-time overrides count in both, as each of them knows their people. Times are by the clock of the schedule
+    as it is now.
     """
     known = before or after
     assert known is not None  # for the type checker: one of them is given
     zone = zone_of(known.timezone)
-    was, will = (NOTHING if one is None else shifts(one, start, end, extra) for one in (before, after))
+    both = (before, extra_before), (after, extra_after)
+    was, will = (NOTHING if one is None else shifts(one, start, end, extra) for one, extra in both)
     found = changes(was, will)
     return {
         "schedule": known.name,

@@ -133,8 +133,12 @@ class Course:
     def _tell(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             if entry.kind in TOLD:
-                step = int(entry.detail.get("step", self.incident.step))
-                self.told.append(Planned(entry.at, step, None, None, _said(entry), kind=entry.kind))
+                self.told.append(self._line(entry))
+
+    def _line(self, entry: Entry) -> Planned:
+        now = self.incident
+        step, round_ = int(entry.detail.get("step", now.step)), int(entry.detail.get("round", now.round))
+        return Planned(entry.at, step, None, None, _said(entry), "", now.cycle, round_, kind=entry.kind)
 
     def _next(self) -> Instant | None:
         """When something happens next, beyond what is waiting to be sent."""

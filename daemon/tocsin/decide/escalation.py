@@ -134,7 +134,8 @@ class _Run:
             if self.page_step(step, number):
                 return self.end(self.after(step, number))
             self.nobody += 1
-            self.tell("nobody", f"step {number} reaches nobody: the next one runs at once", step=number)
+            because = f"step {number} reaches nobody: the next one runs at once"
+            self.tell("nobody", because, step=number, round=self.incident.round)
         return self.nobody_in_round() if self.nobody or not self.any_applies() else self.next_round()
 
     def any_applies(self) -> bool:
@@ -180,11 +181,11 @@ class _Run:
         return self.page_targets(step.notify, self.incident.round, number, step.pick)
 
     def page_catch_all(self, round_: int, because: str) -> bool:
-        self.tell("catch_all", because, step=0)
+        self.tell("catch_all", because, step=0, round=round_)
         if self.page_targets(self.settings.catch_all, round_, 0, "all"):
             return True
         self.nobody += 1
-        self.tell("nobody", "the catch-all reaches nobody", step=0)
+        self.tell("nobody", "the catch-all reaches nobody", step=0, round=round_)
         return False
 
     def page_targets(self, targets: tuple[Target, ...], round_: int, number: int, pick: str) -> bool:
@@ -192,7 +193,8 @@ class _Run:
         reachable = [one for one in reached if self.contacts_of(one)]
         for one in reached:
             if one.user is not None and one not in reachable:
-                self.tell("unreachable", f"{one.user.key} has no usable contact", step=number, user=one.user.key)
+                because = f"{one.user.key} has no usable contact"
+                self.tell("unreachable", because, step=number, round=round_, user=one.user.key)
         if pick == "one" and reachable:
             reachable = [reachable[self.incident.number % len(reachable)]]
         before = len(self.pages)

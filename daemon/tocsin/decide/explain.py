@@ -35,7 +35,6 @@ from tocsin.model import (
     Severity,
     Silence,
     StoredAlert,
-    rfc3339,
 )
 
 
@@ -496,4 +495,5 @@ def _quiet(found: Explained) -> str:
 
 
 def _silence(silence: Silence) -> str:
-    return f"silence {silence.id} until {rfc3339(silence.ends_at)} ({silence.comment})"
+    """Until when is told beside it, by the clock of who asks."""
+    return f"silence {silence.id} ({silence.comment})" if silence.comment else f"silence {silence.id}"

@@ -2,7 +2,6 @@
 
 from tocsin.settings.difference import Difference, difference
 from tocsin.settings.lastgood import LastGood
-from tocsin.settings.lint import lint
 from tocsin.settings.loading import Loaded, load
 from tocsin.settings.places import find, state_directory
 from tocsin.settings.schema import json_schema
@@ -14,7 +13,6 @@ __all__ = [
     "difference",
     "find",
     "json_schema",
-    "lint",
     "load",
     "state_directory",
 ]

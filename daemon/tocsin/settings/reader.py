@@ -66,7 +66,8 @@ _HIDING = frozenset({"duplicate-key", "include", "documents"})
 def _draft(settings: Settings, merged: Mapping[str, Merged], main: Path, reading: Reading) -> Draft:
     written = Written(merged, _ONCE, Where(str(main), 1, 1))
     hidden = any(problem.level == "error" and problem.code in _HIDING for problem in reading.problems)
-    return Draft(settings, written, damaged(merged, _ONCE, reading.problems), reading.incomplete or hidden)
+    places = [*(problem.where for problem in reading.problems if problem.level == "error"), *reading.unsure]
+    return Draft(settings, written, damaged(merged, _ONCE, places), reading.incomplete or hidden)
 
 
 # ---------------------------------------------------------------------------------------- merging
@@ -83,7 +84,7 @@ def _merge(files: Seq[File], reading: Reading) -> dict[str, Merged]:
                 reading.note("error", node.key_at, "unknown-section", f"unknown section '{name}'{hint}")
                 meant = nearest(name, SECTIONS)
                 if meant is not None:
-                    merged[meant].hidden.append(node)
+                    _hide(meant, node, merged[meant], reading)
     return merged
 
 
@@ -121,6 +122,7 @@ def _add_names(section: str, node: Node, merged: Merged, reading: Reading) -> No
         return
     if not isinstance(node, MappingNode):
         shapes.wrong_kind(node, reading, "a mapping of names")
+        _hide(section, node, merged, reading)
         return
     for name, entry in node.entries.items():
         first = merged.entries.setdefault(name, entry)
@@ -129,6 +131,12 @@ def _add_names(section: str, node: Node, merged: Merged, reading: Reading) -> No
             message = f"{section}: {what} exists already ({first.key_at}); names are unique"
             reading.note("error", entry.key_at, "duplicate-name", message)
             merged.hidden.append(entry)
+
+
+def _hide(section: str, node: Node, merged: Merged, reading: Reading) -> None:
+    """What is written there is not read: nobody is told that its names do not exist, or are not used."""
+    merged.hidden.append(node)
+    reading.hidden.add(section)
 
 
 def _declare(merged: Mapping[str, Merged], reading: Reading) -> None:

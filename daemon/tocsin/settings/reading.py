@@ -35,6 +35,8 @@ class Reading:
     incomplete: bool = False  # a file could not be read: names may be missing for that reason alone
     folders: dict[str, Path] = field(default_factory=dict)  # shown file name → its directory
     declared: dict[str, dict[str, Where]] = field(default_factory=dict)
+    hidden: set[str] = field(default_factory=set)  # sections of which a part is written and could not be read
+    unsure: list[Where] = field(default_factory=list)  # where a name stands that is not known, for such a reason alone
     left_out: dict[tuple[str, str], str] = field(default_factory=dict)
     without_effect: set[str] = field(default_factory=set)
     values: dict[str, Any] = field(default_factory=dict)  # sections read so far, as model values
@@ -73,13 +75,16 @@ class Reading:
     def knows(self, node: Node, section: str, name: str) -> bool:
         """Whether `name` exists in `section`; where it does not, says so at `node`.
 
-        While a file is unreadable only likely slips are told: the name may stand in that file.
+        While a file or the section is unreadable only likely slips are told: the name may stand there.
         """
         if name in self.declared.get(section, {}):
             return True
-        if not self.incomplete or nearest(name, self.names(section)):
+        whole = not self.incomplete and section not in self.hidden
+        if whole or nearest(name, self.names(section)):
             hint = did_you_mean(name, self.names(section))
             self.error(node, "unknown-name", f"no such {SINGULAR[section]} '{name}'{hint}")
+        else:
+            self.unsure.append(node.at)
         return False
 
 

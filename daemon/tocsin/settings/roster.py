@@ -147,6 +147,9 @@ def _schedule(got: Got, reading: Reading) -> Schedule | Nothing:
     if not got.has("layers") and not got.has("ical") and not got.node.cut:
         reading.error(got.node, "missing-key", "'layers' is missing (who takes turns)", at=got.node.key_at)
         return BROKEN
+    if got.get("layers") == () and not got.has("ical"):
+        reading.error(got.at("layers"), "empty", "is an empty list; write at least one entry")
+        return BROKEN
     return Schedule(
         got.name,
         got.get("timezone") or default_zone(reading),
@@ -162,7 +165,7 @@ SCHEDULES = Table(
         "a schedule",
         {
             "timezone": Key(ZONE, "the zone of all its clock times", shown="defaults.timezone"),
-            "layers": Key(Many(LAYER, least=1), "who takes turns; later layers win where they cover"),
+            "layers": Key(Many(LAYER), "who takes turns; later layers win where they cover"),
             "overrides": Key(Many(OVERRIDE), "beat the layers, in the order written"),
             "ical": Key(ICAL, "shifts imported from a feed; the layer below all others"),
             "handoff_notice": Key(DURATION, "how long before a shift its people are told; and again when it begins"),

@@ -378,9 +378,12 @@ class Either(Shape[Any]):
         return {"anyOf": [shape.schema() for shape in (self.word, self.listed, self.mapped) if shape is not None]}
 
 
+_ENDLESS = frozenset({"none", "off", "no", "false", "disabled", "infinite", "infinity", "unlimited", "always"})
+
+
 @dataclass(frozen=True, eq=False)
 class Never(Shape[U]):
-    """`never` (or another single word) as `value`, else what `other` says."""
+    """`never` (or another single word) as `value`, else what `other` says; other words for it are told which it is."""
 
     other: Shape[U]
     word: str
@@ -389,7 +392,7 @@ class Never(Shape[U]):
     def read(self, node: Node, reading: Reading) -> U | Nothing:
         if isinstance(node, Scalar) and node.plain and node.text == self.word:
             return self.value
-        if isinstance(node, Scalar) and nearest(node.text, (self.word,)):
+        if isinstance(node, Scalar) and (nearest(node.text, (self.word,)) or node.text.lower() in _ENDLESS):
             reading.error(node, "bad-value", f"'{_short(node.text)}' is not known; write {self.word}")
             return BROKEN
         return self.other.read(node, reading)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from tocsin.model import Problem, Where
+from tocsin.model import Where
 from tocsin.settings.nodes import Mapping as MappingNode
 from tocsin.settings.nodes import Node, Scalar, Sequence, walk
 
@@ -118,15 +118,14 @@ def _below(node: Node, step: str | int) -> Node | None:
             return None
 
 
-def damaged(sections: Mapping[str, Merged], once: Iterable[str], problems: Iterable[Problem]) -> frozenset[Entry]:
-    """The entries in which an error stands: what was read of them may not be what is meant."""
+def damaged(sections: Mapping[str, Merged], once: Iterable[str], places: Iterable[Where]) -> frozenset[Entry]:
+    """The entries in which an error (or a name nobody can be sure of) stands: they may not be what is meant."""
     starts = sorted(_starts(sections, frozenset(once)))
     found = set()
-    for problem in problems:
-        if problem.level == "error":
-            where = (problem.where.file, problem.where.line, problem.where.column)
-            before = [start for start in starts if start[0][0] == where[0] and start[0] <= where]
-            found |= {entry for _, entry in before[-1:]}
+    for place in places:
+        where = (place.file, place.line, place.column)
+        before = [start for start in starts if start[0][0] == where[0] and start[0] <= where]
+        found |= {entry for _, entry in before[-1:]}
     return frozenset(found | set(_leaning(sections, found)))
 
 

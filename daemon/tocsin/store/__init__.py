@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from tocsin.clock import Tasks
 from tocsin.contracts import Chance, Clock, Spawn, Store
 from tocsin.errors import StoreUnavailable
 from tocsin.store.connections import Runner
-from tocsin.store.postgres import PostgresReader, PostgresStore, open_postgres, open_postgres_reader
 from tocsin.store.sqlite import SqliteReader, SqliteStore, open_sqlite, open_sqlite_reader
 from tocsin.store.watch import Unwatched, Watch
+
+if TYPE_CHECKING:
+    from tocsin.store.postgres import PostgresReader
+
+Reader: TypeAlias = "SqliteReader | PostgresReader"
 
 log = logging.getLogger("tocsin.store")
 
 __all__ = [
-    "PostgresReader",
-    "PostgresStore",
+    "Reader",
     "Runner",
-    "SqliteReader",
     "SqliteStore",
     "Unwatched",
     "Watch",
+    "is_absent",
     "is_postgres",
     "open_reader",
     "open_store",
@@ -48,19 +54,32 @@ async def open_store(
     """
     spawn = spawn or Tasks(report)
     if is_postgres(url):
-        return await open_postgres(url, clock=clock, chance=chance, spawn=spawn, migrate=migrate, watch=watch)
+        store = await _postgres().open_postgres(
+            url, clock=clock, chance=chance, spawn=spawn, migrate=migrate, watch=watch
+        )
+        return cast(Store, store)
     return await open_sqlite(sqlite_path(url), clock=clock, spawn=spawn, runner=runner, migrate=migrate, watch=watch)
 
 
-async def open_reader(url: str, clock: Clock) -> SqliteReader | PostgresReader:
+async def open_reader(url: str, clock: Clock) -> Reader:
     """The reads alone, beside whoever writes; creates nothing. StoreUnavailable when there is nothing to read."""
     if is_postgres(url):
-        return await open_postgres_reader(url, clock=clock)
+        return cast("PostgresReader", await _postgres().open_postgres_reader(url, clock=clock))
     return await open_sqlite_reader(sqlite_path(url), clock=clock)
+
+
+def _postgres() -> Any:
+    """Its driver is imported where it is used: commands beside a SQLite file start without it."""
+    return importlib.import_module("tocsin.store.postgres")
 
 
 def is_postgres(url: str) -> bool:
     return url.startswith(("postgresql:", "postgres:"))
+
+
+def is_absent(url: str) -> bool:
+    """Whether there is surely nothing to read: a SQLite file that was never made."""
+    return not is_postgres(url) and not Path(sqlite_path(url)).is_file()
 
 
 def sqlite_path(url: str) -> str:

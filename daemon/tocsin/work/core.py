@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -13,10 +14,12 @@ from tocsin.decide.escalation import People
 from tocsin.decide.heartbeats import Ears
 from tocsin.decide.muting import Mutes
 from tocsin.decide.rules import Rulebook
-from tocsin.metrics import Metrics
 from tocsin.model import Contact, ContactState, Incident, Instant, Only, Policy, Settings, Step, Target
 from tocsin.work.relief import Relief
 from tocsin.work.storms import Storms
+
+if TYPE_CHECKING:  # commands that only think start without the metrics' library
+    from tocsin.metrics import Metrics
 
 REMEMBERED_STOPS = 20_000
 

@@ -92,6 +92,8 @@ class Notices:
         await core.store.write(work)
         over = contact.name if contact is not None else ""
         log.info("notice", schedule=notice.schedule, user=user.key, which=notice.which, contact=over)
+        if isinstance(found, Unproven):  # told to the person: it would be tried, and wakes nobody else meanwhile
+            log.warning("on_call_not_verified", schedule=notice.schedule, user=user.key, because=found.because)
         if contact is not None:
             core.planned({contact.channel}, None)
 

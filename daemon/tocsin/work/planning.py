@@ -18,6 +18,7 @@ from tocsin.decide.replay import Replay, Tally
 from tocsin.errors import BadBody
 from tocsin.model import OPEN, Incident, Instant, Page, Policy, Post, Settings
 from tocsin.work.foresight import Looks, around, with_what_mutes
+from tocsin.work.selfcare import OWN
 
 AT_ONCE = 25  # bodies, each up to 4 MiB
 INCIDENTS_AT_ONCE = 100
@@ -40,7 +41,7 @@ class Sides:
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """An open incident that would page otherwise. `frozen`: its policy stays as it is until its next cycle."""
+    """An open incident that would page otherwise. `frozen`: it keeps its policy until its next cycle."""
 
     incident: Incident
     before: tuple[Planned, ...]
@@ -70,10 +71,12 @@ async def replayed(
 
 
 async def _posts(history: History, since: Instant, until: Instant) -> AsyncIterator[Post]:
+    """All but those of Tocsin about itself: they are no bodies that a source could read."""
     after = 0
     while found := await history.posts(since, until, AT_ONCE, after):
         for post in found:
-            yield post
+            if post.integration != OWN.name:
+                yield post
         after = found[-1].id
 
 

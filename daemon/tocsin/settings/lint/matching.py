@@ -14,6 +14,7 @@ from tocsin.settings.written import Path
 
 _LITERAL = re.compile(r"[\w /:@,-]+")
 _GLOB = re.compile(r"[\w-]*\w\*")
+_PATTERN = re.compile(r"[\w-]*\.?\*[\w-]*|[\w-]+(\|[\w-]+)+")  # what only a pattern would be written like
 ONE_LINE = Matcher("", "=~", ".*")
 
 
@@ -107,18 +108,37 @@ def _alone(matcher: Matcher, path: Path, called: str, facts: Facts) -> Iterator[
     where, text = facts.at(*path), matcher.text
     if matcher.op in ("=~", "!~"):
         yield from _pattern(matcher, path, called, facts)
+    elif _PATTERN.fullmatch(matcher.value):
+        yield _text(matcher, path, called, facts)
     if matcher.name == "severity" and not any(map(_plain(matcher).accepts, SEVERITIES)):
         words = ", ".join(SEVERITIES)
         message = f"{called}: {text}: only a label can have this value, a severity is one of {words}"
         fix = f"write label.severity if the label is meant, else one of {words}"
         yield facts.warn(where, "bare-name", message, fix)
-    if matcher.name in ("integration", "field.integration") and matcher.op in ("=", "!="):
-        known = facts.written.sections["integrations"].entries
-        close = nearest(matcher.value, known) if matcher.value not in known else None
-        if close and not facts.draft.incomplete and not facts.hides("integrations"):
-            message = f"{called}: {text}: there is no integration '{matcher.value}' (did you mean '{close}'?)"
-            fix = f'write {matcher.name}{matcher.op}"{close}", or label.integration if a label is meant'
-            yield facts.warn(where, "unknown-integration", message, fix)
+    for said in _misspelt("integration", matcher, called, facts):
+        yield facts.warn(where, "unknown-integration", *said)
+    for said in _misspelt("service", matcher, called, facts):
+        yield facts.warn(where, "unknown-service", *said)
+
+
+def _misspelt(kind: str, matcher: Matcher, called: str, facts: Facts) -> Iterator[tuple[str, str]]:
+    """(message, fix) for what is nearly a configured name: others may come from an alert, and need no section."""
+    section = f"{kind}s"
+    if matcher.name not in (kind, f"field.{kind}") or matcher.op not in ("=", "!="):
+        return
+    known = facts.written.sections[section].entries
+    close = nearest(matcher.value, known) if matcher.value not in known else None
+    if close and not facts.draft.incomplete and not facts.hides(section):
+        message = f"{called}: {matcher.text}: there is no {kind} '{matcher.value}' (did you mean '{close}'?)"
+        fix = f'write {matcher.name}{matcher.op}"{close}", or label.{kind} if a label is meant'
+        yield message, fix
+
+
+def _text(matcher: Matcher, path: Path, called: str, facts: Facts) -> Problem:
+    pattern = re.sub(r"(?<!\.)\*", ".*", matcher.value)
+    message = f"{called}: {matcher.text} compares with the text '{matcher.value}' itself; it is no pattern"
+    fix = f'write {matcher.name}{matcher.op[0]}~"{pattern}"'
+    return facts.warn(facts.at(*path), "looks-like-pattern", message, fix)
 
 
 def _plain(matcher: Matcher) -> Matcher:

@@ -14,7 +14,8 @@ from tocsin.settings.scalars import spell
 
 VOLATILE = frozenset(
     {"value", "timestamp", "time", "date", "description", "message", "summary", "pid", "uuid", "pod", "pod_name",
-     "container_id", "started_at", "startsAt", "duration"}
+     "container_id", "started_at", "startsAt", "duration", "current_value", "request_id", "trace_id", "span_id",
+     "session_id", "correlation_id", "created_at", "updated_at", "fired_at", "ts", "epoch"}
 )  # fmt: skip
 VOLATILE_KEYS = frozenset({"value", "timestamp", "time", "date", "started_at", "startsAt", "duration"})
 
@@ -116,11 +117,19 @@ def _drops_everything(facts: Facts) -> Iterator[Problem]:
 
 def _volatile(place: int, rule: Rule, facts: Facts) -> Iterator[Problem]:
     for which, name in enumerate(rule.group_by or ()):
+        if re.search(r"[,;|]|\w\s+\w", name):
+            yield _several(facts, name, rule.name, "rules", place, "group_by", which)
         if name.removeprefix("label.") in VOLATILE:
             yield _changes(facts, name, rule.name, "rules", place, "group_by", which)
     key = template(rule.set.dedup_key or "-")
     for name in sorted(((key.labels or frozenset()) | key.fields) & VOLATILE):
         yield _changes(facts, name, rule.name, "rules", place, "set", "dedup_key")
+
+
+def _several(facts: Facts, name: str, called: str, *path: str | int) -> Problem:
+    message = f"{called}: '{name}' is one name here, and no label is called that: nothing is grouped"
+    names = ", ".join(filter(None, re.split(r"[,;|\s]+", name)))
+    return facts.warn(facts.at(*path), "several-names", message, f"write a list: [{names}]")
 
 
 def _volatile_maps(facts: Facts) -> Iterator[Problem]:

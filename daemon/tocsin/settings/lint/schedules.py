@@ -91,7 +91,8 @@ def _gap(schedule: Schedule, others: Sequence[str], found: Gaps, facts: Facts) -
         message = f"{who}: nobody is on call at all in the next 30 days"
     else:
         spans = ", ".join(_span(schedule, *span) for span in found[:SHOWN])
-        more = f" and {len(found) - SHOWN} times more" if len(found) > SHOWN else ""
+        left = len(found) - SHOWN
+        more = f" and {'once' if left == 1 else f'{left} times'} more" if left > 0 else ""
         message = (
             f"{who}: nobody is on call from {spans}{more} ({schedule.timezone}; "
             f"in the next 30 days {len(found)} gap{'s' if len(found) > 1 else ''}, {_hours(total)} in all)"
