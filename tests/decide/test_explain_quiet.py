@@ -7,6 +7,7 @@ from dataclasses import replace
 from tests.decide.test_explain import NOW, PROMETHEUS, SETTINGS
 from tocsin.decide.explain import Explained, Facts, explain
 from tocsin.decide.explained import as_json
+from tocsin.decide.oncall import zone_of
 from tocsin.decide.rules import Rulebook
 from tocsin.model import (
     MINUTE,
@@ -75,6 +76,6 @@ def test_a_window_is_named_and_the_plan_begins_when_it_ends() -> None:
 
     end = Instant(NOW + 15 * MINUTE)
     assert told["muted_by"] == "maintenance:patching"
-    assert f"the maintenance window 'patching' until {rfc3339(end)}" in one.because
+    assert f"the maintenance window 'patching' until {rfc3339(end, zone_of('Europe/Paris'))}" in one.because
     assert one.plan[0].at == end
     assert any("the maintenance window 'patching' ended" in note.because for note in one.notes)

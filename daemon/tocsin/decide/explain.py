@@ -14,6 +14,7 @@ from tocsin.decide.grouping import Group, group_of
 from tocsin.decide.heartbeats import Ears
 from tocsin.decide.lifecycle import Move, Stay
 from tocsin.decide.muting import Mute, Mutes
+from tocsin.decide.oncall import zone_of
 from tocsin.decide.priority import Assessment, assess, is_higher, worst
 from tocsin.decide.rules import Rulebook, Traced, Verdict, value_of
 from tocsin.decide.sending import Limits, Sent
@@ -35,6 +36,7 @@ from tocsin.model import (
     Severity,
     Silence,
     StoredAlert,
+    rfc3339,
 )
 
 
@@ -275,7 +277,7 @@ class Asking:
             because += f"; incident {before.number} of the same key {why}"
         if verdict.hold:
             because += f"; nobody is paged for {in_words(verdict.hold)}, and not at all if it resolves before"
-        return because + _quiet(found)
+        return because + _quiet(found, self.settings)
 
     def _incident(self, found: Explained, verdict: Verdict, group: Group, policy: Policy | None) -> Incident:
         """The incident this alert would open."""
@@ -329,7 +331,7 @@ class Asking:
             found.because += f"; that is acknowledged by {before.acknowledged_by}, and this one pages again"
             course.do(_moves(lifecycle.retrigger(after, self.at, self._why_anew(before, after), "alert")))
             return
-        found.because += _quiet(found)
+        found.because += _quiet(found, self.settings)
         if mute is None:
             self._let_page(course, found.hold_until)
         if after.priority != before.priority:
@@ -373,7 +375,8 @@ class Asking:
         if found.hold_until is not None:
             course.incident = lifecycle.held(course.incident, found.hold_until, self.at)
         found.action, found.course = "open", course
-        found.because = f"it reopens incident {before.number}, resolved within reopen_within{_quiet(found)}"
+        found.because = f"it reopens incident {before.number}, resolved within reopen_within"
+        found.because += _quiet(found, self.settings)
 
     def _let_page(self, course: Course, hold_until: Instant | None) -> None:
         """An alert that is not silenced ends the silence of its incident; one held less long shortens its hold."""
@@ -479,7 +482,7 @@ def _same(known: StoredAlert, again: StoredAlert) -> bool:
     )  # fmt: skip
 
 
-def _quiet(found: Explained) -> str:
+def _quiet(found: Explained, settings: Settings) -> str:
     if found.mute is None:
         return ""
     kind, _, what = found.mute.reason.partition(":")
@@ -487,7 +490,8 @@ def _quiet(found: Explained) -> str:
         case "silence":
             return f"; it is kept quiet by {_silence(found.silences[0])}"
         case "maintenance":
-            return f"; it is kept quiet by the maintenance window '{what}' until {rfc3339(found.mute.until)}"
+            until = rfc3339(found.mute.until, zone_of(settings.defaults.timezone))
+            return f"; it is kept quiet by the maintenance window '{what}' until {until}"
         case "inhibition":
             return f"; it is kept quiet while another alert fires (inhibition {what})"
         case _:
