@@ -54,6 +54,7 @@ from tocsin.work.pager import Pager
 from tocsin.work.recount import recount
 from tocsin.work.selfcare import Selfcare
 from tocsin.work.silences import Silences
+from tocsin.work.storms import Storms
 from tocsin.work.subscriptions import Subscriptions
 from tocsin.work.swaps import Swaps
 from tocsin.work.timers import Timers
@@ -165,6 +166,7 @@ class Daemon:
             await self._anchor()
         live = InForce(settings, Rulebook(settings), self.sources)
         self.core = core = Core(self.store, self.clock, self.chance, self.tasks, self.metrics, live, self.kinds)
+        core.storms = Storms(core)
         self.keys = keys = Keys(self.store, self.chance)
         await keys.load()
         self.intake = Intake(core)

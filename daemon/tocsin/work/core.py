@@ -16,10 +16,10 @@ from tocsin.decide.muting import Mutes
 from tocsin.decide.rules import Rulebook
 from tocsin.model import Contact, ContactState, Incident, Instant, Only, Policy, Settings, Step, Target
 from tocsin.work.relief import Relief
-from tocsin.work.storms import Storms
 
 if TYPE_CHECKING:  # commands that only think start without the metrics' library
     from tocsin.metrics import Metrics
+    from tocsin.work.storms import Storms
 
 REMEMBERED_STOPS = 20_000
 
@@ -57,7 +57,7 @@ class Core:
     policies: Policies = field(init=False)
     stops: Stops = field(init=False)
     mutes: Mutes = field(init=False)
-    storms: Storms = field(init=False)
+    storms: Storms = field(init=False)  # made by the wiring: what only thinks needs none
     relief: Relief = field(default_factory=Relief)
     dead: dict[tuple[str, str], str] = field(default_factory=dict)  # (channel type, address) → why it cannot be used
     verified: set[tuple[str, str, str]] = field(default_factory=set)  # (user, channel type, address) proven by a code
@@ -72,7 +72,6 @@ class Core:
 
     def __post_init__(self) -> None:
         self.policies, self.stops, self.mutes = Policies(self.store), Stops(), Mutes(self.live.settings)
-        self.storms = Storms(self)
 
     @property
     def settings(self) -> Settings:
