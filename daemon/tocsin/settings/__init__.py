@@ -4,6 +4,7 @@ from tocsin.settings.difference import Difference, difference
 from tocsin.settings.lastgood import LastGood
 from tocsin.settings.lint import lint
 from tocsin.settings.loading import Loaded, load
+from tocsin.settings.overlay import load_alone, load_over
 from tocsin.settings.places import find, state_directory
 from tocsin.settings.schema import json_schema
 
@@ -16,5 +17,7 @@ __all__ = [
     "json_schema",
     "lint",
     "load",
+    "load_alone",
+    "load_over",
     "state_directory",
 ]
