@@ -19,7 +19,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import client, ingest, oncall, paging, restart, rules, stall, storm, timers
+from benchmarks import backtest, client, ingest, oncall, paging, restart, rules, stall, storm, timers
 from benchmarks.row import Bench, Row
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
@@ -36,6 +36,7 @@ MEASUREMENTS: Mapping[str, Callable[[Bench], Awaitable[Sequence[Row]]]] = Mappin
         "stall": stall.beside_a_big_post,
         "restart": restart.with_100k_open,
         "client": client.command_start,
+        "backtest": backtest.of_a_week,
     }
 )
 

@@ -141,6 +141,64 @@ class VirtualClock:
         return True
 
 
+class ReplayClock(VirtualClock):
+    """A virtual clock for long stretches of time, in few stops.
+
+    `next_due` names what is waited for exactly. Who naps (`sleep`: chores that look around now and then) wakes at the
+    first stop after the nap's end, and is no reason to stop.
+    """
+
+    def __init__(self, start: Instant) -> None:
+        super().__init__(start)
+        self._naps: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._over: set[int] = set()  # waits that ended before their time; negative: their time came first
+
+    def next_due(self) -> Instant | None:
+        while self._heap and self._heap[0][1] in self._over:
+            self._over.discard(heapq.heappop(self._heap)[1])
+        return super().next_due()
+
+    def advance_to(self, at: Instant) -> None:
+        super().advance_to(at)
+        while self._naps and self._naps[0][0] <= self._now:
+            woken = heapq.heappop(self._naps)[2]
+            if not woken.done():
+                woken.set_result(None)
+
+    async def sleep(self, length: Millis) -> None:
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._count += 1
+        heapq.heappush(self._naps, (self._now + length, self._count, woken))
+        await woken
+
+    @asynccontextmanager
+    async def timeout(self, length: Millis) -> AsyncIterator[None]:
+        async with asyncio.timeout(None) as limit:
+            mine = self._count + 1
+
+            def expire() -> None:
+                if mine in self._over:
+                    self._over.discard(mine)
+                else:
+                    self._over.add(-mine)
+                    limit.reschedule(0)
+
+            self.at(Instant(self._now + length), expire)
+            try:
+                yield
+            finally:
+                if -mine in self._over:
+                    self._over.discard(-mine)
+                else:
+                    self._over.add(mine)
+
+    async def rest(self) -> None:
+        """Returns when nobody has anything left to do at this instant."""
+        loop = asyncio.get_running_loop()
+        while loop._ready:  # type: ignore[attr-defined]  # whether anything may run now: there is no public way to ask
+            await asyncio.sleep(0)
+
+
 class SystemChance:
     """The operating system's randomness."""
 

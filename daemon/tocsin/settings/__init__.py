@@ -3,6 +3,7 @@
 from tocsin.settings.difference import Difference, difference
 from tocsin.settings.lastgood import LastGood
 from tocsin.settings.loading import Loaded, load
+from tocsin.settings.overlay import load_alone, load_over
 from tocsin.settings.places import find, state_directory
 from tocsin.settings.schema import json_schema
 
@@ -14,5 +15,7 @@ __all__ = [
     "find",
     "json_schema",
     "load",
+    "load_alone",
+    "load_over",
     "state_directory",
 ]

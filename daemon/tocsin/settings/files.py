@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tocsin import shipped
 from tocsin.model import Problem, Where
 from tocsin.settings.nodes import MAX_BYTES, Scalar, Sequence, Tree, read_tree
 
 MOST_FILES = 1000
+SHIPPED = "shipped:"  # of an include: what Tocsin brings, wherever it is installed
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +130,21 @@ def _included(main: File, path: Path, gathered: Gathered) -> Iterator[tuple[Wher
 
 
 def _matching(item: Scalar, folder: Path, gathered: Gathered) -> Iterator[tuple[Where, Path]]:
-    if "\0" in item.text:
+    text = item.text
+    if "\0" in text:
         return
-    if not glob.has_magic(item.text):
-        yield item.at, folder / item.text
+    if text.startswith(SHIPPED):
+        text = text.removeprefix(SHIPPED)
+        try:
+            folder = shipped.folder(text.partition("/")[0]).parent
+        except FileNotFoundError:
+            message = f"include: nothing is shipped as '{text}'; write {SHIPPED}rules/NAME.yaml"
+            gathered.trouble(item.at, "include", message)
+            return
+    if not glob.has_magic(text):
+        yield item.at, folder / text
         return
-    names = sorted(glob.glob(item.text, root_dir=folder))[:MOST_FILES]
+    names = sorted(glob.glob(text, root_dir=folder))[:MOST_FILES]
     found = [folder / name for name in names if (folder / name).is_file()]
     if not found:
         gathered.trouble(item.at, "include", f"include: no file matches '{item.text}' (looked in {folder or '.'})")

@@ -31,6 +31,7 @@ from tocsin.model import (
     Token,
     Verification,
 )
+from tocsin.store.history import History
 from tocsin.store.rows import (
     ALERT,
     ATTEMPT,
@@ -57,7 +58,7 @@ SLICE = 5_000
 BEYOND = 9_000_000_000_000_000_000  # above every number a database can give
 
 
-class Reads:
+class Reads(History):
     """The reading half of a store, and the small writes that need no decision."""
 
     _clock: Clock

@@ -14,7 +14,7 @@ from tocsin.decide.escalation import People
 from tocsin.decide.heartbeats import Ears
 from tocsin.decide.muting import Mutes
 from tocsin.decide.rules import Rulebook
-from tocsin.model import Contact, ContactState, Incident, Instant, Only, Policy, Settings, Step, Target
+from tocsin.model import Contact, ContactState, Incident, Instant, Millis, Only, Policy, Settings, Step, Target
 from tocsin.work.relief import Relief
 
 if TYPE_CHECKING:  # commands that only think start without the metrics' library
@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # commands that only think start without the metrics' library
     from tocsin.work.storms import Storms
 
 REMEMBERED_STOPS = 20_000
+POLL = Millis(1_000)
 
 
 @dataclass(slots=True)
@@ -69,6 +70,7 @@ class Core:
     follow: Callable[[], None] = field(default=lambda: None)  # something that mutes began or ended
     unsettled: bool = False  # so it is, and `follow` waits for a commit
     alarm: Callable[[str, str, str], None] = field(default=lambda _key, _title, _because: None)
+    poll: Millis = POLL  # a loop with nothing due looks again after this: what others wrote is seen then
 
     def __post_init__(self) -> None:
         self.policies, self.stops, self.mutes = Policies(self.store), Stops(), Mutes(self.live.settings)

@@ -117,7 +117,7 @@ class Pager:
                 await clock.sleep(BREATH)
                 await self._claim_one_by_one(line)
                 continue
-            rest = Instant(clock.now() + POLL)
+            rest = Instant(clock.now() + self.core.poll)
             await clock.wait(line.wake, rest if due is None else min(due, rest))
 
     def _serves(self, line: Line) -> bool:
@@ -456,7 +456,7 @@ class Pager:
                 log.error("confirmations_failed", error=repr(error), exc_info=True)
                 await clock.sleep(POLL)
                 continue
-            rest = Instant(clock.now() + 5 * POLL)
+            rest = Instant(clock.now() + 5 * self.core.poll)
             await clock.wait(self.confirm_wake, rest if due is None else min(due, rest))
 
     async def _confirm(self) -> None:

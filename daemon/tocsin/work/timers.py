@@ -30,7 +30,6 @@ log = structlog.stdlib.get_logger("tocsin.timers")
 
 AT_ONCE = 200  # rows a transaction
 POSTPONED = Millis(30_000)  # a row that failed is asked again after this
-POLL = Millis(1_000)  # with a shared database: what another replica committed is seen within this
 BREATH = Millis(500)  # after the database did not answer
 
 
@@ -61,7 +60,7 @@ class Timers:
                 await self.core.clock.sleep(BREATH)
                 continue
             self.progressed_at = now = self.core.clock.now()
-            rest = Instant(now + POLL)
+            rest = Instant(now + self.core.poll)
             self._waits_until = rest if waits is None else min(waits, rest)
             await self.core.clock.wait(self.wake, self._waits_until)
             self._waits_until = None
