@@ -19,7 +19,7 @@ from tocsin.decide.records import line_of
 from tocsin.errors import StoreError
 from tocsin.model import Instant, Settings
 from tocsin.settings.plugins import Broken, Kinds
-from tocsin.store import PostgresReader, SqliteReader, open_reader
+from tocsin.store import Reader, open_reader
 from tocsin.work.recorded import Recorded
 
 SINCE = "How far back: 7d, 12h; or a time, 2026-01-05 09:00."
@@ -33,7 +33,7 @@ def since_when(text: str, timezone: str) -> Instant:
 
 
 @asynccontextmanager
-async def reading(settings: Settings) -> AsyncIterator[SqliteReader | PostgresReader]:
+async def reading(settings: Settings) -> AsyncIterator[Reader]:
     """The database beside whoever writes it. Raises Trouble when there is none, or it does not answer."""
     try:
         reader = await open_reader(settings.database, SystemClock())
