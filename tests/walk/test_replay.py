@@ -89,6 +89,25 @@ async def test_limits_and_summaries_are_the_same_too(build):
     assert figures(played).bundled > 0
 
 
+async def test_a_storm_is_the_same_storm(build):
+    town = await build("storm: {new_incidents: 5, within: 1m, per: service}\nthrottle: {sms: [1000/1m]}")
+    start = Instant(town.clock.now())
+    fired = [Signal(Instant(start + nth * 3_000), "apps", nth + 1, Alert("firing", f"k{nth}", "critical", f"t{nth}", service="shop"))
+             for nth in range(12)]  # fmt: skip
+    over = [Signal(Instant(start + 4 * MINUTE + nth * 2_000), "apps", 100 + nth, Alert("resolved", f"k{nth}")) for nth in range(9)]
+    until = start + 25 * MINUTE
+
+    told = await lived(town, [*fired, *over], until)
+    played = await replayed(town, [*fired, *over], until)
+
+    assert len(played.cases) == len(await town.incidents()) == 13, "twelve and the storm"
+    assert {line.rpartition("m ")[2] for line in told} <= {"ana sms", "bo sms", "grace sms"}
+    assert [line.partition("m ")[2] for line in lines(played, start)] == [line.partition("m ")[2] for line in told]
+    assert [float(one.partition("m")[0]) for one in lines(played, start)] == pytest.approx(
+        [float(one.partition("m")[0]) for one in told], abs=0.05
+    )
+
+
 async def test_what_was_recorded_is_read_again_as_it_came(build):
     town = await build(RULES, database="file")
     start = town.clock.now()

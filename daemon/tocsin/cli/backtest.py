@@ -17,8 +17,9 @@ from tocsin.cli.oncall import settings_without_secrets
 from tocsin.cli.past import SINCE, since_when, write_lines
 from tocsin.cli.progress import Progress
 from tocsin.cli.tables import print_json, print_table, say, warn
-from tocsin.cli.trouble import REFUSED, WRONG, Trouble
+from tocsin.cli.trouble import REFUSED, UNREACHABLE, WRONG, Trouble
 from tocsin.decide.outcome import Case, Comparison, Difference, Figures, compare, comparison_view
+from tocsin.errors import StoreError
 from tocsin.model import Settings, rfc3339
 from tocsin.replay.twice import Duty, Variant, play_twice, read_records
 
@@ -111,6 +112,8 @@ def _compare(before: Variant, after: Variant, file: Path, count: int) -> Compari
         return compare(*play_twice(before, after, file, count, progress.tell))
     except ValueError as wrong:
         raise Trouble(str(wrong), WRONG) from None
+    except StoreError as wrong:
+        raise Trouble(f"the replay has no room for its database: {wrong}", UNREACHABLE) from None
     finally:
         progress.end()
 

@@ -23,6 +23,7 @@ from tocsin.model import (
     DAY,
     HOUR,
     MINUTE,
+    SECOND,
     Accepted,
     Actor,
     Attempt,
@@ -43,7 +44,7 @@ from tocsin.work.core import Core
 from tocsin.work.housekeeping import Housekeeping
 from tocsin.work.selfcare import OWN
 
-STRIDE = MINUTE  # chores look around at least so often
+STRIDE = MINUTE
 TAIL = HOUR      # beyond the last record: what is held then is paged, and the escalation seen
 NEVER = Millis(3650 * DAY)
 SEED = 1
@@ -137,14 +138,18 @@ class AcceptingKind:
 
 
 class Chores(Housekeeping):
-    """Without what is of no account in a replay: gauges, signs of life, pruning, notices of shifts."""
+    """Without what is of no account in a replay: gauges, signs of life, pruning, notices of shifts; and without
+    overdue heartbeats, since nobody checks in here."""
 
-    needless = frozenset({"alive", "gauges", "learn_from_others", "gaps", "prune", "look"})
+    needless = frozenset({
+        "Housekeeping.alive", "Housekeeping.gauges", "Housekeeping.learn_from_others", "Housekeeping.gaps",
+        "Housekeeping.prune", "Notices.look", "Heartbeats.look",
+    })  # fmt: skip
 
     async def _every(self, length: Millis, chore: Callable[[], Awaitable[object]]) -> None:
-        if chore.__name__ == self.intake.flush_repeats.__name__:
+        if chore == self.intake.flush_repeats:
             length = HOUR  # memory knows the counts; only a crash needs them written sooner
-        if chore.__name__ not in self.needless:
+        if chore.__qualname__ not in self.needless:
             await super()._every(length, chore)
 
     async def _lag(self) -> None:
@@ -238,12 +243,17 @@ class Replay:
 
     def _next_due(self) -> Instant:
         due = self.clock.next_due()
-        stops = [Instant(self.stopped_at + STRIDE), self.edges[-1]]
+        stops = [Instant(self.stopped_at + self._stride()), self.edges[-1]]
         if due is not None:
             stops.append(due)
         if self.due:
             stops.append(self.due[0][0])
         return min(stops)
+
+    def _stride(self) -> Millis:
+        """Chores look around at least so often; every second while there is a storm, whose end they tell."""
+        storms = self.daemon.core.storms.weathers.values()
+        return SECOND if any(one.incident is not None for one in storms) else STRIDE
 
     async def _stop_at(self, at: Instant) -> None:
         self.stopped_at = at
