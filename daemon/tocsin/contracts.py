@@ -323,9 +323,11 @@ class Tx(Protocol):
     async def count_late_pages(self, channel: str, user: str, until: Instant) -> int:
         """How many these are."""
 
-    async def put_off(self, channel: str, user: str, now: Instant, at: Instant, because: str, delayed: str) -> int:
-        """All pages of this person on this channel that are due, but a P1's first, wait until `at`; each that was not
-        put off before gets a line in its timeline. How many lines."""
+    async def put_off(
+        self, channel: str, user: str, now: Instant, at: Instant, because: str, delayed: str, but: Sequence[int]
+    ) -> int:
+        """All pages of this person on this channel that are due, but for those of the ranks `but`, wait until `at`;
+        each that was not put off before gets a line in its timeline. How many lines."""
 
     async def planned_channels(self) -> list[str]:
         """The names of the channels that planned pages wait for, whenever they are due. Not locked."""

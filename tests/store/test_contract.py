@@ -752,7 +752,7 @@ async def test_what_waits_for_a_slot_of_a_person_is_found_counted_and_put_off_at
     assert [one.id for one in await ask(store, "late_pages", "sms", "ana", at(9), 10)] == ["late"]
     assert await ask(store, "count_late_pages", "sms", "ana", at(60)) == 2
 
-    assert await ask(store, "put_off", "sms", "ana", at(5), at(100), "no room", "5: no room") == 1
+    assert await ask(store, "put_off", "sms", "ana", at(5), at(100), "no room", "5: no room", [0]) == 1
 
     found = await ask(store, "pages", [row.id for row in rows])
     assert {id: (one.due_at, one.delayed, one.updated_at) for id, one in found.items() if one.due_at == at(100)} == {

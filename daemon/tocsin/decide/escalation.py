@@ -25,6 +25,7 @@ from tocsin.model import (
     Override,
     Page,
     Policy,
+    Priority,
     Settings,
     Step,
     Target,
@@ -383,10 +384,16 @@ def _is_written(contact: Contact, settings: Settings) -> bool:
 
 def rank(incident: Incident, round_: int, step: int, rule: int) -> int:
     """Order of claims: first pages before later ones, each by priority; of one priority steps before personal rules."""
-    priority = int(incident.priority[1:])  # P1 is 1
-    if round_ == 1 and step in (0, 1) and rule == 1:
-        return priority
-    return 8 + 2 * priority + (rule > 1)
+    return rank_of(incident.priority, first=round_ == 1 and step in (0, 1) and rule == 1, rule=rule)
+
+
+def rank_of(priority: Priority, *, first: bool, rule: int) -> int:
+    number = int(priority[1:])  # P1 is 1
+    return number if first else 8 + 2 * number + (rule > 1)
+
+
+URGENT = (0, *(rank_of("P1", first=first, rule=rule) for first, rule in ((True, 1), (False, 1), (False, 2))))
+"""The ranks of pages that a person asked for and of a P1's: they have a slot of their own."""
 
 
 def _again_after(incident: Incident) -> Millis:

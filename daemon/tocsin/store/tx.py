@@ -215,10 +215,12 @@ class Transaction:
     async def count_late_pages(self, channel: str, user: str, until: Instant) -> int:
         return only(await self.ask("late_pages_counted", channel, user, until), int) or 0
 
-    async def put_off(self, channel: str, user: str, now: Instant, at: Instant, because: str, delayed: str) -> int:
+    async def put_off(
+        self, channel: str, user: str, now: Instant, at: Instant, because: str, delayed: str, but: Sequence[int]
+    ) -> int:
         detail = orjson.dumps({"user": user, "until": at}).decode()
-        told = await self.ask("tell_put_off", channel, user, now, because, detail)
-        await self.ask("put_off", channel, user, now, at, delayed)
+        told = await self.ask("tell_put_off", channel, user, now, because, detail, list(but))
+        await self.ask("put_off", channel, user, now, at, delayed, list(but))
         return len(told)
 
     async def planned_channels(self) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tocsin.contracts import Tx
 from tocsin.decide import throttle
-from tocsin.decide.escalation import order_of_claims, usable_contacts
+from tocsin.decide.escalation import URGENT, order_of_claims, usable_contacts
 from tocsin.model import (
     TOCSIN,
     Attempt,
@@ -321,7 +321,8 @@ class Claim:
         """There may be thousands more of them: all at once, so that nobody else waits behind them."""
         if self.full and user:
             told = f"{because}: waits until {rfc3339(at)} at the latest"
-            count = await self.tx.put_off(self.line.name, user, self.now, at, told, throttle.delay(self.now, because))
+            delayed = throttle.delay(self.now, because)
+            count = await self.tx.put_off(self.line.name, user, self.now, at, told, delayed, URGENT)
             self.core.metrics.pages_throttled.labels(self.line.name).inc(count)
 
     async def _put_off(self, pages: list[Page]) -> list[Page]:
@@ -383,7 +384,8 @@ class Claim:
         self._bundle(pages, more)
         if more:  # nobody claims them meanwhile
             because = "joins the summary that is on its way"
-            await self.tx.put_off(self.line.name, user, self.now, until, because, throttle.delay(self.now, because))
+            delayed = throttle.delay(self.now, because)
+            await self.tx.put_off(self.line.name, user, self.now, until, because, delayed, URGENT)
 
     def _bundle(self, pages: list[Page], more: int = 0) -> None:
         """One message for all of them; each is marked as carried by it."""

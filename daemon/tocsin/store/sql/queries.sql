@@ -211,18 +211,18 @@ select count(*) from pages
 where status = 'planned' and channel = $1 and "user" = $2 and kind = 'page' and due_at <= $3 and delayed <> '';
 
 -- name: tell_put_off
--- A line for each page of a person that is due, finds no room and was not put off before; but for a P1's first.
+-- A line for each page of a person that is due, finds no room and was not put off before; but for some ranks.
 insert into timeline (incident, at, kind, actor, via, because, channel, detail)
 select incident, $3::bigint, 'page_throttled', 'tocsin', 'pager', $4::text, channel, $5::text from pages
-where status = 'planned' and channel = $1 and "user" = $2 and kind = 'page' and rank not in (0, 2) and due_at <= $3::bigint
-  and updated_at is null and incident is not null
+where status = 'planned' and channel = $1 and "user" = $2 and kind = 'page' and not (rank = any($6::bigint[]))
+  and due_at <= $3::bigint and updated_at is null and incident is not null
 returning incident;
 
 -- name: put_off
 -- These pages wait for a later instant, and say why.
 update pages set due_at = $4::bigint, updated_at = coalesce(updated_at, $3::bigint),
     delayed = case when delayed = '' then $5::text else delayed end
-where status = 'planned' and channel = $1 and "user" = $2 and kind = 'page' and rank not in (0, 2)
+where status = 'planned' and channel = $1 and "user" = $2 and kind = 'page' and not (rank = any($6::bigint[]))
   and due_at <= $3::bigint;
 
 -- name: planned_channels
