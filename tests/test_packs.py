@@ -9,7 +9,8 @@ import pytest
 from tests.walk.town import BASE, laid_over
 from tocsin.model import Instant
 from tocsin.replay.trials import BENCH, run_trial
-from tocsin.settings import lint, load, load_alone
+from tocsin.settings import load, load_alone
+from tocsin.settings.lint import lint
 from tocsin.settings.trials import read_trials
 
 RULES = Path(__file__).parent.parent / "rules"

@@ -335,3 +335,11 @@ def test_inhibitions_and_windows_are_read_as_written(folder: Folder) -> None:
         Maintenance("move", ('site="x"',), zone, start="2026-01-05T09:00", end="2026-01-06T09:00"),
     )
     assert settings.without_effect == ()
+
+
+@pytest.mark.parametrize("begins", ['""', "{}", "[]", "soon", "2030-13-01 10:00"])
+def test_a_maintenance_window_whose_beginning_is_no_time_is_told_once(folder: Folder, begins: str) -> None:
+    window = f"{{name: w, match: ['a=\"b\"'], from: {begins}, to: 2030-01-01 10:00}}"
+    (said,) = folder.errors(f"channels: {{t: {{type: console}}}}\nmaintenance:\n  - {window}\n")
+    assert said.startswith("3:")
+    assert "from: " in said

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import structlog
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from tests.walk.town import Town
@@ -35,6 +35,11 @@ STEPS = st.one_of(
 )  # fmt: skip
 
 
+@example(  # a storm resolved by hand, and the next one of its scope before anybody looked after the first
+    [("burst", 4, "critical", "vault"), ("crash",), ("silence", 2), ("wait", 20), ("answer", "resolve", True, 2),
+     ("burst", 5, "critical", "vault"), ("crash",), ("alert", 0, "critical", "vault", True)],
+    78,
+)  # fmt: skip
 @given(st.lists(STEPS, min_size=5, max_size=25), st.integers(0, 1000))
 @settings(
     max_examples=8, deadline=None, suppress_health_check=list(HealthCheck),

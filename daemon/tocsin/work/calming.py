@@ -11,11 +11,11 @@ from tocsin.decide.storms import Weather
 from tocsin.model import MINUTE, SECOND, TOCSIN, Incident, Instant, Millis
 from tocsin.work.core import Core
 from tocsin.work.ledger import Effects, Ledger
+from tocsin.work.storms import FOREVER, mute_of, wake
 
 KEPT = 1_000  # scopes that are written for the next start, those with most incidents first
 IDLE = Millis(10 * MINUTE)  # a scope without a storm is forgotten by the database after this
 AGAIN = Millis(5 * SECOND)  # for so long what an ended storm took in is looked for: its end may not be known yet
-FOREVER = Instant(1 << 62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +95,10 @@ class Calming:
 
     def _end(self, ledger: Ledger, weather: Weather) -> Ended:
         assert weather.incident is not None
-        ended = Ended(weather.incident, _mute_of(weather, weather.incident), ledger.now)
+        ended = Ended(weather.incident, mute_of(weather, weather.incident), ledger.now)
         decide.end(weather)
         ledger.tx.save_storm(decide.row_of(weather))
-        self._wake(ledger, ended.incident, ended.muted_by, FOREVER)
+        wake(ledger, ended.incident, ended.muted_by, FOREVER)
         return ended
 
     def _pass_on(self, ledger: Ledger, weather: Weather, storm: Incident) -> None:
@@ -107,13 +107,8 @@ class Calming:
         if storm.status != "acknowledged" or at is None or storm.snoozed_until is not None:
             return
         if self._passed_on.get(storm.number) != at:
-            self._wake(ledger, storm.number, _mute_of(weather, storm.number), at)
+            wake(ledger, storm.number, mute_of(weather, storm.number), at)
             self._passed_on[storm.number] = at
-
-    def _wake(self, ledger: Ledger, storm: int, muted_by: str, until: Instant) -> None:
-        """The timers look at each of them, the most urgent first, with room between them for others."""
-        ledger.tx.wake_taken_in(storm, muted_by, until, ledger.now)
-        ledger.effects.falls_due(ledger.now)
 
     async def _let_go(self, ended: Ended) -> None:
         """Once more: who took something in at the moment of its end did not know of it."""
@@ -150,10 +145,6 @@ class Calming:
         await self.core.store.write(work)
         for one in changed:
             one.changed = False
-
-
-def _mute_of(weather: Weather, storm: int) -> str:
-    return lifecycle.storm_mute(storm, weather.scope.endswith(decide.CRITICAL))
 
 
 def _waits_long(incident: Incident, now: Instant) -> bool:

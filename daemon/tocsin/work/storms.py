@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tocsin.work.ledger import Ledger
 
 log = structlog.stdlib.get_logger("tocsin.storms")
+FOREVER = Instant(1 << 62)
 
 
 class First(NamedTuple):
@@ -144,9 +145,13 @@ class Storms:
         log.warning("storm_began", incident=number, scope=weather.scope)
 
     def _forget_ended(self, ledger: Ledger, weather: Weather) -> None:
-        """A storm that somebody resolved, or that was never stored, takes nothing in any more."""
+        """A storm that somebody resolved, or that was never stored, takes nothing in any more; what it took in goes on.
+
+        The next one may begin in this very transaction, and then nobody else would look at those of this one.
+        """
         storm = ledger.get(weather.incident) if weather.incident is not None else None
         if weather.incident is not None and (storm is None or not storm.open):
+            wake(ledger, weather.incident, mute_of(weather, weather.incident), FOREVER)
             decide.end(weather)
 
     # ------------------------------------------------------------------- what is known of the scopes
@@ -186,6 +191,16 @@ class Storms:
             ledger.put(replace(incident, due_at=Instant(ledger.now + decide.LOOKED_AFTER)))
             return False
         return ledger.take(lifecycle.released(incident, ledger.now, f"the storm INC {number} is over"))
+
+
+def wake(ledger: Ledger, storm: int, muted_by: str, until: Instant) -> None:
+    """The timers look at each of those it took in, the most urgent first, with room between them for others."""
+    ledger.tx.wake_taken_in(storm, muted_by, until, ledger.now)
+    ledger.effects.falls_due(ledger.now)
+
+
+def mute_of(weather: Weather, storm: int) -> str:
+    return lifecycle.storm_mute(storm, weather.scope.endswith(decide.CRITICAL))
 
 
 def _is_due(incident: Incident, ledger: Ledger) -> bool:
