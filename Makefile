@@ -34,7 +34,7 @@ demo: $(VENV)/.installed
 	@exec $(BIN)/tocsin demo
 
 test: $(VENV)/.installed-dev peers
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check daemon integrations tests benchmarks
