@@ -260,7 +260,7 @@ class Claim:
         """
         later_ones = [page for page in pages if page.kind != "page"]
         pages = [page for page in pages if page.kind == "page"]
-        self._postpone(later_ones, later.at, self.now)
+        self._line_up(later_ones, later.at, sent)
         pages = await self._other_way_for_p1(pages)
         if not pages:
             return
@@ -281,6 +281,15 @@ class Claim:
             await self._bundle_all(pages)
         else:
             self._postpone(pages, Instant(min(later.at, overflow)), since, later.because)
+
+    def _line_up(self, pages: list[Page], at: Instant, sent: list[Instant]) -> None:
+        """Each waits for a slot of its own, so that a long line of them is not looked at anew at every slot."""
+        taken = list(sent)
+        for page in pages:
+            self._postpone([page], at, self.now)
+            taken.append(at)
+            found = throttle.room(taken, self.limits, at, urgent=False)
+            at = found.at if isinstance(found, throttle.Later) else at
 
     async def _other_way_for_p1(self, pages: list[Page]) -> list[Page]:
         """A P1 does not wait: it goes over another channel of theirs that has room. What waits is returned."""
