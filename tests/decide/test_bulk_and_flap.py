@@ -31,7 +31,7 @@ def test_enough_is_enough(have: int, kind: type) -> None:
 
 def test_the_window_is_open_at_its_beginning_and_each_firing_counts_once() -> None:
     found = in_window([*marks(0, 5, 9, 12), Mark(m(6), 1, "c5")], Millis(10 * MINUTE), m(10))
-    assert [mark.at for mark in found] == [m(5), m(9)]
+    assert [mark.at for mark in found] == [m(5), m(9), m(12)]  # what a replica counted a moment later counts, too
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ async def test_a_deadlock_is_tried_again(replica):
 
     said = await asyncio.gather(one.write(lambda tx: crossed(tx, 1, 2)), two.write(lambda tx: crossed(tx, 2, 1)))
     assert said == ["done", "done"]
-    assert len(tries) == 3
+    assert len(tries) >= 3  # whoever tries again may be quicker than who waited, and meet the other once more
 
 
 async def test_two_replicas_never_give_the_same_number(replica):
