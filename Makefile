@@ -33,8 +33,10 @@ run: $(VENV)/.installed
 demo: $(VENV)/.installed
 	@exec $(BIN)/tocsin demo
 
+# Kills and standstills are timed: they run alone.
 test: $(VENV)/.installed-dev peers
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(or $(TESTS),--ignore=tests/crash)
+	$(if $(TESTS),,$(BIN)/python -m pytest tests/crash)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check daemon integrations tests benchmarks

@@ -246,6 +246,9 @@ class Pager:
 
         async def gate() -> None:
             self._refuse_stopped(call)
+            if is_first(call.page) and call.attempt.number == 1 and call.incident is not None:
+                waited = (self.core.clock.now() - call.incident.created_at) / 1000
+                self.core.metrics.ingest_to_first_attempt_seconds.observe(max(0.0, waited))
             looked, fresh = call.intent_at, FRESH
             for _ in range(LOOKS):
                 if self.core.clock.monotonic() - looked <= fresh:
@@ -255,9 +258,6 @@ class Pager:
                 looked = self.core.clock.monotonic()
                 await self._look_again(call)
             self._refuse_stopped(call)
-            if is_first(call.page) and call.attempt.number == 1 and call.incident is not None:
-                waited = (self.core.clock.now() - call.incident.created_at) / 1000
-                self.core.metrics.ingest_to_first_attempt_seconds.observe(max(0.0, waited))
 
         return gate
 
