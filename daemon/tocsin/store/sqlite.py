@@ -40,7 +40,7 @@ MOST_TOGETHER = 256  # urgent works in one commit
 MOST_WAITING = 20_000  # works in a lane before the store says no
 MOST_TRIES = 6  # the first and five more
 READERS = 3
-CHUNKS = (256, 64)      # below the last any number goes into one statement
+CHUNK, CHUNKS = 64, 7       # rows in one statement: so many times 64 at most, or any smaller number
 NO_WAIT = "pragma busy_timeout = 0"
 LITTLE = 128            # rows that are written on the loop's thread
 WAL_LIMIT = 128 * 1024 * 1024
@@ -543,7 +543,7 @@ def _statements(change: Change) -> Iterator[Statement]:
 
 def chunk(left: int) -> int:
     """How many rows go into the next statement: large ones have few sizes, since each is prepared and kept."""
-    return next((size for size in CHUNKS if left >= size), left)
+    return left if left < CHUNK else CHUNK * min(left // CHUNK, CHUNKS)
 
 
 def apply(conn: sqlite3.Connection, made: Sequence[Statement]) -> int:

@@ -5,6 +5,7 @@ Nothing here runs for a request that is not needed for it: this is the path ever
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from tocsin.web.receipts import Receipts
 log = structlog.stdlib.get_logger("tocsin.web")
 
 GIVE_UP_ON_4XX = frozenset({"alertmanager", "alertmanager_api", "grafana"})
+LARGE = 16 * 1024  # bytes of a body; of these one is read at a time, so that many at once do not hold the loop up
 NOBODY = Secret(("compared with when there is no such integration",))
 NO_HINT = "there is no such integration, or the token is not its own"
 
@@ -91,6 +93,7 @@ class Reception:
         self.daemon = daemon
         self._doors = doors_of(daemon.live.settings, daemon.live.sources)
         self._alarmed: dict[str, int] = {}
+        self._reading = asyncio.Lock()
 
     @property
     def doors(self) -> Doors:
@@ -135,7 +138,11 @@ class Reception:
 
     async def take(self, door: Door, raw: bytes, headers: Mapping[str, str]) -> Taken:
         """Parse and store; durable when it returns. Raises BadBody, Problem, StoreUnavailable."""
-        parsed = self.parse(door, raw, headers)
+        if len(raw) < LARGE:
+            parsed = self.parse(door, raw, headers)
+        else:
+            async with self._reading:
+                parsed = self.parse(door, raw, headers)
         if parsed.rejected and not parsed.alerts:
             self.count_refusal(door, "invalid", len(parsed.rejected))
             self.alarm(door, f"{parsed.rejected[0].pointer}: {parsed.rejected[0].detail}")

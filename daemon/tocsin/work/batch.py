@@ -270,7 +270,7 @@ class Batch:
         arrived = self.out.arrived
         for done, arrival in enumerate(straight.arrivals(ids, numbers, self.post_ids), start=1):
             arrived.append(arrival)
-            if done % STRAIGHT_SLICE == 0:
+            if done % STRAIGHT_SLICE == 0 and done < count:
                 await self.core.clock.turn()
         for coming, number in zip(straight.coming.values(), numbers, strict=True):
             self.incidents[coming.post][number] = None

@@ -32,8 +32,9 @@ from tocsin.work.known import Known
 
 log = structlog.stdlib.get_logger("tocsin.intake")
 
-BATCH_ALERTS = 2_000  # alerts in one transaction, but for a single larger post
+BATCH_ALERTS = 400  # alerts in one transaction, but for a single larger post: while it commits the next ones are read
 WAITING_BYTES = 64 << 20  # posts that may wait; beyond it senders are told to come back
+FEW = 8  # posts that are never divided
 COUNTED = "repeats_counted"  # the meta value that says up to which post repeats are counted
 RECOUNTED = 50_000  # posts that a start may have to look through for repeats
 
@@ -50,6 +51,7 @@ class Intake:
         self._queue: list[Queued] = []
         self._queued_bytes = 0
         self._wake = asyncio.Event()
+        self._answered = 0  # posts in the batch before
         self.known = Known()
         self._repeats: dict[int, tuple[int, Instant, Instant | None]] = {}
         self._being_written: dict[int, tuple[int, Instant, Instant | None]] = {}
@@ -87,7 +89,9 @@ class Intake:
     async def _judge_all(self, integration: IntegrationConfig, parsed: Parsed, rulebook: Rulebook) -> list[Judged]:
         """All that needs no database, while the batch before this one is being committed."""
         judged, name = [], integration.name
-        for count, alert in enumerate(parsed.alerts, start=1):
+        for count, alert in enumerate(parsed.alerts):
+            if count and count % SLICE == 0:
+                await self.core.clock.turn()
             key = alert.source_key or ""
             if len(key) > KEY or not (key.isascii() and key.isprintable()):
                 key = fit_key(key)
@@ -97,8 +101,6 @@ class Intake:
                 if self.known.same(one.identity, one.content) is None:
                     judge(one, integration, rulebook)
             judged.append(one)
-            if count % SLICE == 0:
-                await self.core.clock.turn()
         return judged
 
     async def run(self) -> None:
@@ -115,16 +117,25 @@ class Intake:
 
     def _next_batch(self) -> list[Queued]:
         """As many queued posts, in order, as make one transaction."""
-        size = 0
+        size, most = 0, self._share()
         for index, post in enumerate(self._queue):
             size += len(post.parsed.alerts)
-            if index and size > BATCH_ALERTS:
+            if index and (size > BATCH_ALERTS or index == most):
                 batch, self._queue = self._queue[:index], self._queue[index:]
                 break
         else:
             batch, self._queue = self._queue, []
         self._queued_bytes -= sum(len(post.raw) for post in batch)
         return batch
+
+    def _share(self) -> int:
+        """How many of the posts that wait come into the next batch: if those are many, half of all under way.
+
+        Senders that wait for their answers would else gather in one batch, with nothing left to read while it commits.
+        """
+        waiting, answered = len(self._queue), self._answered
+        self._answered = waiting if waiting < FEW else min(waiting, (waiting + answered + 1) // 2)
+        return self._answered
 
     async def _commit_or_halve(self, batch: list[Queued]) -> None:
         try:
