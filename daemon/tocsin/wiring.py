@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import platform
@@ -30,7 +31,9 @@ from tocsin.settings.lastgood import packed
 from tocsin.store import open_store
 from tocsin.store.postgres import PostgresStore
 from tocsin.transport import AioHttp, AioSmtp
-from tocsin.web.app import make_admin_app, make_app
+from tocsin.web.app import RECEPTION, make_admin_app, make_app
+from tocsin.web.front import Front
+from tocsin.web.limits import HEAD_TIME
 from tocsin.work.access import Access
 from tocsin.work.actions import Actions
 from tocsin.work.answers import Answers
@@ -133,6 +136,8 @@ class Daemon:
         self.kinds: dict[str, ChannelKind] = _plugins("tocsin.channels")
         self._settings: Settings = loaded.settings
         self._runners: list[web.AppRunner] = []
+        self._doors: list[asyncio.Server] = []  # of the main address
+        self._front: Front | None = None
         self._control: Control | None = None
         self.paging = False
 
@@ -212,6 +217,7 @@ class Daemon:
         await self.intake.known.load(self.store, self.clock.now())
         await self.core.storms.load()
         self.tasks(self.intake.run(), "intake")
+        self.tasks(self.intake.answer(), "answers to posts")
         self.health.quarantined = bool(await self.store.meta("quarantine"))
         if self.health.quarantined:
             log.error("quarantined", advice="a restored copy pages nobody; confirm with: tocsin db restore --confirm")
@@ -249,6 +255,10 @@ class Daemon:
         """Close the doors, let what is under way end, close the store last."""
         if self._control is not None:
             await self._control.stop()
+        for door in self._doors:
+            door.close()
+        if self._front is not None:
+            await self._front.close()
         for runner in self._runners:
             await runner.cleanup()
         if hasattr(self, "pager"):
@@ -272,27 +282,35 @@ class Daemon:
     # --------------------------------------------------------------------------------- doors
 
     async def _listen(self, sockets: Sequence[socket.socket]) -> None:
-        server = self._settings.server
-        app = web.AppRunner(make_app(self), access_log=None, keepalive_timeout=75, handle_signals=False)
-        await self._serve(app, server.host, server.port, sockets)
+        server, app = self._settings.server, make_app(self)
+        runner = await self._set_up(app)
+        assert runner.server is not None
+        self._front = front = Front(runner.server, app[RECEPTION], self.clock, self.metrics, HEAD_TIME)
+        loop = asyncio.get_running_loop()
+        if sockets:
+            self._doors = [await loop.create_server(front, sock=one, backlog=BACKLOG) for one in sockets]
+        else:
+            self._doors = [
+                await loop.create_server(front, server.host, server.port, backlog=BACKLOG, reuse_address=True)
+            ]
         if server.admin_port is not None:
-            admin = web.AppRunner(make_admin_app(self), access_log=None, handle_signals=False)
-            await self._serve(admin, server.admin_host or "127.0.0.1", server.admin_port, ())
+            admin = await self._set_up(make_admin_app(self))
+            host = server.admin_host or "127.0.0.1"
+            await web.TCPSite(admin, host, server.admin_port, backlog=BACKLOG, reuse_address=True).start()
         if self.state is not None:
             self._control = Control(self.state / SOCKET, actions_of(self), self.clock)
             await self._control.start()
 
-    async def _serve(self, runner: web.AppRunner, host: str, port: int, sockets: Sequence[socket.socket]) -> None:
+    async def _set_up(self, app: web.Application) -> web.AppRunner:
+        runner = web.AppRunner(app, access_log=None, handle_signals=False)
         await runner.setup()
         self._runners.append(runner)
-        sites: list[web.BaseSite] = [web.SockSite(runner, one, backlog=BACKLOG) for one in sockets]
-        for site in sites or [web.TCPSite(runner, host, port, backlog=BACKLOG, reuse_address=True)]:
-            await site.start()
+        return runner
 
     @property
     def port(self) -> int:
         """The port that is listened on: the system's choice where the configuration says 0."""
-        return int(self._runners[0].addresses[0][1])
+        return int(self._doors[0].sockets[0].getsockname()[1])
 
     # -------------------------------------------------------------------------- configuration
 

@@ -51,6 +51,7 @@ from tocsin.model import (
     User,
     Verification,
 )
+from tocsin.work.batch import Waiter
 from tocsin.work.contacts import ContactView, Sent
 from tocsin.work.foresight import Asked
 
@@ -188,14 +189,30 @@ class FakeTaken:
 class FakeIntake:
     def __init__(self) -> None:
         self.posts: list[tuple[IntegrationConfig, bytes, Parsed]] = []
+        self.waiters: list[tuple[Waiter, FakeTaken]] = []  # of posts that were taken at once, and what to tell them
+        self.gate: asyncio.Event | None = None  # what `take` waits for
+        self.prompt = False  # whether they hear of it in the loop's next turn
         self.trouble: Exception | None = None
 
     async def take(self, integration: IntegrationConfig, raw: bytes, parsed: Parsed) -> FakeTaken:
+        if self.gate is not None:
+            await self.gate.wait()
         if self.trouble is not None:
             raise self.trouble
         self.posts.append((integration, raw, parsed))
         keys = tuple(alert.source_key or "minted" for alert in parsed.alerts)
         return FakeTaken(len(parsed.alerts), (42,), parsed.rejected, keys)
+
+    def take_at_once(self, integration: IntegrationConfig, raw: bytes, parsed: Parsed, waiter: Waiter) -> bool:
+        if self.trouble is not None:
+            return False
+        self.posts.append((integration, raw, parsed))
+        taken = FakeTaken(len(parsed.alerts), (42,), parsed.rejected, ())
+        if self.prompt:
+            asyncio.get_running_loop().call_soon(waiter.set_result, taken)
+        else:
+            self.waiters.append((waiter, taken))
+        return True
 
     def up_to_date(self, alert: StoredAlert) -> StoredAlert:
         return alert

@@ -34,6 +34,7 @@ ATTEMPT = "{attempt:[0-9A-Za-z_-]{1,64}}"
 NUMBER = "{number:[0-9]{1,9}}"
 # in the text format a counter may stand beside the gauge `tocsin_incidents`; in OpenMetrics their families clash
 AS_COUNTER = (b"# TYPE tocsin_incidents_total gauge", b"# TYPE tocsin_incidents_total counter")
+RECEPTION: web.AppKey[Reception] = web.AppKey("reception")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -64,7 +65,7 @@ def make_admin_app(daemon: Daemon) -> web.Application:
 
 
 def add_alert_doors(app: web.Application, daemon: Daemon) -> None:
-    reception = Reception(daemon)
+    app[RECEPTION] = reception = Reception(daemon)
     add(app, "POST", "/v1/webhooks/{integration}", reception.webhook())
     add(app, "POST", "/v2/enqueue", compat.events_v2(reception))
     add(app, "POST", "/v2/change/enqueue", compat.changes_v2(reception))

@@ -13,9 +13,10 @@ import orjson
 from aiohttp import web
 
 from tocsin.errors import BadBody, StoreUnavailable
+from tocsin.web.doors import Door, digest
 from tocsin.web.limits import read_body
 from tocsin.web.problems import BASE_HEADERS, JSON_HEADERS, Handler, Problem, as_problem, log, refuse
-from tocsin.web.webhooks import Door, Reception, digest
+from tocsin.web.webhooks import Reception
 
 WRONG_LENGTH = "Length of 'routing_key' is incorrect (should be 32 characters)"
 UNKNOWN_KEY = "'routing_key' is invalid"

@@ -26,6 +26,7 @@ from tocsin.model import (
     User,
     Verification,
 )
+from tocsin.work.batch import Waiter
 from tocsin.work.contacts import ContactView, Sent
 from tocsin.work.foresight import Asked as Foreseen
 
@@ -86,6 +87,7 @@ class Live(Protocol):
 
 
 class Intake(Protocol):
+    def take_at_once(self, integration: IntegrationConfig, raw: bytes, parsed: Parsed, waiter: Waiter) -> bool: ...
     async def take(self, integration: IntegrationConfig, raw: bytes, parsed: Parsed) -> Taken: ...
     def up_to_date(self, alert: StoredAlert) -> StoredAlert: ...
 

@@ -23,12 +23,21 @@ class Receipts:
         self._head = ""
 
     def of(self, taken: Taken) -> Receipt:
+        """For aiohttp to send."""
+        return Receipt(self._head_now(), body_of(taken))
+
+    def kept_alive(self, taken: Taken) -> bytes:
+        """All of it, for a connection of HTTP/1.1 that is kept."""
+        body = body_of(taken)
+        return f"{self._head_now()}{len(body)}\r\n\r\n".encode() + body
+
+    def _head_now(self) -> str:
         second = self._clock.now() // 1000
         if second != self._second:
             self._second = second
             date = f"Date: {formatdate(second, usegmt=True)}\r\n"
             self._head = f"HTTP/1.1 202 Accepted\r\n{date}{REST_OF_HEAD}Content-Length: "
-        return Receipt(self._head, body_of(taken))
+        return self._head
 
 
 class Receipt(web.StreamResponse):

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
 
 import structlog
 from aiohttp import hdrs, web
 
-from tocsin.contracts import Source
 from tocsin.errors import BadBody, StoreUnavailable
-from tocsin.model import DAY, EMPTY, IntegrationConfig, Parsed, Secret, Settings, Token, secret_matches
+from tocsin.model import DAY, Parsed, Secret, Token, secret_matches
 from tocsin.web.daemon import Daemon, Taken
+from tocsin.web.doors import Door, Doors, doors_of
+from tocsin.web.heads import Heads
 from tocsin.web.limits import read_body
 from tocsin.web.problems import Handler, Problem, as_problem, overloaded, refuse
 from tocsin.web.receipts import Receipts
+from tocsin.work.batch import Waiter
 
 log = structlog.stdlib.get_logger("tocsin.web")
 
@@ -28,62 +28,6 @@ GIVE_UP_ON_4XX = frozenset({"alertmanager", "alertmanager_api", "grafana"})
 LARGE = 16 * 1024  # bytes of a body; of these one is read at a time, so that many at once do not hold the loop up
 NOBODY = Secret(("compared with when there is no such integration",))
 NO_HINT = "there is no such integration, or the token is not its own"
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """One integration as its posts find it. `accepts`: any of its secrets opens it."""
-
-    config: IntegrationConfig
-    source: Source
-    accepts: Secret
-
-
-@dataclass(frozen=True, slots=True)
-class Doors:
-    """All doors of one configuration: by name, and by the hash of a routing key."""
-
-    settings: Settings
-    by_name: Mapping[str, Door]
-    by_key: Mapping[bytes, Door]
-
-
-def doors_of(settings: Settings, sources: Mapping[str, Source]) -> Doors:
-    """The doors of `settings`; an integration whose kind is not installed has none."""
-    by_name: dict[str, Door] = {}
-    by_key: dict[bytes, Door] = {}
-    for config in settings.integrations.values():
-        source = sources.get(config.type)
-        if source is None:
-            continue
-        keyed = routing_keys(config)
-        own = (config.token,) if config.token else ()
-        accepts = Secret(tuple(value for secret in (*own, *(key for key, _ in keyed)) for value in secret.values))
-        by_name[config.name] = Door(config, source, accepts)
-        for key, service in keyed:
-            door = Door(for_service(config, service), source, key)
-            by_key.update({digest(value): door for value in key.values})
-    return Doors(settings, by_name, by_key)
-
-
-def routing_keys(config: IntegrationConfig) -> list[tuple[Secret, str | None]]:
-    """(key, service) of each routing key; service None: as the alert says."""
-    keys: list[tuple[Secret, str | None]] = []
-    if isinstance(config.options.get("routing_key"), Secret):
-        keys.append((config.options["routing_key"], None))
-    for entry in (config.options.get("routing_keys") or EMPTY).values():
-        keys.append((entry["key"], entry.get("service")))
-    return keys
-
-
-def for_service(config: IntegrationConfig, service: str | None) -> IntegrationConfig:
-    """`config` with another default service, for one of several teams behind one integration."""
-    return replace(config, defaults={**config.defaults, "service": service}) if service else config
-
-
-def digest(key: str) -> bytes:
-    """Look-ups go by hash, so that their time says nothing about the key."""
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 
 class Reception:
@@ -94,6 +38,8 @@ class Reception:
         self._doors = doors_of(daemon.live.settings, daemon.live.sources)
         self._alarmed: dict[str, int] = {}
         self._reading = asyncio.Lock()
+        self.heads = Heads()
+        self.opened: Callable[[web.Request, Door], None] = lambda request, door: None
 
     @property
     def doors(self) -> Doors:
@@ -111,23 +57,29 @@ class Reception:
         async def webhook(request: web.Request) -> web.StreamResponse:
             started = clock.monotonic()
             try:
-                door = await self.admit(request)
+                own = self.by_own_token(request)
+                door = own or await self.admit(request)
                 raw = await read_body(request, clock)
                 taken = await self.take(door, raw, request.headers)
             except (Problem, BadBody, StoreUnavailable) as error:
                 return refuse(request, as_problem(error))
             seconds.observe(clock.monotonic() - started)
+            if own is not None:
+                self.opened(request, own)
             return receipts.of(taken)
 
         return webhook
 
-    async def admit(self, request: web.Request) -> Door:
-        """The door this post may use. Raises Problem 401 or 404, alike but for the number."""
+    def by_own_token(self, request: web.Request) -> Door | None:
+        """The door this post names, where it has that door's own token."""
         door = self.doors.by_name.get(request.match_info["integration"])
         given = credential(request)
         accepts = NOBODY if door is None else door.accepts
-        if given and secret_matches(given, accepts) and door is not None:
-            return door
+        return door if given and secret_matches(given, accepts) else None
+
+    async def admit(self, request: web.Request) -> Door:
+        """The door this post may use, with no token of its own. Raises Problem 401 or 404, alike but for the number."""
+        door = self.doors.by_name.get(request.match_info["integration"])
         token = api_credential(request)
         if token and may_post(await self.daemon.access.check(token)):
             return known(door, request.match_info["integration"])
@@ -156,6 +108,18 @@ class Reception:
         except StoreUnavailable as error:
             self.count_refusal(door, "unavailable")
             raise busy(door.config.type, error) from error
+
+    def take_at_once(self, door: Door, raw: bytes, headers: Mapping[str, str], waiter: Waiter) -> bool:
+        """The same without a task to wait in: `waiter` hears what became of it. False, and nothing is done, where
+        `take` has more to do than to store it: something to refuse, to explain, or to take turns for.
+        """
+        if len(raw) >= LARGE:
+            return False
+        try:
+            parsed = door.source.parse(raw, headers, door.config, self.daemon.clock.now())
+            return bool(parsed.alerts) and self.daemon.intake.take_at_once(door.config, raw, parsed, waiter)
+        except Exception:  # noqa: BLE001  # `take` meets it again, and says so
+            return False
 
     def parse(self, door: Door, raw: bytes, headers: Mapping[str, str]) -> Parsed:
         """The alerts of a body; `headers` look up names in any case."""

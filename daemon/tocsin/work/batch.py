@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tocsin.contracts import Tx
 from tocsin.decide import lifecycle, threshold
@@ -70,6 +69,14 @@ class Taken:
     reason: str = ""
 
 
+class Waiter(Protocol):
+    """Who waits for what becomes of a post: a future, or what acts like one."""
+
+    def done(self) -> bool: ...
+    def set_result(self, result: Taken, /) -> None: ...
+    def set_exception(self, exception: Exception, /) -> None: ...
+
+
 @dataclass(slots=True, eq=False)
 class Queued:
     """A post that waits for its batch."""
@@ -80,7 +87,7 @@ class Queued:
     received_at: Instant
     judged: list[Judged]
     rulebook: Rulebook
-    done: asyncio.Future[Taken]
+    waiter: Waiter
 
 
 @dataclass(slots=True)

@@ -19,13 +19,14 @@ from tocsin.decide.rules import Rulebook
 from tocsin.decide.text import KEY
 from tocsin.errors import BadBody, StoreUnavailable
 from tocsin.model import (
+    Alert,
     Instant,
     IntegrationConfig,
     Parsed,
     SignalStatus,
     StoredAlert,
 )
-from tocsin.work.batch import SLICE, Batch, Outcome, Queued, Taken
+from tocsin.work.batch import SLICE, Batch, Outcome, Queued, Taken, Waiter
 from tocsin.work.core import Core
 from tocsin.work.judging import Judged, fit_key, judge, read
 from tocsin.work.known import Known
@@ -52,6 +53,8 @@ class Intake:
         self._queued_bytes = 0
         self._wake = asyncio.Event()
         self._answered = 0  # posts in the batch before
+        self._stored: list[tuple[list[Queued], Outcome]] = []  # and not answered yet
+        self._anything_stored = asyncio.Event()
         self.known = Known()
         self._repeats: dict[int, tuple[int, Instant, Instant | None]] = {}
         self._being_written: dict[int, tuple[int, Instant, Instant | None]] = {}
@@ -68,7 +71,6 @@ class Intake:
         """
         if self._queued_bytes > WAITING_BYTES:
             raise Overloaded("too many posts wait to be committed")
-        done: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
         now, rulebook, ears = self.core.clock.now(), self.core.live.rulebook, self.core.live.ears
         heard: Sequence[str] = ()
         if ears:
@@ -78,30 +80,47 @@ class Intake:
         except Exception as error:  # whatever one post can raise must cost only that post
             log.error("post_poisoned", integration=integration.name, error=repr(error), exc_info=True)
             raise BadBody("this post cannot be stored", status=422) from error
-        self._queue.append(Queued(integration, raw, parsed, now, judged, rulebook, done))
-        self._queued_bytes += len(raw)
-        self._wake.set()
+        done: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
+        self._line_up(Queued(integration, raw, parsed, now, judged, rulebook, done))
         taken = await done
         if heard:
             await self.core.heard(heard, f"integration:{integration.name}")
         return taken
 
+    def take_at_once(self, integration: IntegrationConfig, raw: bytes, parsed: Parsed, waiter: Waiter) -> bool:
+        """The same for a post that needs no turns of the loop: `waiter` hears of it. False: it has to be `take`."""
+        live = self.core.live
+        if live.ears or len(parsed.alerts) > SLICE or self._queued_bytes > WAITING_BYTES:
+            return False
+        now, rulebook = self.core.clock.now(), live.rulebook
+        judged = [self._judge(alert, integration, rulebook) for alert in parsed.alerts]
+        self._line_up(Queued(integration, raw, parsed, now, judged, rulebook, waiter))
+        return True
+
     async def _judge_all(self, integration: IntegrationConfig, parsed: Parsed, rulebook: Rulebook) -> list[Judged]:
         """All that needs no database, while the batch before this one is being committed."""
-        judged, name = [], integration.name
+        judged = []
         for count, alert in enumerate(parsed.alerts):
             if count and count % SLICE == 0:
                 await self.core.clock.turn()
-            key = alert.source_key or ""
-            if len(key) > KEY or not (key.isascii() and key.isprintable()):
-                key = fit_key(key)
-            one = Judged(alert, key, f"{name}\0{key}")
-            if alert.status == "firing" or alert.status == "heartbeat":
-                read(one)
-                if self.known.same(one.identity, one.content) is None:
-                    judge(one, integration, rulebook)
-            judged.append(one)
+            judged.append(self._judge(alert, integration, rulebook))
         return judged
+
+    def _judge(self, alert: Alert, integration: IntegrationConfig, rulebook: Rulebook) -> Judged:
+        key = alert.source_key or ""
+        if len(key) > KEY or not (key.isascii() and key.isprintable()):
+            key = fit_key(key)
+        one = Judged(alert, key, f"{integration.name}\0{key}")
+        if alert.status == "firing" or alert.status == "heartbeat":
+            read(one)
+            if self.known.same(one.identity, one.content) is None:
+                judge(one, integration, rulebook)
+        return one
+
+    def _line_up(self, post: Queued) -> None:
+        self._queue.append(post)
+        self._queued_bytes += len(post.raw)
+        self._wake.set()
 
     async def run(self) -> None:
         """Take what is queued, commit it, answer; forever."""
@@ -112,8 +131,7 @@ class Intake:
                 try:
                     await self._commit_or_halve(batch)
                 except Exception as error:  # a fault behind the commit must not shut the door for all that follows
-                    log.error("batch_not_answered", posts=len(batch), error=repr(error), exc_info=True)
-                    _fail(batch, StoreUnavailable("this post may be stored; send it again"))
+                    not_answered(batch, error)
 
     def _next_batch(self) -> list[Queued]:
         """As many queued posts, in order, as make one transaction."""
@@ -152,7 +170,9 @@ class Intake:
             await self._commit_or_halve(batch[:middle])
             await self._commit_or_halve(batch[middle:])
         else:
-            self._apply(batch, outcome)
+            self._learn(outcome)
+            self._stored.append((batch, outcome))
+            self._anything_stored.set()
 
     async def _commit(self, batch: list[Queued]) -> Outcome:
         self.known.batch_begins()
@@ -165,8 +185,8 @@ class Intake:
 
         return await self.core.store.write(work, lane="ingest")
 
-    def _apply(self, batch: list[Queued], outcome: Outcome) -> None:
-        """After the commit: remember, count, answer."""
+    def _learn(self, outcome: Outcome) -> None:
+        """After the commit, before the next batch is decided: remember what is now so, and wake who waits for it."""
         now = self.core.clock.now()
         for alert_id, (count, expires) in outcome.repeats.items():
             self.count(alert_id, now, expires, count)
@@ -179,15 +199,33 @@ class Intake:
         if self.core.mutes.inhibited.rules:
             self._learn_sources(outcome)
         outcome.effects.apply(self.core)
+
+    async def answer(self) -> None:
+        """Tell senders what was stored; forever.
+
+        A turn later than it could: the next batch is on its way to the disk by then, and senders are told meanwhile.
+        """
+        while True:
+            await self._anything_stored.wait()
+            self._anything_stored.clear()
+            await self.core.clock.turn()
+            stored, self._stored = self._stored, []
+            for batch, outcome in stored:
+                try:
+                    self._tell(batch, outcome)
+                except Exception as error:  # as in `run`
+                    not_answered(batch, error)
+
+    def _tell(self, batch: list[Queued], outcome: Outcome) -> None:
+        for post, taken in zip(batch, outcome.results, strict=True):
+            if not post.waiter.done():
+                post.waiter.set_result(taken)
         for rule, error in outcome.rule_errors:
             self.core.metrics.rule_errors.labels(rule).inc()
             log.warning("rule_error", rule=rule, error=error)
         for name, count in outcome.counts.items():
             self.core.metrics.alerts_outcome.labels(name).inc(count)
         self._count_received(batch)
-        for post, taken in zip(batch, outcome.results, strict=True):
-            if not post.done.done():
-                post.done.set_result(taken)
 
     def _learn_sources(self, outcome: Outcome) -> None:
         """What fires now may keep others quiet."""
@@ -259,7 +297,13 @@ class Intake:
             self._being_written = {}
 
 
+def not_answered(batch: list[Queued], error: Exception) -> None:
+    """Something behind the commit went wrong."""
+    log.error("batch_not_answered", posts=len(batch), error=repr(error), exc_info=error)
+    _fail(batch, StoreUnavailable("this post may be stored; send it again"))
+
+
 def _fail(batch: list[Queued], error: Exception) -> None:
     for post in batch:
-        if not post.done.done():
-            post.done.set_exception(error)
+        if not post.waiter.done():
+            post.waiter.set_exception(error)

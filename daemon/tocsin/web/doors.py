@@ -1,0 +1,66 @@
+"""Which integration does a token, a routing key or a path lead to?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from tocsin.contracts import Source
+from tocsin.model import EMPTY, IntegrationConfig, Secret, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One integration as its posts find it. `accepts`: any of its secrets opens it."""
+
+    config: IntegrationConfig
+    source: Source
+    accepts: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """All doors of one configuration: by name, and by the hash of a routing key."""
+
+    settings: Settings
+    by_name: Mapping[str, Door]
+    by_key: Mapping[bytes, Door]
+
+
+def doors_of(settings: Settings, sources: Mapping[str, Source]) -> Doors:
+    """The doors of `settings`; an integration whose kind is not installed has none."""
+    by_name: dict[str, Door] = {}
+    by_key: dict[bytes, Door] = {}
+    for config in settings.integrations.values():
+        source = sources.get(config.type)
+        if source is None:
+            continue
+        keyed = routing_keys(config)
+        own = (config.token,) if config.token else ()
+        accepts = Secret(tuple(value for secret in (*own, *(key for key, _ in keyed)) for value in secret.values))
+        by_name[config.name] = Door(config, source, accepts)
+        for key, service in keyed:
+            door = Door(for_service(config, service), source, key)
+            by_key.update({digest(value): door for value in key.values})
+    return Doors(settings, by_name, by_key)
+
+
+def routing_keys(config: IntegrationConfig) -> list[tuple[Secret, str | None]]:
+    """(key, service) of each routing key; service None: as the alert says."""
+    keys: list[tuple[Secret, str | None]] = []
+    if isinstance(config.options.get("routing_key"), Secret):
+        keys.append((config.options["routing_key"], None))
+    for entry in (config.options.get("routing_keys") or EMPTY).values():
+        keys.append((entry["key"], entry.get("service")))
+    return keys
+
+
+def for_service(config: IntegrationConfig, service: str | None) -> IntegrationConfig:
+    """`config` with another default service, for one of several teams behind one integration."""
+    return replace(config, defaults={**config.defaults, "service": service}) if service else config
+
+
+def digest(key: str) -> bytes:
+    """Look-ups go by hash, so that their time says nothing about the key."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,188 @@
+"""Whose are the bytes on a connection: aiohttp's, or those of one more post with a head that is known?
+
+Every connection of the main address begins here. A whole post with a known head (web/heads.py) is taken as it is
+and its receipt written straight away; everything else is aiohttp's, as if nothing stood before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum
+from typing import cast
+
+import structlog
+from aiohttp import web
+
+from tocsin.contracts import Clock
+from tocsin.metrics import Metrics
+from tocsin.model import Millis
+from tocsin.web.daemon import Taken
+from tocsin.web.doors import Door
+from tocsin.web.heads import Head, whole
+from tocsin.web.receipts import Receipts
+from tocsin.web.webhooks import Reception
+
+log = structlog.stdlib.get_logger("tocsin.web")
+
+PATIENCE = Millis(15_000)  # at the end, for posts that are being stored
+UNTIL_IDLE = "_next_keepalive_close_time"  # aiohttp's: when a connection on which nothing comes is closed
+
+
+class Turn(Enum):
+    """Whose turn it is on a connection."""
+
+    SENDER = "nothing is under way"
+    OURS = "a post with a known head is being stored"
+    LENT = "aiohttp has one whole request and answers it"
+    AIOHTTP = "for good"
+
+
+class Front:
+    """Makes the protocol of each connection to the main address; `server` is aiohttp's."""
+
+    def __init__(
+        self, server: web.Server, reception: Reception, clock: Clock, metrics: Metrics, head_time: float
+    ) -> None:
+        self.server, self.reception, self.clock, self.head_time = server, reception, clock, head_time
+        self.receipts, self.seconds = Receipts(clock), metrics.ingest_seconds
+        self.open = hasattr(web.RequestHandler, UNTIL_IDLE)
+        self.under_way = 0
+        self._all_answered = asyncio.Event()
+        self._lines: dict[web.RequestHandler, Line] = {}
+        reception.opened = self.opened
+
+    def __call__(self) -> asyncio.Protocol:
+        return Line(self)
+
+    def connected(self, line: Line, handler: web.RequestHandler) -> None:
+        self._lines[handler] = line
+
+    def disconnected(self, handler: web.RequestHandler) -> None:
+        self._lines.pop(handler, None)
+
+    def opened(self, request: web.Request, door: Door) -> None:
+        """A request that aiohttp parsed was let in by its own token, and is about to be answered."""
+        line = self._lines.get(request.protocol)
+        head = line.given_back() if line is not None else None
+        if head is not None:
+            self.reception.heads.learn(head, request, door, self.reception.doors)
+
+    def answered(self) -> None:
+        self.under_way -= 1
+        if not self.under_way:
+            self._all_answered.set()
+
+    async def close(self) -> None:
+        """Take nothing more here, and wait for the answers to what is being stored."""
+        self.open = False
+        self._all_answered.clear()
+        if self.under_way:
+            try:
+                async with self.clock.timeout(PATIENCE):
+                    await self._all_answered.wait()
+            except TimeoutError:
+                log.warning("not_answered", posts=self.under_way)
+
+
+class Line(asyncio.Protocol):
+    """One connection."""
+
+    __slots__ = ("_asked", "_behind", "_front", "_handler", "_head", "_started", "_transport", "_turn")
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+        self._turn = Turn.SENDER
+        self._head: Head | None = None  # of the request that is lent
+        self._asked = self._behind = b""  # the post under way, and what came after it
+        self._started = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._handler = self._front.server()
+        self._front.connected(self, self._handler)
+        self._handler.connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._front.disconnected(self._handler)
+        self._handler.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._handler.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._handler.resume_writing()
+
+    def eof_received(self) -> None:
+        self._handler.eof_received()
+
+    def data_received(self, data: bytes) -> None:
+        if self._turn is Turn.SENDER:
+            self._begin(data)
+        elif self._turn is Turn.OURS:
+            self._behind += data
+            self._transport.pause_reading()
+        else:
+            self._turn = Turn.AIOHTTP  # whose answer has come and whose has not is no longer known here
+            self._handler.data_received(data)
+
+    def given_back(self) -> Head | None:
+        """aiohttp is about to answer; the head of the request it had, where it had that alone."""
+        if self._turn is not Turn.LENT:
+            return None
+        self._turn = Turn.SENDER
+        return self._head
+
+    def _begin(self, data: bytes) -> None:
+        """What comes while nothing is under way."""
+        one = whole(data)
+        if one is not None and self._front.open and self._take(one.head, one.body):
+            self._asked = data
+            return
+        self._head = one.head if one is not None else None
+        self._turn = Turn.LENT if one is not None else Turn.AIOHTTP
+        self._handler.data_received(data)
+
+    def _take(self, head: Head, body: bytes) -> bool:
+        """Whether this post is taken here: its head is known, and nothing about its body wants explaining."""
+        front = self._front
+        reception = front.reception
+        seen = reception.heads.find(head, reception.doors)
+        if seen is None:
+            return False
+        self._started = front.clock.monotonic()
+        if not reception.take_at_once(seen.door, body, seen.headers, self):
+            return False
+        self._turn = Turn.OURS
+        front.under_way += 1
+        self._keep_open()
+        return True
+
+    # who waits for the post (work/batch.py, Waiter)
+
+    def done(self) -> bool:
+        return self._turn is not Turn.OURS
+
+    def set_result(self, taken: Taken) -> None:
+        """It is stored: say so."""
+        if not self._transport.is_closing():
+            self._transport.write(self._front.receipts.kept_alive(taken))
+        self._front.seconds.observe(self._front.clock.monotonic() - self._started)
+        self._keep_open()
+        self._go_on(Turn.SENDER)
+
+    def set_exception(self, error: BaseException) -> None:
+        """It is not, or nobody knows: let the ordinary way try once more, and say so if that is no better."""
+        asked = self._asked
+        self._go_on(Turn.AIOHTTP, asked)
+
+    def _go_on(self, turn: Turn, again: bytes = b"") -> None:
+        behind, self._behind, self._asked, self._turn = self._behind, b"", b"", turn
+        self._front.answered()
+        if behind:
+            self._transport.resume_reading()
+        if (again or behind) and not self._transport.is_closing():
+            self.data_received(again + behind)
+
+    def _keep_open(self) -> None:
+        """aiohttp closes idle connections; this one is not idle, though it hears nothing of that."""
+        setattr(self._handler, UNTIL_IDLE, asyncio.get_running_loop().time() + self._front.head_time)
