@@ -157,3 +157,33 @@ async def agrees(town: Town) -> None:
             assert known.knows(f"apps\0{key}")  # else its resolve would be lost
         else:
             assert f"apps\0{key}" not in known._packed  # else its next firing would be
+
+
+class Deaf:
+    """Somebody who waits for a post and cannot be told of it."""
+
+    heard: BaseException | None = None
+
+    def done(self) -> bool:
+        return self.heard is not None
+
+    def set_result(self, result: Taken) -> None:
+        raise RuntimeError("not a word")
+
+    def set_exception(self, exception: BaseException) -> None:
+        self.heard = exception
+
+
+async def test_a_sender_that_cannot_be_told_costs_nobody_else_the_next_answer(build: Build) -> None:
+    town = await build("")
+    town.expected_errors = {"batch_not_answered"}
+    config, raw = town.daemon.live.settings.integrations["apps"], orjson.dumps(firing("db"))
+    parsed = town.daemon.live.sources[config.type].parse(raw, {}, config, town.clock.now())
+    deaf = Deaf()
+
+    assert town.daemon.intake.take_at_once(config, raw, parsed, deaf)
+    await town.settle()
+    await town.post("apps", firing("web"))
+
+    assert isinstance(deaf.heard, StoreUnavailable)
+    assert await statuses(town) == ["triggered", "triggered"]
