@@ -490,8 +490,9 @@ def patience(conn: sqlite3.Connection) -> Iterator[None]:
 
 
 def commit_now(conn: sqlite3.Connection) -> None:
+    """Commit; `commit()` gives the interpreter's lock away once, the statement would three times."""
     try:
-        conn.execute("commit")
+        conn.commit()
     except sqlite3.Error as error:
         raise Lost(f"the database could not commit: {error}") from error
 

@@ -45,6 +45,7 @@ class Front:
     ) -> None:
         self.server, self.reception, self.clock, self.head_time = server, reception, clock, head_time
         self.receipts, self.seconds = Receipts(clock), metrics.ingest_seconds
+        self.loop = asyncio.get_running_loop()
         self.open = hasattr(web.RequestHandler, UNTIL_IDLE)
         self.under_way = 0
         self._all_answered = asyncio.Event()
@@ -167,7 +168,6 @@ class Line(asyncio.Protocol):
         if not self._transport.is_closing():
             self._transport.write(self._front.receipts.kept_alive(taken))
         self._front.seconds.observe(self._front.clock.monotonic() - self._started)
-        self._keep_open()
         self._go_on(Turn.SENDER)
 
     def set_exception(self, error: BaseException) -> None:
@@ -185,4 +185,4 @@ class Line(asyncio.Protocol):
 
     def _keep_open(self) -> None:
         """aiohttp closes idle connections; this one is not idle, though it hears nothing of that."""
-        setattr(self._handler, UNTIL_IDLE, asyncio.get_running_loop().time() + self._front.head_time)
+        setattr(self._handler, UNTIL_IDLE, self._front.loop.time() + self._front.head_time)
