@@ -217,7 +217,6 @@ class Daemon:
         await self.intake.known.load(self.store, self.clock.now())
         await self.core.storms.load()
         self.tasks(self.intake.run(), "intake")
-        self.tasks(self.intake.answer(), "answers to posts")
         self.health.quarantined = bool(await self.store.meta("quarantine"))
         if self.health.quarantined:
             log.error("quarantined", advice="a restored copy pages nobody; confirm with: tocsin db restore --confirm")

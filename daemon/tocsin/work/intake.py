@@ -35,7 +35,8 @@ log = structlog.stdlib.get_logger("tocsin.intake")
 
 BATCH_ALERTS = 400  # alerts in one transaction, but for a single larger post: while it commits the next ones are read
 WAITING_BYTES = 64 << 20  # posts that may wait; beyond it senders are told to come back
-FEW = 8  # posts that are never divided
+TURNS = 8  # of the loop, at most, before a batch begins
+GATHERED = 64 << 10  # bytes of posts that are enough for one
 COUNTED = "repeats_counted"  # the meta value that says up to which post repeats are counted
 RECOUNTED = 50_000  # posts that a start may have to look through for repeats
 
@@ -52,9 +53,6 @@ class Intake:
         self._queue: list[Queued] = []
         self._queued_bytes = 0
         self._wake = asyncio.Event()
-        self._answered = 0  # posts in the batch before
-        self._stored: list[tuple[list[Queued], Outcome]] = []  # and not answered yet
-        self._anything_stored = asyncio.Event()
         self.known = Known()
         self._repeats: dict[int, tuple[int, Instant, Instant | None]] = {}
         self._being_written: dict[int, tuple[int, Instant, Instant | None]] = {}
@@ -127,18 +125,20 @@ class Intake:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while batch := self._next_batch():
+            while self._queue:
+                await self._gather()
+                batch = self._next_batch()
                 try:
                     await self._commit_or_halve(batch)
-                except Exception as error:  # a fault behind the commit must not shut the door for all that follows
+                except Exception as error:  # noqa: BLE001  # a fault behind the commit must not shut the door for what follows
                     not_answered(batch, error)
 
     def _next_batch(self) -> list[Queued]:
         """As many queued posts, in order, as make one transaction."""
-        size, most = 0, self._share()
+        size = 0
         for index, post in enumerate(self._queue):
             size += len(post.parsed.alerts)
-            if index and (size > BATCH_ALERTS or index == most):
+            if index and size > BATCH_ALERTS:
                 batch, self._queue = self._queue[:index], self._queue[index:]
                 break
         else:
@@ -146,14 +146,13 @@ class Intake:
         self._queued_bytes -= sum(len(post.raw) for post in batch)
         return batch
 
-    def _share(self) -> int:
-        """How many of the posts that wait come into the next batch: if those are many, half of all under way.
-
-        Senders that wait for their answers would else gather in one batch, with nothing left to read while it commits.
-        """
-        waiting, answered = len(self._queue), self._answered
-        self._answered = waiting if waiting < FEW else min(waiting, (waiting + answered + 1) // 2)
-        return self._answered
+    async def _gather(self) -> None:
+        """Let the loop read the small posts that have arrived already: many cost little more to commit than one."""
+        for _ in range(TURNS):
+            waiting = len(self._queue)
+            await self.core.clock.turn()
+            if len(self._queue) == waiting or self._queued_bytes > GATHERED:
+                return
 
     async def _commit_or_halve(self, batch: list[Queued]) -> None:
         try:
@@ -170,9 +169,7 @@ class Intake:
             await self._commit_or_halve(batch[:middle])
             await self._commit_or_halve(batch[middle:])
         else:
-            self._learn(outcome)
-            self._stored.append((batch, outcome))
-            self._anything_stored.set()
+            self._apply(batch, outcome)
 
     async def _commit(self, batch: list[Queued]) -> Outcome:
         self.known.batch_begins()
@@ -185,8 +182,8 @@ class Intake:
 
         return await self.core.store.write(work, lane="ingest")
 
-    def _learn(self, outcome: Outcome) -> None:
-        """After the commit, before the next batch is decided: remember what is now so, and wake who waits for it."""
+    def _apply(self, batch: list[Queued], outcome: Outcome) -> None:
+        """After the commit: remember, answer, count."""
         now = self.core.clock.now()
         for alert_id, (count, expires) in outcome.repeats.items():
             self.count(alert_id, now, expires, count)
@@ -199,24 +196,6 @@ class Intake:
         if self.core.mutes.inhibited.rules:
             self._learn_sources(outcome)
         outcome.effects.apply(self.core)
-
-    async def answer(self) -> None:
-        """Tell senders what was stored; forever.
-
-        A turn later than it could: the next batch is on its way to the disk by then, and senders are told meanwhile.
-        """
-        while True:
-            await self._anything_stored.wait()
-            self._anything_stored.clear()
-            await self.core.clock.turn()
-            stored, self._stored = self._stored, []
-            for batch, outcome in stored:
-                try:
-                    self._tell(batch, outcome)
-                except Exception as error:  # as in `run`
-                    not_answered(batch, error)
-
-    def _tell(self, batch: list[Queued], outcome: Outcome) -> None:
         for post, taken in zip(batch, outcome.results, strict=True):
             if not post.waiter.done():
                 post.waiter.set_result(taken)
