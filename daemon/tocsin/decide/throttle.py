@@ -61,7 +61,6 @@ def overflow_at(sent: Sequence[Instant], limits: Sequence[Limit], now: Instant) 
 def _free_at(sent: Sequence[Instant], limit: Limit, now: Instant, spare: int) -> Instant:
     """When the window lets one more through; `now` when it does already."""
     allowed = limit.count - spare if limit.count > 1 else limit.count
-    inside = sorted(at for at in sent if at > now - limit.window)
-    if len(inside) < allowed:
+    if len(sent) < allowed:
         return now
-    return Instant(inside[len(inside) - allowed] + limit.window)
+    return Instant(max(now, sorted(sent)[-allowed] + limit.window))

@@ -200,21 +200,22 @@ select body from policy_versions where hash = $1;
 select {page} from pages where id = any($1::text[]) order by id for update;
 
 -- name: late_pages
--- What waits for a slot of a person on a channel and was put off before, the most urgent first. Not locked.
+-- What waits for a slot of a person on a channel and was put off before, the most urgent first. Not locked. Pages have
+-- ranks below 70; behind them thousands of updates may wait for their slots, and are not looked through.
 select {page} from pages
-where status = 'planned' and channel = $1 and "user" = $2 and kind = 'page' and due_at <= $3 and delayed <> ''
+where status = 'planned' and channel = $1 and "user" = $2 and kind = 'page' and rank < 70 and due_at <= $3 and delayed <> ''
 order by rank, due_at, id limit $4;
 
 -- name: late_pages_counted
 -- How many these are.
 select count(*) from pages
-where status = 'planned' and channel = $1 and "user" = $2 and kind = 'page' and due_at <= $3 and delayed <> '';
+where status = 'planned' and channel = $1 and "user" = $2 and kind = 'page' and rank < 70 and due_at <= $3 and delayed <> '';
 
 -- name: tell_put_off
 -- A line for each page of a person that is due, finds no room and was not put off before; but for some ranks.
 insert into timeline (incident, at, kind, actor, via, because, channel, detail)
 select incident, $3::bigint, 'page_throttled', 'tocsin', 'pager', $4::text, channel, $5::text from pages
-where status = 'planned' and channel = $1 and "user" = $2 and kind = 'page' and not (rank = any($6::bigint[]))
+where status = 'planned' and channel = $1 and "user" = $2 and kind = 'page' and rank < 70 and not (rank = any($6::bigint[]))
   and due_at <= $3::bigint and updated_at is null and incident is not null
 returning incident;
 
@@ -222,7 +223,7 @@ returning incident;
 -- These pages wait for a later instant, and say why.
 update pages set due_at = $4::bigint, updated_at = coalesce(updated_at, $3::bigint),
     delayed = case when delayed = '' then $5::text else delayed end
-where status = 'planned' and channel = $1 and "user" = $2 and kind = 'page' and not (rank = any($6::bigint[]))
+where status = 'planned' and channel = $1 and "user" = $2 and kind = 'page' and rank < 70 and not (rank = any($6::bigint[]))
   and due_at <= $3::bigint;
 
 -- name: planned_channels
