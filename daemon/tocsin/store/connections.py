@@ -120,6 +120,13 @@ def open_writer(path: Path, *, durable: bool = True) -> sqlite3.Connection:
     return conn
 
 
+def open_alone() -> sqlite3.Connection:
+    """The only connection to a database that is nowhere but in memory."""
+    conn = plain_connection(":memory:", uri=False)
+    conn.execute("pragma temp_store = memory")
+    return conn
+
+
 def create_private(path: Path) -> None:
     """A new file is its owner's alone, whatever the umask: it holds the keys of links, and people's numbers.
 

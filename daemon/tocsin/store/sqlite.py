@@ -24,7 +24,15 @@ import orjson
 from tocsin.contracts import Clock, Spawn, Task, Tx
 from tocsin.errors import Conflict, StoreError, StoreUnavailable
 from tocsin.model import Instant
-from tocsin.store.connections import BUSY_SECONDS, Connection, Runner, connect, open_reading, open_writer
+from tocsin.store.connections import (
+    BUSY_SECONDS,
+    Connection,
+    Runner,
+    connect,
+    open_alone,
+    open_reading,
+    open_writer,
+)
 from tocsin.store.lock import LockFile
 from tocsin.store.migrations import migrate_sqlite
 from tocsin.store.prune import Pruner
@@ -71,7 +79,8 @@ async def open_sqlite(
     migrate: bool = True,
     watch: Watch | None = None,
 ) -> SqliteStore:
-    """Open, lock and migrate the file, creating it where there is none. ":memory:" is a file that goes with the store.
+    """Open, lock and migrate the file, creating it where there is none. ":memory:" goes with the store: it is a file
+    in a folder of its own, or, with everything on the loop's thread, one connection for what is written and read.
 
     Raises StoreBusy, SchemaTooNew, StoreUnavailable.
     """
@@ -80,10 +89,11 @@ async def open_sqlite(
     lock = LockFile.take(path)
     opened: list[Connection] = []
     try:
-        writer = await connect(runner, lambda: open_writer(path, durable=folder is None))
+        alone = folder is not None and runner == "inline"
+        writer = await connect(runner, open_alone if alone else lambda: open_writer(path, durable=folder is None))
         opened.append(writer)
         await writer.run(lambda conn: migrate_sqlite(conn, path, apply=migrate))
-        for _ in range(READERS if runner == "thread" else 1):
+        for _ in range(0 if alone else READERS if runner == "thread" else 1):
             opened.append(await connect(runner, lambda: open_reading(path)))
         (last,) = await writer.run(lambda conn: conn.execute(queries().texts["last_numbers"]).fetchall())
         await writer.run(lambda conn: conn.execute(NO_WAIT))
@@ -92,7 +102,8 @@ async def open_sqlite(
             await connection.close()
         lock.release()
         raise
-    return SqliteStore(
+    store = OneConnection if alone else SqliteStore
+    return store(
         path,
         clock=clock,
         spawn=spawn,
@@ -322,6 +333,30 @@ class SqliteStore(SqliteReader, Pruner):
         if log.exists() and log.stat().st_size > WAL_LIMIT:
             with suppress(StoreError):  # it is looked at again
                 await self._writer.run(checkpoint)
+
+
+class OneConnection(SqliteStore):
+    """Everything over the writer's connection, for a database that nobody else sees.
+
+    What a turn has not committed is seen by that turn alone: others wait until it is over.
+    """
+
+    def __init__(self, path: Path, **around: Any) -> None:
+        super().__init__(path, **around)
+        self._between = asyncio.Event()  # no turn is under way
+        self._between.set()
+
+    async def _turn(self, pieces: list[Piece]) -> None:
+        self._between.clear()
+        try:
+            await super()._turn(pieces)
+        finally:
+            self._between.set()
+
+    async def _look(self, name: str, *args: Any) -> list[Row]:
+        if not self._between.is_set() and asyncio.current_task() is not self._task:
+            await self._between.wait()
+        return await self._writer.run(lambda conn: fetch(conn, name, args))
 
 
 class Turn:
