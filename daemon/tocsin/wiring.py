@@ -153,7 +153,7 @@ class Daemon:
         if self.state is not None:
             _make_state_folder(self.state)
         self.store = await open_store(
-            settings.database, clock=self.clock, chance=self.chance, runner=self.ports.runner,  # type: ignore[arg-type]  # "thread" or "inline"
+            settings.database, clock=self.clock, chance=self.chance, runner=self.ports.runner,  # type: ignore[arg-type]  # a Runner
             watch=StoreWatch(self.metrics),  # its tasks are its own: `stop` ends ours first, and they still write
         )  # fmt: skip
         try:

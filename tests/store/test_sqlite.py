@@ -335,6 +335,28 @@ async def test_a_database_in_memory_goes_with_its_store():
     assert not path.parent.exists()
 
 
+async def test_alone_too_nobody_reads_what_is_not_committed():
+    store = await open_store("sqlite::memory:", clock=VirtualClock(T0), chance=SeededChance(1), runner="alone")
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def work(tx):
+        tx.add_incidents([incident(1)])
+        assert await tx.incidents([1])
+        begun.set()
+        await go_on.wait()
+        raise KeyError
+
+    writing = asyncio.ensure_future(store.write(work))
+    await begun.wait()
+    reading = asyncio.ensure_future(store.incident(1))
+    await asyncio.sleep(0)
+    go_on.set()
+    assert await reading is None
+    with pytest.raises(KeyError):
+        await writing
+    await store.close()
+
+
 async def test_inline_never_leaves_the_loops_thread(tmp_path):
     before = threading.active_count()
     store = await open_store("sqlite::memory:", clock=VirtualClock(T0), chance=SeededChance(1), runner="inline")

@@ -201,7 +201,7 @@ class Replay:
         clock = ReplayClock(start)
         settings = _for_replay(loaded)
         nowhere = Nowhere()
-        ports = Ports(clock, SeededChance(SEED), nowhere, nowhere, lambda _text: None, runner="inline")
+        ports = Ports(clock, SeededChance(SEED), nowhere, nowhere, lambda _text: None, runner="alone")
         daemon = ReplayDaemon(replace(loaded, settings=settings), ports=ports, env={})
         replay = cls(daemon, clock, _edges(settings, start), start)
         daemon.kinds = {name: AcceptingKind(kind, replay.hear) for name, kind in daemon.kinds.items()}

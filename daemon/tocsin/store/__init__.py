@@ -49,8 +49,10 @@ async def open_store(
 
     `sqlite:PATH` makes the file where there is none and holds its lock until closed;
     `sqlite::memory:` is a file that goes away with the store. `postgresql://…` connects to a server.
-    `runner` "inline" keeps SQLite on the loop's own thread: for simulations. With `migrate` false a
-    database that is behind is refused. Raises StoreBusy, SchemaTooNew, StoreUnavailable, StoreError.
+    `runner` "inline" keeps SQLite on the loop's own thread: for simulations. So does "alone", where
+    `sqlite::memory:` is a single connection: a read waits for the transaction that is under way. With
+    `migrate` false a database that is behind is refused. Raises StoreBusy, SchemaTooNew,
+    StoreUnavailable, StoreError.
     """
     spawn = spawn or Tasks(report)
     if is_postgres(url):

@@ -20,7 +20,7 @@ import aiosqlite
 from tocsin.errors import Conflict, StoreError, StoreUnavailable
 
 T = TypeVar("T")
-Runner = Literal["thread", "inline"]
+Runner = Literal["thread", "inline", "alone"]
 STATEMENTS_KEPT = 1024
 BUSY_SECONDS = 5.0
 
@@ -94,7 +94,7 @@ class InlineConnection:
 async def connect(runner: Runner, open_it: Callable[[], sqlite3.Connection]) -> Connection:
     """A connection opened where it will live."""
     try:
-        if runner == "inline":
+        if runner != "thread":
             return InlineConnection(open_it())
         connection = ThreadConnection(open_it, iter_chunk_size=64)
         try:

@@ -79,8 +79,8 @@ async def open_sqlite(
     migrate: bool = True,
     watch: Watch | None = None,
 ) -> SqliteStore:
-    """Open, lock and migrate the file, creating it where there is none. ":memory:" goes with the store: it is a file
-    in a folder of its own, or, with everything on the loop's thread, one connection for what is written and read.
+    """Open, lock and migrate the file, creating it where there is none. ":memory:" is a file that goes with the store;
+    with the runner "alone" it is no file, but one connection for what is written and what is read.
 
     Raises StoreBusy, SchemaTooNew, StoreUnavailable.
     """
@@ -89,7 +89,7 @@ async def open_sqlite(
     lock = LockFile.take(path)
     opened: list[Connection] = []
     try:
-        alone = folder is not None and runner == "inline"
+        alone = folder is not None and runner == "alone"
         writer = await connect(runner, open_alone if alone else lambda: open_writer(path, durable=folder is None))
         opened.append(writer)
         await writer.run(lambda conn: migrate_sqlite(conn, path, apply=migrate))
