@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from tocsin.clock import ReplayClock, SeededChance
 from tocsin.contracts import Channel, ChannelKind, Gate, Tools
@@ -19,6 +19,7 @@ from tocsin.decide.oncall import in_hours, windows
 from tocsin.decide.outcome import Fate, Played, Sent
 from tocsin.decide.records import Answer, Record, Signal
 from tocsin.errors import NoSuchIncident, NotSent, Refused
+from tocsin.metrics import Metrics
 from tocsin.model import (
     DAY,
     HOUR,
@@ -106,6 +107,16 @@ class Nowhere:
 
     async def send(self, **_: Any) -> NoReturn:
         raise NotSent("a replay sends nothing")
+
+
+class Uncounted:
+    """The metrics of a replay: nobody reads them."""
+
+    def __getattr__(self, name: str) -> Uncounted:
+        return self
+
+    def __call__(self, *_: object) -> Uncounted:
+        return self
 
 
 class Accepting:
@@ -203,6 +214,7 @@ class Replay:
         nowhere = Nowhere()
         ports = Ports(clock, SeededChance(SEED), nowhere, nowhere, lambda _text: None, runner="alone")
         daemon = ReplayDaemon(replace(loaded, settings=settings), ports=ports, env={})
+        daemon.metrics = cast(Metrics, Uncounted())
         replay = cls(daemon, clock, _edges(settings, start), start)
         daemon.kinds = {name: AcceptingKind(kind, replay.hear) for name, kind in daemon.kinds.items()}
         await daemon.start(listen=False)
