@@ -158,3 +158,58 @@ async def test_hundreds_that_wait_are_one_summary_that_counts_all_and_each_is_ma
 async def _numbers() -> AsyncIterator[int]:
     for number in range(1, 902):
         yield number
+
+
+async def fates_of_updates(town: Town, number: int) -> list[str]:
+    planned = [(page, attempts) for page, attempts in await town.pages_planned(number) if page.kind == "update"]
+    return [f"{page.status}: {' '.join(one.state for one in attempts)}" for page, attempts in planned]
+
+
+async def test_what_resolved_while_no_slot_was_free_is_told_in_one_message(build: Build) -> None:
+    town = await build(ANA + "throttle: {sms: [5/10m]}")
+    for number in range(3):
+        await town.alert(f"trouble {number}")
+    for number in range(3):
+        await town.clear(f"trouble {number}")
+    await town.pass_time(minutes=9)
+    assert [kind for _, _, kind in heard(town)] == ["page", "page", "page", "update"]
+
+    await town.pass_time(minutes=2)
+
+    assert heard(town)[4:] == [(10, "sms", "update")]
+    told = town.told[-1].text
+    assert told == "2 incidents are resolved: INC 2 P2 trouble 1; INC 3 P2 trouble 2"
+    assert [await fates_of_updates(town, number) for number in (1, 2, 3)] == [
+        ["done: accepted"], ["done: accepted"], ["bundled: bundled"],
+    ]  # fmt: skip
+
+
+async def test_that_they_are_resolved_is_told_by_mail_each_on_a_line(build: Build) -> None:
+    town = await build(ANA + TWO_WAYS.replace("by: sms", "by: mail") + "throttle: {mail: [5/10m]}")
+    for number in range(3):
+        await town.alert(f"trouble {number}")
+    for number in range(3):
+        await town.clear(f"trouble {number}")
+
+    await town.pass_time(minutes=11)
+
+    by = "resolved by integration:apps"
+    assert f"* INC 2 {by}: trouble 1\r\n* INC 3 {by}: trouble 2" in town.mail[-1]
+
+
+async def test_a_message_about_several_that_are_resolved_and_did_not_go_out_is_sent_again(build: Build) -> None:
+    town = await build(ANA + "throttle: {sms: [5/10m]}")
+    for number in range(3):
+        await town.alert(f"trouble {number}")
+    for number in range(3):
+        await town.clear(f"trouble {number}")
+    await town.pass_time(minutes=9)
+    town.trouble("sms", "unreachable", user="ana")
+
+    await town.pass_time(minutes=31)
+
+    told = " ".join(told.text for told in town.told[4:])
+    assert "INC 2 " in told
+    assert "INC 3 " in told
+    assert await fates_of_updates(town, 2) == ["done: failed accepted"]
+    assert await fates_of_updates(town, 3) == ["bundled: failed bundled"]

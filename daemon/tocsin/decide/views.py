@@ -202,13 +202,28 @@ def resolved_text(incident: Incident) -> str:
     return f"INC {incident.number} resolved{by}: {cut(incident.title, 120)}"
 
 
+def all_resolved_text(incidents: Sequence[Incident]) -> str:
+    """The same of several, in one message that fits an SMS."""
+    return _each_named(f"{len(incidents)} incidents are resolved: ", incidents, "")
+
+
+def all_resolved_body(incidents: Sequence[Incident]) -> str:
+    """The same for a mail, one a line."""
+    lines = [f"* {cut(resolved_text(one), 200)}" for one in sorted(incidents, key=_most_urgent)]
+    return "\n".join([f"{len(incidents)} incidents are resolved:", "", *lines])
+
+
 def summary_text(incidents: Sequence[Incident], more: int = 0) -> str:
     """Several pages in one message that fits an SMS: each incident is named, with as much title as fits.
 
     `more`: so many besides these.
     """
+    head = f"{len(incidents) + more} incidents wait for you: "
+    return _each_named(head, incidents, ". Reply ACK and a number.", more)
+
+
+def _each_named(head: str, incidents: Sequence[Incident], tail: str, more: int = 0) -> str:
     incidents = sorted(incidents, key=_most_urgent)
-    head, tail = f"{len(incidents) + more} incidents wait for you: ", ". Reply ACK and a number."
     room = SMS - len(head) - len(tail)
     for width in (40, 24, 12):
         names = "; ".join(f"INC {one.number} {one.priority} {cut(one.title, width)}" for one in incidents)

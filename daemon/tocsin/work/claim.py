@@ -242,6 +242,11 @@ class Claim:
                 gone = {one.id for one in late}
                 waiting = [one for one in waiting if one.id not in gone]
                 continue
+            updates = [one for one in waiting if one.kind == "update"]
+            if page.kind == "update" and page.delayed and len(updates) > 1:  # so do updates
+                self._bundle(updates)
+                waiting = [one for one in waiting if one.kind != "update"]
+                continue
             last = isinstance(throttle.room(sent, self.limits, self.now, urgent=False), throttle.Later)
             if last and len(together) > 1 and page.kind == "page":
                 self._bundle(together)
@@ -260,7 +265,7 @@ class Claim:
         """
         later_ones = [page for page in pages if page.kind != "page"]
         pages = [page for page in pages if page.kind == "page"]
-        self._line_up(later_ones, later.at, sent)
+        self._postpone(later_ones, later.at, self.now)
         pages = await self._other_way_for_p1(pages)
         if not pages:
             return
@@ -281,15 +286,6 @@ class Claim:
             await self._bundle_all(pages)
         else:
             self._postpone(pages, Instant(min(later.at, overflow)), since, later.because)
-
-    def _line_up(self, pages: list[Page], at: Instant, sent: list[Instant]) -> None:
-        """Each waits for a slot of its own, so that a long line of them is not looked at anew at every slot."""
-        taken = list(sent)
-        for page in pages:
-            self._postpone([page], at, self.now)
-            taken.append(at)
-            found = throttle.room(taken, self.limits, at, urgent=False)
-            at = found.at if isinstance(found, throttle.Later) else at
 
     async def _other_way_for_p1(self, pages: list[Page]) -> list[Page]:
         """A P1 does not wait: it goes over another channel of theirs that has room. What waits is returned."""

@@ -16,7 +16,17 @@ from tocsin.contracts import Gate, Tools, Tx
 from tocsin.decide.answers import code_of
 from tocsin.decide.escalation import is_first
 from tocsin.decide.verification import code_text, spoken_code
-from tocsin.decide.views import headline, incident_view, long_text, short_text, spoken_text, summary_body, summary_text
+from tocsin.decide.views import (
+    all_resolved_body,
+    all_resolved_text,
+    headline,
+    incident_view,
+    long_text,
+    short_text,
+    spoken_text,
+    summary_body,
+    summary_text,
+)
 from tocsin.errors import GateClosed, NotSent, StoreUnavailable
 from tocsin.model import (
     EMPTY,
@@ -294,10 +304,15 @@ class Pager:
             code = self.core.code_of(page.id)
             text = body = code_text(code, page.user, call.user.contacts[page.contact])
             title, spoken = text.partition(". ")[0], spoken_code(code)
-        if call.bundled:
+        mail = line.kind.address == "email"
+        if call.bundled and page.kind == "update":
+            ack_url = ""
+            title = text = spoken = all_resolved_text(call.bundled)
+            body = all_resolved_body(call.bundled) if mail else text
+        elif call.bundled:
             ack_url = ""  # a link answers for one incident alone
             title = text = spoken = summary_text(call.bundled, call.more)
-            body = summary_body(call.bundled, call.more) if line.kind.address == "email" else text
+            body = summary_body(call.bundled, call.more) if mail else text
         elif page.kind == "page" and incident is not None:
             code = code_of(page.id) if settings.answers.get("sms") == "code" and line.kind.throttle == "sms" else ""
             title = headline(incident)
