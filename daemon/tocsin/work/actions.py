@@ -296,4 +296,4 @@ class Actions:
         number = (await ledger.tx.next_numbers(1))[0]
         level = severity or settings.defaults.severity
         found = by_service(service, level, settings, ledger.now)
-        return ledger.open(number, f"manual/{number}", title, clean(service, 256), level, found, policy, actor)
+        return ledger.open(number, f"manual/{number}", title, clean(service, 256), level, found, policy, str(actor))

@@ -167,7 +167,7 @@ class Ledger:
         severity: Severity,
         found: Assessment | Incident,
         policy: Policy | None,
-        by: Actor,
+        opened_by: str,
         *,
         category: str = "",
         integration: str = "",
@@ -179,7 +179,8 @@ class Ledger:
     ) -> Incident:
         """A new incident under the policy as it is now. Its first step is due when its hold is over, else at once.
 
-        `found`: how bad it is. `alert`: the one that opens it. Nobody is paged before `begin` or `step`.
+        `found`: how bad it is. `opened_by`: the actor, as text. `alert`: the one that opens it. Nobody is paged
+        before `begin` or `step`.
         """
         due = self.now if held_until is None else held_until
         alerts = 0 if alert is None else 1
@@ -209,7 +210,7 @@ class Ledger:
             previous=previous,
             firing=alerts,
             total=alerts,
-            opened_by=str(by),
+            opened_by=opened_by,
         )
         self._known[number] = incident
         self._new.add(number)

@@ -79,7 +79,7 @@ class Opening:
             severity,
             assess(verdict, severity, facts.settings, now),
             policy,
-            Actor("integration", integration),
+            f"integration:{integration}",
             category=verdict.category,
             integration=integration,
             held_until=draft.hold_until,

@@ -126,7 +126,7 @@ class Storms:
             incident.severity,
             incident,
             policy,
-            TOCSIN,
+            str(TOCSIN),
         )
         ledger.note(storm, "storm", TOCSIN, "storm", decide.because_it_began(self.limit), scope=weather.scope)
         ledger.step(storm, policy)
