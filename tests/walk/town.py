@@ -36,7 +36,7 @@ from tocsin.settings import load
 from tocsin.wiring import Daemon, Ports
 from tocsin.work.actions import Done
 from tocsin.work.answers import LinkView
-from tocsin.work.batch import Taken
+from tocsin.work.posts import Taken
 
 MONDAY_NOON = 1_767_614_400_000  # 2026-01-05T12:00:00Z
 SETTLE_SECONDS = 20.0

@@ -51,9 +51,9 @@ from tocsin.model import (
     User,
     Verification,
 )
-from tocsin.work.batch import Waiter
 from tocsin.work.contacts import ContactView, Sent
 from tocsin.work.foresight import Asked
+from tocsin.work.posts import Waiter
 
 NOW = Instant(1_795_000_000_000)
 ACCOUNT = "AC0123456789abcdef0123456789abcdef"

@@ -41,10 +41,14 @@ def settles_at(flap: Flap, changes: Iterable[Mark], before: Instant | None, now:
 
     `before`: until when it counted as flapping so far. What flaps goes on doing so with every change.
     """
-    flaps = before is not None and now < before
-    if flaps or len(in_window(changes, flap.within, now)) >= flap.changes:
+    if flaps(before, now) or len(in_window(changes, flap.within, now)) >= flap.changes:
         return Instant(now + flap.settle)
     return None
+
+
+def flaps(until: Instant | None, now: Instant) -> bool:
+    """Whether something counts as flapping, which it does until then."""
+    return until is not None and now < until
 
 
 def clearing(terms: Terms, settles: Instant | None, now: Instant) -> Clearing | None:
@@ -89,6 +93,6 @@ def rest(incident: Incident, alerts: Sequence[StoredAlert], now: Instant) -> Res
 def _rests_until(alert: StoredAlert, now: Instant, *, first: bool) -> Instant | None:
     if alert.cleared_at is not None:
         return Instant(max(alert.expires_at or now, now) + 1)  # just after it ended
-    if not first and alert.settles_at is not None and alert.settles_at > now:
+    if not first and flaps(alert.settles_at, now):
         return alert.settles_at
     return None

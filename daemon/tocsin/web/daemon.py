@@ -26,9 +26,9 @@ from tocsin.model import (
     User,
     Verification,
 )
-from tocsin.work.batch import Waiter
 from tocsin.work.contacts import ContactView, Sent
 from tocsin.work.foresight import Asked as Foreseen
+from tocsin.work.posts import Waiter
 
 
 class Taken(Protocol):

@@ -158,7 +158,7 @@ class Line(asyncio.Protocol):
         self._keep_open()
         return True
 
-    # who waits for the post (work/batch.py, Waiter)
+    # who waits for the post (work/posts.py, Waiter)
 
     def done(self) -> bool:
         return self._turn is not Turn.OURS

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from tocsin.contracts import Tx
 from tocsin.decide import lifecycle
 from tocsin.decide.escalation import People, policy_for, reach, usable_contacts
+from tocsin.decide.flap import STALE
 from tocsin.decide.lifecycle import Move, Stay
 from tocsin.decide.priority import by_service
 from tocsin.decide.text import DESCRIPTION, TITLE, clean
@@ -24,7 +25,6 @@ from tocsin.model import (
     Severity,
     Target,
 )
-from tocsin.work.batch import STALE
 from tocsin.work.core import Core
 from tocsin.work.intake import Intake
 from tocsin.work.ledger import Effects, Ledger
@@ -164,15 +164,13 @@ class Actions:
 
         async def work(tx: Tx) -> tuple[Done, Effects]:
             ledger = Ledger(self.core, tx, self.core.clock.now())
-            number = (await tx.next_numbers(1))[0]
             chosen = policy_for(policy, service, self.core.settings)
-            incident = self._by_hand(number, text, service, severity, chosen, actor, ledger)
-            ledger.open(incident)
+            incident = await self._by_hand(ledger, text, service, severity, chosen, actor)
             if description:
                 ledger.note(incident, "note", actor, via, clean(description, DESCRIPTION, lines=True))
             await ledger.people()
             after = ledger.step(incident, chosen)
-            return Done(after, True, f"INC {number} opened."), await ledger.close()
+            return Done(after, True, f"INC {after.number} opened."), await ledger.close()
 
         done, effects = await self.core.store.write(work)
         effects.apply(self.core)
@@ -291,30 +289,11 @@ class Actions:
             config=self.core.settings.hash,
         )
 
-    def _by_hand(
-        self, number: int, title: str, service: str, severity: Severity | None, policy: Policy | None,
-        actor: Actor, ledger: Ledger,
-    ) -> Incident:  # fmt: skip
-        level: Severity = severity or self.core.settings.defaults.severity
-        found = by_service(service, level, self.core.settings, ledger.now)
-        return Incident(
-            number=number,
-            key=f"manual/{number}",
-            status="triggered",
-            title=title,
-            service=clean(service, 256),
-            severity=level,
-            impact=found.impact,
-            urgency=found.urgency,
-            priority=found.priority,
-            category="",
-            integration="",
-            policy=policy.name if policy else "",
-            policy_hash=ledger.freeze(policy) if policy else "",
-            created_at=ledger.now,
-            updated_at=ledger.now,
-            due_at=ledger.now,
-            due_kind="step",
-            planned_at=ledger.now,
-            opened_by=str(actor),
-        )
+    async def _by_hand(
+        self, ledger: Ledger, title: str, service: str, severity: Severity | None, policy: Policy | None, actor: Actor
+    ) -> Incident:
+        settings = self.core.settings
+        number = (await ledger.tx.next_numbers(1))[0]
+        level = severity or settings.defaults.severity
+        found = by_service(service, level, settings, ledger.now)
+        return ledger.open(number, f"manual/{number}", title, clean(service, 256), level, found, policy, str(actor))

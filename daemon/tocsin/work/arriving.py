@@ -1,6 +1,6 @@
 """The straight way in: new alerts that stand alone and page nobody yet need no question and few steps.
 
-Everything else goes the long way (work/batch.py), and so does one of these as soon as anything else in the
+Everything else goes the long way (work/longway.py), and so does one of these as soon as anything else in the
 batch concerns it.
 """
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from tocsin.contracts import Tx
-from tocsin.decide.tally import Mark
-from tocsin.model import Instant, Millis, StoredAlert
+from tocsin.decide.flap import settles_at
+from tocsin.decide.tally import Mark, flap_tally
+from tocsin.model import Flap, Instant, Millis, StoredAlert
+from tocsin.work.known import Pair
 
 
 class Counting:
@@ -41,6 +43,16 @@ class Counting:
             self._tx.add_tallies([(tally, mark.at, mark.alert, mark.what)])
             for known in self._have:
                 self._have[known] += known[0] == tally
+
+    def changes(self, pair: Pair, alert: int, what: str, flap: Flap, before: Instant | None) -> Instant | None:
+        """Under a flap rule it fires, or is resolved: counted. Until when it counts as flapping now.
+
+        `before`: until when it did so far.
+        """
+        tally = flap_tally(*pair)
+        before_this = len(self.marks(tally))
+        self.count(tally, Mark(self._now, alert, f"{what}@{self._now}#{before_this}"))
+        return settles_at(flap, self.marks(tally), before, self._now)
 
     def have(self, tally: str, within: Millis) -> int:
         """How many not older than this. Looked through once a batch: a window may hold thousands."""

@@ -26,10 +26,12 @@ from tocsin.model import (
     SignalStatus,
     StoredAlert,
 )
-from tocsin.work.batch import SLICE, Batch, Outcome, Queued, Taken, Waiter
+from tocsin.work.batch import Batch
 from tocsin.work.core import Core
 from tocsin.work.judging import Judged, fit_key, judge, read
 from tocsin.work.known import Known
+from tocsin.work.longway import SLICE
+from tocsin.work.posts import Outcome, Queued, Taken, Waiter
 
 log = structlog.stdlib.get_logger("tocsin.intake")
 

@@ -12,6 +12,7 @@ from tocsin.decide.escalation import UPDATE, People, StepRun, run_step, usable_c
 from tocsin.decide.lifecycle import Move, Stay
 from tocsin.decide.muting import Mutes
 from tocsin.decide.overrides import extra_of
+from tocsin.decide.priority import Assessment
 from tocsin.decide.views import resolved_text
 from tocsin.model import (
     TOCSIN,
@@ -25,6 +26,7 @@ from tocsin.model import (
     Policy,
     Priority,
     Related,
+    Severity,
     Silence,
     StoredAlert,
     User,
@@ -156,10 +158,64 @@ class Ledger:
         sources = await tx.inhibitors() if known.inhibited.rules else []
         return known.among(silences, sources, await tx.down(sorted(known.parents.services)))
 
-    def open(self, incident: Incident) -> None:
-        self._known[incident.number] = incident
-        self._new.add(incident.number)
-        self.effects.opened[incident.service, incident.priority] += 1
+    def open(
+        self,
+        number: int,
+        key: str,
+        title: str,
+        service: str,
+        severity: Severity,
+        found: Assessment | Incident,
+        policy: Policy | None,
+        opened_by: str,
+        *,
+        category: str = "",
+        integration: str = "",
+        held_until: Instant | None = None,
+        joins_until: Instant | None = None,
+        grouped: bool = False,
+        alert: int | None = None,
+        previous: int | None = None,
+    ) -> Incident:
+        """A new incident under the policy as it is now. Its first step is due when its hold is over, else at once.
+
+        `found`: how bad it is. `opened_by`: the actor, as text. `alert`: the one that opens it. Nobody is paged
+        before `begin` or `step`.
+        """
+        due = self.now if held_until is None else held_until
+        alerts = 0 if alert is None else 1
+        incident = Incident(
+            number=number,
+            key=key,
+            status="triggered",
+            title=title,
+            service=service,
+            severity=severity,
+            impact=found.impact,
+            urgency=found.urgency,
+            priority=found.priority,
+            category=category,
+            integration=integration,
+            policy=policy.name if policy else "",
+            policy_hash=self.freeze(policy) if policy else "",
+            created_at=self.now,
+            updated_at=self.now,
+            due_at=due,
+            due_kind="step",
+            planned_at=due,
+            held_until=held_until,
+            joins_until=joins_until,
+            grouped=grouped,
+            alert=alert,
+            previous=previous,
+            firing=alerts,
+            total=alerts,
+            opened_by=opened_by,
+        )
+        self._known[number] = incident
+        self._new.add(number)
+        self.effects.opened[service, incident.priority] += 1
+        return incident
 
     def arrive(self, arrivals: Sequence[Arrival]) -> None:
         """Incidents that open with their alert, written at once; this transaction does not touch them again."""

@@ -118,28 +118,16 @@ class Storms:
         number = (await ledger.tx.next_numbers(1))[0]
         policy = policy_for(None, incident.service, self.core.settings)
         decide.begin(weather, number, ledger.now)
-        storm = Incident(
-            number=number,
-            key=f"storm/{weather.scope}",
-            status="triggered",
-            title=decide.title(weather, self.limit, coming=1),
-            service=incident.service if self.limit.per != "all" else "",
-            severity=incident.severity,
-            impact=incident.impact,
-            urgency=incident.urgency,
-            priority=incident.priority,
-            category="",
-            integration="",
-            policy=policy.name if policy else "",
-            policy_hash=ledger.freeze(policy) if policy else "",
-            created_at=ledger.now,
-            updated_at=ledger.now,
-            due_at=ledger.now,
-            due_kind="step",
-            planned_at=ledger.now,
-            opened_by=str(TOCSIN),
+        storm = ledger.open(
+            number,
+            f"storm/{weather.scope}",
+            decide.title(weather, self.limit, coming=1),
+            incident.service if self.limit.per != "all" else "",
+            incident.severity,
+            incident,
+            policy,
+            str(TOCSIN),
         )
-        ledger.open(storm)
         ledger.note(storm, "storm", TOCSIN, "storm", decide.because_it_began(self.limit), scope=weather.scope)
         ledger.step(storm, policy)
         log.warning("storm_began", incident=number, scope=weather.scope)

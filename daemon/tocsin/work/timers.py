@@ -18,8 +18,8 @@ from tocsin.decide.escalation import StepRun
 from tocsin.decide.oncall import in_hours
 from tocsin.errors import StoreUnavailable
 from tocsin.model import MINUTE, Incident, Instant, Millis, StoredAlert
-from tocsin.work.batch import end_in_incident, ended_status, sink
 from tocsin.work.core import Core
+from tocsin.work.ending import end_in_incident, ended_status, sink
 from tocsin.work.intake import Intake
 from tocsin.work.ledger import Effects, Ledger
 from tocsin.work.storms import is_first

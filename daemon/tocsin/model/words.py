@@ -1,0 +1,42 @@
+"""Which words does everything else use? Instants and lengths, levels, states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, tzinfo
+from types import MappingProxyType
+from typing import Literal, NewType
+
+Instant = NewType("Instant", int)
+Millis = NewType("Millis", int)
+
+SECOND = Millis(1_000)
+MINUTE = Millis(60_000)
+HOUR = Millis(3_600_000)
+DAY = Millis(86_400_000)
+
+Severity = Literal["critical", "error", "warning", "info"]
+Urgency = Literal["high", "medium", "low"]
+Impact = Literal["high", "medium", "low"]
+Priority = Literal["P1", "P2", "P3", "P4", "P5"]
+Role = Literal["viewer", "responder", "admin"]
+Status = Literal["triggered", "acknowledged", "on_hold", "resolved", "closed", "canceled"]
+SignalStatus = Literal["firing", "resolved", "acknowledged", "snoozed", "note", "change", "heartbeat"]
+
+OPEN: frozenset[Status] = frozenset({"triggered", "acknowledged", "on_hold"})
+SEVERITIES: tuple[Severity, ...] = ("critical", "error", "warning", "info")
+PRIORITIES: tuple[Priority, ...] = ("P1", "P2", "P3", "P4", "P5")
+URGENCY_OF: Mapping[Severity, Urgency] = MappingProxyType(
+    {"critical": "high", "error": "high", "warning": "medium", "info": "low"}
+)
+
+
+def rfc3339(at: Instant, zone: tzinfo = UTC) -> str:
+    """`at` as RFC 3339 with its offset; milliseconds only where there are any."""
+    moment = datetime.fromtimestamp(at // 1000, zone).replace(microsecond=at % 1000 * 1000)
+    return moment.isoformat(timespec="milliseconds" if at % 1000 else "seconds").replace("+00:00", "Z")
+
+
+def instant(moment: datetime) -> Instant:
+    """An aware datetime as an Instant, cut to the millisecond."""
+    return Instant(int(moment.timestamp()) * 1000 + moment.microsecond // 1000)

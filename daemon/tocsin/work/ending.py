@@ -1,0 +1,176 @@
+"""What ends, and what else is said of an alert that is open? It resolves or clears, is acknowledged, or remarked on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tocsin.decide import lifecycle
+from tocsin.decide.due import reassessed, retold
+from tocsin.decide.flap import STALE, clearing, flaps
+from tocsin.decide.priority import worst
+from tocsin.decide.terms import terms_of
+from tocsin.decide.text import clean
+from tocsin.model import Actor, Incident, Instant, Policy, StoredAlert
+from tocsin.work.counting import Counting
+from tocsin.work.facts import Facts, sender_of
+from tocsin.work.judging import change_of
+from tocsin.work.known import Pair
+from tocsin.work.ledger import Ledger
+from tocsin.work.posts import Item, KeptStatus
+
+
+class Ending:
+    """`resolve`, `acknowledge` and `remark` one by one; `reassess` their incidents when the whole batch is known."""
+
+    def __init__(self, facts: Facts, counting: Counting) -> None:
+        self.facts, self.ledger, self.counting, self.now = facts, facts.ledger, counting, facts.now
+        self._acked: dict[int, None] = {}  # incidents whose alerts may all be acknowledged
+
+    # --------------------------------------------------------------------------------- resolve
+
+    def resolve(self, item: Item, existing: StoredAlert | None) -> None:
+        facts, ended = self.facts, item.alert.ended_at
+        if existing is None:
+            if ended is not None:
+                self._bury(item.pair, ended)
+            facts.outcome("resolve_without_alert")
+            return
+        if not item.integration.may_resolve:
+            facts.outcome("resolve_not_allowed")
+            return
+        if ended is not None and existing.started_at != existing.received_at and ended < existing.started_at:
+            facts.outcome("stale")  # of an earlier firing, overtaken by this one on its way
+            return
+        if existing.cleared_at is not None or self._clears(item, existing):
+            return
+        if existing.started_at != existing.received_at:
+            self._bury(item.pair, Instant(existing.started_at + 1))
+        self._end(item, existing)
+
+    def _bury(self, pair: Pair, ended: Instant) -> None:
+        facts = self.facts
+        tombstone = (*pair, ended, Instant(self.now + STALE))
+        facts.tx.add_tombstones([tombstone])
+        facts.out.buried.append(tombstone)
+        facts.stale[pair] = ended
+
+    def _clears(self, item: Item, alert: StoredAlert) -> bool:
+        """Whether this resolve must wait: then the alert is cleared, and ends when it stayed quiet."""
+        if alert.incident is None or not alert.terms:
+            return False
+        terms = terms_of(alert.terms)
+        settles = None
+        if terms.flap is not None:
+            settles = self.counting.changes(item.pair, alert.id, "resolved", terms.flap, alert.settles_at)
+        found = clearing(terms, settles, self.now)
+        if found is None:
+            return False
+        other = alert.content ^ 1  # so that the next firing, which says the same, is not taken for a repetition
+        after = replace(
+            alert, content=other, cleared_at=self.now, last_seen_at=self.now, expires_at=found.ends_at,
+            settles_at=found.settles_at,
+        )  # fmt: skip
+        self.facts.keep(item, after)
+        self.facts.outcome("cleared")
+        incident = self.ledger.get(alert.incident)
+        if incident is not None and incident.open and not flaps(alert.settles_at, self.now):
+            self.ledger.note(incident, "cleared", sender_of(alert), "alert", found.because, alert=alert.id)
+        return True
+
+    def _end(self, item: Item, existing: StoredAlert) -> None:
+        facts, status = self.facts, ended_status(existing)
+        after = replace(existing, status=status, ended_at=self.now, last_seen_at=self.now, expires_at=None)
+        facts.keep(item, after)
+        facts.alerts[item.pair] = None
+        facts.intake.forget([after])
+        facts.out.ended.append(after)
+        facts.outcome("resolved")
+        if after.incident is not None:
+            end_in_incident(self.ledger, after, facts.touched, facts.latest)
+
+    # --------------------------------------------------------------------- acknowledge, remark
+
+    def acknowledge(self, item: Item, existing: StoredAlert | None) -> None:
+        if existing is None or not item.integration.may_acknowledge:
+            self.facts.outcome("ack_without_alert" if existing is None else "ack_not_allowed")
+            return
+        after = replace(existing, acknowledged_at=self.now, last_seen_at=self.now)
+        self.facts.keep(item, after)
+        if after.incident is not None:
+            self._acked[after.incident] = None
+        self.facts.outcome("acknowledged")
+
+    def remark(self, item: Item, existing: StoredAlert | None) -> None:
+        """A note or a change: context for the timeline of its incident, if there is one."""
+        facts = self.facts
+        facts.outcome(item.alert.status)
+        if item.alert.status == "change":
+            facts.changes.append(change_of(item.alert, item.integration, item.pair[1], facts.rulebook, self.now))
+        incident = self.ledger.get(existing.incident) if existing is not None and existing.incident else None
+        if incident is not None:
+            text = clean(item.alert.description or item.alert.title, 2000, lines=True)
+            self.ledger.note(incident, "note", Actor("integration", item.pair[0]), "alert", text)
+            facts.incidents[item.post][incident.number] = None
+
+    # ------------------------------------------------------------------------------- the end
+
+    async def reassess(self) -> None:
+        """Incidents whose severity may have sunk, or whose alerts may all be acknowledged: look at all their alerts."""
+        touched = self.facts.touched
+        for number in dict.fromkeys([*touched, *self._acked]):
+            incident = self.ledger.get(number)
+            if incident is None or not incident.open:
+                continue
+            alerts = await self.facts.firing_of(number)
+            if number in touched and alerts and worst([alert.severity for alert in alerts]) != incident.severity:
+                sink(self.ledger, incident, alerts)
+            if number in self._acked and alerts and all(alert.acknowledged_at for alert in alerts):
+                await self._acknowledge_incident(number)
+
+    async def _acknowledge_incident(self, number: int) -> None:
+        incident = self.ledger.get(number)
+        assert incident is not None
+        actor = Actor("integration", incident.integration)
+        policy = await self.ledger.core.policies.thaw(incident.policy_hash)
+        timeout = policy.ack_timeout if policy else Policy("", ()).ack_timeout
+        move = lifecycle.acknowledge(
+            incident, actor, "alert", self.now, timeout, "all its firing alerts are acknowledged"
+        )
+        self.ledger.take(move, "alert")
+
+
+def ended_status(alert: StoredAlert) -> KeptStatus:
+    """What never had an incident stays findable as what it was."""
+    return "resolved" if alert.incident is not None or alert.status == "firing" else alert.status
+
+
+def end_in_incident(
+    ledger: Ledger, alert: StoredAlert, touched: dict[int, None], latest: dict[str, Incident | None] | None = None
+) -> None:
+    """One alert of an incident has ended: count it; the last one resolves the incident."""
+    assert alert.incident is not None
+    incident = ledger.get(alert.incident)
+    if incident is None or not incident.open:
+        return
+    after = replace(incident, firing=max(0, incident.firing - 1), resolved=incident.resolved + 1)
+    ledger.put(after)
+    if after.firing:
+        ledger.note(after, "alert_resolved", sender_of(alert), "alert", alert.title, alert=alert.id)
+        touched[after.number] = None
+        return
+    held = after.held_until is not None and (after.cycle, after.round, after.step) == (1, 1, 1)
+    because = "self-recovered before anybody was paged" if held else "its last alert resolved"
+    settings = ledger.core.settings
+    ledger.take(lifecycle.resolve(after, sender_of(alert), "alert", ledger.now, settings.defaults.close_after, because))
+    if not after.grouped:
+        ledger.tx.add_incident_keys([(after.key, after.number, ledger.now)])
+    if latest is not None:
+        latest[after.key] = ledger.get(after.number)
+
+
+def sink(ledger: Ledger, incident: Incident, alerts: Sequence[StoredAlert]) -> None:
+    """An alert ended or changed: the incident is as bad as those that are left."""
+    after = reassessed(incident, alerts, ledger.core.settings, ledger.now)
+    if after is not incident:
+        ledger.take(retold(after, "alert", "as its firing alerts are now", ledger.now))

@@ -1,0 +1,133 @@
+"""What is known while a batch is decided? Its alerts as they were read, and as it has changed them so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tocsin.contracts import Tx
+from tocsin.decide.muting import Mute, Mutes, counts_as_source, identity_of, stored_values
+from tocsin.decide.rules import Rulebook, Verdict, value_of
+from tocsin.model import (
+    Actor,
+    Alert,
+    ChangeEvent,
+    Incident,
+    Instant,
+    IntegrationConfig,
+    Settings,
+    StoredAlert,
+)
+from tocsin.work.core import Core
+from tocsin.work.known import Known, Pair
+from tocsin.work.ledger import Ledger
+from tocsin.work.posts import Item, Outcome
+
+if TYPE_CHECKING:
+    from tocsin.work.intake import Intake
+
+
+@dataclass(slots=True, eq=False)
+class Facts:
+    """One batch, at one instant. The parts that decide read it, and keep here what they decided."""
+
+    intake: Intake
+    core: Core
+    tx: Tx
+    known: Known
+    trust: bool  # whether `known` may be asked
+    now: Instant
+    settings: Settings
+    rulebook: Rulebook
+    ledger: Ledger
+    out: Outcome
+    incidents: list[dict[int, None]]  # by post: in which incidents its alerts are
+    repeats: list[int]  # by post: how many of its alerts only repeat themselves
+    mutes: Mutes = field(init=False)
+    post_ids: Sequence[int] = field(init=False)
+    alerts: dict[Pair, StoredAlert | None] = field(init=False, default_factory=dict)  # those that are open
+    latest: dict[str, Incident | None] = field(init=False, default_factory=dict)  # by key
+    stale: dict[Pair, Instant] = field(init=False, default_factory=dict)  # a firing that began before is over
+    added: dict[int, StoredAlert] = field(init=False, default_factory=dict)
+    saved: dict[int, StoredAlert] = field(init=False, default_factory=dict)
+    touched: dict[int, None] = field(init=False, default_factory=dict)  # incidents that may be less severe now
+    minted: dict[int, str] = field(init=False, default_factory=dict)  # by id() of what was judged
+    changes: list[ChangeEvent] = field(init=False, default_factory=list)
+    sources: list[int] = field(init=False, default_factory=list)  # ids of alerts that may keep others quiet
+    watching: bool = field(init=False, default=False)  # whether alerts may mute others
+    _forked: bool = field(init=False, default=False)  # whether some of this batch do
+
+    def outcome(self, name: str) -> None:
+        self.out.counts[name] = self.out.counts.get(name, 0) + 1
+
+    def repeat(self, post: int, integration: IntegrationConfig, alert: Alert, alert_id: int, incident: int) -> None:
+        """An open alert only says again what it said before."""
+        self.repeats[post] += 1
+        count, expires = self.out.repeats.get(alert_id, (0, None))
+        self.out.repeats[alert_id] = (count + 1, self.expiry(integration, alert) or expires)
+        if incident:
+            self.incidents[post][incident] = None
+        self.outcome("repeat")
+
+    def expiry(self, integration: IntegrationConfig, alert: Alert, verdict: Verdict | None = None) -> Instant | None:
+        """When silence of the source ends this alert: its own expiry, else the quiet time of rule or integration."""
+        if alert.expires_at is not None:
+            return alert.expires_at
+        quiet = (verdict.auto_resolve if verdict is not None else None) or integration.auto_resolve
+        if quiet is None and verdict is None and self.core.live.rules_end_quiet_alerts:
+            quiet = self.rulebook.walk(alert, integration).auto_resolve
+        return None if quiet is None else Instant(self.now + quiet)
+
+    # --------------------------------------------------------------------------------- alerts
+
+    def has_incident(self, pair: Pair) -> bool:
+        known = self.alerts.get(pair)
+        return known is not None and known.incident is not None
+
+    def keep(self, item: Item, stored: StoredAlert) -> None:
+        """This alert is now as `stored`, for the rest of the batch and for the store."""
+        self.alerts[item.pair] = stored
+        self.put(stored)
+        if stored.incident:
+            self.incidents[item.post][stored.incident] = None
+        if self.watching:
+            self.watch(stored)
+
+    def put(self, stored: StoredAlert) -> None:
+        (self.added if stored.id in self.added else self.saved)[stored.id] = stored
+
+    async def firing_of(self, number: int) -> list[StoredAlert]:
+        """An incident's firing alerts as this batch leaves them."""
+        rows = {alert.id: alert for alert in await self.tx.firing_alerts(number)}
+        for alert in [*self.added.values(), *self.saved.values()]:
+            if alert.incident == number:
+                rows[alert.id] = alert
+        return [alert for alert in rows.values() if alert.ended_at is None]
+
+    # ------------------------------------------------------------------------ what keeps it quiet
+
+    def mute_of(self, item: Item, verdict: Verdict) -> Mute | None:
+        if not self.mutes:
+            return None
+        return self.mutes.of(value_of(verdict, item.alert, item.pair[0]), self.now)
+
+    def watch(self, stored: StoredAlert) -> None:
+        """It may keep others quiet from now on, or no longer; for the rest of this batch too."""
+        standing = self.mutes.inhibited.standing(stored_values(stored))
+        if not counts_as_source(stored, self.settings):
+            standing = ()
+        elif standing:
+            self.sources.append(stored.id)
+        if standing or self.mutes.inhibited:
+            self.fork()
+            self.mutes.inhibited.fires(identity_of(stored), standing)
+
+    def fork(self) -> None:
+        """From now on what mutes is this batch's own: others hear of it after the commit."""
+        if not self._forked:
+            self.mutes, self._forked = self.mutes.fork(), True
+
+
+def sender_of(alert: StoredAlert) -> Actor:
+    return Actor("integration", alert.integration)

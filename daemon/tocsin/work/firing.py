@@ -1,0 +1,151 @@
+"""What becomes of an alert that fires? It is new, repeats itself, says something else, or was cleared and is back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tocsin.decide import lifecycle
+from tocsin.decide.flap import flaps, is_stale
+from tocsin.model import DAY, Instant, StoredAlert
+from tocsin.work.counting import Counting
+from tocsin.work.facts import Facts, sender_of
+from tocsin.work.gathering import Gathering
+from tocsin.work.opening import Opening
+from tocsin.work.posts import Draft, Item, KeptStatus
+
+
+class Firing:
+    """`fire`, once for each."""
+
+    def __init__(self, facts: Facts, counting: Counting, opening: Opening, gathering: Gathering) -> None:
+        self.facts, self.counting, self.opening, self.gathering = facts, counting, opening, gathering
+
+    def fire(self, item: Item, existing: StoredAlert | None, new_id: int) -> None:
+        """`existing`: the open alert of this identity. `new_id`: its id if it is new."""
+        if existing is not None:
+            self._fire_known(item, existing)
+            return
+        ended = self.facts.stale.get(item.pair)
+        if ended is not None and item.alert.started_at is not None and item.alert.started_at < ended:
+            self.facts.outcome("stale")
+            return
+        self._new(item, new_id)
+
+    def _fire_known(self, item: Item, existing: StoredAlert) -> None:
+        facts = self.facts
+        at_once = item.threshold is not None or existing.id in facts.added or not facts.core.store.exclusive
+        if existing.cleared_at is not None:
+            self._fire_again(item, existing)
+        elif existing.content != item.content:
+            self._update(item, existing)
+        elif not at_once:
+            facts.repeat(item.post, item.integration, item.alert, existing.id, existing.incident or 0)
+            if existing.id not in facts.saved:
+                facts.out.fresh.append(existing)
+        else:  # where others write too, it is counted at once; what is counted too
+            expires = facts.expiry(item.integration, item.alert) or existing.expires_at
+            again = replace(existing, count=existing.count + 1, last_seen_at=facts.now, expires_at=expires)
+            facts.keep(item, again)
+            facts.repeats[item.post] += existing.id not in facts.added
+            facts.outcome("repeat")
+
+    def _new(self, item: Item, new_id: int) -> None:
+        draft = self._draft(item, new_id)
+        if draft.status == "firing":
+            draft.settles_at = self._settles(item, draft, None)
+            self._place(item, draft, None)
+        stored = draft.stored()
+        self.facts.added[new_id] = stored
+        self.facts.keep(item, stored)
+
+    def _update(self, item: Item, existing: StoredAlert, outcome: str = "updated") -> None:
+        """The same alert with other content: kept, and its incident assessed again."""
+        facts = self.facts
+        draft = self._draft(item, existing.id)
+        mute = facts.mute_of(item, draft.verdict)
+        draft.incident, draft.joined, draft.muted_by = existing.incident, existing.joined, mute.reason if mute else None
+        again = existing.cleared_at is not None
+        draft.settles_at = self._settles(item, draft, existing.settles_at) if again else existing.settles_at
+        if existing.incident is not None:
+            draft.status, draft.because = existing.status, existing.because
+            draft.expires_at = facts.expiry(item.integration, item.alert, draft.verdict)
+            draft.hold_until = draft.hold_until and existing.hold_until  # an update never lengthens it
+        elif draft.status == "firing":
+            self._place(item, draft, existing)
+        after = replace(
+            draft.stored(),
+            received_at=existing.received_at,
+            count=existing.count + 1,
+            acknowledged_at=existing.acknowledged_at,
+        )
+        if existing.incident is not None:
+            self.opening.update(after, existing, draft.verdict, mute)
+        facts.keep(item, after)
+        facts.outcome(outcome)
+
+    def _fire_again(self, item: Item, alert: StoredAlert) -> None:
+        """It was cleared and fires before it was quiet for long enough: it never ended."""
+        facts, ledger = self.facts, self.facts.ledger
+        if is_stale(alert, item.alert.started_at, facts.now):
+            facts.outcome("stale")
+            return
+        self._update(item, alert, "fired_again")
+        incident = ledger.get(alert.incident) if alert.incident is not None else None
+        if incident is None or not incident.open:
+            return
+        if not flaps(alert.settles_at, facts.now):  # its story is told once, not with each change
+            ledger.note(incident, "fired_again", sender_of(alert), "alert", alert.title, alert=alert.id)
+        roused = lifecycle.roused(incident, facts.now)
+        if roused is not incident:
+            ledger.put(roused)
+
+    # ------------------------------------------------------------------------- how it is done
+
+    def _draft(self, item: Item, alert_id: int) -> Draft:
+        """The alert as it will be kept; which incident it belongs to is decided next."""
+        facts, verdict = self.facts, item.verdict
+        assert verdict is not None
+        assert item.fit is not None
+        facts.out.rule_errors.extend(verdict.errors)
+        status: KeptStatus = "firing"
+        because = ""
+        if item.alert.status == "heartbeat":
+            status, because = "heartbeat", "it feeds a heartbeat and opens nothing"
+        elif verdict.dropped_by:
+            status, because = "dropped", f"rule {verdict.dropped_by!r} drops it"
+        elif verdict.suppressed_by:
+            status, because = "suppressed", f"rule {verdict.suppressed_by!r} keeps it without an incident"
+        if status != "firing":
+            facts.outcome(status)
+        ends = facts.expiry(item.integration, item.alert, verdict)
+        return Draft(
+            item,
+            verdict,
+            alert_id,
+            status,
+            facts.post_ids[item.post],
+            item.fit,
+            facts.now,
+            ends or (Instant(facts.now + DAY) if status != "firing" else None),
+            None if verdict.hold is None else Instant(facts.now + verdict.hold),
+            because=because,
+        )
+
+    def _settles(self, item: Item, draft: Draft, before: Instant | None) -> Instant | None:
+        """Under a flap rule: count that it fires; until when it counts as flapping."""
+        terms = draft.verdict.terms
+        flap = terms.flap if terms is not None else None
+        return None if flap is None else self.counting.changes(item.pair, draft.id, "firing", flap, before)
+
+    def _place(self, item: Item, draft: Draft, existing: StoredAlert | None) -> None:
+        """Into an incident; under a threshold only when enough of them came."""
+        assert item.group is not None
+        limit = item.threshold
+        if limit is not None and not self.gathering.reaches(item, draft, limit, existing):
+            draft.expires_at = draft.expires_at or Instant(self.facts.now + DAY)
+            self.facts.outcome("suppressed")
+            return
+        draft.because = draft.because or (item.group.because if item.group.grouped else "")
+        self.opening.place(item, draft)
+        if draft.window:
+            self.gathering.gather(item, draft)
