@@ -48,6 +48,16 @@ async def test_the_one_that_makes_enough_opens_an_incident_that_all_of_the_windo
     assert {one[1:] for one in await stored(town)} == {(1, "rule 'logins': 3 firings within 5m, and 3 are enough")}
 
 
+async def test_each_alert_has_one_outcome(build: Build) -> None:
+    town = await build("rules: [{name: off, match: ['env=\"test\"'], drop: true}]")
+    await town.alert("db", key="db")
+    await town.alert("db in test", key="db", labels={"env": "test"})  # it stays in its incident
+    await town.alert("web", key="web", labels={"env": "test"})
+
+    names = ("opened", "updated", "dropped")
+    assert [town.metric("tocsin_alerts_outcome_total", outcome=name) for name in names] == [1, 1, 1]
+
+
 async def test_what_came_before_the_window_does_not_count(build: Build) -> None:
     town = await build(BULK)
     await logins(town, "a")
@@ -178,3 +188,16 @@ async def test_what_a_rule_keeps_out_stays_findable_with_its_reason_after_it_end
     await town.clear("a")
     said = {"dropped": "rule 'hush' drops it", "suppressed": "rule 'hush' keeps it without an incident"}[status]
     assert await stored(town, status) == [("a", None, said)]
+
+
+async def test_what_fires_behind_the_last_resolve_in_one_post_counts_like_by_itself(build: Build) -> None:
+    town = await build(BULK)
+    await logins(town, "a", "b", "c")
+    over = [{"title": f"login {key}", "dedup_key": key, "status": "resolved", "labels": LOGIN} for key in "abc"]
+    again = {"title": "login d", "dedup_key": "d", "status": "firing", "labels": LOGIN}
+
+    await town.post("apps", [*over, again])
+
+    assert [incident.status for incident in await town.incidents()] == ["resolved", "triggered"]
+    assert [alert.source_key for alert in await town.alerts_of(2)] == ["d"]
+    assert len([page for page in town.pages if page.startswith("0m ana")]) == 2

@@ -158,7 +158,7 @@ class Actions:
         """Open an incident by hand; its first step runs at once."""
         if policy is not None and policy not in self.core.settings.policies:
             raise Refused(f"there is no policy '{policy}'", status=422)
-        text = clean(title, TITLE).strip()
+        text, service = clean(title, TITLE).strip(), clean(service, 256)
         if not text:
             raise Refused("an incident needs a title", status=422)
 
@@ -296,4 +296,4 @@ class Actions:
         number = (await ledger.tx.next_numbers(1))[0]
         level = severity or settings.defaults.severity
         found = by_service(service, level, settings, ledger.now)
-        return ledger.open(number, f"manual/{number}", title, clean(service, 256), level, found, policy, str(actor))
+        return ledger.open(number, f"manual/{number}", title, service, level, found, policy, str(actor))

@@ -64,6 +64,7 @@ class Asking:
     async def _read_counted(self, items: Sequence[Item]) -> None:
         """What rules count of these alerts, and the alerts that join when a threshold is reached."""
         now = self.facts.now
+        ending = any(item.alert.status == "resolved" for item in items)  # what is open now may be over before it is joined
         self._too_few.clear()
         asked: dict[str, Instant] = {}
         limits: dict[str, Threshold] = {}
@@ -71,7 +72,7 @@ class Asking:
             existing = self.facts.alerts.get(item.pair)
             terms = item.verdict.terms if item.verdict is not None else None
             if terms is not None and terms.threshold is not None and item.group is not None:
-                if not self.opening.joins(item):
+                if ending or not self.opening.joins(item):
                     tally = bulk_tally(item.group.key)
                     limits[tally] = terms.threshold
                     asked[tally] = Instant(now - terms.threshold.within)

@@ -42,7 +42,10 @@ class Ending:
         if ended is not None and existing.started_at != existing.received_at and ended < existing.started_at:
             facts.outcome("stale")  # of an earlier firing, overtaken by this one on its way
             return
-        if existing.cleared_at is not None or self._clears(item, existing):
+        if existing.cleared_at is not None:
+            facts.outcome("repeat")
+            return
+        if self._clears(item, existing):
             return
         if existing.started_at != existing.received_at:
             self._bury(item.pair, Instant(existing.started_at + 1))

@@ -54,6 +54,8 @@ class Firing:
         if draft.status == "firing":
             draft.settles_at = self._settles(item, draft, None)
             self._place(item, draft, None)
+        else:
+            self.facts.outcome(draft.status)
         stored = draft.stored()
         self.facts.added[new_id] = stored
         self.facts.keep(item, stored)
@@ -115,8 +117,6 @@ class Firing:
             status, because = "dropped", f"rule {verdict.dropped_by!r} drops it"
         elif verdict.suppressed_by:
             status, because = "suppressed", f"rule {verdict.suppressed_by!r} keeps it without an incident"
-        if status != "firing":
-            facts.outcome(status)
         ends = facts.expiry(item.integration, item.alert, verdict)
         return Draft(
             item,
