@@ -64,7 +64,7 @@ class Asking:
     async def _read_counted(self, items: Sequence[Item]) -> None:
         """What rules count of these alerts, and the alerts that join when a threshold is reached."""
         now = self.facts.now
-        ending = any(item.alert.status == "resolved" for item in items)  # what is open now may be over before it is joined
+        ending = any(item.alert.status == "resolved" for item in items)  # what is open may be over before it is joined
         self._too_few.clear()
         asked: dict[str, Instant] = {}
         limits: dict[str, Threshold] = {}
