@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -299,6 +300,43 @@ async def test_a_sender_that_hung_up_is_not_told(house: House, lines: Any) -> No
 
     assert house.front.under_way == 0
     assert not lines.records
+
+
+async def test_who_does_not_read_its_answers_is_not_read_either(house: House) -> None:
+    peer = await house.knowing()
+    house.daemon.intake.prompt = True
+    (line,) = house.front._lines.values()
+    line._transport.set_write_buffer_limits(high=1_000)
+    line._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+    peer.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    peer.writer.transport.pause_reading()
+
+    await peer.say(OTHER * 1_000)  # several at once: aiohttp's
+    for _ in range(5_000):
+        await asyncio.sleep(0)
+    unread = line._transport.get_write_buffer_size()
+    peer.writer.transport.resume_reading()
+
+    assert 1_000 < unread < 10_000
+    assert [(await peer.answer())[0] for _ in range(1_000)] == [202] * 1_000
+
+
+async def test_nor_by_the_front(house: House) -> None:
+    peer = await house.knowing()
+    (line,) = house.front._lines.values()
+
+    line.pause_writing()  # as the transport does when its buffer is full
+    assert not line._transport.is_reading()
+    line.resume_writing()
+    assert line._transport.is_reading()
+
+    await peer.say(OTHER, OTHER)
+    line.pause_writing()
+    line.resume_writing()
+    assert not line._transport.is_reading()  # until what came meanwhile is taken
+    ((waiter, taken),) = await house.taken_at_once()
+    waiter.set_result(taken)
+    assert line._transport.is_reading()
 
 
 @pytest.mark.parametrize("busy", [False, True], ids=["silent", "busy"])

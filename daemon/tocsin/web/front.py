@@ -88,13 +88,14 @@ class Front:
 class Line(asyncio.Protocol):
     """One connection."""
 
-    __slots__ = ("_asked", "_behind", "_front", "_handler", "_head", "_started", "_transport", "_turn")
+    __slots__ = ("_asked", "_behind", "_choked", "_front", "_handler", "_head", "_started", "_transport", "_turn")
 
     def __init__(self, front: Front) -> None:
         self._front = front
         self._turn = Turn.SENDER
         self._head: Head | None = None  # of the request that is lent
         self._asked = self._behind = b""  # the post under way, and what came after it
+        self._choked = False  # its answers are not read
         self._started = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -108,10 +109,19 @@ class Line(asyncio.Protocol):
         self._handler.connection_lost(exc)
 
     def pause_writing(self) -> None:
+        """Who does not read its answers is not read either: they would pile up here."""
+        self._choked = True
         self._handler.pause_writing()
+        self._listen(False)
 
     def resume_writing(self) -> None:
+        self._choked = False
         self._handler.resume_writing()
+        self._listen(not self._behind)
+
+    def _listen(self, on: bool) -> None:
+        if not self._transport.is_closing():
+            (self._transport.resume_reading if on else self._transport.pause_reading)()
 
     def eof_received(self) -> None:
         self._handler.eof_received()
@@ -121,7 +131,7 @@ class Line(asyncio.Protocol):
             self._begin(data)
         elif self._turn is Turn.OURS:
             self._behind += data
-            self._transport.pause_reading()
+            self._listen(False)
         else:
             self._turn = Turn.AIOHTTP  # whose answer has come and whose has not is no longer known here
             self._handler.data_received(data)
@@ -178,8 +188,8 @@ class Line(asyncio.Protocol):
     def _go_on(self, turn: Turn, again: bytes = b"") -> None:
         behind, self._behind, self._asked, self._turn = self._behind, b"", b"", turn
         self._front.answered()
-        if behind:
-            self._transport.resume_reading()
+        if behind and not self._choked:
+            self._listen(True)
         if (again or behind) and not self._transport.is_closing():
             self.data_received(again + behind)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from email.utils import formatdate
 
 import orjson
 from aiohttp import HttpVersion10, web
+from aiohttp.http_writer import StreamWriter
 
 from tocsin.contracts import Clock
 from tocsin.web.daemon import Taken
@@ -61,6 +63,8 @@ class Receipt(web.StreamResponse):
             raise ConnectionResetError("the sender hung up before its answer")
         head = f"{self._sent_head}{len(self._sent_body)}\r\n{connection}\r\n"
         transport.write(head.encode() + self._sent_body)
+        if request.protocol.writing_paused:  # the sender does not read its answers
+            await StreamWriter(request.protocol, asyncio.get_running_loop()).drain()
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Everything is written."""
