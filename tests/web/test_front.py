@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+import uvloop
 from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -414,9 +415,10 @@ def told(stream: bytes) -> list[bytes]:
     return [re.sub(rb"Date: [^\r]*\r\n", b"", line) for line in stream.split(b"HTTP/1.1 ")]
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@settings(max_examples=100, deadline=None)
 @given(pieces=conversations())
-def test_a_conversation_goes_as_with_aiohttp_alone(pieces: list[bytes]) -> None:
+def test_a_conversation_goes_as_with_aiohttp_alone(loop: Callable[[], Any], pieces: list[bytes]) -> None:
     async def spoken(known: bool) -> tuple[list[bytes], list[bytes]]:
         daemon = FakeDaemon()
         daemon.intake.prompt = True
@@ -430,4 +432,5 @@ def test_a_conversation_goes_as_with_aiohttp_alone(pieces: list[bytes]) -> None:
             async with asyncio.timeout(20):
                 return told(await peer.reader.read()), [raw for _, raw, _ in daemon.intake.posts]
 
-    assert asyncio.run(spoken(known=True)) == asyncio.run(spoken(known=False))
+    with asyncio.Runner(loop_factory=loop) as runner:
+        assert runner.run(spoken(known=True)) == runner.run(spoken(known=False))
