@@ -65,6 +65,7 @@ from tocsin.work.timers import Timers
 log = structlog.stdlib.get_logger("tocsin.wiring")
 
 BACKLOG = 2048
+SHUTDOWN = 5.0  # seconds that requests under way get at the end; twice, as aiohttp counts
 SWITCH = 0.0005  # seconds; the database's thread asks for the interpreter after every statement
 
 
@@ -301,7 +302,7 @@ class Daemon:
             await self._control.start()
 
     async def _set_up(self, app: web.Application) -> web.AppRunner:
-        runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN)
         await runner.setup()
         self._runners.append(runner)
         return runner

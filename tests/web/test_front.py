@@ -235,6 +235,22 @@ async def test_another_configuration_knows_no_head(house: House) -> None:
     assert not house.daemon.intake.waiters
 
 
+async def test_nor_one_that_came_under_the_configuration_before(house: House) -> None:
+    """Its token was looked at before the reload, its answer comes after it."""
+    peer, intake = await house.connect(), house.daemon.intake
+    intake.gate = asyncio.Event()
+    await peer.say(OTHER)
+    own = replace(SETTINGS.integrations["own"], token=Secret(("new-token",)))
+    changed = replace(SETTINGS, integrations={**SETTINGS.integrations, "own": own})
+    house.daemon.live = replace(house.daemon.live, settings=changed)
+    intake.gate.set()
+    assert (await peer.answer())[0] == 202
+
+    for again in (peer, await house.connect()):
+        assert (await again.ask(ONE))[0] == 401
+    assert not intake.waiters
+
+
 HEAD_OF_MORE = post(OTHER)[: -len(OTHER)]  # what looks like a whole post would be its body
 
 
@@ -328,6 +344,9 @@ async def test_nor_by_the_front(house: House) -> None:
 
     line.pause_writing()  # as the transport does when its buffer is full
     assert not line._transport.is_reading()
+    line.data_received(OTHER)  # was on its way
+    assert not house.daemon.intake.waiters
+    assert (await peer.answer())[0] == 202  # aiohttp's, whose own pauses count from here on
     line.resume_writing()
     assert line._transport.is_reading()
 
@@ -367,6 +386,17 @@ async def test_at_the_end_what_is_being_stored_is_still_answered(house: House) -
     assert (await peer.answer())[0] == 202
     assert (await peer.ask(OTHER))[0] == 202  # by aiohttp, as long as that is there
     assert not house.daemon.intake.waiters
+
+
+async def test_a_sender_that_reads_no_answers_does_not_hold_up_the_end(house: House) -> None:
+    peer = await house.knowing()
+    (line,) = house.front._lines.values()
+    line.pause_writing()
+
+    await house.front.close()
+
+    async with asyncio.timeout(10):
+        assert await peer.reader.read() == b""
 
 
 async def test_a_post_that_is_never_stored_does_not_hold_up_the_end(house: House, lines: Any) -> None:

@@ -63,10 +63,10 @@ class Front:
 
     def opened(self, request: web.Request, door: Door) -> None:
         """A request that aiohttp parsed was let in by its own token, and is about to be answered."""
-        line = self._lines.get(request.protocol)
+        line, doors = self._lines.get(request.protocol), self.reception.doors
         head = line.given_back() if line is not None else None
-        if head is not None:
-            self.reception.heads.learn(head, request, door, self.reception.doors)
+        if head is not None and doors.by_name.get(door.config.name) is door:  # it was not another configuration's
+            self.reception.heads.learn(head, request, door, doors)
 
     def answered(self) -> None:
         self.under_way -= 1
@@ -74,8 +74,10 @@ class Front:
             self._all_answered.set()
 
     async def close(self) -> None:
-        """Take nothing more here, and wait for the answers to what is being stored."""
+        """Take nothing more here, and wait for the answers to what is being stored; who reads none is left."""
         self.open = False
+        for line in list(self._lines.values()):
+            line.leave_if_choked()
         self._all_answered.clear()
         if self.under_way:
             try:
@@ -88,14 +90,15 @@ class Front:
 class Line(asyncio.Protocol):
     """One connection."""
 
-    __slots__ = ("_asked", "_behind", "_choked", "_front", "_handler", "_head", "_started", "_transport", "_turn")
+    __slots__ = ("_asked", "_behind", "_choked", "_deaf", "_front", "_handler", "_head", "_started", "_transport", "_turn")
 
     def __init__(self, front: Front) -> None:
         self._front = front
         self._turn = Turn.SENDER
         self._head: Head | None = None  # of the request that is lent
         self._asked = self._behind = b""  # the post under way, and what came after it
-        self._choked = False  # its answers are not read
+        self._choked = False  # the sender does not read its answers
+        self._deaf = False  # nothing is read of it here
         self._started = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -109,19 +112,14 @@ class Line(asyncio.Protocol):
         self._handler.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Who does not read its answers is not read either: they would pile up here."""
         self._choked = True
         self._handler.pause_writing()
-        self._listen(False)
+        self._attend()
 
     def resume_writing(self) -> None:
         self._choked = False
         self._handler.resume_writing()
-        self._listen(not self._behind)
-
-    def _listen(self, on: bool) -> None:
-        if not self._transport.is_closing():
-            (self._transport.resume_reading if on else self._transport.pause_reading)()
+        self._attend()
 
     def eof_received(self) -> None:
         self._handler.eof_received()
@@ -131,7 +129,7 @@ class Line(asyncio.Protocol):
             self._begin(data)
         elif self._turn is Turn.OURS:
             self._behind += data
-            self._listen(False)
+            self._attend()
         else:
             self._turn = Turn.AIOHTTP  # whose answer has come and whose has not is no longer known here
             self._handler.data_received(data)
@@ -143,10 +141,27 @@ class Line(asyncio.Protocol):
         self._turn = Turn.SENDER
         return self._head
 
+    def leave_if_choked(self) -> None:
+        """At the end nobody waits for a sender that does not read."""
+        if self._choked:
+            self._transport.abort()
+
+    def stored(self, taken: Taken) -> None:
+        """The post under way is stored: say so."""
+        if not self._transport.is_closing():
+            self._transport.write(self._front.receipts.kept_alive(taken))
+        self._front.seconds.observe(self._front.clock.monotonic() - self._started)
+        self._keep_open(1)
+        self._go_on(Turn.SENDER)
+
+    def not_stored(self) -> None:
+        """It is not, or nobody knows: let the ordinary way try once more, and say so if that is no better."""
+        self._go_on(Turn.AIOHTTP, self._asked)
+
     def _begin(self, data: bytes) -> None:
         """What comes while nothing is under way."""
         one = whole(data)
-        if one is not None and self._front.open and self._take(one.head, one.body):
+        if one is not None and self._front.open and not self._choked and self._take(one.head, one.body):
             self._asked = data
             return
         self._head = one.head if one is not None else None
@@ -161,38 +176,54 @@ class Line(asyncio.Protocol):
         if seen is None:
             return False
         self._started = front.clock.monotonic()
-        if not reception.take_at_once(seen.door, body, seen.headers, self):
+        if not reception.take_at_once(seen.door, body, seen.headers, Pending(self)):
             return False
         self._turn = Turn.OURS
         front.under_way += 1
-        self._keep_open()
+        self._keep_open(2)
         return True
-
-    # who waits for the post (work/posts.py, Waiter)
-
-    def done(self) -> bool:
-        return self._turn is not Turn.OURS
-
-    def set_result(self, taken: Taken) -> None:
-        """It is stored: say so."""
-        if not self._transport.is_closing():
-            self._transport.write(self._front.receipts.kept_alive(taken))
-        self._front.seconds.observe(self._front.clock.monotonic() - self._started)
-        self._go_on(Turn.SENDER)
-
-    def set_exception(self, error: BaseException) -> None:
-        """It is not, or nobody knows: let the ordinary way try once more, and say so if that is no better."""
-        asked = self._asked
-        self._go_on(Turn.AIOHTTP, asked)
 
     def _go_on(self, turn: Turn, again: bytes = b"") -> None:
         behind, self._behind, self._asked, self._turn = self._behind, b"", b"", turn
         self._front.answered()
-        if behind and not self._choked:
-            self._listen(True)
+        self._attend()
         if (again or behind) and not self._transport.is_closing():
             self.data_received(again + behind)
 
-    def _keep_open(self) -> None:
+    def _attend(self) -> None:
+        """Read, but for what has to wait its turn, and for senders that let their answers pile up.
+
+        On a connection that is aiohttp's, aiohttp alone pauses and resumes.
+        """
+        deaf = (self._turn is Turn.OURS and bool(self._behind)) or (
+            self._choked and self._turn in (Turn.OURS, Turn.SENDER)
+        )
+        if deaf != self._deaf and not self._transport.is_closing():
+            self._deaf = deaf
+            (self._transport.pause_reading if deaf else self._transport.resume_reading)()
+
+    def _keep_open(self, times: int) -> None:
         """aiohttp closes idle connections; this one is not idle, though it hears nothing of that."""
-        setattr(self._handler, UNTIL_IDLE, self._front.loop.time() + self._front.head_time)
+        setattr(self._handler, UNTIL_IDLE, self._front.loop.time() + times * self._front.head_time)
+
+
+class Pending:
+    """Who waits for one post (work/posts.py, Waiter): its connection, until it was told."""
+
+    __slots__ = ("_line",)
+
+    def __init__(self, line: Line) -> None:
+        self._line: Line | None = line
+
+    def done(self) -> bool:
+        return self._line is None
+
+    def set_result(self, taken: Taken, /) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            line.stored(taken)
+
+    def set_exception(self, error: BaseException, /) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            line.not_stored()
