@@ -213,3 +213,32 @@ async def test_a_message_about_several_that_are_resolved_and_did_not_go_out_is_s
     assert "INC 3 " in told
     assert await fates_of_updates(town, 2) == ["done: failed accepted"]
     assert await fates_of_updates(town, 3) == ["bundled: failed bundled"]
+
+
+async def test_nobody_hears_of_a_resolve_that_is_over_when_it_could_be_told(build: Build) -> None:
+    reopening = "defaults: {timezone: UTC, policy: default, reopen_within: 60m}\n"
+    town = await build(ANA + reopening + "throttle: {sms: [5/10m]}")
+    for number in range(3):
+        await town.alert(f"trouble {number}")
+    for number in range(3):
+        await town.clear(f"trouble {number}")
+    await town.pass_time(minutes=3)
+    await town.alert("trouble 1")
+
+    await town.pass_time(minutes=9)
+
+    assert (await town.incident(2)).status == "triggered"
+    assert await fates_of_updates(town, 2) == ["cancelled: "]
+    assert [told.text for told in town.told if told.kind == "update"][1:] == ["INC 3 resolved by integration:apps: trouble 2"]
+
+
+async def test_that_a_p1_is_resolved_does_not_take_the_slot_kept_for_a_p1_that_fires(build: Build) -> None:
+    town = await build(ANA + "services: {shop: {impact: high}}\nthrottle: {sms: [3/10m]}")
+    await town.alert("the shop is down", service="shop")
+    await town.alert("one")
+    await town.clear("the shop is down", service="shop")
+    await town.pass_time(minutes=1)
+
+    await town.alert("the shop is down again", service="shop")
+
+    assert heard(town) == [(0, "sms", "page"), (0, "sms", "page"), (1, "sms", "page")]

@@ -90,7 +90,9 @@ class Front:
 class Line(asyncio.Protocol):
     """One connection."""
 
-    __slots__ = ("_asked", "_behind", "_choked", "_deaf", "_front", "_handler", "_head", "_started", "_transport", "_turn")
+    __slots__ = (
+        "_asked", "_behind", "_choked", "_deaf", "_front", "_handler", "_head", "_started", "_transport", "_turn",
+    )  # fmt: skip
 
     def __init__(self, front: Front) -> None:
         self._front = front

@@ -54,6 +54,13 @@ def why_not(page: Page, incident: Incident) -> str:
     return f"muted by {incident.muted_by}" if incident.muted_by else ""
 
 
+def why_untold(page: Page, incident: Incident) -> str:
+    """Why nobody is to hear any more that this incident resolved; "" while it is so."""
+    if incident.open or incident.cycle != page.cycle:
+        return "it fired again meanwhile"
+    return ""
+
+
 def why_stale(page: Page, now: Instant) -> str:
     """Why a page of no incident is of no use any more; "" while it is."""
     match page.kind:

@@ -22,7 +22,7 @@ from tocsin.model import (
     Page,
     rfc3339,
 )
-from tocsin.work.calls import Call, place, why_not, why_stale
+from tocsin.work.calls import Call, place, why_not, why_stale, why_untold
 from tocsin.work.channels import Line
 from tocsin.work.ledger import Ledger
 from tocsin.work.selfcare import OWN
@@ -133,6 +133,9 @@ class Claim:
             if refused:
                 self._end(page, "cancelled", refused)
                 return False
+        if page.kind == "update" and incident is not None and (untold := why_untold(page, incident)):
+            self._end(page, "cancelled", untold)
+            return False
         stale = why_stale(page, self.now)
         if stale:
             self._end(page, "cancelled", stale)
@@ -230,7 +233,8 @@ class Claim:
         waiting = list(pages)
         while waiting:
             page = waiting[0]
-            found = throttle.room(sent, self.limits, self.now, urgent=self._urgent(page))
+            urgent = page.kind != "update" and self._urgent(page)
+            found = throttle.room(sent, self.limits, self.now, urgent=urgent)
             if isinstance(found, throttle.Later):
                 await self._wait(waiting, found, sent)
                 return
