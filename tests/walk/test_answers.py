@@ -463,3 +463,18 @@ async def test_an_incident_triggered_by_hand_pages_like_any_other(town: Town) ->
     assert town.pages == ["0m ana sms", "5m bo sms"]
     await town.resolve(1)
     assert (await town.incident()).status == "resolved"
+
+
+@pytest.mark.parametrize(("over", "acked"), [((), 4), ((3, 4), 2)], ids=["all open", "the last ones are resolved"])
+async def test_of_pages_of_one_instant_a_bare_answer_means_the_last_one_that_is_open(
+    build: Build, over: tuple[int, ...], acked: int
+) -> None:
+    town = await build(EVERYWHERE + "\nthrottle: {sms: [100/1m]}\ndefaults: {timezone: UTC, policy: default, notify_resolved: false}")
+    await town.post("apps", [{"title": f"alert {number}", "dedup_key": str(number)} for number in (1, 2, 3, 4)])
+    for number in over:
+        await town.clear(f"alert {number}", key=str(number))
+
+    said = await by_sms(town)
+
+    assert said is not None
+    assert f"INC {acked} acknowledged" in said

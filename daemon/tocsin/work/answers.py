@@ -433,15 +433,17 @@ def _meant(sent: list[Sent], command: Command) -> Sent | str:
 
 
 def _of_last_message(sent: list[Sent], verb: Verb) -> Sent | str:
-    """The page that came last; where that was a summary, the one of its incidents that is still open."""
-    last = sent[0].attempt
+    """The page that came last, of one instant rather one whose incident is open; of a summary the one that still is."""
+    at_once = [one for one in sent if one.attempt.started_at == sent[0].attempt.started_at]
+    newest = next((one for one in at_once if one.incident.open), sent[0])
+    last = newest.attempt
     summary = last.ref if last.state == "bundled" else last.id
     named = [one for one in sent if summary == (one.attempt.ref if one.attempt.state == "bundled" else one.attempt.id)]
     still = {one.incident.number: one for one in named if one.incident.open}
     if len(still) > 1:
         numbers = ", ".join(str(number) for number in sorted(still))
         return f"That message named several incidents: {numbers}. Reply {SHORT.get(verb, verb.upper())} and the number."
-    return next(iter(still.values()), sent[0])
+    return next(iter(still.values()), newest)
 
 
 def _proved(sent: list[Sent], incident: Incident, command: Command) -> Command | None:

@@ -325,7 +325,7 @@ order by a.started_at desc limit $3;
 -- What went to an address, newest first.
 select {p.page}, {a.attempt} from attempts a join pages p on p.id = a.page
 where a.address = $1 and a.started_at >= $2 and a.state not in ('cancelled', 'failed')
-order by a.started_at desc, a.id desc;
+order by a.started_at desc, a.incident desc, a.id desc;
 
 -- name: add_attempts
 -- Intents.
