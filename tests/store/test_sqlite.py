@@ -202,6 +202,22 @@ async def test_a_full_disk_is_nobodys_success_and_passes(opener):
     assert [one.number for one in await store.incidents(IncidentFilter(), 9, None)] == [3]
 
 
+async def test_nobody_hears_of_a_commit_whose_transaction_is_gone(opener):
+    """SQLite undoes it by itself when the disk is full or memory is short."""
+    store = await opener()
+
+    async def loses_it(tx):
+        tx.add_incidents([incident(1)])
+        await tx.incidents([1])
+        await store._writer.run(lambda conn: conn.execute("rollback"))
+
+    with pytest.raises(StoreUnavailable):
+        await store.write(loses_it)
+    await store.write(adds(2))
+    assert await store.incident(1) is None
+    assert await store.incident(2) is not None
+
+
 async def test_when_the_commit_fails_everybody_in_it_hears_so(opener):
     store = await opener()
     # given a check that SQLite makes at the commit only

@@ -525,7 +525,12 @@ def patience(conn: sqlite3.Connection) -> Iterator[None]:
 
 
 def commit_now(conn: sqlite3.Connection) -> None:
-    """Commit; `commit()` gives the interpreter's lock away once, the statement would three times."""
+    """Commit; `commit()` gives the interpreter's lock away once, the statement would three times.
+
+    It says nothing where there is nothing to commit, so that is asked first.
+    """
+    if not conn.in_transaction:
+        raise Lost("the database undid the transaction before its commit")
     try:
         conn.commit()
     except sqlite3.Error as error:

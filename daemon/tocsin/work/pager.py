@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import structlog
 
@@ -65,6 +66,24 @@ STRANDED_AT_ONCE = 500
 CLAIMED_AT_ONCE = 200
 POSTPONED = Millis(30_000)  # a page that cannot be claimed is asked again after this
 FOREVER = Instant(1 << 62)
+
+
+class Words(NamedTuple):
+    """The same said as a title, in the length of an SMS, at length, and aloud."""
+
+    title: str
+    text: str
+    body: str
+    spoken: str
+
+
+def bundled_words(call: Call, *, mail: bool) -> Words:
+    """Of several incidents: that they resolved, or that they wait."""
+    if call.page.kind == "update":
+        text, body = all_resolved_text(call.bundled), all_resolved_body(call.bundled)
+    else:
+        text, body = summary_text(call.bundled, call.more), summary_body(call.bundled, call.more)
+    return Words(text, text, body if mail else text, text)
 
 
 class Pager:
@@ -297,27 +316,9 @@ class Pager:
         """What the channel carries. Whatever fails here falls back to the headline: the page goes out."""
         page, incident, settings = call.page, call.incident, self.core.settings
         now = self.core.clock.now()
-        ack_url = self.core.links(incident, page.user, page.id) if incident is not None and page.user else ""
-        text = body = page.text
-        title, spoken = page.text.splitlines()[0] if page.text else "", page.text
-        if page.kind == "code" and call.user is not None and page.contact in call.user.contacts:
-            code = self.core.code_of(page.id)
-            text = body = code_text(code, page.user, call.user.contacts[page.contact])
-            title, spoken = text.partition(". ")[0], spoken_code(code)
-        mail = line.kind.address == "email"
-        if call.bundled and page.kind == "update":
-            ack_url = ""
-            title = text = spoken = all_resolved_text(call.bundled)
-            body = all_resolved_body(call.bundled) if mail else text
-        elif call.bundled:
-            ack_url = ""  # a link answers for one incident alone
-            title = text = spoken = summary_text(call.bundled, call.more)
-            body = summary_body(call.bundled, call.more) if mail else text
-        elif page.kind == "page" and incident is not None:
-            code = code_of(page.id) if settings.answers.get("sms") == "code" and line.kind.throttle == "sms" else ""
-            title = headline(incident)
-            text = short_text(incident, ack_url, code, interactive=line.kind.throttle == "sms")
-            body, spoken = await self._body(line, incident, call.user, ack_url), spoken_text(incident)
+        alone = incident is not None and bool(page.user) and not call.bundled  # a link answers for one incident alone
+        ack_url = self.core.links(incident, page.user, page.id) if alone and incident is not None else ""
+        words = await self._words(line, call, ack_url)
         base = settings.server.public_url
         callbacks = f"{base}/v1/callbacks/twilio" if base else ""
         return Message(
@@ -329,10 +330,10 @@ class Pager:
             user=page.user,
             name=call.user.name if call.user else "",
             urgency=incident.urgency if incident else "high" if page.kind == "test" else "low",
-            title=title,
-            text=text,
-            body=body,
-            spoken=spoken,
+            title=words.title,
+            text=words.text,
+            body=words.body,
+            spoken=words.spoken,
             ack_url=ack_url,
             status_url=f"{callbacks}/status/{call.attempt.id}" if callbacks else "",
             voice_url=f"{callbacks}/voice/{call.attempt.id}" if callbacks else "",
@@ -345,6 +346,23 @@ class Pager:
             expires_in=STALE_AFTER,
             now=now,
         )
+
+    async def _words(self, line: Line, call: Call, ack_url: str) -> Words:
+        """What is said, for each way of saying it."""
+        page, incident = call.page, call.incident
+        if call.bundled:
+            return bundled_words(call, mail=line.kind.address == "email")
+        if page.kind == "code" and call.user is not None and page.contact in call.user.contacts:
+            code = self.core.code_of(page.id)
+            text = code_text(code, page.user, call.user.contacts[page.contact])
+            return Words(text.partition(". ")[0], text, text, spoken_code(code))
+        if page.kind == "page" and incident is not None:
+            sms = line.kind.throttle == "sms"
+            code = code_of(page.id) if sms and self.core.settings.answers.get("sms") == "code" else ""
+            text = short_text(incident, ack_url, code, interactive=sms)
+            body = await self._body(line, incident, call.user, ack_url)
+            return Words(headline(incident), text, body, spoken_text(incident))
+        return Words(page.text.splitlines()[0] if page.text else "", page.text, page.text, page.text)
 
     async def _body(self, line: Line, incident: Incident, user: User | None, ack_url: str) -> str:
         """The longer text, for mail; read only where it is used."""
