@@ -10,6 +10,7 @@ import asyncio
 import ssl
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,8 @@ class PretendMailServer:
         self._server.close()
         for session in list(self._sessions):
             if session.transport is not None:
-                session.transport.abort()
+                with suppress(AttributeError):  # Python before 3.11.3, of an encrypted connection that is closed already
+                    session.transport.abort()
             task = session._handler_coroutine
             if task is not None:
                 task.cancel()
