@@ -225,6 +225,7 @@ class Daemon:
         else:
             await self._start_paging()
         await self.heartbeats.begin(was_down=was_down)
+        await keeping.alive()  # judged: a crash right behind this start is no longer downtime
         keeping.start((Millis(1_000), self.notices.look), (Millis(1_000), self.heartbeats.look),
                       (Millis(1_000), Calming(self.core).look))  # fmt: skip
         self.tasks(self.outbound.run(), "outbound heartbeat")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 
 from tests.walk.conftest import Build
 from tests.walk.test_paging import person
-from tests.walk.town import HOOK, PHONES
+from tests.walk.town import HOOK, PHONES, Town
 from tocsin.errors import SettingsError, StoreUnavailable
 
+Story = Callable[[Town], Awaitable[None]]
 NO_LIMITS = "throttle: {sms: [100/1m], voice: [100/1m]}\n"
 THREE_STEPS = NO_LIMITS + """
 policies:
@@ -296,3 +299,85 @@ async def test_an_alert_that_cannot_be_stored_is_not_accepted(build: Build) -> N
 
     town.store_works()
     assert await town.alert("db down") == 1
+
+
+# ------------------------------------------------------------------------ what falls due afterwards
+
+
+MANY = """
+integrations: {apps: {type: webhook, token: t, auto_resolve: 10m}, other: {type: webhook, token: t2}}
+throttle: {sms: [100/1m], voice: [100/1m]}
+policies: {default: {steps: [{notify: [user:ana], wait: 10m}, {notify: [user:bo], wait: 10m}], repeat: 0, ack_timeout: 10m}}
+rules:
+  - {name: held, match: ['title="held"'], hold: 10m}
+  - {name: settles, match: ['title="settles"'], resolve_after: 10m}
+maintenance:
+  - {name: works, match: ['title="under works"'], every: "Mon 11:10", for: 1h}
+"""
+
+
+async def _acknowledged(town: Town) -> None:
+    await town.alert("db down", integration="other")
+    await town.ack(1)
+
+
+async def _snoozed(town: Town) -> None:
+    await town.alert("db down", integration="other")
+    await town.snooze(1, minutes=10)
+
+
+async def _silenced(town: Town) -> None:
+    await town.silence('title="known"', minutes=10)
+    await town.alert("known", integration="other")
+
+
+async def _settling(town: Town) -> None:
+    await town.alert("settles", integration="other")
+    await town.clear("settles", integration="other")
+
+
+async def _paging(town: Town) -> None:
+    await town.alert("db down", integration="other")
+
+
+async def _held(town: Town) -> None:
+    await town.alert("held", integration="other")
+
+
+async def _in_maintenance(town: Town) -> None:
+    await town.alert("under works", integration="other")
+
+
+async def _expiring(town: Town) -> None:
+    await town.alert("db down", integration="apps")
+
+
+@pytest.mark.parametrize(
+    ("begin", "due"),
+    [
+        (_paging, "10m bo sms"),
+        (_acknowledged, "10m ana sms"),
+        (_snoozed, "10m ana sms"),
+        (_silenced, "10m ana sms"),
+        (_held, "10m ana sms"),
+        (_in_maintenance, "10m ana sms"),
+        (_expiring, "resolved at 10m"),
+        (_settling, "resolved at 10m"),
+    ],
+    ids=lambda given: getattr(given, "__name__", given).strip("_"),
+)
+async def test_what_falls_due_after_a_downtime_comes_when_it_was_due(build: Build, begin: Story, due: str) -> None:
+    town = await build(MANY, database="file")
+    await begin(town)
+
+    await town.restart(after_minutes=9.5)
+    assert [page for page in town.pages if not page.startswith("0m")] == []
+    assert (await town.incident()).status != "resolved"
+    await town.pass_time(minutes=0.6)
+
+    if due.startswith("resolved"):
+        resolved_at = (await town.incident()).resolved_at
+        assert resolved_at is not None
+        assert f"resolved at {(resolved_at - town.start) / 60_000:g}m" == due
+    else:
+        assert due in town.pages

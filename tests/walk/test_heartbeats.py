@@ -155,6 +155,43 @@ async def test_what_fell_due_while_nobody_was_here_is_judged_anew(build: Build) 
     assert town.pages == ["37m ana sms"]
 
 
+@pytest.mark.parametrize(
+    ("at", "down", "silent_at"),
+    [
+        (0.5, 3.1, 4.333),   # back at 12:03:36, 36 s behind its run: the grace of 80 s goes on
+        (3.1, 0.7, 4.333),   # away in the grace alone
+        (0.5, 2.4, 4.333),   # back six seconds before the run
+        (0.5, 3.9, 7.333),   # its grace ended meanwhile: the next run
+        (0.5, 5.45, 7.333),  # back three seconds before the next run, which is awaited all the same
+    ],
+)
+async def test_what_is_missed_after_a_downtime_is_not_forgiven_until_its_next_run(
+    build: Build, at: float, down: float, silent_at: float
+) -> None:
+    town = await build("heartbeats: {often: {cron: '*/3 * * * *', timezone: UTC, grace: 80s}}", database="file")
+    await town.pass_time(seconds=20)
+    await town.check_in("often")  # 12:00:20: the next is awaited from 12:03 until 12:04:20
+    await town.pass_time(minutes=at - 1 / 3)
+
+    await town.restart(after_minutes=down)
+    await town.pass_time(minutes=8)
+
+    assert town.pages[0] == f"{silent_at:g}m ana sms"
+
+
+async def test_a_crash_loop_after_a_downtime_does_not_put_a_heartbeat_off_for_ever(build: Build) -> None:
+    town = await build(BACKUP, database="file")
+    await town.check_in("backup")
+    await town.restart(after_minutes=20)
+
+    for _ in range(40):
+        await town.pass_time(seconds=3)
+        await town.restart(after_minutes=0.3)
+    await town.pass_time(seconds=5)
+
+    assert town.pages == ["32.267m ana sms"]  # 12 minutes behind the downtime, in a restart of 18 seconds
+
+
 async def test_a_crash_between_the_silence_and_its_alert_loses_nothing(build: Build) -> None:
     town = await build(BACKUP, database="file")
     town.expected_errors |= {"chore_failed"}

@@ -53,11 +53,25 @@ def missed(beat: Beat, heartbeat: Heartbeat, now: Instant) -> Beat:
 
 
 def anew(beat: Beat, heartbeat: Heartbeat, now: Instant, *, was_down: bool) -> Beat:
-    """As it is after a start or reload: judged anew when its time fell into our own downtime, or when it changed."""
-    fell = Instant(beat.due_at - heartbeat.grace) <= now
-    if beat.expects != expects(heartbeat) or (was_down and fell):
+    """As it is after a start or reload: judged anew when its deadline fell into our own downtime, or when it changed.
+
+    A deadline that is still ahead stands, also where the check-in was expected meanwhile: what is silent must not be
+    forgiven until its next run, which may be tomorrow.
+    """
+    if beat.expects != expects(heartbeat):
         return replace(beat, expects=expects(heartbeat), due_at=due_after(heartbeat, now))
+    if was_down and beat.due_at <= now:
+        return replace(beat, due_at=due_after_downtime(heartbeat, now))
     return beat
+
+
+def due_after_downtime(heartbeat: Heartbeat, now: Instant) -> Instant:
+    """The first deadline after `now`. Of `every` all of it and the grace; of `cron` the grace counts from the run, so a
+    run that was expected just before `now` is missed at `now` and its grace at the latest."""
+    if heartbeat.every is not None:
+        return Instant(now + heartbeat.every + heartbeat.grace)
+    passed = Instant(now - heartbeat.grace)
+    return Instant(next_after(parse(heartbeat.cron), heartbeat.timezone, passed) + heartbeat.grace)
 
 
 def is_heard(beat: Beat) -> bool:
