@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import orjson
 import pytest
 
 from tests.walk.town import BASE, laid_over
+from tocsin.decide.matchers import parse
+from tocsin.decide.rules import Rulebook
 from tocsin.model import Instant
 from tocsin.replay.trials import BENCH, run_trial
 from tocsin.settings import load, load_alone
 from tocsin.settings.lint import lint
 from tocsin.settings.trials import read_trials
+from tocsin_integrations.sources.alertmanager import SOURCE
 
 RULES = Path(__file__).parent.parent / "rules"
 PACKS = sorted(RULES.glob("*.yaml"))
@@ -51,6 +55,80 @@ def test_what_is_not_shipped_is_an_error_at_its_line(tmp_path):
     found = load(tmp_path / "tocsin.yaml", env={}).problems
 
     assert "nothing is shipped as 'recipes/soup.yaml'; write shipped:rules/NAME.yaml" in str(found[0])
+
+
+@pytest.mark.parametrize("pack", PACKS, ids=lambda pack: pack.stem)
+def test_no_rule_of_a_pack_holds_or_quietens_what_is_critical(pack):
+    loaded = load_alone(BENCH, [pack])
+    assert loaded.settings is not None
+    quiet = [
+        rule.name
+        for rule in loaded.settings.rules
+        if rule.hold or rule.threshold or rule.set.urgency or rule.set.impact or rule.set.priority
+        or rule.set.severity not in (None, "critical")
+    ]  # fmt: skip
+    by_name = {rule.name: [parse(text) for text in rule.match] for rule in loaded.settings.rules}
+    calm = {"severity": "critical", "field.severity": "critical"}
+
+    assert [name for name in quiet if all(one.hits(lambda key: calm[key]) for one in by_name[name] if one.name in calm)] == []
+
+
+@pytest.mark.parametrize("word", ["critical", "page", "Critical", "emergency"])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"alertname": "HostOutOfMemory", "instance": "a"},
+        {"alertname": "PostgresqlReplicationLag", "instance": "a"},
+        {"alertname": "PostgresqlTooManyConnections", "instance": "a"},
+        {"alertname": "KubeNodeNotReady", "node": "a"},
+        {"alertname": "KubePodCrashLooping", "namespace": "a"},
+        {"alertname": "NodeClockNotSynchronising", "instance": "a"},
+        {"alertname": "NodeSystemdServiceFailed", "instance": "a"},
+        {"alertname": "BlackboxProbeFailed", "instance": "a"},
+        {"alertname": "BlackboxSlowProbe", "instance": "a"},
+        {"alertname": "KubeQuotaExceeded", "namespace": "a"},
+    ],
+    ids=lambda labels: labels["alertname"],
+)
+def test_whatever_its_severity_is_called_a_critical_alert_pages_at_once(labels, word):
+    settings = load_alone(BENCH, PACKS).settings
+    assert settings is not None
+    integration = settings.integrations["prometheus"]
+    body = {"version": "4", "alerts": [{"status": "firing", "labels": {**labels, "severity": word}, "fingerprint": "1"}]}
+    (alert,) = SOURCE.parse(orjson.dumps(body), {}, integration, NOW).alerts
+
+    verdict = Rulebook(settings).walk(alert, integration)
+
+    assert (verdict.severity, verdict.hold, verdict.urgency) == ("critical", None, None)
+    assert len(verdict.rules) >= 1
+
+
+@pytest.mark.parametrize(
+    "labels", [{"cloud": "aws", "resource": "cpu"}, {"resource": "memory"}, {"cloud": "gcp"}, {"monitor": "a", "checker": "b"}]
+)
+def test_labels_that_other_tools_use_too_make_an_alert_of_prometheus_no_clouds_and_no_checkers(labels):
+    settings = load_alone(BENCH, PACKS).settings
+    assert settings is not None
+    integration = settings.integrations["prometheus"]
+    labels = {"alertname": "OrdersAreLate", "severity": "warning", "region": "eu", **labels}
+    body = {"version": "4", "alerts": [{"status": "firing", "labels": labels, "fingerprint": "1"}]}
+    (alert,) = SOURCE.parse(orjson.dumps(body), {}, integration, NOW).alerts
+
+    verdict = Rulebook(settings).walk(alert, integration)
+
+    assert (verdict.rules, verdict.group_by, verdict.hold) == ((), None, None)
+
+
+@pytest.mark.parametrize("label", ["cluster", "datacenter", "env", "environment", "region"])
+@pytest.mark.parametrize("pack", PACKS, ids=lambda pack: pack.stem)
+def test_what_is_not_about_one_machine_is_grouped_by_where_it_is(pack, label):
+    settings = load_alone(BENCH, [pack]).settings
+    assert settings is not None
+    one_thing = {"instance", "resource", "monitor"}
+
+    assert [
+        rule.name for rule in settings.rules if rule.group_by and label not in rule.group_by and not one_thing & set(rule.group_by)
+    ] == []
 
 
 @pytest.mark.parametrize("pack", PACKS, ids=lambda pack: pack.stem)
