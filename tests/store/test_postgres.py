@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 from dataclasses import replace
 
+import asyncpg
 import pytest
 
 from tests.store.conftest import StillClock
@@ -14,7 +17,7 @@ from tocsin.clock import SeededChance, SystemClock
 from tocsin.contracts import IncidentFilter
 from tocsin.errors import Conflict, StoreUnavailable
 from tocsin.store import open_reader, open_store
-from tocsin.store.postgres import lock_of
+from tocsin.store.postgres import lock_of, understood
 
 pytestmark = pytest.mark.peers
 
@@ -364,3 +367,207 @@ async def test_a_conflict_waits_a_little_longer_each_time(postgres_url):
         await store.write(never)
     assert 0 < clock.now() - T0 < 1_000
     await store.close()
+
+
+# ------------------------------------------------------------- replicas that are stopped, cut off or ended
+
+
+def sessions(server, url, what="pid", where="true"):
+    """One column of the sessions on a test's database."""
+    name = url.rpartition("/")[2]
+    asked = f"select {what} from pg_stat_activity where datname = '{name}' and pid <> pg_backend_pid() and ({where})"
+    return server.run(asked).split()
+
+
+async def test_a_name_is_taken_again_whatever_became_of_its_connection(replica, postgres_server, postgres_url):
+    one, two = await replica(), await replica()
+    await one.hold("a")
+    await one.hold("a")
+    for pid in sessions(postgres_server, postgres_url):
+        postgres_server.run(f"select pg_terminate_backend({pid})")
+
+    async def holds():
+        try:
+            await one.hold("a")
+            return await two.alive({"a", "b"}) == {"a"}
+        except StoreUnavailable:
+            return False
+
+    await eventually(holds)
+
+
+async def test_a_name_is_taken_though_the_server_still_believes_in_its_last_connection(replica):
+    one, two = await replica(), await replica()
+    await one.hold("a")
+    left, one._holding = one._holding, None  # as if the way to it were cut: the server hears nothing of it
+    await one.hold("a")
+    assert await two.alive({"a"}) == {"a"}
+    await left.close()
+    assert await two.alive({"a"}) == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("does", "answers"),
+    [
+        ("select pg_sleep(9)", "statement timeout"),
+        ("select nonsense from nowhere", "does not exist"),
+        ("insert into meta values ('a', 'b')", "read-only"),
+        ("select pg_terminate_backend(pg_backend_pid())", "does not answer"),
+    ],
+)
+async def test_what_is_wrong_with_the_database_is_not_the_senders_fault(replica, does, answers):
+    store = await replica()
+
+    async def work(tx):
+        if "read-only" in answers:
+            await tx._session._conn.execute("set transaction read only")
+        if "timeout" in answers:
+            await tx._session._conn.execute("set local statement_timeout = 20")
+        with understood():
+            await tx._session._conn.execute(does)
+
+    with pytest.raises(StoreUnavailable, match=answers):
+        await store.write(work)
+    await store.write(adds(1))
+
+
+async def test_a_work_that_lost_its_session_is_done_over_another_one(replica, postgres_server):
+    store = await replica()
+    runs = []
+
+    async def cut_off_once(tx):
+        runs.append(1)
+        tx.add_incidents([incident(1)])
+        if len(runs) == 1:
+            ((pid,),) = await tx._session._conn.fetch("select pg_backend_pid()")
+            postgres_server.run(f"select pg_terminate_backend({pid})")
+        await tx.incidents([1])
+
+    await store.write(cut_off_once)
+    assert (await store.incident(1)).number == 1
+    assert len(runs) == 2
+
+
+async def test_who_stands_still_in_a_transaction_holds_nobody_up_for_long(replica):
+    one, two = await replica(clock=SystemClock()), await replica(clock=SystemClock())
+    await one.write(adds(1))
+    runs, on = [], asyncio.Event()
+
+    async def stands_still(tx):
+        runs.append(1)
+        await tx.lock_keys(["k"])
+        await tx.incidents([1])
+        if len(runs) == 1:
+            on.set()
+            await asyncio.sleep(4)  # as a stopped process would
+
+    still = asyncio.ensure_future(one.write(stands_still))
+    await on.wait()
+
+    async def as_soon_as_it_can(tx):
+        await tx.lock_keys(["k"])
+        await tx.incidents([1])
+
+    async with asyncio.timeout(3.5):
+        await two.write(as_soon_as_it_can)
+    await still
+    assert len(runs) == 2, "what it had not committed is done again"
+
+
+async def test_what_takes_long_though_nobody_stands_still_gets_its_time_in_the_end(replica):
+    store = await replica(clock=SystemClock())
+    runs = []
+
+    async def thinks_long(tx):
+        runs.append(1)
+        tx.add_incidents([incident(1)])
+        await tx.incidents([1])
+        await asyncio.sleep(2.3)
+
+    await store.write(thinks_long)
+    assert len(runs) == 3
+
+
+async def test_a_server_without_a_connection_to_give_leaves_us_those_that_we_have(replica, postgres_server):
+    store = await replica(clock=SystemClock())
+    taken = int(postgres_server.run("show max_connections"))
+    url = postgres_server.url("postgres")
+    hoard = []
+    with contextlib.suppress(asyncpg.TooManyConnectionsError):
+        while len(hoard) < taken:
+            hoard.append(await asyncpg.connect(url))
+    try:
+        await asyncio.gather(*(store.write(adds(number), lane="ingest") for number in range(1, 40)))
+        await asyncio.gather(*(store.incident(number) for number in range(1, 40)))
+        await store.check()
+    finally:
+        for conn in hoard:
+            await conn.close()
+
+
+async def test_the_session_limits_are_set_for_every_connection_and_come_back_after_each_use(replica):
+    store = await replica()
+
+    async def asked(tx):
+        names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "tcp_user_timeout",
+                 "tcp_keepalives_idle", "client_connection_check_interval")  # fmt: skip
+        return [await tx._session._conn.fetchval(f"show {name}") for name in names]
+
+    async def changes(tx):
+        await tx._session._conn.execute("set statement_timeout = 0; set lock_timeout = 0")
+
+    expected = ["3s", "1500ms", "2s", "5000", "3", "1s"]
+    assert await store.write(asked) == expected
+    await store.write(changes)
+    assert await asyncio.gather(*(store.write(asked) for _ in range(4))) == [expected] * 4
+
+
+async def test_our_side_of_each_connection_notices_a_silent_network(replica):
+    store = await replica()
+
+    async def options(tx):
+        sock = tx._session._conn._con._transport.get_extra_info("socket")
+        return [
+            sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+            sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
+        ]
+
+    assert await store.write(options) == [1, 5000]
+
+
+async def test_another_server_is_not_believed_about_a_commit(replica):
+    store = await replica()
+
+    async def numbered(tx):
+        tx.add_incidents([incident(1)])
+        await tx.incidents([1])
+        return await tx._session.number()
+
+    number = await store.write(numbered)
+    assert await store._became_of(number) == "committed"
+    assert await store._became_of(number.replace("/00000001", "/00000002")) is None, "who took over may have given it again"
+    store._identity += 1
+    assert await store._became_of(number) is None, "these are not the data it was written to"
+    assert await store._became_of(number) == "committed"
+
+
+@pytest.mark.parametrize("table", ["posts", "alerts", "incidents", "pages", "attempts", "timeline"])
+async def test_readiness_tries_what_posts_pages_and_answers_do(replica, postgres_server, postgres_url, table):
+    store = await replica()
+    await store.check()
+    postgres_server.run(f"alter table {table} rename to gone", postgres_url.rpartition("/")[2])
+    with pytest.raises(StoreUnavailable):
+        await store.check()
+
+
+async def test_readiness_waits_for_nobodys_row(replica):
+    one, two = await replica(clock=SystemClock()), await replica(clock=SystemClock())
+    await one.write(adds(1, due_at=at(1)))
+
+    async def all_of_them(tx):
+        await tx.incidents([1])
+        await tx.ask("lock_alerts", [1])
+        await tx._session._conn.execute("update meta set value = value")
+
+    async with Held(one, all_of_them):
+        await asyncio.wait_for(two.check(), 1)
