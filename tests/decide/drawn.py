@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
-from tocsin.model import DAY, HOUR, MINUTE, FeedShift, Hours, Instant, Layer, Override, Rotation, Schedule
+from tocsin.model import DAY, HOUR, MINUTE, FeedShift, Holidays, Hours, Instant, Layer, Override, Rotation, Schedule
 
 if TYPE_CHECKING:
     from tests.decide.oracle import Clock
@@ -41,10 +41,11 @@ def cases(chance: Random, clock: Callable[[str], Clock], every_zone: bool = Fals
     world = sorted(zoneinfo.available_timezones() - {"localtime", "Factory"}) if every_zone else HARD
     while True:
         zone = chance.choice(world if chance.random() < 0.1 else HARD)
-        yield _case(chance, zone, clock(zone))
+        yield _case(chance, zone, clock)
 
 
-def _case(chance: Random, zone: str, clock: Clock) -> Case:
+def _case(chance: Random, zone: str, clock_of: Callable[[str], Clock]) -> Case:
+    clock = clock_of(zone)
     changes = [one.start for one in clock.periods[1:] if FIRST <= one.start < LAST]
     hard = changes and chance.random() < 0.7
     middle = chance.choice(changes) if hard else chance.randrange(FIRST, LAST)
@@ -64,6 +65,8 @@ def _case(chance: Random, zone: str, clock: Clock) -> Case:
     sore = [one for one in changes if abs(one - middle) <= spread]
     for override in (*schedule.overrides, *extra):
         sore += [clock.when(_wall(text))[0] for text in (override.start, override.end)]
+    for layer in schedule.layers:
+        sore += _edges_of(layer, clock_of(layer.zone(schedule)), middle, spread)
     return Case(schedule, extra, tuple(_instants(chance, middle, spread, sore)))
 
 
@@ -78,10 +81,32 @@ def _instants(chance: Random, middle: int, spread: int, sore: Sequence[int]) -> 
         yield min(max(at // step * step - chance.choice((0, 0, 1, 1000)), FIRST), LAST - 1)
 
 
+def _edges_of(layer: Layer, clock: Clock, middle: int, spread: int) -> Iterator[int]:
+    """A layer's own clock changes (of another zone than the schedule's, maybe), its end and its holidays."""
+    if layer.timezone:
+        yield from (one.start for one in clock.periods[1:] if abs(one.start - middle) <= spread)
+    if layer.end is not None:
+        yield from clock.when(_wall(layer.end))
+    for day in layer.holidays.dates if layer.holidays else ():
+        yield from clock.when(_wall(day))
+        yield from clock.when(_wall(day) + DAY)
+
+
 def _layer(chance: Random, day: datetime, name: str) -> Layer:
     rotation = None if chance.random() < 0.1 else _rotation(chance, day)
     hours = tuple(_hours(chance) for _ in range(chance.choice((0, 0, 0, 1, 2, 3))))
-    return Layer(name, tuple(chance.choices(CREWS, k=chance.randint(1, 5))), rotation, hours)
+    zone = chance.choice(HARD) if chance.random() < 0.4 else ""
+    end = day + timedelta(days=chance.randint(-2, 4), minutes=_clock(chance)) if chance.random() < 0.25 else None
+    return Layer(
+        name, tuple(chance.choices(CREWS, k=chance.randint(1, 5))), rotation, hours, zone,
+        None if end is None else _text(end), _holidays(chance, day) if chance.random() < 0.3 else None,
+    )  # fmt: skip
+
+
+def _holidays(chance: Random, day: datetime) -> Holidays:
+    days = {day.date() + timedelta(days=chance.randint(-5, 5)) for _ in range(chance.randint(0, 6))}
+    mode = cast(Literal["skip", "only"], chance.choice(("skip", "skip", "only")))
+    return Holidays(mode, tuple(sorted(one.isoformat() for one in days)))
 
 
 def _rotation(chance: Random, day: datetime) -> Rotation:
@@ -101,6 +126,9 @@ def _rotation(chance: Random, day: datetime) -> Rotation:
 def _hours(chance: Random) -> Hours:
     days = frozenset(range(7)) if chance.random() < 0.3 else _days(chance)
     start = _clock(chance)
+    if chance.random() < 0.3:
+        end, across = _clock(chance), chance.randint(1, 7)
+        return Hours(frozenset({chance.randrange(7)}), start, end if across < 7 else chance.randrange(start + 1), across)
     return Hours(days, start, start if chance.random() < 0.15 else _clock(chance))
 
 

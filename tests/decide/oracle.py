@@ -6,7 +6,8 @@ shown with all its facts and ends the run with exit code 1.
 The oracle shares no algorithm with `decide/oncall.py`, which localises single wall times (by `zoneinfo` and its fold) and
 divides. Here a zone is the list of periods between its clock changes, found by looking at the clock every few hours (by the
 library whenever). Turns are counted by the clock's high-water mark: handoff k is over when the clock has ever shown its
-wall time, or a later one. Rotations with days and months are written down handoff by handoff.
+wall time, or a later one; and a holiday is the day of that mark. Rotations with days and months are written down handoff
+by handoff.
 """
 
 from __future__ import annotations
@@ -223,10 +224,16 @@ class Oracle:
         return said
 
     def _layer(self, layer: Layer, at: int) -> tuple[str, ...]:
-        zone = clock(self.schedule.timezone)
+        zone = clock(layer.timezone or self.schedule.timezone)
         now = 0 if layer.rotation is None else turn(layer.rotation, zone.high_water(at))
         if now is None or (layer.hours and not any(_open(hours, at, zone) for hours in layer.hours)):
             return ()
+        if layer.end is not None and at >= min(zone.when(wall_of(layer.end))):
+            return ()
+        if layer.holidays is not None:
+            today = whenever.Instant.from_timestamp(zone.high_water(at) // 1000).to_tz("UTC").date().format_iso()
+            if (layer.holidays.mode == "only") != (today in layer.holidays.dates):
+                return ()
         return layer.users[now % len(layer.users)]
 
     def _time(self, text: str) -> int:
@@ -237,9 +244,11 @@ class Oracle:
 
 def _open(hours: Hours, at: int, zone: Clock) -> bool:
     midnight = zone.shown(at) // DAY * DAY
-    for day in range(midnight - 3 * DAY, midnight + 3 * DAY, DAY):
+    for day in range(midnight - 10 * DAY, midnight + 3 * DAY, DAY):
         if _weekday(day) in hours.days:
-            length = (hours.end - hours.start) % 1440 or 1440
+            length = hours.across * 1440 + hours.end - hours.start
+            if hours.across == 0:
+                length = length % 1440 or 1440
             opens = day + hours.start * 60_000
             if zone.when(opens)[0] <= at < zone.when(opens + length * 60_000)[-1]:
                 return True
@@ -279,13 +288,18 @@ class Count:
     nobody: int = 0
     in_shifts: int = 0
     near_a_change: int = 0
+    own_zone: int = 0
+    ended: int = 0
+    across: int = 0
+    holidays: int = 0
     zones: set[str] = field(default_factory=set)
 
     def __str__(self) -> str:
         return (
             f"{self.triples:,} triples of {self.schedules:,} schedules in {len(self.zones)} zones: {self.overridden:,} under "
             f"an override, {self.near_a_change:,} within three hours of a clock change, {self.nobody:,} with nobody on call, "
-            f"{self.in_shifts:,} looked up in shifts as well"
+            f"{self.in_shifts:,} looked up in shifts as well; {self.own_zone:,} layers with a zone of their own, {self.ended:,} "
+            f"with an end, {self.across:,} with hours across days, {self.holidays:,} with holidays"
         )
 
 
@@ -326,6 +340,12 @@ def _compare(case: Case, done: Count) -> None:
         done.near_a_change += zone.changes_near(at)
     done.triples += len(case.instants)
     done.schedules += 1
+    for layer in case.schedule.layers:
+        done.own_zone += layer.timezone not in ("", case.schedule.timezone)
+        done.ended += layer.end is not None
+        done.across += any(hours.across for hours in layer.hours)
+        done.holidays += layer.holidays is not None
+        done.zones |= {layer.timezone or case.schedule.timezone}
     done.zones.add(case.schedule.timezone)
 
 

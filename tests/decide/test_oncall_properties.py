@@ -223,6 +223,7 @@ def test_twenty_thousand_random_schedules_overrides_and_instants_make_no_differe
     assert found.overridden > 1_000, f"seed {seed}"
     assert found.near_a_change > 1_500, f"seed {seed}"
     assert len(found.zones) > 25, f"seed {seed}"
+    assert min(found.own_zone, found.ended, found.across, found.holidays) > 80, f"seed {seed}"
 
 
 @settings(max_examples=60, deadline=None)

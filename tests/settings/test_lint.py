@@ -252,10 +252,10 @@ def test_beside_an_error_no_finding_is_told_that_it_may_explain(folder: Folder, 
 
 
 def test_broken_yaml_leaves_what_came_before_it_to_be_linted(folder: Folder) -> None:
-    content = SOUND.replace("{users: ana}", "{users: ana, hours: []}") + "rules: [{name: a: b}]\nteams: {idle: {members: [ana]}}\n"
+    content = SOUND.replace("{users: ana}", "{users: ana}, {users: ana, end: 2020-06-01 09:00}") + "rules: [{name: a: b}]\nteams: {idle: {members: [ana]}}\n"
     loaded = folder.write({"tocsin.yaml": content}).load()
 
-    assert [problem.code for problem in review(loaded, NOW).problems] == ["empty-hours", "syntax"]
+    assert [problem.code for problem in review(loaded, NOW).problems] == ["past-layer", "syntax"]
 
 
 def test_what_a_broken_file_may_hold_is_not_missed(folder: Folder) -> None:

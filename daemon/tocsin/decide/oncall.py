@@ -1,6 +1,6 @@
 """Who is on call at an instant? One pure function of schedule, overrides and time; everything else asks it.
 
-Handoffs are wall-clock times of the schedule's zone: computed without a zone, then localised. A time
+Handoffs are wall-clock times of the layer's zone: computed without a zone, then localised. A time
 that does not exist moves to the first instant after the gap; one that comes twice is taken first, but
 the ends of `hours` take the last. Wall times here are whole milliseconds since 1970-01-01 00:00 of
 whatever zone, so that turns are plain arithmetic.
@@ -8,7 +8,7 @@ whatever zone, so that turns are plain arithmetic.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
@@ -22,6 +22,7 @@ from tocsin.model import (
     HOUR,
     MINUTE,
     FeedShift,
+    Holidays,
     Hours,
     Instant,
     Layer,
@@ -140,7 +141,7 @@ def in_hours(support: Support, at: Instant) -> bool:
 def windows(hours: Hours, timezone: str, start: Instant, end: Instant) -> Iterator[Window]:
     """The windows of `hours` by a zone's clock that touch start..end, in order, whole."""
     zone = zone_of(timezone)
-    for day in range(start // DAY - 3, end // DAY + 3):
+    for day in range(start // DAY - 3 - hours.across, end // DAY + 3):
         if _weekday(day) in hours.days:
             since, until = _window(hours, day, zone)
             if since < until and since < end and start < until:
@@ -382,7 +383,7 @@ def _covered(windows: Iterable[Hours], moment: _Moment, zone: tzinfo, holidays: 
     # A window ends the day after it begins; where midnight comes twice, it may last into, or begin in, one day more.
     days = (today, today - 1, today + 1 if moment.again else today - 2)
     for hours in windows:
-        for day in days:
+        for day in days if not hours.across else range(today + moment.again, today - hours.across - 2, -1):
             if (day + _THURSDAY) % 7 in hours.days and not (holidays and _iso_day(day) in holidays):
                 start, end = _window(hours, day, zone)
                 if start <= moment.at < end:
@@ -392,10 +393,50 @@ def _covered(windows: Iterable[Hours], moment: _Moment, zone: tzinfo, holidays: 
 
 @lru_cache(maxsize=16384)
 def _window(hours: Hours, day: int, zone: tzinfo) -> tuple[Instant, Instant]:
-    """When the window of that day begins and ends; one that ends at or before its start ends the day after."""
+    """When the window of that day begins and ends; one that ends at or before its start ends the day after, one
+    across days on its own day."""
     start = Wall(day * DAY + hours.start * MINUTE)
-    end = Wall((day + (hours.end <= hours.start)) * DAY + hours.end * MINUTE)
+    last = day + (hours.across or hours.end <= hours.start)
+    end = Wall(last * DAY + hours.end * MINUTE)
     return _localised(start, zone), _localised(end, zone, last=True)
+
+
+# ------------------------------------------------------------------------------------- holidays
+
+
+class _Holidays(NamedTuple):
+    """Whole days of a zone, midnight to midnight, counted from 1970-01-01: the `only` ones covered, or those not."""
+
+    only: bool
+    days: frozenset[int]
+    ordered: tuple[int, ...]
+
+    def covers(self, moment: _Moment, zone: tzinfo) -> bool:
+        return (_day_of(moment, zone) in self.days) == self.only
+
+    def edges(self, zone: tzinfo, start: Instant, end: Instant) -> Iterator[Instant]:
+        """The midnights about these days that may lie within (start, end)."""
+        first = bisect_left(self.ordered, start // DAY - 3)
+        last = bisect_right(self.ordered, end // DAY + 3)
+        for day in self.ordered[first:last]:
+            yield _midnight(day, zone)
+            yield _midnight(day + 1, zone)
+
+
+def _holidays(written: Holidays) -> _Holidays:
+    days = tuple(sorted({date.fromisoformat(day).toordinal() - _EPOCH.toordinal() for day in written.dates}))
+    return _Holidays(written.mode == "only", frozenset(days), days)
+
+
+def _day_of(moment: _Moment, zone: tzinfo) -> int:
+    """The local day at an instant. It begins with its first midnight; a clock set back may show the eve again."""
+    today = moment.wall // DAY
+    return today + (moment.again and _midnight(today + 1, zone) <= moment.at)
+
+
+@lru_cache(maxsize=4096)
+def _midnight(day: int, zone: tzinfo) -> Instant:
+    return _localised(Wall(day * DAY), zone)
 
 
 # --------------------------------------------------------------------------------- layers, overrides
@@ -410,7 +451,6 @@ class _Plan(NamedTuple):
 
     schedule: Schedule
     timezone: str
-    zone: ZoneInfo
     layers: tuple[_PlannedLayer, ...]  # the last written first
     feed: _Feed
     overrides: tuple[_Placed, ...]
@@ -422,19 +462,38 @@ class _PlannedLayer(NamedTuple):
     turns: _Turns | None
     hours: tuple[Hours, ...]
     said: str
+    zone: ZoneInfo
+    end: Instant | None
+    holidays: _Holidays | None
 
-    def who(self, moment: _Moment, zone: tzinfo) -> _Who | None:
-        """The people of this layer, or None where it does not cover."""
+    def who(self, moment: _Moment) -> _Who | None:
+        """The people of this layer, or None where it does not cover. `moment`: by the clock of its zone."""
+        if self.end is not None and moment.at >= self.end:
+            return None
         if self.turns is None:
             k = 0
         else:
-            k = _turn_at(self.turns, moment, zone)
+            k = _turn_at(self.turns, moment, self.zone)
             if k < 0:
                 return None
-        if self.hours and not _covered(self.hours, moment, zone):
+        if self.holidays is not None and not self.holidays.covers(moment, self.zone):
+            return None
+        if self.hours and not _covered(self.hours, moment, self.zone):
             return None
         users = self.users[k % len(self.users)]
         return (users, self.name, f"{self.said}, turn {k + 1}") if users else None
+
+    def edges(self, start: Instant, end: Instant) -> Iterator[Instant]:
+        """Instants at which it may begin or cease to cover, or hand over: all within (start, end), and others."""
+        if self.end is not None:
+            yield self.end
+            end = min(end, self.end)
+        if start < end:
+            if self.turns is not None:
+                yield from _handoffs(self.turns, self.zone, start, end)
+            if self.holidays is not None:
+                yield from self.holidays.edges(self.zone, start, end)
+            yield from _hour_edges(self.hours, self.zone, start, end)
 
 
 class _Feed(NamedTuple):
@@ -466,19 +525,22 @@ class _Placed(NamedTuple):
 
 
 def _who_at(plan: _Plan, overrides: Sequence[_Placed], at: Instant) -> _Who:
-    who = _by_layers(plan, _moment(at, plan.zone))
+    who = _by_layers(plan, at)
     for override in overrides:
         if override.start <= at < override.end:
             who = override.applied(who)
     return who
 
 
-def _by_layers(plan: _Plan, moment: _Moment) -> _Who:
+def _by_layers(plan: _Plan, at: Instant) -> _Who:
+    zone = moment = None
     for layer in plan.layers:
-        who = layer.who(moment, plan.zone)
+        if moment is None or layer.zone is not zone:
+            zone, moment = layer.zone, _moment(at, layer.zone)
+        who = layer.who(moment)
         if who is not None:
             return who
-    return plan.feed.who(moment.at) or ((), None, "no layer covers this time")
+    return plan.feed.who(at) or ((), None, "no layer covers this time")
 
 
 def _overridden(override: Override, users: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -542,19 +604,25 @@ def _parsed(schedule: Schedule) -> _Plan:
     return _Plan(
         schedule,
         schedule.timezone,
-        zone_of(schedule.timezone),
-        tuple(_planned(layer, n) for n, layer in reversed([*enumerate(schedule.layers, 1)]) if layer.users),
+        tuple(_planned(layer, n, schedule) for n, layer in reversed([*enumerate(schedule.layers, 1)]) if layer.users),
         _pieces(schedule.feed),
         tuple(_placed(override, schedule.timezone) for override in schedule.overrides),
     )
 
 
-def _planned(layer: Layer, number: int) -> _PlannedLayer:
+def _planned(layer: Layer, number: int, schedule: Schedule) -> _PlannedLayer:
     """A layer without a name is called by its place in the schedule."""
-    turns = None if layer.rotation is None else _turns(layer.rotation)
-    name = layer.name or f"layer {number}"
-    users = tuple(tuple(dict.fromkeys(entry)) for entry in layer.users)
-    return _PlannedLayer(name, users, turns, layer.hours, f"layer {layer.name}" if layer.name else name)
+    name, timezone = layer.name or f"layer {number}", layer.zone(schedule)
+    return _PlannedLayer(
+        name,
+        tuple(tuple(dict.fromkeys(entry)) for entry in layer.users),
+        None if layer.rotation is None else _turns(layer.rotation),
+        layer.hours,
+        f"layer {layer.name}" if layer.name else name,
+        zone_of(timezone),
+        None if layer.end is None else local_instant(layer.end, timezone),
+        None if layer.holidays is None else _holidays(layer.holidays),
+    )
 
 
 def _pieces(feed: Sequence[FeedShift]) -> _Feed:
@@ -616,9 +684,7 @@ def _edges(plan: _Plan, overrides: Iterable[_Placed], start: Instant, end: Insta
     """Every instant within (start, end) at which the answer may change, in order."""
     edges: set[Instant] = set()
     for layer in plan.layers:
-        if layer.turns is not None:
-            edges.update(_handoffs(layer.turns, plan.zone, start, end))
-        edges.update(_hour_edges(layer.hours, plan.zone, start, end))
+        edges.update(layer.edges(start, end))
     edges.update(plan.feed.edges)
     for placed in overrides:
         edges.update((placed.start, placed.end))
@@ -635,6 +701,6 @@ def _handoffs(turns: _Turns, zone: tzinfo, start: Instant, end: Instant) -> Iter
 def _hour_edges(windows: Iterable[Hours], zone: tzinfo, start: Instant, end: Instant) -> Iterator[Instant]:
     first, last = start // DAY - 3, end // DAY + 3
     for hours in windows:
-        for day in range(first, last):
+        for day in range(first - hours.across, last):
             if _weekday(day) in hours.days:
                 yield from _window(hours, day, zone)

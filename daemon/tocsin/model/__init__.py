@@ -29,6 +29,7 @@ from tocsin.model.rules import Enrich, Flap, Inhibition, Maintenance, Rule, Rule
 from tocsin.model.schedules import (
     FeedCopy,
     FeedShift,
+    Holidays,
     Hours,
     Ical,
     Layer,
@@ -87,8 +88,8 @@ __all__ = [
     "PageKind", "PageStatus", "AttemptState", "Page", "Attempt", "Accepted", "Failed", "Unknown", "Cancelled",
     "Outcome", "Message",
     "Contact", "NotifyRule", "User", "Team", "ContactState", "Verification", "Target", "Only", "Step", "Policy",
-    "Unit", "Rotation", "Hours", "Layer", "FeedShift", "Override", "Ical", "Schedule", "MadeOverride", "Swap",
-    "FeedCopy",
+    "Unit", "Rotation", "Hours", "Holidays", "Layer", "FeedShift", "Override", "Ical", "Schedule", "MadeOverride",
+    "Swap", "FeedCopy",
     "Option", "Where", "Problem",
     "RuleSet", "Threshold", "Flap", "Enrich", "Rule", "Silence", "Inhibition", "Maintenance",
     "Support", "Service", "IntegrationConfig", "ChannelConfig", "Limit", "Heartbeat", "StormLimit", "Server",

@@ -15,7 +15,7 @@ Unit = Literal["hours", "days", "weeks", "months"]
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """A turn lasts `length` `unit`s from the wall-clock time `start` (naive, in the schedule's zone)."""
+    """A turn lasts `length` `unit`s from the wall-clock time `start` (naive, in the layer's zone)."""
 
     length: int
     unit: Unit
@@ -25,21 +25,45 @@ class Rotation:
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """Cuts coverage. Clock times as minutes of the day; start == end: the whole day."""
+    """Cuts coverage. Clock times as minutes of the day; start == end: the whole day.
+
+    `days` are those on which a window begins. `across`: it ends so many days later (Fri 17:00 to Mon 09:00: 3); 0: on
+    the same day, or, where `end` is not after `start`, on the next.
+    """
 
     days: frozenset[int]
     start: int
     end: int
+    across: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Holidays:
+    """Whole local days (YYYY-MM-DD, in order) that a layer does not cover (`skip`), or the `only` ones it covers."""
+
+    mode: Literal["skip", "only"]
+    dates: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """People who take turns, and the hours that these cover."""
+    """People who take turns, and the hours that these cover.
+
+    `timezone`: the zone of its handoffs, hours, holidays and end; "": the schedule's. `end`: from this local time on
+    nobody of this layer is on call.
+    """
 
     name: str
     users: tuple[tuple[str, ...], ...]
     rotation: Rotation | None          # None: the first entry, always
     hours: tuple[Hours, ...] = ()
+    timezone: str = ""
+    end: str | None = None             # "2026-06-01T09:00" naive ISO
+    holidays: Holidays | None = None
+
+    def zone(self, schedule: Schedule) -> str:
+        """The name of the zone in which its times are meant."""
+        return self.timezone or schedule.timezone
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from tocsin.decide.oncall import local_instant
 from tocsin.model import MINUTE, PRIORITIES, Layer, Millis, Only, Override, Policy, Rotation, Schedule, Step
 from tocsin.settings import scalars
+from tocsin.settings.coverage import HOLIDAYS, HOURS
 from tocsin.settings.imported import ICAL
 from tocsin.settings.kinds import DURATION
+from tocsin.settings.nodes import Mapping, Node, Sequence
 from tocsin.settings.reading import Reading
 from tocsin.settings.shapes import (
     BROKEN,
@@ -27,14 +30,12 @@ from tocsin.settings.shapes import (
 )
 from tocsin.settings.words import (
     DAYS,
-    HOURS_KEYS,
     LINE,
     LOCAL,
     NEVER_OR_TIME,
     TARGETS,
     ZONE,
     default_zone,
-    hours,
 )
 
 # ------------------------------------------------------------------------------------- rotations
@@ -73,11 +74,11 @@ def _layer(got: Got, reading: Reading) -> Layer:
     misspelt = set(got.node.entries) - LAYER.keys.keys()
     if len(turns) > 1 and not got.has("rotation") and not got.node.cut and not misspelt:
         reading.warn(got.at("users"), "no-rotation", "without a rotation only the first entry is ever on call")
-    cut = got.get("hours", ())
-    return Layer(got.get("name", ""), turns, got.get("rotation"), cut if isinstance(cut, tuple) else (cut,))
+    return Layer(
+        got.get("name", ""), turns, got.get("rotation"), got.get("hours", ()), got.get("timezone", ""), got.get("end"),
+        got.get("holidays"),
+    )  # fmt: skip
 
-
-_HOURS = Record("hours", HOURS_KEYS, hours)
 
 LAYER = Record(
     "a layer",
@@ -88,11 +89,38 @@ LAYER = Record(
             "whose turn it is, in order; a list in the list: on call together",
             required=True,
         ),
+        "timezone": Key(
+            ZONE, "the zone of this layer's handoffs, hours, holidays and end", shown="the schedule's"
+        ),
         "rotation": Key(ROTATION, "when turns change", shown="the first entry, always"),
-        "hours": Key(Either(mapped=_HOURS, listed=Many(_HOURS)), "cuts the coverage, not the turns", shown="always"),
+        "end": Key(LOCAL, "from then on nobody of this layer is on call", shown="never"),
+        "hours": Key(HOURS, "cuts the coverage, not the turns; one window or a list of them", shown="always"),
+        "holidays": Key(HOLIDAYS, "days that it does not cover, or the only ones that it covers", shown="none"),
     },
     _layer,
 )
+
+
+def _check_ends(got: Got, zone: str, reading: Reading) -> bool:
+    """Whether each layer's end lies after its start. Only now is the zone known in which both are meant."""
+    node, sound = got.at("layers"), True
+    for place, layer in enumerate(got.get("layers", ())):
+        if layer.end is None or layer.rotation is None:
+            continue
+        start, end = (local_instant(text, layer.timezone or zone) for text in (layer.rotation.start, layer.end))
+        if end <= start:
+            here = _written_end(node, place)
+            message = f"'{_shown(layer.end)}' is not after the rotation's start, '{_shown(layer.rotation.start)}'"
+            reading.error(here, "layer-end", f"{message}; write a later time, or remove the layer")
+            sound = False
+    return sound
+
+
+def _written_end(layers: Node, place: int) -> Node:
+    """The node of that layer's end."""
+    entry = layers.items[place] if isinstance(layers, Sequence) and place < len(layers.items) else layers
+    return entry.entries.get("end", entry) if isinstance(entry, Mapping) else entry
+
 
 # ------------------------------------------------------------------------------------- overrides
 
@@ -150,9 +178,12 @@ def _schedule(got: Got, reading: Reading) -> Schedule | Nothing:
     if got.get("layers") == () and not got.has("ical"):
         reading.error(got.at("layers"), "empty", "is an empty list; write at least one entry")
         return BROKEN
+    zone = got.get("timezone") or default_zone(reading)
+    if not _check_ends(got, zone, reading):
+        return BROKEN
     return Schedule(
         got.name,
-        got.get("timezone") or default_zone(reading),
+        zone,
         got.get("layers", ()),
         got.get("overrides", ()),
         got.get("handoff_notice"),
@@ -164,7 +195,7 @@ SCHEDULES = Table(
     Record(
         "a schedule",
         {
-            "timezone": Key(ZONE, "the zone of all its clock times", shown="defaults.timezone"),
+            "timezone": Key(ZONE, "the zone of its times, unless a layer has its own", shown="defaults.timezone"),
             "layers": Key(Many(LAYER), "who takes turns; later layers win where they cover"),
             "overrides": Key(Many(OVERRIDE), "beat the layers, in the order written"),
             "ical": Key(ICAL, "shifts imported from a feed; the layer below all others"),

@@ -201,6 +201,18 @@ def _no_date(text: str) -> str:
     raise Mistake(f"'{text}' is not a date of the calendar; write for example 2026-01-05")
 
 
+def window_end(text: str) -> tuple[int | None, int]:
+    """`09:00` or `Fri 17:00`, where a window begins or ends, as (day or None, minute of the day)."""
+    words = text.split()
+    if len(words) == 2 and "-" not in words[0]:
+        return _day(words[0], words[0]), clock_time(words[1])
+    if len(words) == 1 and text.strip() in DAYS:
+        raise Mistake(f"'{text}' has no clock time; write for example {text.strip()} 09:00")
+    if len(words) == 2:
+        raise Mistake(f"'{text}' names several days; write one, for example Fri 17:00, or days: beside clock times")
+    return None, clock_time(text)
+
+
 def weekly_time(text: str) -> tuple[frozenset[int], int]:
     """`Sun 02:00`, `Mon-Fri 02:00`, or `02:00` for every day, as (days, minute of the day)."""
     words = text.split()

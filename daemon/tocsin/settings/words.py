@@ -101,12 +101,17 @@ HOURS_KEYS = {
 
 def hours(got: Got, reading: Reading) -> Hours:
     """Weekly hours; one end without the other is a mistake."""
+    both_ends(got, reading)
+    return Hours(got.get("days", ALL_DAYS), got.get("from", 0), got.get("to", 0))
+
+
+def both_ends(got: Got, reading: Reading) -> None:
+    """Report where `from` stands without `to`, or `to` without `from`."""
     for one, other in (("from", "to"), ("to", "from")):
         if got.has(one) and not got.has(other):
             reading.error(
                 got.node, "missing-key", f"'{other}' is missing; '{one}' alone says nothing", at=got.at(one).key_at
             )
-    return Hours(got.get("days", ALL_DAYS), got.get("from", 0), got.get("to", 0))
 
 
 SUPPORT_KEYS = {

@@ -129,7 +129,8 @@ def damaged(sections: Mapping[str, Merged], once: Iterable[str], places: Iterabl
     return frozenset(found | set(_leaning(sections, found)))
 
 
-_LEANS = {"users": "channels", "services": "calendars"}  # what is read of the one depends on the other
+# What is read of the one depends on the other.
+_LEANS = {"users": "channels", "services": "calendars", "schedules": "calendars"}
 
 
 def _leaning(sections: Mapping[str, Merged], found: set[Entry]) -> Iterator[Entry]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tocsin.model import Instant, Policy, Problem, Rule, Schedule, Settings, Step, Target, Where
+from tocsin.decide.oncall import local_instant
+from tocsin.model import Instant, Layer, Policy, Problem, Rule, Schedule, Settings, Step, Target, Where
 from tocsin.settings.reader import Draft
 from tocsin.settings.reading import one_line
 from tocsin.settings.written import Written
@@ -95,7 +96,7 @@ class Facts:
             case "user":
                 return frozenset({target.name})
             case "schedule" if target.name in settings.schedules:
-                return people_of_schedule(settings.schedules[target.name])
+                return people_of_schedule(settings.schedules[target.name], self.now)
             case "team" if target.name in settings.teams and target.suffix == "oncall":
                 return frozenset(settings.teams[target.name].members) & self.on_call_at_times()
             case "team" if target.name in settings.teams:
@@ -125,10 +126,15 @@ class Facts:
         """Whether the same people are on call at all times, so that nobody is ever next."""
         written = self.settings.schedules[schedule]
         turns = {frozenset(turn) for layer in written.layers for turn in layer.users}
-        return len(turns) == 1 and not written.overrides and any(not layer.hours for layer in written.layers)
+        return (
+            len(turns) == 1
+            and not written.overrides
+            and any(not layer.hours and layer.end is None and every_day(layer) for layer in written.layers)
+        )
 
     def on_call_at_times(self) -> frozenset[str]:
-        return frozenset(key for schedule in self.settings.schedules.values() for key in people_of_schedule(schedule))
+        schedules = self.settings.schedules.values()
+        return frozenset(key for schedule in schedules for key in people_of_schedule(schedule, self.now))
 
     def has_contact(self, key: str) -> bool:
         user = self.settings.users.get(key)
@@ -151,8 +157,20 @@ class Facts:
         return feed is not None and feed.key_at not in idle
 
 
-def people_of_schedule(schedule: Schedule) -> frozenset[str]:
-    turns = (turn for layer in schedule.layers for turn in layer.users)
+def every_day(layer: Layer) -> bool:
+    """Whether holidays make no difference to what it covers."""
+    return layer.holidays is None or (layer.holidays.mode == "skip" and not layer.holidays.dates)
+
+
+def has_ended(layer: Layer, schedule: Schedule, now: Instant) -> bool:
+    """Whether nobody of it is on call any more."""
+    return layer.end is not None and local_instant(layer.end, layer.zone(schedule)) <= now
+
+
+def people_of_schedule(schedule: Schedule, now: Instant | None = None) -> frozenset[str]:
+    """Everybody it names; with `now` those whom it may name from then on."""
+    layers = [layer for layer in schedule.layers if now is None or not has_ended(layer, schedule, now)]
+    turns = (turn for layer in layers for turn in layer.users)
     overrides = (override.users for override in schedule.overrides)
     fed = (shift.users for shift in schedule.feed)
     return frozenset(key for users in (*turns, *overrides, *fed) for key in users)

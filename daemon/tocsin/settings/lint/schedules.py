@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from tocsin.decide.oncall import Gap, Shift, local_instant, shifts, zone_of
 from tocsin.model import DAY, HOUR, Instant, Layer, Override, Policy, Problem, Schedule, Step, Support
-from tocsin.settings.lint.facts import Facts
+from tocsin.settings.lint.facts import Facts, every_day, has_ended
 from tocsin.settings.lint.situations import DECIDED_BY, services_of
 
 AHEAD = 30 * DAY
@@ -137,10 +137,14 @@ def _layers(schedule: Schedule, facts: Facts) -> Iterator[Problem]:
     for place, layer in enumerate(schedule.layers):
         path = ("schedules", schedule.name, "layers", place)
         called = f"'{layer.name}'" if layer.name else f"{place + 1}"
-        if facts.written.node(*path, "hours") is not None and not layer.hours:
-            message = f"{schedule.name}: layer {called} has hours that are an empty list, which cuts nothing"
-            fix = "write {days, from, to}, or leave hours out"
-            yield facts.warn(facts.at(*path, "hours"), "empty-hours", message, fix)
+        if has_ended(layer, schedule, facts.now):
+            assert layer.end is not None
+            message = f"{schedule.name}: layer {called} ended on {layer.end.replace('T', ' ')}"
+            yield facts.note(facts.at(*path, "end"), "past-layer", message, "remove it")
+        elif _covers_no_day(layer, facts):
+            message = f"{schedule.name}: layer {called} covers holidays only, and none of them is still to come"
+            fix = "name holidays that come, or remove the layer"
+            yield facts.warn(facts.at(*path, "holidays"), "no-holidays", message, fix)
         if layer.rotation is not None and _begins(layer, schedule) > facts.now + FAR:
             day = layer.rotation.start[:10]
             message = f"{schedule.name}: layer {called} begins on {day}; before, nobody in it is on call"
@@ -155,11 +159,21 @@ def _layers(schedule: Schedule, facts: Facts) -> Iterator[Problem]:
 
 def _begins(layer: Layer, schedule: Schedule) -> Instant:
     assert layer.rotation is not None
-    return local_instant(layer.rotation.start, schedule.timezone)
+    return local_instant(layer.rotation.start, layer.zone(schedule))
+
+
+def _covers_no_day(layer: Layer, facts: Facts) -> bool:
+    """Whether it covers holidays only, and all of these are over (in whatever zone)."""
+    if layer.holidays is None or layer.holidays.mode != "only" or not layer.holidays.dates:
+        return False  # a calendar without any is told where it is named
+    yesterday = datetime.fromtimestamp((facts.now - DAY) // 1000, UTC).date().isoformat()
+    return layer.holidays.dates[-1] < yesterday
 
 
 def _covers_always(layer: Layer, schedule: Schedule, facts: Facts) -> bool:
     whole = not layer.hours or any(len(cut.days) == 7 and cut.start == cut.end for cut in layer.hours)
+    if layer.end is not None or not every_day(layer):
+        return False
     return whole and (layer.rotation is None or _begins(layer, schedule) <= facts.now)
 
 
