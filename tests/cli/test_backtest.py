@@ -99,6 +99,38 @@ def test_as_json_it_has_every_difference(main, held, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("rule", "because", "code"),
+    [
+        ("{name: a, match: ['alertname=\"Trouble\"'], set: {urgency: low}}", "no longer pages bo", 0),
+        ("{name: a, match: ['alertname=\"Trouble\"'], hold: 3m}", "first paged 180 s later", 0),
+        ("{name: a, match: ['alertname=\"Trouble\"'], drop: true}", "it is in no open incident", 1),
+        ("{name: a, match: ['alertname=\"Trouble\"'], group_by: [alertname]}", "first paged 240 s later", 0),
+    ],
+)
+def test_a_critical_alert_that_would_page_less_is_told_though_nobody_has_answered_it(rule, because, code, main, tmp_path, tocsin):
+    policies = tmp_path / "policies.yaml"
+    policies.write_text(
+        "policies: {default: {steps: [{notify: [user:ana], wait: 5m},"
+        " {notify: [user:bo], wait: 5m, only: {urgency: [high]}}], repeat: 0}}"
+    )
+    candidate = tmp_path / "candidate.yaml"
+    candidate.write_text(f"rules: [{rule}]")
+    records: list[Signal | Answer] = [
+        Signal(Instant(MONDAY_NOON + nth * 60 * SECOND), "apps", 0,
+               Alert("firing", f"k{nth}", "critical", f"trouble {nth}", labels={"alertname": "Trouble"}))
+        for nth in range(2)
+    ]  # fmt: skip
+    configured(tmp_path, policies.read_text())
+    file = file_of([*records, Signal(Instant(MONDAY_NOON + 3_600 * SECOND), "apps", 0, Alert("resolved", "k9"))], tmp_path)
+
+    said = tocsin("backtest", "--rules", str(candidate), "--alerts", str(file), "-c", str(main))
+
+    assert said.returncode == code, said.stderr
+    assert "CRITICAL: " in said.stdout
+    assert because in said.stdout
+
+
+@pytest.mark.parametrize(
     ("wrong", "said", "code"),
     [
         ([], "nothing to try: give --rules DIR, --policies FILE or both", 2),

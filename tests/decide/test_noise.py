@@ -14,13 +14,13 @@ from tocsin.settings import load_alone
 
 
 def heard(at: int, name: str = "DiskSlow", *, key: str = "", lasts: int | None = 40, incident: int | None = None,
-          pages: int = 0, acted: bool = False, severity: str = "error", service: str = "shop", title: str = "",
+          pages: int = 0, acted: bool = False, open: bool = False, severity: str = "error", service: str = "shop", title: str = "",
           **labels: str) -> Heard:  # fmt: skip
     """An alert at so many seconds that lasts so many."""
     start = Instant(at * SECOND)
     return Heard("apps", key or f"k{at}", severity, title or name, service, "firing", incident, start,
                  None if lasts is None else Instant(start + lasts * SECOND), 1, pages,
-                 {"alertname": name, **labels} if name else labels, acted)  # fmt: skip
+                 {"alertname": name, **labels} if name else labels, acted, open)  # fmt: skip
 
 
 def only(alerts: list[Heard]) -> Noisy:
@@ -69,6 +69,31 @@ def test_what_somebody_acted_on_is_left_alone():
     assert (found.acted, found.rule, found.because) == (5, "", "")
 
 
+QUIETER = {
+    "heals": [{"at": at * 3_600, "incident": at} for at in range(10)],
+    "flaps": [{"at": at * 180, "key": "link", "lasts": 60, "incident": at} for at in range(12)],
+    "comes in crowds": [{"at": at, "lasts": 7_200, "incident": at, "cluster": "eu"} for at in range(20)],
+    "never acted on": [{"at": at * 3_600, "lasts": 7_200, "incident": at, "pages": 2} for at in range(5)],
+    "pageless": [{"at": at * 3_600, "lasts": 7_200, "incident": at, "severity": "warning"} for at in range(40)],
+}
+
+
+@pytest.mark.parametrize("why", QUIETER)
+def test_whatever_makes_it_noise_critical_and_open_ones_get_no_rule(why):
+    alerts = QUIETER[why]
+    assert only([heard(**one) for one in alerts]).rule != ""
+
+    once_critical = only([heard(**one | ({"severity": "critical"} if nth == 3 else {})) for nth, one in enumerate(alerts)])
+    still_open = only([heard(**one | ({"open": True} if nth == 3 else {})) for nth, one in enumerate(alerts)])
+
+    assert (once_critical.rule, once_critical.because, once_critical.critical) == ("", "critical: no rule is proposed", True)
+    assert (still_open.rule, still_open.because) == ("", "1 of its incidents are still open: no rule is proposed")
+
+
+def test_what_people_ended_is_not_taken_for_something_that_heals():
+    assert only([heard(at * 3_600, incident=at, acted=at % 2 == 0) for at in range(10)]).rule == ""
+
+
 def test_the_loudest_is_the_one_that_pages_most():
     quiet = [heard(at * 60, "Often", incident=1) for at in range(20)]
     loud = [heard(at * 3_600, "Wakes", incident=100 + at, pages=3) for at in range(4)]
@@ -80,7 +105,7 @@ def test_without_an_alertname_it_is_the_title_without_its_numbers():
     found = only([heard(at * 3_600, "", title=f"disk {at} % full on db-{at}", incident=at) for at in range(6)])
 
     assert found.name == "disk # % full on db-#"
-    assert r"""match: ['field.title=~"disk .+ % full on db-.+"', 'field.service="shop"']""" in found.rule
+    assert r"""match: ['field.title=~"disk .+ % full on db-.+"', 'field.service="shop"', 'field.severity!="critical"']""" in found.rule
 
 
 @pytest.mark.parametrize(
@@ -109,7 +134,7 @@ def test_every_proposed_rule_is_taken_by_check_and_hits_what_it_is_for(name, ser
     assert len(loaded.settings.rules) == 1
     plain = "".join(char if char.isprintable() else " " for char in name)
     if plain == name and service.isprintable() and name:
-        values = {"alertname": "" if titled else name, "field.title": name, "field.service": service}
+        values = {"alertname": "" if titled else name, "field.title": name, "field.service": service, "field.severity": "error"}
         assert [one for one in loaded.settings.rules[0].match if not parse(one).hits(lambda key: values[key])] == []
 
 

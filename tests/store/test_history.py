@@ -94,7 +94,7 @@ async def test_alerts_are_told_with_what_became_of_them(store):
     first, second, third = await all_of(store.heard_since(at(0)))
 
     assert first == Heard("apps", "key-1", "error", "alert 1", "shop", "firing", 1, at(0), None, 4, 2,
-                          {"alertname": "NodeDown", "ünï": '✓ "quoted"'}, False)  # fmt: skip
+                          {"alertname": "NodeDown", "ünï": '✓ "quoted"'}, False, True)  # fmt: skip
     assert (second.status, second.incident, second.pages, second.acted) == ("dropped", None, 0, False)
     assert (third.ended_at, third.acted) == (at(50), True)
     assert await all_of(store.alerts_in_short()) == [

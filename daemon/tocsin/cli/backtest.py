@@ -18,7 +18,7 @@ from tocsin.cli.past import SINCE, since_when, write_lines
 from tocsin.cli.progress import Progress
 from tocsin.cli.tables import print_json, print_table, say, warn
 from tocsin.cli.trouble import REFUSED, UNREACHABLE, WRONG, Trouble
-from tocsin.decide.outcome import Case, Comparison, Difference, Figures, compare, comparison_view
+from tocsin.decide.outcome import Case, Comparison, Difference, Figures, Weakened, compare, comparison_view
 from tocsin.errors import StoreError
 from tocsin.model import Settings, rfc3339
 from tocsin.replay.twice import Duty, Variant, play_twice, read_records
@@ -50,7 +50,8 @@ def backtest(
 
     A section that the candidate files hold is taken from them alone: --rules DIR replaces all rules. Everything is
     played by the production engine in virtual time; nothing is sent or stored. People answer as they did.
-    Exit 0: done; 1: an alert that somebody acted on would page nobody; 2: a mistake in a file; 3: no database.
+    Exit 0: done; 1: an alert that somebody acted on, or a critical one, would page nobody; 2: a mistake in a file;
+    3: no database.
     """
     if rules is None and policies is None:
         raise Trouble("nothing to try: give --rules DIR, --policies FILE or both", WRONG)
@@ -66,7 +67,7 @@ def backtest(
         print_json(comparison_view(found))
     else:
         _show(found, settings, show_all)
-    if found.missed:
+    if found.missed or any(one.silent for one in found.weakened):
         raise typer.Exit(REFUSED)
 
 
@@ -133,6 +134,7 @@ def _show(found: Comparison, settings: Settings, show_all: bool) -> None:
         empty="nobody is paged, neither before nor after",
     )
     _show_missed(found)
+    _show_weakened(found.weakened)
     _show_differences(found.differences, show_all)
 
 
@@ -172,6 +174,19 @@ def _show_missed(found: Comparison) -> None:
     rows = [(rfc3339(one.fate.at), f"{one.fate.kind} by {one.fate.user}", one.before.title, one.because)
             for one in found.missed]  # fmt: skip
     print_table(("at", "what was done", "title", "because"), rows, empty="")
+
+
+def _show_weakened(weakened: Sequence[Weakened]) -> None:
+    if not weakened:
+        return
+    say("")
+    say(f"CRITICAL: {len(weakened)} critical incidents would page less, whether or not anybody has answered them yet:")
+    rows = [
+        (rfc3339(one.before.opened_at), one.before.priority, one.before.title, one.because) for one in weakened[:SHOWN]
+    ]
+    print_table(("opened", "priority", "title", "because"), rows, empty="")
+    if len(weakened) > SHOWN:
+        say(f"and {len(weakened) - SHOWN} more (--json lists all)")
 
 
 def _show_differences(differences: Sequence[Difference], show_all: bool) -> None:

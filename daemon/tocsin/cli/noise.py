@@ -26,6 +26,8 @@ def noise(
 ) -> None:
     """The alerts that paged and fired most, those that flap, those nobody ever acted on; and a rule for each.
 
+    Kinds with a critical alert or an open incident get no rule, and each rule leaves alone what is critical later on.
+
     Alerts are told apart by their label alertname (else their title without its numbers) and their service. Reads the
     database beside a running daemon. Try the proposals on the same week before you use them: tocsin backtest.
     """

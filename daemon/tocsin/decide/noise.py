@@ -1,4 +1,8 @@
-"""Which alerts make the noise? The loudest, those that flap, those nobody ever acts on; and a rule for each."""
+"""Which alerts make the noise? The loudest, those that flap, those nobody ever acts on; and a rule for each.
+
+A proposal never costs a page that somebody needed: kinds with a critical alert or an open incident get none, and each
+rule leaves alone what is critical later on.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +44,8 @@ class Heard:
     count: int
     pages: int           # of its incident
     labels: Mapping[str, str]
-    acted: bool          # a person acted on its incident
+    acted: bool          # a person, or an integration for one, acted on its incident
+    open: bool = False   # its incident has not ended: what will become of it is not known yet
 
 
 @dataclass(slots=True)
@@ -54,9 +59,10 @@ class Kind:
     posts: int = 0                      # repeats included
     incidents: set[int] = field(default_factory=set)
     acted: set[int] = field(default_factory=set)
+    open: set[int] = field(default_factory=set)
     pages: dict[int, int] = field(default_factory=dict)
     fired: dict[str, list[Instant]] = field(default_factory=dict)   # by identity, the last few
-    lengths: list[Millis] = field(default_factory=list)
+    lengths: list[Millis] = field(default_factory=list)             # of those that healed without a person
     labels: Counter[str] = field(default_factory=Counter)
     recent: list[Instant] = field(default_factory=list)
     bursts: int = 0                     # firings that came close on others
@@ -73,7 +79,9 @@ class Kind:
             self.pages[one.incident] = one.pages
             if one.acted:
                 self.acted.add(one.incident)
-        if one.ended_at is not None and len(self.lengths) < REMEMBERED:
+            if one.open:
+                self.open.add(one.incident)
+        if one.ended_at is not None and not one.acted and len(self.lengths) < REMEMBERED:
             self.lengths.append(Millis(one.ended_at - one.received_at))
         self._note_burst(one.received_at)
         self._note_flap(one)
@@ -103,7 +111,9 @@ class Noisy:
     pages: int
     acted: int
     flaps: int
-    heals_within: Millis | None  # four of five times
+    open: int
+    critical: bool               # some were: these are never touched by a proposal
+    heals_within: Millis | None  # four of five times, without anybody
     because: str
     rule: str
 
@@ -163,12 +173,13 @@ def judged(kind: Kind) -> Noisy:
     because, acts = verdict(kind, heals)
     return Noisy(
         kind.name, kind.service, kind.firings, kind.posts, len(kind.incidents), sum(kind.pages.values()),
-        len(kind.acted), kind.flaps, heals, because, rule_text(kind, acts) if acts else "",
+        len(kind.acted), kind.flaps, len(kind.open), "critical" in kind.severities, heals, because,
+        rule_text(kind, acts) if acts else "",
     )  # fmt: skip
 
 
 def heals_within(lengths: Sequence[Millis], firings: int) -> Millis | None:
-    """The time within which four of five of them had healed; None where fewer ended at all."""
+    """The time within which four of five of them had healed; None where fewer ended by themselves at all."""
     if len(lengths) * 5 < min(firings, REMEMBERED) * 4:
         return None
     ordered = sorted(lengths)
@@ -176,10 +187,18 @@ def heals_within(lengths: Sequence[Millis], firings: int) -> Millis | None:
 
 
 def verdict(kind: Kind, heals: Millis | None) -> tuple[str, dict[str, Any]]:
-    """Why it is noise, and what a rule should say; nothing where it is not."""
+    """Why it is noise, and what a rule should say; nothing where it is not.
+
+    Judged by how it ended: what is still open may yet need somebody, and what is critical pages, however often it did
+    for nothing. Neither gets a rule.
+    """
     reasons, acts = [], {}
     if kind.firings < BURST:
         return "", {}
+    if "critical" in kind.severities:
+        return "critical: no rule is proposed", {}
+    if kind.open:
+        return f"{len(kind.open)} of its incidents are still open: no rule is proposed", {}
     if kind.flaps * 3 >= kind.firings:
         reasons.append("it flaps")
         acts["flap"] = "{changes: 6, within: 30m, settle: 15m}"
@@ -235,6 +254,7 @@ def matchers(kind: Kind) -> Iterator[str]:
         yield f"field.title=~{_double(pattern)}" if "#" in kind.name else f"field.title={_double(kind.name)}"
     if kind.service:
         yield f"field.service={_double(kind.service)}"
+    yield 'field.severity!="critical"'
 
 
 def _double(text: str) -> str:
@@ -266,6 +286,8 @@ def noisy_view(one: Noisy) -> dict[str, Any]:
         "pages": one.pages,
         "acted_on": one.acted,
         "flaps": one.flaps,
+        "open": one.open,
+        "critical": one.critical,
         "heals_within_seconds": None if one.heals_within is None else one.heals_within / 1000,
         "because": one.because,
         "rule": one.rule or None,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tocsin.model import EMPTY, Instant, Millis, rfc3339
+from tocsin.model import EMPTY, SECOND, Instant, Millis, rfc3339
 
 Identity = tuple[str, str, Instant]
 """(integration, dedup key, when it fired first): one alert, however often it was repeated."""
@@ -135,11 +135,24 @@ class Missed:
 
 
 @dataclass(frozen=True, slots=True)
+class Weakened:
+    """A critical incident that pages fewer people, later, or nobody, whether or not anybody has answered it.
+
+    `silent`: nobody would be paged for it at all.
+    """
+
+    before: Case
+    because: str
+    silent: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     before: Figures
     after: Figures
     differences: tuple[Difference, ...]
     missed: tuple[Missed, ...]
+    weakened: tuple[Weakened, ...]
     answers: int  # recorded answers: with none, what was acted on is not known
     skipped: Mapping[str, int] = field(default_factory=dict)
 
@@ -147,7 +160,7 @@ class Comparison:
 def compare(before: Played, after: Played) -> Comparison:
     return Comparison(
         figures(before), figures(after), tuple(_differences(before, after)), tuple(_missed(before, after)),
-        len(before.fates), dict(before.skipped),
+        tuple(_weakened(before, after)), len(before.fates), dict(before.skipped),
     )  # fmt: skip
 
 
@@ -191,6 +204,37 @@ def _missed(before: Played, after: Played) -> Iterator[Missed]:
         yield Missed(old, case, _unpaged(found))
 
 
+def _weakened(before: Played, after: Played) -> Iterator[Weakened]:
+    """In order of time."""
+    for case in sorted(before.cases.values(), key=lambda one: one.opened_at):
+        if case.severity == "critical" and case.pages:
+            now = after.cases.get(after.whereabouts.get(case.identity, 0))
+            heard = [page for page in now.pages if page.at >= case.opened_at] if now is not None else []
+            if not heard:
+                yield Weakened(case, _silent(now), True)
+            elif less := _less(case, heard):
+                yield Weakened(case, less, False)
+
+
+def _silent(case: Case | None) -> str:
+    if case is not None and case.pages:
+        return f"it joins {case.key}, which had paged before"
+    return _unpaged(case)
+
+
+def _less(case: Case, heard: Sequence[Sent]) -> str:
+    """What people would hear less of it than they did; "" where nothing."""
+    later = min(page.at for page in heard) - min(page.at for page in case.pages)
+    missing = sorted({page.user or page.target for page in case.pages} - {page.user or page.target for page in heard})
+    fewer = len(case.pages) - len(heard)
+    said = (
+        f"first paged {round(later / SECOND)} s later" if later > 0 else "",
+        f"no longer pages {', '.join(missing)}" if missing else "",
+        f"{fewer} page{'s' if fewer > 1 else ''} less" if fewer > 0 else "",
+    )
+    return "; ".join(filter(None, said))
+
+
 def _unpaged(case: Case | None) -> str:
     if case is None:
         return "it is in no open incident"
@@ -206,6 +250,7 @@ def comparison_view(found: Comparison) -> dict[str, Any]:
         "after": figures_view(found.after),
         "differences": [_difference_view(one) for one in found.differences],
         "missed": [_missed_view(one) for one in found.missed] if found.answers else None,
+        "critical_paged_less": [_weakened_view(one) for one in found.weakened],
         "answers": found.answers,
         "skipped": dict(found.skipped),
     }
@@ -266,6 +311,17 @@ def _missed_view(one: Missed) -> dict[str, Any]:
         "at": rfc3339(fate.at),
         "by": fate.user,
         "did": fate.kind,
+        "because": one.because,
+    }
+
+
+def _weakened_view(one: Weakened) -> dict[str, Any]:
+    return {
+        "key": one.before.key,
+        "title": one.before.title,
+        "service": one.before.service or None,
+        "opened_at": rfc3339(one.before.opened_at),
+        "pages_nobody": one.silent,
         "because": one.because,
     }
 

@@ -51,8 +51,8 @@ class History:
         """Alerts received since then, and what became of each."""
         last = await self._before("alert_near", since)
         while rows := await self._look("heard_after", last, MANY):
-            for _, labels, acted, *rest in rows:
-                yield Heard(*(*rest, orjson.loads(labels), bool(acted)))
+            for _, labels, acted, still_open, *rest in rows:
+                yield Heard(*(*rest, orjson.loads(labels), bool(acted), bool(still_open)))
             last = rows[-1][0]
 
     async def pages_sent(self) -> AsyncIterator[Sent]:

@@ -790,10 +790,12 @@ order by 1, 2 limit 100;
 select id, received_at from alerts where id >= $1 order by id limit 1;
 
 -- name: heard_after
--- Alerts after a given one, how often their incident paged, and whether a person acted on it.
+-- Alerts after a given one, how often their incident paged, whether anybody acted on it, and whether it is open.
 select a.id, a.labels,
-       exists (select 1 from timeline t where t.incident = a.incident and t.actor like 'user:%'
-               and t.kind in ('acknowledged', 'snoozed', 'resolved', 'escalated', 'note')) as acted,
+       exists (select 1 from timeline t where t.incident = a.incident
+               and (t.actor like 'user:%' or t.actor like 'integration:%' and t.kind = 'acknowledged')) as acted,
+       exists (select 1 from incidents i where i.number = a.incident
+               and i.status not in ('resolved', 'closed', 'canceled')) as still_open,
        a.integration, a.source_key, a.severity, a.title, a.service, a.status, a.incident, a.received_at, a.ended_at,
        a.count, (select count(*) from pages p where p.incident = a.incident and p.kind = 'page' and p.tries > 0) as pages
 from alerts a
