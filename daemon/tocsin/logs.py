@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -33,6 +34,72 @@ def one_line(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.ty
     return event
 
 
+COUNTED = frozenset({
+    "refused", "not HTTP", "sign_in_refused", "link refused", "code_refused", "sms_from_stranger", "sms_replies_capped",
+    "post_poisoned", "batch_halved", "rule_error", "connections_refused", "connections_closed",
+})  # fmt: skip
+"""Events that somebody outside can cause as often as they like."""
+TOLD_BY = ("status", "method", "integration", "rule", "account")  # fields that make two of one event different
+LINES = 10  # of one kind in one window
+WINDOW = 60.0  # seconds
+KINDS = 64  # that are counted apart
+
+
+@dataclass(slots=True)
+class Window:
+    """The lines of one kind within one minute: how many were kept back, and one of them."""
+
+    ends: float
+    lines: int = 0
+    more: int = 0
+    last: dict[str, Any] = field(default_factory=dict)
+
+
+class Counting:
+    """Keep refusals from filling a disk: the first lines of a kind in a minute, and then their number."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._windows: dict[tuple[str, ...], Window] = {}
+
+    def __call__(self, _: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        """As a processor of structlog. Raises DropEvent for what is only counted."""
+        name = event.get("event")
+        if name not in COUNTED:
+            return event
+        now, kind = self._monotonic(), (str(name), *(str(event.get(part, ""))[:80] for part in TOLD_BY))
+        window = self._windows.get(kind)
+        if window is None and len(self._windows) >= KINDS:
+            kind = (str(name),)
+            window = self._windows.get(kind)
+        if window is None:
+            window = self._windows[kind] = Window(now + WINDOW)
+        if window.lines < LINES:
+            window.lines += 1
+            return event
+        window.more += 1
+        window.last = {part: str(event[part])[:200] for part in (*TOLD_BY, "path", "because", "peer") if part in event}
+        raise structlog.DropEvent
+
+    def over(self) -> list[dict[str, Any]]:
+        """What windows that have ended kept back."""
+        now = self._monotonic()
+        ended = [(kind, window) for kind, window in self._windows.items() if window.ends <= now]
+        for kind, _ in ended:
+            del self._windows[kind]
+        return [{"of": kind[0], "count": window.more, **window.last} for kind, window in ended if window.more]
+
+
+_counting: list[Counting] = []  # where `configure` was given a clock
+
+
+async def tell_counted() -> None:
+    """Log how many lines were kept back in windows that have ended; to be called every second."""
+    for counting in _counting:
+        for kept_back in counting.over():
+            structlog.stdlib.get_logger("tocsin.logs").warning("and_more", window=f"{WINDOW:g}s", **kept_back)
+
+
 SHARED: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -44,8 +111,14 @@ SHARED: list[structlog.typing.Processor] = [
 ]
 
 
-def configure(*, level: str = "info", style: str = "auto") -> None:
-    """Send all logging to stderr. `style`: "json", "plain" or "auto" (plain on a terminal)."""
+def configure(
+    *, level: str = "info", style: str = "auto", monotonic: Callable[[], float] | None = None
+) -> None:
+    """Send all logging to stderr. `style`: "json", "plain" or "auto" (plain on a terminal).
+
+    With a clock, lines that anybody can cause are counted beyond the first ten a minute of each kind.
+    """
+    _counting[:] = [] if monotonic is None else [Counting(monotonic)]
     plain = style == "plain" or (style == "auto" and sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if plain else structlog.processors.JSONRenderer()
@@ -53,6 +126,7 @@ def configure(*, level: str = "info", style: str = "auto") -> None:
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
+            *_counting,
             *SHARED,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],

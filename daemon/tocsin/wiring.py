@@ -24,6 +24,7 @@ from tocsin.contracts import Chance, ChannelKind, Clock, Http, Mail, ReadFeed, S
 from tocsin.control import SOCKET, Control, actions_of
 from tocsin.decide.rules import Rulebook
 from tocsin.errors import Refused, SettingsError, StoreUnavailable
+from tocsin.logs import tell_counted
 from tocsin.metrics import Metrics
 from tocsin.model import Instant, Millis, Settings
 from tocsin.settings import LastGood, Loaded, difference, load
@@ -227,7 +228,7 @@ class Daemon:
         await self.heartbeats.begin(was_down=was_down)
         await keeping.alive()  # judged: a crash right behind this start is no longer downtime
         keeping.start((Millis(1_000), self.notices.look), (Millis(1_000), self.heartbeats.look),
-                      (Millis(1_000), Calming(self.core).look))  # fmt: skip
+                      (Millis(1_000), Calming(self.core).look), (Millis(1_000), tell_counted))  # fmt: skip
         self.tasks(self.outbound.run(), "outbound heartbeat")
         self.tasks(self.feeds.run(), "feeds")
         if isinstance(self.store, PostgresStore):

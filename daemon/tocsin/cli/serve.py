@@ -21,6 +21,7 @@ from tocsin.cli.configured import address_of, asked_for, errors_in, load, locate
 from tocsin.cli.starter import leave_token
 from tocsin.cli.tables import warn
 from tocsin.cli.trouble import UNREACHABLE, WRONG, Trouble
+from tocsin.clock import SystemClock
 from tocsin.errors import StoreError, StoreUnavailable, TocsinError
 from tocsin.model import Instant, Millis
 from tocsin.systemd import Notify, inherited_sockets
@@ -44,7 +45,7 @@ def serve(
 
 def run(main: Path, *, beside: Beside | None = None, log: str = "auto", log_level: str = "info") -> None:
     """Serve `main` until a signal; `beside` runs next to it. Raises Trouble when it cannot start."""
-    logs.configure(level=log_level, style=log)
+    logs.configure(level=log_level, style=log, monotonic=SystemClock().monotonic)
     allow_many_connections()
     loaded, because = usable(main)
     try:

@@ -23,7 +23,7 @@ from tocsin.web import models
 from tocsin.web.api import RANK, WITHOUT_USER
 from tocsin.web.daemon import Daemon
 from tocsin.web.limits import read_body
-from tocsin.web.problems import BASE_HEADERS, JSON_HEADERS, Handler, Problem, as_problem, log, peer_of
+from tocsin.web.problems import BASE_HEADERS, JSON_HEADERS, Handler, Problem, as_problem, log, log_refusal
 from tocsin.web.webhooks import credential
 
 MOST_ALERTS = 10_000
@@ -82,8 +82,7 @@ def door(daemon: Daemon, role: Role, act: Facts) -> Handler:
             return await act(Call(daemon, request, await signed_in(daemon, request, role), since))
         except (Problem, BadBody, Refused, StoreUnavailable) as error:
             problem = as_problem(error)
-            log.info("refused", status=problem.status, method=request.method, path=request.path,
-                     because=problem.detail, peer=peer_of(request))  # fmt: skip
+            log_refusal(request, problem)
             headers = {**JSON_HEADERS, **problem.headers}
             return web.Response(status=problem.status, body=orjson.dumps(said(problem)), headers=headers)
 

@@ -24,6 +24,7 @@ from tocsin.web import (
     rosters,
     silences,
 )
+from tocsin.web.budget import BUDGET, Budget, released
 from tocsin.web.daemon import Daemon
 from tocsin.web.limits import HEAD_TIME, MAX_BODY, handler_args
 from tocsin.web.problems import BASE_HEADERS, JSON_HEADERS, TRUSTED, Handler, Problem, refuse
@@ -45,6 +46,7 @@ def make_app(daemon: Daemon, *, head_time: float = HEAD_TIME) -> web.Application
     """
     app = web.Application(client_max_size=MAX_BODY, handler_args=handler_args(head_time))
     app[TRUSTED] = lambda: daemon.live.settings.server.trusted_proxies
+    app[BUDGET] = Budget(daemon.clock)
     add_alert_doors(app, daemon)
     add_api(app, daemon)
     add_callbacks(app, daemon)
@@ -59,6 +61,7 @@ def make_admin_app(daemon: Daemon) -> web.Application:
     """Metrics and probes alone, for an address of their own."""
     app = web.Application(client_max_size=MAX_BODY, handler_args=handler_args())
     app[TRUSTED] = lambda: daemon.live.settings.server.trusted_proxies
+    app[BUDGET] = Budget(daemon.clock)
     add_probes(app, daemon)
     add_rest(app)
     return app
@@ -125,7 +128,7 @@ def add(app: web.Application, method: str, path: str, handler: Handler) -> None:
     if method == "GET":
         app.router.add_get(path, handler)
     else:
-        app.router.add_route(method, path, handler)
+        app.router.add_route(method, path, released(handler))
 
 
 # ------------------------------------------------------------------------------------------ probes

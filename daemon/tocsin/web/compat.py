@@ -15,7 +15,7 @@ from aiohttp import web
 from tocsin.errors import BadBody, StoreUnavailable
 from tocsin.web.doors import Door, digest
 from tocsin.web.limits import read_body
-from tocsin.web.problems import BASE_HEADERS, JSON_HEADERS, Handler, Problem, as_problem, log, refuse
+from tocsin.web.problems import BASE_HEADERS, JSON_HEADERS, Handler, Problem, as_problem, log_refusal, refuse
 from tocsin.web.webhooks import Reception
 
 WRONG_LENGTH = "Length of 'routing_key' is incorrect (should be 32 characters)"
@@ -103,7 +103,7 @@ def refuse_event(request: web.Request, problem: Problem) -> web.Response:
 
 
 def invalid(request: web.Request, errors: list[str]) -> web.Response:
-    log.info("refused", status=400, method=request.method, path=request.path, because="; ".join(errors)[:500])
+    log_refusal(request, Problem(400, "; ".join(errors)))
     shown = [error.encode("utf-8", "replace").decode() for error in errors]
     document = {"status": "invalid event", "message": "Event object is invalid", "errors": shown}
     return web.Response(

@@ -20,7 +20,8 @@ from aiohttp.web_protocol import RequestPayloadError
 from tocsin.contracts import Clock
 from tocsin.errors import BadBody
 from tocsin.model import Millis
-from tocsin.web.problems import Problem
+from tocsin.web.budget import Crowded, Held, holding
+from tocsin.web.problems import Problem, overloaded, peer_of
 
 MAX_BODY = 4 * 1024 * 1024       # bytes, as sent and inflated
 MAX_FORM = 64 * 1024             # bytes; a provider's callback is some 1,500
@@ -32,8 +33,9 @@ HEAD_TIME = 75                   # seconds; idle connections and unfinished head
 log = structlog.stdlib.get_logger("tocsin.web")
 
 
-async def read_body(request: web.Request, clock: Clock, most: int = MAX_BODY) -> bytes:
-    """The whole body, inflated. Raises Problem: 400 broken, 408 late, 413 too long, 415 another coding.
+async def read_body(request: web.Request, clock: Clock, most: int = MAX_BODY, sender: str = "") -> bytes:
+    """The whole body, inflated. Raises Problem: 400 broken, 408 late, 413 too long, 415 another coding, 429 for a
+    sender (by name, else by its address) that has too much under way already, 503 where everybody together has.
 
     aiohttp (3.14.5) does not wake a reader whose chunks break half-way: these run into the deadline.
     """
@@ -45,20 +47,25 @@ async def read_body(request: web.Request, clock: Clock, most: int = MAX_BODY) ->
         if content.is_eof():  # arrived in one piece with its head, as nearly all do
             body = content.read_nowait()
         else:
-            body = await collect(request, clock, most)
+            body = await collect(request, clock, most, holding(request, sender or peer_of(request)))
+        if len(body) > most:
+            raise too_long(most)
+        coding = request.headers.get("Content-Encoding")
+        if coding is None:
+            return body
+        return inflate_within(body, coding, most, holding(request, sender or peer_of(request)))
     except RequestPayloadError as error:
         raise Problem(400, f"the body's transfer is broken: {one_line(error)}", close=True) from None
     except ConnectionError:
         raise Problem(400, "the sender hung up before the end of its body", close=True) from None
-    if len(body) > most:
-        raise too_long(most)
-    coding = request.headers.get("Content-Encoding")
-    return body if coding is None else inflate(body, coding, most)
+    except Crowded as crowded:
+        raise no_room(crowded) from None
 
 
-async def collect(request: web.Request, clock: Clock, most: int) -> bytes:
-    """A body that arrives in pieces, within its deadline."""
+async def collect(request: web.Request, clock: Clock, most: int, held: Held) -> bytes:
+    """A body that arrives in pieces, within its deadline; nothing of it is read before there is room for all of it."""
     content = request.content
+    held.reach(request.content_length or 0)
     body = bytearray()
     try:
         async with clock.timeout(BODY_TIME):
@@ -66,13 +73,33 @@ async def collect(request: web.Request, clock: Clock, most: int) -> bytes:
                 body += chunk
                 if len(body) > most:
                     raise too_long(most)
+                if len(body) > held.size:
+                    held.reach(len(body))
     except TimeoutError:
         raise Problem(408, f"the body did not arrive within {BODY_TIME // 1000} seconds", close=True) from None
     return bytes(body)
 
 
+def no_room(crowded: Crowded) -> Problem:
+    """The body stays with its sender for now; the connection is closed, since nobody reads it."""
+    if crowded.whose:
+        problem = overloaded("too many bytes of yours are under way already; send this again in a moment", 429)
+    else:
+        problem = overloaded("too many bytes are under way already; send this again in a moment", 503)
+    problem.close = True
+    return problem
+
+
 def too_long(most: int) -> Problem:
     return Problem(413, f"the body is longer than {most // 1024} KiB; send it in several posts", close=True)
+
+
+def inflate_within(body: bytes, coding: str, most: int, held: Held) -> bytes:
+    """`inflate`, with room for all that it may become. Raises Crowded too."""
+    held.reach(held.size + min(most, len(body) * 1032))  # deflate makes no more of a byte
+    plain = inflate(body, coding, most)
+    held.reach(len(plain))
+    return plain
 
 
 def inflate(body: bytes, coding: str, most: int = MAX_BODY) -> bytes:
@@ -160,6 +187,6 @@ def handler_args(head_time: float = HEAD_TIME) -> dict[str, Any]:
         "auto_decompress": False,
         "access_log": None,
         "keepalive_timeout": head_time,
-        "lingering_time": 3.0,
+        "lingering_time": 0.0,  # see budget.part
         "logger": ServerLog(),
     }

@@ -25,7 +25,7 @@ from tocsin.model import OPEN, Instant, Override, Schedule, Settings
 from tocsin.web.api import told
 from tocsin.web.daemon import Daemon, LinkView
 from tocsin.web.limits import MAX_FORM, read_body
-from tocsin.web.problems import BASE_HEADERS, Handler, Problem, as_problem, guarded, log, peer_of
+from tocsin.web.problems import BASE_HEADERS, Handler, Problem, as_problem, guarded, log, log_refusal
 from tocsin.web.quiet import change_view, changes_beside, related_to
 from tocsin.web.sessions import Session, session_of
 from tocsin.web.webhooks import credential
@@ -83,8 +83,7 @@ def in_words(handler: Handler) -> Handler:
             return await handler(request)
         except (Problem, Refused, StoreUnavailable) as error:
             problem = as_problem(error)
-            log.info("refused", status=problem.status, method=request.method, path=request.path,
-                     because=problem.detail, peer=peer_of(request))  # fmt: skip
+            log_refusal(request, problem)
             return form_page("refused.html", None, problem.status, detail=problem.detail)
 
     return guard

@@ -90,16 +90,21 @@ def overloaded(detail: str, status: int) -> Problem:
 
 def refuse(request: web.Request, problem: Problem) -> web.Response:
     """Answer with the problem, and leave one line about it."""
+    log_refusal(request, problem)
+    return answer(problem)
+
+
+def log_refusal(request: web.Request, problem: Problem) -> None:
+    """The one line about a refusal; logs.py counts what comes too often."""
     log.info(
         "refused",
         status=problem.status,
-        method=request.method,
-        path=request.path,
-        because=problem.detail,
+        method=request.method[:20],
+        path=request.path[:200],
+        because=problem.detail[:500],
         peer=peer_of(request),
         culprits=[f"{culprit.pointer}: {culprit.detail}"[:200] for culprit in problem.errors[:5]],
     )
-    return answer(problem)
 
 
 def peer_of(request: web.Request) -> str:

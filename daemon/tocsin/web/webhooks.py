@@ -26,6 +26,8 @@ log = structlog.stdlib.get_logger("tocsin.web")
 
 GIVE_UP_ON_4XX = frozenset({"alertmanager", "alertmanager_api", "grafana"})
 LARGE = 16 * 1024  # bytes of a body; of these one is read at a time, so that many at once do not hold the loop up
+HUGE = 256 * 1024  # these are parsed in a thread, and decided one at a time for each sender
+HUGE_AT_ONCE = 3  # of all senders
 NOBODY = Secret(("compared with when there is no such integration",))
 NO_HINT = "there is no such integration, or the token is not its own"
 
@@ -38,6 +40,8 @@ class Reception:
         self._doors = doors_of(daemon.live.settings, daemon.live.sources)
         self._alarmed: dict[str, int] = {}
         self._reading = asyncio.Lock()
+        self._huge = asyncio.Semaphore(HUGE_AT_ONCE)
+        self._huge_of: dict[str, asyncio.Lock] = {}
         self.heads = Heads()
         self.opened: Callable[[web.Request, Door], None] = lambda request, door: None
 
@@ -59,7 +63,7 @@ class Reception:
             try:
                 own = self.by_own_token(request)
                 door = own or await self.admit(request)
-                raw = await read_body(request, clock)
+                raw = await self.read(request, door)
                 taken = await self.take(door, raw, request.headers)
             except (Problem, BadBody, StoreUnavailable) as error:
                 return refuse(request, as_problem(error))
@@ -88,13 +92,29 @@ class Reception:
         self.daemon.metrics.alerts_rejected.labels(door.config.name, "token").inc()
         raise Problem(401, NO_HINT, headers={"WWW-Authenticate": "Bearer"})
 
+    async def read(self, request: web.Request, door: Door) -> bytes:
+        """The body, where there is room for it; refused in the words its sender listens to where there is none."""
+        try:
+            return await read_body(request, self.daemon.clock, sender=f"integration:{door.config.name}")
+        except Problem as problem:
+            if problem.status in (429, 503):
+                self.count_refusal(door, "unavailable")
+                problem.status = 503 if door.config.type in GIVE_UP_ON_4XX else 429
+            raise
+
     async def take(self, door: Door, raw: bytes, headers: Mapping[str, str]) -> Taken:
         """Parse and store; durable when it returns. Raises BadBody, Problem, StoreUnavailable."""
         if len(raw) < LARGE:
-            parsed = self.parse(door, raw, headers)
-        else:
+            return await self._store(door, raw, self.parse(door, raw, headers))
+        if len(raw) < HUGE:
             async with self._reading:
                 parsed = self.parse(door, raw, headers)
+            return await self._store(door, raw, parsed)
+        own = self._huge_of.setdefault(door.config.name, asyncio.Lock())
+        async with own, self._huge:
+            return await self._store(door, raw, await self._parse_apart(door, raw, headers))
+
+    async def _store(self, door: Door, raw: bytes, parsed: Parsed) -> Taken:
         if parsed.rejected and not parsed.alerts:
             self.count_refusal(door, "invalid", len(parsed.rejected))
             self.alarm(door, f"{parsed.rejected[0].pointer}: {parsed.rejected[0].detail}")
@@ -126,9 +146,20 @@ class Reception:
         try:
             return door.source.parse(raw, headers, door.config, self.daemon.clock.now())
         except BadBody as error:
-            self.count_refusal(door, "body")
-            self.alarm(door, error.detail)
+            self._unreadable(door, error)
             raise
+
+    async def _parse_apart(self, door: Door, raw: bytes, headers: Mapping[str, str]) -> Parsed:
+        """`parse` for a body that would hold the loop up."""
+        try:
+            return await asyncio.to_thread(door.source.parse, raw, headers, door.config, self.daemon.clock.now())
+        except BadBody as error:
+            self._unreadable(door, error)
+            raise
+
+    def _unreadable(self, door: Door, error: BadBody) -> None:
+        self.count_refusal(door, "body")
+        self.alarm(door, error.detail)
 
     def alarm(self, door: Door, detail: str) -> None:
         """Alerts are lost here, and the sender will not tell: once a day and integration it becomes an incident."""

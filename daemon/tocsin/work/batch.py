@@ -45,7 +45,7 @@ class Batch:
 
     async def run(self) -> Outcome:
         facts, ledger = self.facts, self.facts.ledger
-        facts.post_ids = await self.tx.next_post_ids(len(self.posts))
+        facts.post_ids = await self._rows()
         if not facts.core.store.exclusive:
             await self._lock()
         facts.mutes = await ledger.mutes()
@@ -56,12 +56,17 @@ class Batch:
             await LongWay(facts).go(others)
         return await self._write()
 
+    async def _rows(self) -> list[int]:
+        """The id of each post's row: a new one, but for the later parts of a big post."""
+        new = iter(await self.tx.next_post_ids(sum(not post.row for post in self.posts)))
+        return [post.row or next(new) for post in self.posts]
+
     async def _lock(self) -> None:
         """Where others write too: nobody else decides about these identities, bytes and groups meanwhile."""
         keys: dict[str, None] = {}
         for post in self.posts:
-            for alert in post.parsed.alerts:
-                name = post.integration.name
+            for one in post.judged:
+                alert, name = one.alert, post.integration.name
                 keys[f"{name}\0{alert.source_key or bytes_of(post.raw, alert)}"] = None
                 group = group_of(self.facts.rulebook.walk(alert, post.integration), alert.source_key or "", name)
                 if group.grouped:
@@ -125,6 +130,7 @@ class Batch:
             [
                 Post(id_, post.integration.name, post.received_at, post.raw, len(post.parsed.alerts), repeats)
                 for id_, post, repeats in zip(facts.post_ids, self.posts, facts.repeats, strict=True)
+                if not post.row
             ]
         )
         if facts.saved:  # first: what ended here may fire anew here, and an identity is open once
@@ -136,10 +142,10 @@ class Batch:
         if facts.sources:
             tx.add_inhibitors(facts.sources)
         await facts.ledger.close()
-        out.last_post = facts.post_ids[-1]
+        out.last_post = max(facts.post_ids)
         out.fresh.extend(alert for alert in facts.added.values() if alert.ended_at is None)
         out.fresh.extend(alert for alert in facts.saved.values() if alert.ended_at is None)
-        for post, incidents in zip(self.posts, facts.incidents, strict=True):
+        for row, post, incidents in zip(facts.post_ids, self.posts, facts.incidents, strict=True):
             keys = tuple([one.key or facts.minted[id(one)] for one in post.judged])
-            out.results.append(Taken(len(post.parsed.alerts), tuple(incidents), post.parsed.rejected, keys))
+            out.results.append(Taken(len(post.judged), tuple(incidents), post.parsed.rejected, keys, row=row))
         return out

@@ -1,7 +1,8 @@
 """Posts become incidents: batched, decided, committed; only then is the sender answered.
 
 Posts that arrive while a batch commits form the next batch (group commit, no timer). A batch that
-fails is halved until only the culprit is refused.
+fails is halved until only the culprit is refused. A big post is decided in parts, a transaction each, so that
+what others send comes in between; its sender is answered after the last one.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from tocsin.model import (
     Instant,
     IntegrationConfig,
     Parsed,
+    Rejected,
     SignalStatus,
     StoredAlert,
 )
@@ -32,10 +34,12 @@ from tocsin.work.judging import Judged, fit_key, judge, read
 from tocsin.work.known import Known
 from tocsin.work.longway import SLICE
 from tocsin.work.posts import Outcome, Queued, Taken, Waiter
+from tocsin.work.waiting import Waiting
 
 log = structlog.stdlib.get_logger("tocsin.intake")
 
-BATCH_ALERTS = 400  # alerts in one transaction, but for a single larger post: while it commits the next ones are read
+BATCH_ALERTS = 400  # alerts in one transaction: while it commits the next ones are read
+LOOP_TIME = 0.005  # seconds of the loop that judging may take in one go
 WAITING_BYTES = 64 << 20  # posts that may wait; beyond it senders are told to come back
 TURNS = 8  # of the loop, at most, before a batch begins
 GATHERED = 64 << 10  # bytes of posts that are enough for one
@@ -52,8 +56,7 @@ class Intake:
 
     def __init__(self, core: Core) -> None:
         self.core = core
-        self._queue: list[Queued] = []
-        self._queued_bytes = 0
+        self._queue = Waiting()
         self._wake = asyncio.Event()
         self.known = Known()
         self._repeats: dict[int, tuple[int, Instant, Instant | None]] = {}
@@ -69,40 +72,75 @@ class Intake:
         Raises Overloaded when too much waits, StoreUnavailable when the database does not answer,
         BadBody when this very post cannot be stored.
         """
-        if self._queued_bytes > WAITING_BYTES:
+        if self._queue.bytes > WAITING_BYTES:
             raise Overloaded("too many posts wait to be committed")
-        now, rulebook, ears = self.core.clock.now(), self.core.live.rulebook, self.core.live.ears
         heard: Sequence[str] = ()
-        if ears:
-            parsed, heard = ears.hear(integration.name, parsed)
-        try:
-            judged = await self._judge_all(integration, parsed, rulebook)
-        except Exception as error:  # whatever one post can raise must cost only that post
-            log.error("post_poisoned", integration=integration.name, error=repr(error), exc_info=True)
-            raise BadBody("this post cannot be stored", status=422) from error
-        done: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
-        self._line_up(Queued(integration, raw, parsed, now, judged, rulebook, done))
-        taken = await done
+        if self.core.live.ears:
+            parsed, heard = self.core.live.ears.hear(integration.name, parsed)
+        if len(parsed.alerts) <= BATCH_ALERTS:
+            taken = await self._take_part(integration, raw, parsed, parsed.alerts)
+        else:
+            taken = await self._take_in_parts(integration, raw, parsed)
         if heard:
             await self.core.heard(heard, f"integration:{integration.name}")
         return taken
 
+    async def _take_in_parts(self, integration: IntegrationConfig, raw: bytes, parsed: Parsed) -> Taken:
+        """One part after the other; a part that cannot be stored costs its own alerts alone.
+
+        Repeats are written before this returns: a part may be behind the last post that a crash counts again.
+        """
+        parts: list[Taken] = []
+        rejected = list(parsed.rejected)
+        row = 0
+        for start in range(0, len(parsed.alerts), BATCH_ALERTS):
+            alerts = parsed.alerts[start : start + BATCH_ALERTS]
+            try:
+                parts.append(await self._take_part(integration, raw, parsed, alerts, row=row, part=True))
+                row = parts[-1].row
+            except BadBody as error:
+                rejected += [Rejected(alert.pointer, error.detail) for alert in alerts]
+        if not parts:
+            raise BadBody("this post cannot be stored", status=422)
+        await self.flush_repeats()
+        numbers = dict.fromkeys(number for one in parts for number in one.incidents)
+        keys = tuple([key for one in parts for key in one.keys])
+        return Taken(sum(one.accepted for one in parts), tuple(numbers), tuple(rejected), keys, row=row)
+
+    async def _take_part(
+        self, integration: IntegrationConfig, raw: bytes, parsed: Parsed, alerts: Sequence[Alert], *,
+        row: int = 0, part: bool = False,
+    ) -> Taken:  # fmt: skip
+        now, rulebook = self.core.clock.now(), self.core.live.rulebook
+        try:
+            judged = await self._judge_all(integration, alerts, rulebook)
+        except Exception as error:  # whatever one post can raise must cost only that post
+            log.error("post_poisoned", integration=integration.name, error=repr(error), exc_info=True)
+            raise BadBody("this post cannot be stored", status=422) from error
+        done: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
+        self._line_up(Queued(integration, raw, parsed, now, judged, rulebook, done, row, part))
+        return await done
+
     def take_at_once(self, integration: IntegrationConfig, raw: bytes, parsed: Parsed, waiter: Waiter) -> bool:
         """The same for a post that needs no turns of the loop: `waiter` hears of it. False: it has to be `take`."""
         live = self.core.live
-        if live.ears or len(parsed.alerts) > SLICE or self._queued_bytes > WAITING_BYTES:
+        if live.ears or len(parsed.alerts) > SLICE or self._queue.bytes > WAITING_BYTES:
             return False
         now, rulebook = self.core.clock.now(), live.rulebook
         judged = [self._judge(alert, integration, rulebook) for alert in parsed.alerts]
         self._line_up(Queued(integration, raw, parsed, now, judged, rulebook, waiter))
         return True
 
-    async def _judge_all(self, integration: IntegrationConfig, parsed: Parsed, rulebook: Rulebook) -> list[Judged]:
+    async def _judge_all(
+        self, integration: IntegrationConfig, alerts: Sequence[Alert], rulebook: Rulebook
+    ) -> list[Judged]:
         """All that needs no database, while the batch before this one is being committed."""
-        judged = []
-        for count, alert in enumerate(parsed.alerts):
-            if count and count % SLICE == 0:
-                await self.core.clock.turn()
+        clock, judged = self.core.clock, []
+        began = clock.monotonic()
+        for count, alert in enumerate(alerts):
+            if (count and count % SLICE == 0) or clock.monotonic() - began > LOOP_TIME:
+                await clock.turn()
+                began = clock.monotonic()
             judged.append(self._judge(alert, integration, rulebook))
         return judged
 
@@ -118,8 +156,7 @@ class Intake:
         return one
 
     def _line_up(self, post: Queued) -> None:
-        self._queue.append(post)
-        self._queued_bytes += len(post.raw)
+        self._queue.add(post)
         self._wake.set()
 
     async def run(self) -> None:
@@ -129,31 +166,18 @@ class Intake:
             self._wake.clear()
             while self._queue:
                 await self._gather()
-                batch = self._next_batch()
+                batch = self._queue.batch(BATCH_ALERTS)
                 try:
                     await self._commit_or_halve(batch)
                 except Exception as error:  # noqa: BLE001  # a fault behind the commit must not shut the door for what follows
                     not_answered(batch, error)
-
-    def _next_batch(self) -> list[Queued]:
-        """As many queued posts, in order, as make one transaction."""
-        size = 0
-        for index, post in enumerate(self._queue):
-            size += len(post.parsed.alerts)
-            if index and size > BATCH_ALERTS:
-                batch, self._queue = self._queue[:index], self._queue[index:]
-                break
-        else:
-            batch, self._queue = self._queue, []
-        self._queued_bytes -= sum(len(post.raw) for post in batch)
-        return batch
 
     async def _gather(self) -> None:
         """Let the loop read the small posts that have arrived already: many cost little more to commit than one."""
         for _ in range(TURNS):
             waiting = len(self._queue)
             await self.core.clock.turn()
-            if len(self._queue) == waiting or self._queued_bytes > GATHERED:
+            if len(self._queue) == waiting or self._queue.bytes > GATHERED:
                 return
 
     async def _commit_or_halve(self, batch: list[Queued]) -> None:
@@ -219,9 +243,9 @@ class Intake:
         received: Counter[tuple[str, SignalStatus]] = Counter()
         for post in batch:
             name = post.integration.name
-            for alert in post.parsed.alerts:
-                received[name, alert.status] += 1
-            if post.parsed.rejected:
+            for one in post.judged:
+                received[name, one.alert.status] += 1
+            if post.parsed.rejected and not post.row:
                 self.core.metrics.alerts_rejected.labels(name, "invalid").inc(len(post.parsed.rejected))
         for (name, status), count in received.items():
             self.core.metrics.alerts_received.labels(name, status).inc(count)

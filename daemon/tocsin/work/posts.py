@@ -35,6 +35,7 @@ class Taken:
     rejected: tuple[Rejected, ...]
     keys: tuple[str, ...]
     reason: str = ""
+    row: int = 0  # the id of the post as it is kept
 
 
 class Waiter(Protocol):
@@ -47,7 +48,10 @@ class Waiter(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Queued:
-    """A post that waits for its batch."""
+    """A post that waits for its batch, or a part of a big one: then `judged` are the alerts of this part alone.
+
+    The row of a post is kept with its first part, whole; the others name it by its id, in `row`.
+    """
 
     integration: IntegrationConfig
     raw: bytes
@@ -56,6 +60,18 @@ class Queued:
     judged: list[Judged]
     rulebook: Rulebook
     waiter: Waiter
+    row: int = 0  # the id of the post's row, where an earlier part kept it
+    part: bool = False
+
+    @property
+    def lane(self) -> str:
+        """Where it waits: posts of one lane keep their order."""
+        return f"{self.integration.name}\0parts" if self.part else self.integration.name
+
+    @property
+    def size(self) -> int:
+        """Bytes that wait with it; those of a big post are counted by the door that reads it."""
+        return 0 if self.part else len(self.raw)
 
 
 @dataclass(slots=True)
