@@ -219,7 +219,7 @@ class ChannelKind(Protocol):
     title: str
     options: Mapping[str, Option]
     address: Literal["phone", "email", "text"]
-    throttle: Literal["sms", "voice", ""]  # which default limits apply
+    throttle: Literal["sms", "voice", "mail", "chat", ""]  # which default limits apply
     confirms: Literal["callback", "lookup", "nothing"]
     interactive: bool  # whether an answer comes back through it
 
@@ -228,6 +228,9 @@ class ChannelKind(Protocol):
 
 
 # ----------------------------------------------------------------------------------------- store
+
+EVERY_RANK = 1 << 30
+"""Above the rank of whatever waits to be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -553,8 +556,8 @@ class Store(Protocol):
         """In the order they were made."""
 
     async def sent(self, channel: str, since: Instant, limit: int) -> list[tuple[str, Instant]]:
-        """(user, or "" for a channel target; when) of attempts over this channel, cancelled and failed ones left
-        out, the newest first."""
+        """(user, or "" for a channel target; when) of pages' attempts over this channel, what is no page and
+        cancelled and failed ones left out, the newest first."""
 
     async def policy_version(self, hash: str) -> str | None: ...
 
@@ -602,8 +605,8 @@ class Store(Protocol):
     async def next_due(self) -> Instant | None:
         """The earliest of incidents' due_at and firing alerts' expires_at: what the timers wait for."""
 
-    async def next_due_page(self, channel: str) -> Instant | None:
-        """The earliest due_at of this channel's planned pages."""
+    async def next_due_page(self, channel: str, below: int = EVERY_RANK) -> Instant | None:
+        """The earliest due_at of this channel's planned pages with a rank below `below`."""
 
     async def next_confirmation(self) -> Instant | None:
         """The earliest confirm_by of unknown attempts whose page is `waiting`."""

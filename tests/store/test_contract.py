@@ -700,6 +700,8 @@ async def test_due_pages_come_by_rank_then_age(store):
     assert await due(1, 3) == ["a"]
     assert await store.next_due_page("sms") == at(1)
     assert await store.next_due_page("voice") == at(0)
+    assert await store.next_due_page("sms", 5) == at(2)  # of the ranks below five
+    assert await store.next_due_page("sms", 1) is None
 
 
 async def test_of_pages_of_one_instant_the_older_incident_s_goes_first(store):

@@ -184,6 +184,38 @@ async def test_urgent_work_waits_for_one_post_at_the_most(opener):
     await asyncio.gather(*posts)
 
 
+async def test_what_pages_wait_for_is_read_beside_any_number_of_long_lists(tmp_path):
+    store = await open_store(f"sqlite:{tmp_path / 'tocsin.db'}", clock=VirtualClock(T0), chance=SeededChance(1))
+    assert isinstance(store, SqliteStore)
+    await store.write(adds(1))
+    go_on = threading.Event()
+
+    def slow(conn):
+        go_on.wait(DEADLINE)
+        return conn.execute("select 1").fetchall()
+
+    def run_of(reader):
+        run = reader.run
+
+        async def slowly(steps):
+            return await run(slow if "list" in asyncio.current_task().get_name() else steps)
+
+        return slowly
+
+    for reader in store._readers:
+        reader.run = run_of(reader)
+    lists = [asyncio.create_task(store.incidents(IncidentFilter(), 9, None), name=f"list {n}") for n in range(30)]
+    try:
+        await asyncio.sleep(0)
+        async with asyncio.timeout(DEADLINE / 2):
+            assert await store.next_due_page("sms") is None
+            assert await store.attempt("a") is None
+    finally:
+        go_on.set()
+        await asyncio.gather(*lists, return_exceptions=True)
+        await store.close()
+
+
 async def test_a_full_disk_is_nobodys_success_and_passes(opener):
     watch = Seen()
     store = await opener(watch=watch)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+
+import pytest
 
 from tests.walk.conftest import Build
-from tests.walk.town import PHONES, Town
+from tests.walk.town import OPS_MAIL, PHONES, Town
+from tocsin.contracts import Tx
+from tocsin.model import Actor, Page
 
 ANA = "policies: {default: {steps: [{notify: [user:ana], wait: 120m}], repeat: 0}}\n"
 TWO_WAYS = f"""
@@ -92,6 +97,176 @@ async def test_one_slot_of_each_window_is_kept_for_p1_and_where_none_is_left_a_p
     (page, _), *_ = await town.pages_planned(2)
     assert page.delayed == "2026-01-05T12:00:00Z: the limit of sms is reached, and a P1 does not wait"
     assert "page_moved" in await town.kinds(2)
+
+
+@pytest.mark.parametrize(("service", "urgency"), [("shop", "P1"), ("other", "P2")])
+async def test_a_p1_or_p2_that_goes_out_by_mail_has_the_next_sms_too(service: str, urgency: str, build: Build) -> None:
+    town = await build(ANA + TWO_WAYS + "throttle: {sms: [1/5m]}")
+    await town.alert("one")
+    await town.alert("the second", service=service)
+    await town.pass_time(minutes=20)
+
+    assert (await town.incident(2)).priority == urgency
+    by_mail = 0 if urgency == "P1" else 1
+    assert heard(town) == [(0, "sms", "page"), (by_mail, "mail", "page"), (5, "sms", "page")]
+    assert "INC 2 " in town.told[-1].text
+
+
+async def test_a_lesser_page_that_goes_out_by_mail_is_not_told_twice(build: Build) -> None:
+    town = await build(ANA + TWO_WAYS.replace("high: [", "low: [{by: sms}], high: [") + "throttle: {sms: [1/5m]}")
+    await town.alert("one", severity="info")
+    await town.alert("two", severity="info")
+    await town.pass_time(minutes=20)
+
+    assert (await town.incident(2)).priority == "P4"
+    assert heard(town) == [(0, "sms", "page"), (1, "mail", "page")]
+
+
+async def test_the_place_that_is_kept_is_given_up_with_an_answer(build: Build) -> None:
+    town = await build(ANA + TWO_WAYS + "throttle: {sms: [1/5m]}")
+    await town.alert("one")
+    await town.alert("the shop is down", service="shop")
+    await town.pass_time(minutes=2)
+    await town.ack(2)
+    await town.pass_time(minutes=20)
+
+    assert heard(town) == [(0, "sms", "page"), (0, "mail", "page")]
+
+
+async def test_what_keeps_its_place_is_one_message_with_what_came_meanwhile_and_hurries_nobody(build: Build) -> None:
+    town = await build(ANA + TWO_WAYS + "throttle: {sms: [1/5m]}")
+    for name in ("one", "two"):
+        await town.alert(name)
+    await town.pass_time(minutes=4.5)
+    await town.alert("three")
+    await town.pass_time(minutes=10)
+
+    assert heard(town) == [(0, "sms", "page"), (1, "mail", "page"), (5, "sms", "summary")]
+    assert all(f"INC {number} " in town.told[-1].text for number in (2, 3))
+
+
+async def test_a_call_that_finds_no_room_becomes_an_sms_and_a_call_in_its_turn(build: Build) -> None:
+    ways = TWO_WAYS.replace("mail: ana@example.org", f'voice: "{PHONES["ana"]}"').replace("by: sms", "by: voice")
+    town = await build(ANA + ways + "throttle: {sms: [5/1m], voice: [1/5m]}")
+    await town.alert("one")
+    await town.alert("the shop is down", service="shop")
+    await town.pass_time(minutes=6)
+
+    assert heard(town) == [(0, "voice", "page"), (0, "sms", "page"), (5, "voice", "page")]
+
+
+async def test_an_sms_that_finds_no_room_becomes_a_call_alone_since_that_wakes(build: Build) -> None:
+    ways = TWO_WAYS.replace("mail: ana@example.org", f'voice: "{PHONES["ana"]}"')
+    town = await build(ANA + ways + "throttle: {sms: [1/5m], voice: [5/1m]}")
+    await town.alert("one")
+    await town.alert("the shop is down", service="shop")
+    await town.pass_time(minutes=6)
+
+    assert heard(town) == [(0, "sms", "page"), (0, "voice", "page")]
+
+
+# ------------------------------------------------------------------- what is no page takes nothing
+
+
+async def told_resolved(town: Town) -> None:
+    await town.alert("old")
+    await town.ack(1)
+    await town.pass_time(minutes=2)
+    await town.clear("old")
+
+
+async def told_of_a_shift(town: Town) -> None:
+    await town.pass_time(minutes=2)
+    notice = town.daemon.contacts._page("notice", *town.daemon.contacts.find("ana", "sms"), "a shift", "on call", rank=90)
+    page = replace(notice, key=f"notice/primary/{town.clock.now() + 60_000}/ana/before")
+    await town.daemon.store.write(lambda tx: _add(tx, page))
+    town.daemon.core.planned({"sms"}, None)
+    await town.settle()
+
+
+async def tested(town: Town) -> None:
+    await town.pass_time(minutes=2)
+    await town.daemon.contacts.test("ana", "sms", Actor("user", "ana"))
+    await town.settle()
+
+
+async def sent_a_code(town: Town) -> None:
+    await town.pass_time(minutes=2)
+    await town.daemon.contacts.verify("ana", "sms", Actor("user", "ana"), admin=False)
+    await town.settle()
+
+
+async def _add(tx: Tx, page: Page) -> None:
+    tx.add_pages([page])
+
+
+@pytest.mark.parametrize("before", [told_resolved, told_of_a_shift, tested, sent_a_code])
+@pytest.mark.parametrize("service", ["shop", "other"])
+async def test_what_is_no_page_takes_no_slot_of_one(
+    before: Callable[[Town], Awaitable[None]], service: str, build: Build
+) -> None:
+    town = await build(ANA + "services: {shop: {impact: high}}")
+    await before(town)
+    assert town.told[-1].kind in ("update", "notice", "test", "code")
+
+    await town.alert("the shop is down", service=service)
+
+    assert (town.told[-1].kind, town.told[-1].at) == ("page", town.clock.now())
+
+
+async def test_what_is_no_page_waits_for_pages(build: Build) -> None:
+    town = await build(ANA)
+    await town.alert("old")
+    await town.clear("old")
+    await town.pass_time(seconds=30)
+    assert [kind for _, _, kind in heard(town)] == ["page"]
+
+    await town.pass_time(seconds=31)
+
+    assert [kind for _, _, kind in heard(town)] == ["page", "update"]
+
+
+async def test_slow_notices_leave_the_slots_of_a_channel_to_pages(build: Build) -> None:
+    hook = 'channels: {hook: {type: webhook, url: "https://hook.example.org/in"}}\n'
+    ana = "users: {ana: {name: Ana, timezone: UTC, contacts: {hook: ana}}}\nstorm: {new_incidents: 1000, within: 1m}\n"
+    town = await build(ANA + hook + ana)
+    for number in range(100):
+        await town.alert(f"trouble {number}")
+    await town.pass_time(seconds=30)
+    town.trouble("hook", "slow to answer", times=100)
+    for number in range(100):
+        await town.clear(f"trouble {number}")
+
+    await town.alert("the shop is down", service="shop")
+
+    assert (town.told[-1].kind, town.told[-1].at) == ("page", town.clock.now())
+    await town.pass_time(minutes=5)
+    assert sum(told.kind == "update" for told in town.told) == 100
+
+
+async def test_mail_has_limits_of_its_own_and_the_rest_is_one_mail(build: Build) -> None:
+    town = await build(ANA + TWO_WAYS.replace("by: sms", "by: mail") + "storm: {new_incidents: 1000, within: 1m}")
+    for number in range(60):
+        await town.alert(f"trouble {number}")
+    await town.pass_time(minutes=2)
+
+    mails = [told for told in town.told if told.channel == "mail"]
+    assert len(mails) == 10
+    assert sum(1 for number in range(1, 61) if any(f"INC {number} " in told.text for told in mails)) == 60
+
+
+async def test_a_channel_with_a_fixed_address_has_them_too(build: Build) -> None:
+    town = await build(
+        f"channels: {{{OPS_MAIL}}}\nstorm: {{new_incidents: 1000, within: 1m}}\n"
+        "policies: {default: {steps: [{notify: [channel:ops-mail], wait: 120m}], repeat: 0}}"
+    )
+    for number in range(60):
+        await town.alert(f"trouble {number}")
+    await town.pass_time(minutes=2)
+
+    mails = [told for told in town.told if told.channel == "ops-mail"]
+    assert len(mails) <= 11
+    assert sum(1 for number in range(1, 61) if any(f"INC {number} " in told.text for told in mails)) == 60
 
 
 async def test_a_p1_whose_other_contact_comes_later_has_that_one_at_once_and_only_once(build: Build) -> None:

@@ -43,7 +43,7 @@ class Planned:
 
 
 class Course:
-    """One incident on its way. `pages`: those planned already and not sent. Moves forward only."""
+    """One incident on its way. `pages`: those of its cycle so far, sent or not. Moves forward only."""
 
     def __init__(
         self,
@@ -60,7 +60,8 @@ class Course:
         self.incident, self.policy, self.alerts = incident, policy, list(alerts)
         self.settings, self.people, self.mutes, self.now = settings, people, mutes, now
         self.sending = sending or Sending(settings, people)
-        self.sending.waiting += pages
+        self.sending.known.update(page.key for page in pages)
+        self.sending.waiting += [page for page in pages if page.status == "planned"]
         self.told: list[Planned] = []
         self.steps = 0
         self.exhausted = False  # the catch-all had its turn after the last round
@@ -191,7 +192,7 @@ class Course:
         if self.incident.status != "triggered" or self.incident.muted_by is not None:
             self.sending.waiting = [page for page in self.sending.waiting if page.due_at > end]
             return
-        for left in self.sending.until(end, self.now, self.incident.priority == "P1"):
+        for left in self.sending.until(end, self.now, self.incident.priority):
             self.told.append(_planned(left))
 
 

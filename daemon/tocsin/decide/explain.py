@@ -17,7 +17,7 @@ from tocsin.decide.muting import Mute, Mutes
 from tocsin.decide.oncall import zone_of
 from tocsin.decide.priority import Assessment, assess, is_higher, worst
 from tocsin.decide.rules import Rulebook, Traced, Verdict, value_of
-from tocsin.decide.sending import Limits, Sent
+from tocsin.decide.sending import NO_LIMITS, Limits, Sent
 from tocsin.decide.sending import of as sending_of
 from tocsin.decide.terms import terms_of
 from tocsin.decide.text import DESCRIPTION, TITLE, clean, clean_labels
@@ -49,9 +49,9 @@ class Facts:
     silences: Sequence[Silence] = ()
     people: People = field(default_factory=People)
     firing: Mapping[int, Sequence[StoredAlert]] = field(default_factory=dict)  # all firing alerts of these incidents
-    pages: Mapping[int, Sequence[Page]] = field(default_factory=dict)  # their pages that are planned and not sent
+    pages: Mapping[int, Sequence[Page]] = field(default_factory=dict)  # their pages of this cycle, sent or not
     policies: Mapping[str, Policy] = EMPTY  # as frozen, by hash
-    limits: Limits = EMPTY  # of the channels that have any
+    limits: Limits = NO_LIMITS  # of the channels that have any
     sent: Sent = field(default_factory=dict)  # what went to people lately over these
     counted: Mapping[str, int] = EMPTY  # firings within the window, of the incident keys that a threshold counts
     sources: Sequence[StoredAlert] = ()  # that fire and keep others quiet

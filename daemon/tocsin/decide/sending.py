@@ -11,11 +11,26 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from tocsin.decide.escalation import People, order_of_claims, usable_contacts
+from tocsin.decide.other_way import Both, Elsewhere, Move, Sooner, copied, has_waited, may_keep, other_way
 from tocsin.decide.throttle import PATIENCE, Later, Now, overflow_at, room
-from tocsin.model import EMPTY, Instant, Limit, Page, Settings
+from tocsin.model import EMPTY, Instant, Limit, Page, Priority, Settings, User
 
-Limits = Mapping[str, tuple[Limit, ...]]
-"""The limits of each channel that has any."""
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of each channel that has any; and the kind of each (sms, voice, mail, chat): how loud it is."""
+
+    by_channel: Mapping[str, tuple[Limit, ...]] = EMPTY
+    kinds: Mapping[str, str] = EMPTY
+
+    def of(self, channel: str) -> tuple[Limit, ...]:
+        return self.by_channel.get(channel, ())
+
+    def kind(self, channel: str) -> str:
+        return self.kinds.get(channel, "")
+
+
+NO_LIMITS = Limits()
 
 Sent = Mapping[tuple[str, str], Sequence[Instant]]
 """When messages went to a person ("" for channel targets) over a channel lately."""
@@ -37,13 +52,17 @@ class Sending:
 
     settings: Settings
     people: People
-    limits: Limits = EMPTY
+    limits: Limits = NO_LIMITS
     sent: dict[tuple[str, str], list[Instant]] = field(default_factory=dict)
     waiting: list[Page] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)  # keys of pages, whatever became of them
+    priority: Priority = "P5"
 
-    def until(self, end: Instant, now: Instant, urgent: bool) -> list[Left]:
-        """What leaves until `end`; what is overdue leaves at `now`. `urgent`: the incident is P1."""
+    def until(self, end: Instant, now: Instant, priority: Priority) -> list[Left]:
+        """What leaves until `end`; what is overdue leaves at `now`. `priority`: the incident's."""
         left: list[Left] = []
+        self.priority, urgent = priority, priority == "P1"
+        self.known.update(page.key for page in self.waiting)
         while self.waiting:
             at = max(now, min(page.due_at for page in self.waiting))
             if at > end:
@@ -69,7 +88,7 @@ class Sending:
 
     def _claim(self, pages: list[Page], now: Instant, urgent: bool) -> list[Left]:
         """All due pages of one person and channel: as many as there is room for go; more go as one in the last slot."""
-        limits = self.limits.get(pages[0].channel, ())
+        limits = self.limits.of(pages[0].channel)
         if not limits:
             return self._without_limit(pages, now)
         left: list[Left] = []
@@ -96,29 +115,59 @@ class Sending:
         left = [Left(now, page, because=_late(page, now)) for page in pages if not (page.delayed and page.user)]
         return left + (self._bundle(late, now) if late else [])
 
-    def _other_way_for_p1(self, pages: list[Page], now: Instant) -> list[Page]:
+    def _other_way_for_p1(self, pages: list[Page], later: Later, now: Instant) -> list[Page]:
         """A P1 does not wait: it goes over another contact that has room. What waits is returned."""
-        waiting = []
-        for page in pages:
-            other = self._other(page, now) if not page.delayed else None
-            mine = [one for one in self.waiting if other and one.user == page.user and one.channel == other[1]
-                    and one.due_at > now]  # fmt: skip
-            if other is None:
-                waiting.append(page)
-            elif mine:  # planned for later over that channel: now, and this one waits for its slot
-                self._drop(mine[:1])
-                self.waiting.append(replace(mine[0], due_at=now))
-                waiting.append(page)
-            else:
-                moved = replace(page, contact=other[0], channel=other[1], due_at=now, updated_at=now, delayed="a limit")
-                self.waiting.append(moved)
-        return waiting
+        fresh = [page for page in pages if not page.delayed]
+        other = self._other(fresh[0], now) if fresh else None
+        if other is None:
+            return pages
+        self._over(fresh, other, now, later, now)
+        return [page for page in pages if page.delayed]
+
+    def _without_those_told_elsewhere(self, pages: list[Page], later: Later, now: Instant) -> list[Page]:
+        """A page that went out another way and kept its place waits for that, however long it takes."""
+        user = self.settings.users.get(pages[0].user) if pages else None
+        if user is None or not may_keep(self.priority):
+            return pages
+        elsewhere = self._elsewhere(user, now)
+        told = [page for page in pages if has_waited(page, now) and elsewhere.told(page, user)]
+        self._postpone(told, later.at, now)
+        gone = {id(page) for page in told}
+        return [page for page in pages if id(page) not in gone]
+
+    def _elsewhere(self, user: User, now: Instant) -> Elsewhere:
+        """What the person has over other contacts."""
+        return Elsewhere(self.known, [one for one in self.waiting if one.user == user.key and one.due_at > now])
+
+    def _over(
+        self, pages: Sequence[Page], other: tuple[str, str], since: Instant, later: Later, now: Instant
+    ) -> list[Left]:
+        """Each page over that contact, over both, or in its turn."""
+        contact, channel = other
+        user = self.settings.users[pages[0].user]
+        kinds = self.limits.kind(pages[0].channel), self.limits.kind(channel)
+        elsewhere = self._elsewhere(user, now)
+        ways = [(page, other_way(page, user, contact, self.priority, kinds, elsewhere)) for page in pages]
+        for page, way in ways:
+            match way:
+                case Move():
+                    moved = replace(page, contact=contact, channel=channel, due_at=now, updated_at=since)
+                    self.waiting.append(replace(moved, delayed="a limit"))
+                case Sooner(planned) if any(one is planned for one in self.waiting):
+                    self._drop([planned])
+                    self.waiting.append(replace(planned, due_at=now))
+                case Both():
+                    copy = copied(page, "", contact, channel, now, since, "a limit")
+                    self.waiting.append(copy)
+                    self.known.add(copy.key)
+        return self._postpone([page for page, way in ways if not isinstance(way, Move)], later.at, since)
 
     def _wait(
         self, pages: list[Page], later: Later, limits: tuple[Limit, ...], now: Instant, urgent: bool
     ) -> list[Left]:
         """No room: until the next slot, at most a minute; then another contact, or one message beyond the limit."""
-        pages = self._other_way_for_p1(pages, now) if urgent else pages
+        pages = self._other_way_for_p1(pages, later, now) if urgent else pages
+        pages = self._without_those_told_elsewhere(pages, later, now)
         if not pages:
             return []
         since = min(page.updated_at or now for page in pages)
@@ -129,12 +178,7 @@ class Sending:
         other = self._other(pages[0], now)
         overflow = overflow_at(self._sent(pages[0]), limits, now)
         if other is not None:
-            contact, channel = other
-            self.waiting += [
-                replace(page, contact=contact, channel=channel, due_at=now, updated_at=since, delayed="a limit")
-                for page in pages
-            ]
-            return []
+            return self._over(pages, other, since, later, now)
         if overflow <= now:
             return self._bundle(pages, now)
         return self._postpone(pages, Instant(min(later.at, overflow)), since)
@@ -175,7 +219,7 @@ class Sending:
             if contact.channel == page.channel:
                 continue
             sent = self.sent.get((page.user, contact.channel), ())
-            if isinstance(room(sent, self.limits.get(contact.channel, ()), now, urgent=False), Now):
+            if isinstance(room(sent, self.limits.of(contact.channel), now, urgent=False), Now):
                 return contact.name, contact.channel
         return None
 
@@ -185,7 +229,7 @@ class Sending:
 
 def of(settings: Settings, people: People, limits: Limits, sent: Sent) -> Sending:
     """Ready to be used by one course."""
-    return Sending(settings, people, dict(limits), {key: list(times) for key, times in sent.items()})
+    return Sending(settings, people, limits, {key: list(times) for key, times in sent.items()})
 
 
 def _late(page: Page, now: Instant) -> str:

@@ -10,9 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tocsin.decide.views import in_words
-from tocsin.model import Instant, Limit, Millis, Settings, rfc3339
+from tocsin.model import DEFAULT_THROTTLE, Instant, Limit, Millis, Priority, Settings, rfc3339
 
 PATIENCE = Millis(60_000)
+PAGES = ("page", "summary")
+"""The kinds that count towards a limit: what is no page never takes the room of one."""
+
+LOUDNESS = {"voice": 2, "sms": 1}
+"""How well a kind of channel wakes people; every other kind wakes nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +34,22 @@ class Later:
 
 
 def limits_for(settings: Settings, channel: str, kind: str) -> tuple[Limit, ...]:
-    """The limits of a channel: those by its name replace those by its kind (sms, voice)."""
+    """The limits of a channel: those written by its name replace those of its kind (sms, voice, mail, chat).
+
+    A default is for its kind alone, whatever a channel is called: a webhook named "mail" has no limit.
+    """
     by_name = settings.throttle.get(channel)
-    return by_name if by_name is not None else (settings.throttle.get(kind, ()) if kind else ())
+    if by_name is not None and (channel == kind or by_name is not DEFAULT_THROTTLE.get(channel)):
+        return by_name
+    return settings.throttle.get(kind, ()) if kind else ()
+
+
+def keeps_its_place(priority: Priority, kind: str, other: str) -> bool:
+    """Whether a page that goes out over a channel of the kind `other` waits for its own channel's slot too.
+
+    A P1 or P2 does where the other kind wakes people less: a mail alone lets them sleep.
+    """
+    return priority in ("P1", "P2") and LOUDNESS.get(other, 0) < LOUDNESS.get(kind, 0)
 
 
 def longest(limits: Sequence[Limit]) -> Millis:

@@ -141,6 +141,8 @@ DEFAULT_THROTTLE: Mapping[str, tuple[Limit, ...]] = MappingProxyType(
     {
         "sms": (Limit(1, Millis(_M)), Limit(5, Millis(15 * _M)), Limit(11, Millis(60 * _M))),
         "voice": (Limit(1, Millis(_M)), Limit(3, Millis(15 * _M)), Limit(7, Millis(60 * _M))),
+        "mail": (Limit(10, Millis(_M)), Limit(60, Millis(60 * _M))),
+        "chat": (Limit(20, Millis(_M)),),
     }
 )
 

@@ -27,7 +27,7 @@ from tocsin.model import SECOND, Instant, Millis
 from tocsin.store.migrations import Migration, migrations, missing
 from tocsin.store.prune import Pruner
 from tocsin.store.queries import Insert, Queries, load
-from tocsin.store.reads import Reads, added_up
+from tocsin.store.reads import FOR_PAGES, Reads, added_up
 from tocsin.store.rows import Row, Shape
 from tocsin.store.tx import Change, Transaction
 from tocsin.store.watch import Unwatched, Watch
@@ -394,12 +394,19 @@ class PostgresStore(PostgresReader, Pruner):
         self._chance = chance
         self._spawn = spawn
         self._ingest = asyncio.Semaphore(INGEST_AT_ONCE)
+        self._lists = asyncio.Semaphore(READERS - 2)  # one holds the name, one is for what pages wait for
         self._under_way = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._closing = False
         self._listeners: list[Callable[[], None]] = []
         self._holding: Any = None
+
+    async def _look(self, name: str, *args: Any) -> list[Row]:
+        if name in FOR_PAGES:
+            return await super()._look(name, *args)
+        async with self._lists:
+            return await super()._look(name, *args)
 
     async def write(self, work: Callable[[Tx], Awaitable[T]], *, lane: Lane = "urgent") -> T:
         return await self._write(work, lane)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from tocsin.contracts import Clock, Counts, IncidentFilter
+from tocsin.contracts import EVERY_RANK, Clock, Counts, IncidentFilter
 from tocsin.model import (
     OPEN,
     Attempt,
@@ -56,6 +56,12 @@ from tocsin.store.tx import Transaction, first, only
 T = TypeVar("T")
 SLICE = 5_000
 BEYOND = 9_000_000_000_000_000_000  # above every number a database can give
+
+
+FOR_PAGES = frozenset(
+    {"next_due_page", "one_attempt", "one_incident", "next_confirmation", "next_due", "held", "what_became_of"}
+)
+"""The reads that pages wait for: they have a connection that nobody's long list keeps busy."""
 
 
 class Reads(History):
@@ -218,8 +224,8 @@ class Reads(History):
     async def next_due(self) -> Instant | None:
         return only(await self._look("next_due"), Instant)
 
-    async def next_due_page(self, channel: str) -> Instant | None:
-        return only(await self._look("next_due_page", channel), Instant)
+    async def next_due_page(self, channel: str, below: int = EVERY_RANK) -> Instant | None:
+        return only(await self._look("next_due_page", channel, below), Instant)
 
     async def next_confirmation(self) -> Instant | None:
         return only(await self._look("next_confirmation"), Instant)

@@ -37,7 +37,7 @@ from tocsin.store.lock import LockFile
 from tocsin.store.migrations import migrate_sqlite
 from tocsin.store.prune import Pruner
 from tocsin.store.queries import Insert, Queries, load
-from tocsin.store.reads import Reads, added_up
+from tocsin.store.reads import FOR_PAGES, Reads, added_up
 from tocsin.store.rows import Row
 from tocsin.store.tx import Change, Transaction
 from tocsin.store.watch import Unwatched, Watch
@@ -144,7 +144,9 @@ class SqliteReader(Reads):
         self._busy = [0] * len(readers)
 
     async def _look(self, name: str, *args: Any) -> list[Row]:
-        index = self._busy.index(min(self._busy))
+        kept = 0 if name in FOR_PAGES else 1  # the last connection is for what pages wait for
+        open_to = self._busy[: max(1, len(self._busy) - kept)]
+        index = open_to.index(min(open_to))
         self._busy[index] += 1
         try:
             return await self._readers[index].run(lambda conn: fetch(conn, name, args))

@@ -306,8 +306,8 @@ class Answers:
                     if page.incident in incidents and incidents[page.incident].cycle == page.cycle]  # fmt: skip
 
         same = found.incident.cycle == found.page.cycle or found.incident.number != found.page.incident
-        others = await self.core.store.write(work)
-        return [one for one in ([found.incident] if same else []) + others if one.open]
+        named = ([found.incident] if same else []) + await self.core.store.write(work)
+        return list({one.number: one for one in named if one.open}.values())
 
     async def _attempt(self, attempt_id: str) -> Sent | None:
         attempt = await self.core.store.attempt(attempt_id)

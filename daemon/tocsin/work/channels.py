@@ -6,9 +6,11 @@ import asyncio
 from dataclasses import dataclass, field
 
 from tocsin.contracts import Channel, ChannelKind, Tools
-from tocsin.model import ChannelConfig, Settings
+from tocsin.decide.throttle import PAGES
+from tocsin.model import ChannelConfig, PageKind, Settings
 
 SLOTS = 32
+QUIET_SLOTS = 8  # besides those, for what is no page: thousands of these at a slow provider hold up no page
 SICK_AFTER = 3  # calls in a row without success
 
 
@@ -21,6 +23,7 @@ class Line:
     channel: Channel
     slots: int = SLOTS
     busy: int = 0
+    quiet: int = 0  # calls that are no page
     failed_in_a_row: int = 0
     because: str = ""
     wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -34,8 +37,26 @@ class Line:
         return self.slots - self.busy
 
     @property
+    def quiet_free(self) -> int:
+        return QUIET_SLOTS - self.quiet
+
+    @property
     def healthy(self) -> bool:
         return self.failed_in_a_row < SICK_AFTER
+
+    def begin(self, kind: PageKind) -> None:
+        """A call of this kind takes its slot."""
+        if kind in PAGES:
+            self.busy += 1
+        else:
+            self.quiet += 1
+
+    def end(self, kind: PageKind) -> None:
+        """Its slot is free again."""
+        if kind in PAGES:
+            self.busy -= 1
+        else:
+            self.quiet -= 1
 
     def succeeded(self) -> bool:
         """Note a call that went through; True when the line has recovered by it."""

@@ -9,9 +9,22 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tocsin.contracts import Tx
+from tocsin.contracts import EVERY_RANK, Tx
 from tocsin.decide import throttle
-from tocsin.decide.escalation import URGENT, order_of_claims, usable_contacts
+from tocsin.decide.escalation import CODE, URGENT, order_of_claims, usable_contacts
+from tocsin.decide.other_way import (
+    Both,
+    Elsewhere,
+    Move,
+    Sooner,
+    Stay,
+    Way,
+    copied,
+    has_waited,
+    keys_over,
+    may_keep,
+    other_way,
+)
 from tocsin.model import (
     TOCSIN,
     Attempt,
@@ -20,6 +33,8 @@ from tocsin.model import (
     Instant,
     Limit,
     Page,
+    Priority,
+    User,
     rfc3339,
 )
 from tocsin.work.calls import Call, place, why_not, why_stale, why_untold
@@ -34,7 +49,6 @@ if TYPE_CHECKING:
 MOST_TOGETHER = 200  # pages that go into a summary in the transaction that claims it
 MOST_BEHIND = 500  # pages that join it in each one after that
 MOST_AT_ONCE = 30  # P1 pages that look for another way in one transaction
-ABOUT_INCIDENTS = ("page", "summary", "update")  # what takes a slot of these; the rest waits until there is room
 
 
 def _together(pages: list[Page]) -> list[list[Page]]:
@@ -44,6 +58,22 @@ def _together(pages: list[Page]) -> list[list[Page]]:
         late = page.kind == "page" and page.delayed and page.user
         groups.setdefault(f"user:{page.user}" if late else page.id, []).append(page)
     return list(groups.values())
+
+
+def _told_together(pages: list[Page]) -> list[Page]:
+    """The first of what is no page, and what goes with it: what had to wait to tell that it is over is one message."""
+    if pages[0].kind == "update" and pages[0].delayed:
+        return [page for page in pages if page.kind == "update"]
+    return pages[:1]
+
+
+def _one_message(incidents: int, pages: int) -> str:
+    return f"one message for {incidents} incidents" if incidents > 1 else f"one message for {pages} pages"
+
+
+def due_below(line: Line) -> int:
+    """The rank below which a line can send now: once the slots of what is no page are taken, pages alone."""
+    return EVERY_RANK if line.quiet_free > 0 else CODE
 
 
 class Claim:
@@ -61,16 +91,19 @@ class Claim:
             self.line = line
             self.limits = throttle.limits_for(self.core.settings, line.name, line.kind.throttle)
         self.calls: list[Call] = []
+        self.paged = 0  # calls that are pages; what is none has slots of its own
         self.full = False  # more may be due than was read
         self.in_vain: list[Page] = []  # pages that find their person or contact gone
 
     async def run(self, at_most: int) -> list[Call]:
         """Claim what is due of `at_most` pages, as far as slots and limits allow."""
-        limit = at_most if self.limits else min(at_most, self.line.free)
+        limit, below = at_most if self.limits else min(at_most, self.line.free), due_below(self.line)
         pages = await self.tx.due_pages(self.line.name, self.now, limit)
         self.full = len(pages) == limit
         if limit < at_most and any(page.delayed for page in pages):  # these go together, so all of them
             pages = await self.tx.due_pages(self.line.name, self.now, at_most)
+        if pages and pages[-1].rank >= below:
+            pages = [page for page in pages if page.rank < below]
         await self.ledger.load([page.incident for page in pages if page.incident is not None])
         if not self.core.store.exclusive:
             pages = await self._still_planned(pages)
@@ -78,8 +111,9 @@ class Claim:
         if self.limits:
             await self._each_within_limits(fit)
         else:
-            for pages in _together(fit)[: self.line.free]:
-                self._bundle(pages)
+            for pages in _together(fit):
+                if self._has_slot(pages[0]):
+                    self._bundle(pages)
         for page in self.in_vain:
             await self._ask_again(page)
         return self.calls
@@ -117,8 +151,13 @@ class Claim:
     async def _each_within_limits(self, pages: list[Page]) -> None:
         for user in dict.fromkeys(page.user or page.target for page in pages):
             mine = [page for page in pages if (page.user or page.target) == user]
-            if len(self.calls) < self.line.free:
-                await self._within_limits(mine)
+            await self._within_limits(mine)
+
+    def _has_slot(self, page: Page) -> bool:
+        """Pages have the line's slots to themselves: what is none leaves by a few of its own, or waits for one."""
+        if page.kind in throttle.PAGES:
+            return self.paged < self.line.free
+        return len(self.calls) - self.paged < self.line.quiet_free
 
     async def _still_planned(self, pages: list[Page]) -> list[Page]:
         """The same pages, locked, behind their incidents' locks; what another replica took meanwhile is left out."""
@@ -208,69 +247,67 @@ class Claim:
 
     async def _within_limits(self, pages: list[Page]) -> None:
         """As many as there is room for go out one by one; more become one summary in the last slot."""
-        paged = await self._sent(pages[0].user, ABOUT_INCIDENTS)
-        others = [page for page in pages if page.kind not in ABOUT_INCIDENTS]
-        await self._pages_within_limits([page for page in pages if page.kind in ABOUT_INCIDENTS], paged)
-        if others:
-            await self._others_within_limits(others, await self._sent(pages[0].user))
+        user = pages[0].user
+        others = [page for page in pages if page.kind not in throttle.PAGES]
+        pages = [page for page in pages if page.kind in throttle.PAGES]
+        if pages and self._has_slot(pages[0]):
+            await self._pages_within_limits(pages, await self._sent(user, throttle.PAGES))
+        if others and self._has_slot(others[0]):
+            await self._others_within_limits(others, await self._sent(user))
 
     async def _sent(self, user: str, kinds: Collection[str] = ()) -> list[Instant]:
         since = Instant(self.now - throttle.longest(self.limits))
         return await self.tx.sent_since(user, self.line.name, since, kinds)
 
     async def _others_within_limits(self, pages: list[Page], sent: list[Instant]) -> None:
-        """Notices, tests and codes take the room that is left and wait for it; they never take a page's."""
+        """That it is over, notices, tests and codes take the room that is left, and wait for it however long that
+        takes. They never take a page's: no page asks what of these went out."""
         sent += [self.now] * sum(call.page.user == pages[0].user for call in self.calls)
-        for page in pages:
+        while pages:
             found = throttle.room(sent, self.limits, self.now, urgent=False)
             if isinstance(found, throttle.Later):
-                self._postpone([page], found.at, self.now)
-            else:
-                sent.append(self.now)
-                self._intent(page)
+                self._postpone(pages, found.at, self.now)
+                return
+            if not self._has_slot(pages[0]):
+                return
+            sent.append(self.now)
+            together = _told_together(pages)
+            self._bundle(together)
+            gone = {one.id for one in together}
+            pages = [one for one in pages if one.id not in gone]
 
     async def _pages_within_limits(self, pages: list[Page], sent: list[Instant]) -> None:
         waiting = list(pages)
-        while waiting:
+        while waiting and self._has_slot(waiting[0]):
             page = waiting[0]
-            urgent = page.kind != "update" and self._urgent(page)
-            found = throttle.room(sent, self.limits, self.now, urgent=urgent)
+            found = throttle.room(sent, self.limits, self.now, urgent=self._urgent(page))
             if isinstance(found, throttle.Later):
                 await self._wait(waiting, found, sent)
                 return
             sent.append(self.now)
-            together = [one for one in waiting if one.kind == "page"]
-            late = [one for one in together if one.delayed]
+            late = [one for one in waiting if one.delayed]
             if page.delayed and len(late) > 1:  # what had to wait for this slot goes in one message
                 await self._bundle_all(late)
                 gone = {one.id for one in late}
                 waiting = [one for one in waiting if one.id not in gone]
                 continue
-            updates = [one for one in waiting if one.kind == "update"]
-            if page.kind == "update" and page.delayed and len(updates) > 1:  # so do updates
-                self._bundle(updates)
-                waiting = [one for one in waiting if one.kind != "update"]
-                continue
             last = isinstance(throttle.room(sent, self.limits, self.now, urgent=False), throttle.Later)
-            if last and len(together) > 1 and page.kind == "page":
-                self._bundle(together)
-                waiting = [one for one in waiting if one.kind != "page"]
-                continue
+            if last and len(waiting) > 1:
+                self._bundle(waiting)
+                return
             self._intent(waiting.pop(0))
 
-    def _urgent(self, page: Page) -> bool:
+    def _priority(self, page: Page) -> Priority:
         incident = self.ledger.get(page.incident) if page.incident is not None else None
-        return incident is not None and incident.priority == "P1"
+        return incident.priority if incident is not None else "P5"
+
+    def _urgent(self, page: Page) -> bool:
+        return self._priority(page) == "P1"
 
     async def _wait(self, pages: list[Page], later: throttle.Later, sent: list[Instant]) -> None:
-        """No room: until the next slot, at most 60 s; then another channel, or one summary beyond the limit.
-
-        What is not a page (it is over, a test) waits for its slot however long that takes.
-        """
-        later_ones = [page for page in pages if page.kind != "page"]
-        pages = [page for page in pages if page.kind == "page"]
-        self._postpone(later_ones, later.at, self.now)
-        pages = await self._other_way_for_p1(pages)
+        """No room: until the next slot, at most 60 s; then another channel, or one summary beyond the limit."""
+        pages = await self._other_way_for_p1(pages, later)
+        pages = await self._without_those_told_elsewhere(pages, later)
         if not pages:
             return
         since = min(page.updated_at or self.now for page in pages)
@@ -284,35 +321,80 @@ class Claim:
         other = await self._other_contact(pages[0])
         overflow = throttle.overflow_at(sent, self.limits, self.now)
         if other is not None:
-            name, channel = other
-            self._move(pages, name, channel, since, later.because)
+            await self._over(pages, other, since, later, later.because)
         elif overflow <= self.now:
             await self._bundle_all(pages)
         else:
             self._postpone(pages, Instant(min(later.at, overflow)), since, later.because)
 
-    async def _other_way_for_p1(self, pages: list[Page]) -> list[Page]:
+    async def _other_way_for_p1(self, pages: list[Page], later: throttle.Later) -> list[Page]:
         """A P1 does not wait: it goes over another channel of theirs that has room. What waits is returned."""
-        waiting, left = [], MOST_AT_ONCE
-        for page in pages:
-            other = await self._other_contact(page) if left and self._urgent(page) and not page.delayed else None
-            if other is None:
-                waiting.append(page)
-                continue
-            left -= 1
-            mine = [one for one in await self.tx.pages_of(page.incident or 0, page.cycle)
-                    if one.user == page.user and one.status == "planned" and one.kind == "page"
-                    and one.channel == other[1] and one.due_at > self.now]  # fmt: skip
-            if mine:  # it was planned for later over that channel: now, and this one waits for its slot
-                self.tx.save_pages([replace(mine[0], due_at=self.now)])
-                self.ledger.effects.channels.add(other[1])
-                waiting.append(page)
-            else:
-                self._move([page], *other, self.now, f"the limit of {page.channel} is reached, and a P1 does not wait")
-        return waiting
+        urgent = [page for page in pages if self._urgent(page) and not page.delayed][:MOST_AT_ONCE]
+        other = await self._other_contact(urgent[0]) if urgent else None
+        if other is None:
+            return pages
+        because = f"the limit of {self.line.name} is reached, and a P1 does not wait"
+        await self._over(urgent, other, self.now, later, because)
+        gone = {page.id for page in urgent}
+        return [page for page in pages if page.id not in gone]
+
+    async def _without_those_told_elsewhere(self, pages: list[Page], later: throttle.Later) -> list[Page]:
+        """A page that went out another way and kept its place waits for that, however long it takes."""
+        user = self.core.settings.users.get(pages[0].user) if pages else None
+        kept = [page for page in pages if may_keep(self._priority(page)) and has_waited(page, self.now)]
+        if user is None or not kept:
+            return pages
+        elsewhere = await self._elsewhere(kept, user)
+        told = {page.id: page for page in kept if elsewhere.told(page, user)}
+        self._postpone(list(told.values()), later.at, self.now, later.because)
+        return [page for page in pages if page.id not in told]
+
+    async def _elsewhere(self, pages: Sequence[Page], user: User) -> Elsewhere:
+        """What the person has of these pages' incidents over other contacts."""
+        keys = {key for page in pages for name in user.contacts for key in keys_over(page, name, user)}
+        unsent = await self.tx.unsent_pages(sorted({page.incident for page in pages if page.incident is not None}))
+        later = [one for one in unsent if one.user == user.key and one.status == "planned" and one.due_at > self.now]
+        return Elsewhere(await self.tx.page_keys(sorted(keys)), later)
+
+    async def _over(
+        self, pages: list[Page], other: tuple[str, str], since: Instant, later: throttle.Later, because: str
+    ) -> None:
+        """Each page over that contact, over both, or in its turn: see `decide/other_way.py`."""
+        contact, channel = other
+        user, kinds = self.core.settings.users[pages[0].user], self._kinds(channel)
+        keeping = [page for page in pages if may_keep(self._priority(page))]
+        elsewhere = await self._elsewhere(keeping, user) if keeping else Elsewhere((), ())
+        ways = [(page, other_way(page, user, contact, self._priority(page), kinds, elsewhere)) for page in pages]
+        self._move([page for page, way in ways if isinstance(way, Move)], contact, channel, since, because)
+        for page, way in ways:
+            self._go_ahead(page, way, contact, channel, since, because)
+        self._postpone([page for page, way in ways if not isinstance(way, Move)], later.at, since, because)
+
+    def _kinds(self, channel: str) -> tuple[str, str]:
+        other = self.pager.lines.get(channel)
+        return self.line.kind.throttle, other.kind.throttle if other is not None else ""
+
+    def _go_ahead(self, page: Page, way: Way, contact: str, channel: str, since: Instant, because: str) -> None:
+        """What goes out over the other contact while the page itself waits for its slot."""
+        match way:
+            case Sooner(planned):
+                self.tx.save_pages([replace(planned, due_at=self.now)])
+                self.ledger.effects.channels.add(planned.channel)
+            case Both():
+                delayed = throttle.delay(since, because)
+                self.tx.add_pages(
+                    [copied(page, self.core.chance.token(), contact, channel, self.now, since, delayed)]
+                )
+                self.ledger.effects.channels.add(channel)
+                told = f"{because}: {channel} now, and {page.channel} in its turn"
+                self._note(page, "page_moved", told, to=channel)
+            case Move() | Stay():
+                pass
 
     def _move(self, pages: list[Page], contact: str, channel: str, since: Instant, because: str) -> None:
         """Over another contact of the same person, now; there they are one message."""
+        if not pages:
+            return
         self.tx.save_pages(
             [
                 replace(
@@ -379,7 +461,7 @@ class Claim:
                 continue
             limits = throttle.limits_for(settings, contact.channel, line.kind.throttle)
             since = Instant(self.now - throttle.longest(limits))
-            sent = await self.tx.sent_since(page.user, contact.channel, since, ABOUT_INCIDENTS) if limits else []
+            sent = await self.tx.sent_since(page.user, contact.channel, since, throttle.PAGES) if limits else []
             if isinstance(throttle.room(sent, limits, self.now, urgent=False), throttle.Now):
                 return contact.name, contact.channel
         return None
@@ -404,9 +486,9 @@ class Claim:
         incidents = [self.ledger.get(page.incident) for page in pages if page.incident is not None]
         named = tuple({one.number: one for one in incidents if one is not None}.values())
         lead, *others = sorted(pages, key=order_of_claims)
-        self._intent(lead, named, tuple(others))
+        self._intent(lead, named if len(named) + more > 1 else (), tuple(others))
         self.calls[-1] = replace(self.calls[-1], more=more)
-        self._carry(others, self.calls[-1].attempt, f"one message for {len(named) + more} incidents")
+        self._carry(others, self.calls[-1].attempt, _one_message(len(named) + more, len(pages)))
 
     async def join(self, call: Call) -> int:
         """More pages join a summary that is on its way; how many there were. None does when it did not go out."""
@@ -419,7 +501,7 @@ class Claim:
         if not self.core.store.exclusive:
             pages = await self._still_planned(pages)
         fit = [page for page in pages if page.id != call.page.id and self._fits(page)]
-        self._carry(fit, call.attempt, f"one message for {len(call.bundled) + call.more} incidents")
+        self._carry(fit, call.attempt, _one_message(len(call.bundled) + call.more, len(call.carried) + 1))
         return len(pages)
 
     def _carry(self, others: Sequence[Page], summary: Attempt, because: str) -> None:
@@ -444,6 +526,7 @@ class Claim:
         self.tx.save_pages([calling])
         incident = self.ledger.get(page.incident) if page.incident is not None else None
         self.calls.append(Call(calling, attempt, incident, user, bundled, carried))
+        self.paged += page.kind in throttle.PAGES
 
     def _attempt(self, page: Page, address: str, state: str = "open") -> Attempt:
         return Attempt(

@@ -187,7 +187,7 @@ class Feeds:
                 tx.save_feed(copy)
 
         if before is None or before.copy != copy:
-            await self.core.store.write(work)
+            await self.core.store.write(work, lane="ingest")
 
     async def _hold(self, copy: FeedCopy, before: Held | None) -> None:
         while True:

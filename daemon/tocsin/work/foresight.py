@@ -205,7 +205,7 @@ async def around(
         await looks.silences(active_at=None, limit=MOST_SILENCES),
         people,
         {one.number: await firing_of(looks, one) for one in opened},
-        {one.number: await unsent_of(looks, one) for one in opened},
+        {one.number: await pages_of(looks, one) for one in opened},
         await policies_of(looks, opened),
         next_number=await looks.newest_number() + 1,
         now=now,
@@ -224,12 +224,12 @@ async def firing_of(looks: Looks, incident: Incident) -> Sequence[StoredAlert]:
     return tuple(alert for alert in found if alert.ended_at is None)
 
 
-async def unsent_of(looks: Looks, incident: Incident) -> Sequence[Page]:
-    """Pages of its cycle that are planned and not yet on their way."""
+async def pages_of(looks: Looks, incident: Incident) -> Sequence[Page]:
+    """The pages of its cycle, whatever became of them."""
     return tuple(
         page
         for page, _ in await looks.pages(incident.number)
-        if page.kind == "page" and page.status == "planned" and page.cycle == incident.cycle
+        if page.kind == "page" and page.cycle == incident.cycle
     )
 
 
@@ -246,18 +246,20 @@ async def policies_of(looks: Looks, incidents: Iterable[Incident]) -> dict[str, 
 def limits_of(settings: Settings, kinds: Mapping[str, ChannelKind]) -> Limits:
     """The limits of each channel that has any, as the pager keeps them."""
     found: dict[str, tuple[Limit, ...]] = {}
+    loud: dict[str, str] = {}
     for name, channel in settings.channels.items():
         kind = kinds.get(channel.type)
-        limits = throttle.limits_for(settings, name, kind.throttle if kind is not None else "")
+        loud[name] = kind.throttle if kind is not None else ""
+        limits = throttle.limits_for(settings, name, loud[name])
         if limits:
             found[name] = limits
-    return found
+    return Limits(found, loud)
 
 
 async def sent_lately(looks: Looks, limits: Limits, now: Instant) -> dict[tuple[str, str], list[Instant]]:
     """What went over these channels as long ago as their limits look back."""
     found: dict[tuple[str, str], list[Instant]] = {}
-    for channel, each in limits.items():
+    for channel, each in limits.by_channel.items():
         for user, at in await looks.sent(channel, Instant(now - throttle.longest(each)), MOST_SENT):
             found.setdefault((user, channel), []).append(at)
     return {key: sorted(times) for key, times in found.items()}

@@ -70,7 +70,7 @@ class Heartbeats:
             tx.save_beat(after)
             return after
 
-        beat = await self.core.store.write(work)
+        beat = await self.core.store.write(work, lane="ingest")  # pings are many, and no page waits for one
         if decide.is_unsettled(beat):
             await self._settle(name)
         return beat

@@ -112,7 +112,7 @@ class Housekeeping:
             await self.core.clock.sleep(Millis(50))
 
     async def _forget_tallies(self, before: Instant) -> int:
-        return await self.core.store.write(lambda tx: tx.forget_tallies(before, PRUNED_AT_ONCE))
+        return await self.core.store.write(lambda tx: tx.forget_tallies(before, PRUNED_AT_ONCE), lane="ingest")
 
     async def learn_from_others(self) -> None:
         """Where other replicas write too: their silences, overrides and keys, and what they learnt of contacts."""

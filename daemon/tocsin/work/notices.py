@@ -73,7 +73,7 @@ class Notices:
         self._told.add(notice.key)
 
     async def _kept(self, keys: list[str]) -> set[str]:
-        return await self.core.store.write(lambda tx: tx.page_keys(keys))
+        return await self.core.store.write(lambda tx: tx.page_keys(keys), lane="ingest")
 
     # ------------------------------------------------------------------------------ the notice
 
@@ -89,7 +89,7 @@ class Notices:
         async def work(tx: Tx) -> None:
             tx.add_pages(pages)  # another replica's stays as it is
 
-        await core.store.write(work)
+        await core.store.write(work, lane="ingest")
         over = contact.name if contact is not None else ""
         log.info("notice", schedule=notice.schedule, user=user.key, which=notice.which, contact=over)
         if isinstance(found, Unproven):  # told to the person: it would be tried, and wakes nobody else meanwhile

@@ -45,7 +45,7 @@ from tocsin.model import (
 )
 from tocsin.work.calls import Call, Ended, why_not
 from tocsin.work.channels import Line, open_lines
-from tocsin.work.claim import Claim
+from tocsin.work.claim import Claim, due_below
 from tocsin.work.core import Core
 from tocsin.work.ledger import Effects
 from tocsin.work.record import Record
@@ -155,7 +155,7 @@ class Pager:
     async def _claim_all(self, line: Line) -> Instant | None:
         """Claim while slots are free and pages are due; when the next one will be."""
         while line.free > 0 and self._serves(line):
-            due = await self.core.store.next_due_page(line.name)
+            due = await self.core.store.next_due_page(line.name, due_below(line))
             if due is None or due > self.core.clock.now():
                 return due
             if not self._serves(line):
@@ -167,7 +167,7 @@ class Pager:
         self._begin()
         try:
             for call in await self._claim(line, at_most):
-                line.busy += 1
+                line.begin(call.page.kind)
                 self._begin()
                 self.core.spawn(self._call(line, call), f"call {call.attempt.id}")
                 if call.more:
@@ -249,7 +249,7 @@ class Pager:
             outcome = await self._send(line, call)
             await self._record(line, call, outcome)
         finally:
-            line.busy -= 1
+            line.end(call.page.kind)
             line.wake.set()
             self._end()
 

@@ -21,7 +21,7 @@ class Console:
     title: str = "The daemon's terminal"
     options: Mapping[str, Option] = EMPTY
     address: Literal["phone", "email", "text"] = "text"
-    throttle: Literal["sms", "voice", ""] = ""
+    throttle: Literal["sms", "voice", "mail", "chat", ""] = ""
     confirms: Literal["callback", "lookup", "nothing"] = "nothing"
     interactive: bool = False
 

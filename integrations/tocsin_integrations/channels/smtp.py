@@ -42,7 +42,7 @@ class SmtpKind:
         )
     )
     address: Literal["phone", "email", "text"] = "email"
-    throttle: Literal["sms", "voice", ""] = ""
+    throttle: Literal["sms", "voice", "mail", "chat", ""] = "mail"
     confirms: Literal["callback", "lookup", "nothing"] = "nothing"
     interactive: bool = False
 

@@ -33,7 +33,7 @@ class SmsKind:
         )
     )
     address: Literal["phone", "email", "text"] = "phone"
-    throttle: Literal["sms", "voice", ""] = "sms"
+    throttle: Literal["sms", "voice", "mail", "chat", ""] = "sms"
     confirms: Literal["callback", "lookup", "nothing"] = "callback"
     interactive: bool = True
 

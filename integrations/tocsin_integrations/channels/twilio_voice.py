@@ -32,7 +32,7 @@ class VoiceKind:
         )
     )
     address: Literal["phone", "email", "text"] = "phone"
-    throttle: Literal["sms", "voice", ""] = "voice"
+    throttle: Literal["sms", "voice", "mail", "chat", ""] = "voice"
     confirms: Literal["callback", "lookup", "nothing"] = "callback"
     interactive: bool = True
 

@@ -34,7 +34,7 @@ class WebhookKind:
         )
     )
     address: Literal["phone", "email", "text"] = "text"
-    throttle: Literal["sms", "voice", ""] = ""
+    throttle: Literal["sms", "voice", "mail", "chat", ""] = ""
     confirms: Literal["callback", "lookup", "nothing"] = "nothing"
     interactive: bool = False
 

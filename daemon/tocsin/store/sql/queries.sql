@@ -316,9 +316,10 @@ where a.channel = $2 and a.started_at >= $3 and a.state not in ('cancelled', 'fa
 order by a.started_at;
 
 -- name: sent_lately
--- Who was reached for over a channel, and when, surely unsent ones left out; the newest first.
+-- Who was paged over a channel, and when, what is no page and surely unsent ones left out; the newest first.
 select p."user", a.started_at from attempts a join pages p on p.id = a.page
 where a.channel = $1 and a.started_at >= $2 and a.state not in ('cancelled', 'failed', 'bundled')
+  and p.kind in ('page', 'summary')
 order by a.started_at desc limit $3;
 
 -- name: pages_to
@@ -637,7 +638,7 @@ with recursive ranks(rank) as (
     from ranks where ranks.rank is not null
 )
 select min((select min(p.due_at) from pages p
-            where p.status = 'planned' and p.channel = $1 and p.rank = ranks.rank)) from ranks;
+            where p.status = 'planned' and p.channel = $1 and p.rank = ranks.rank)) from ranks where ranks.rank < $2;
 
 -- name: open_incidents_counted
 -- Open incidents by status and priority.
