@@ -502,13 +502,26 @@ class Store(Protocol):
     exclusive: bool
     """True when no other process can write (SQLite): what is cached in this process is the truth."""
 
-    async def write(self, work: Callable[[Tx], Awaitable[T]], *, lane: Literal["urgent", "ingest"] = "urgent") -> T:
+    async def write(
+        self,
+        work: Callable[[Tx], Awaitable[T]],
+        *,
+        lane: Literal["urgent", "ingest"] = "urgent",
+        paging: bool = False,
+    ) -> T:
         """Run `work` in one transaction and return what it returned once it is durable.
 
         If `work` raises, nothing of it is kept and the error is raised here; others that shared the
         commit are not touched. Urgent work goes before ingest and never shares a transaction with it.
         Serialisation failures and Conflict are retried (at most 5 times) by running `work` again, so
-        `work` must not have effects outside the transaction.
+        `work` must not have effects outside the transaction. What is `lost` raises StoreUnavailable, unless it
+        is `paging`: pages that are due go out, whatever becomes of their rows.
+        """
+
+    def lost(self) -> str:
+        """Why what is written now would be gone at the next start: the file was deleted or replaced. "": it is kept.
+
+        Cheap, and asks anew each time.
         """
 
     def on_commit(self, listener: Callable[[], None]) -> None:

@@ -86,6 +86,7 @@ class Metrics:
         self.db_commit_seconds = histogram("db_commit_seconds", "Length of commits.", FAST)
         self.db_batch_rows = histogram("db_batch_rows", "Rows written per commit.", ROWS)
         self.db_errors = counter("db_errors", "Database errors.", "kind")
+        self.database_file_lost = gauge("database_file_lost", "1 while the database file is deleted or replaced.")
         self.event_loop_lag_seconds = histogram("event_loop_lag_seconds", "How late the event loop is.", FAST)
         self.deadman_last_success_timestamp_seconds = gauge(
             "deadman_last_success_timestamp_seconds", "When the outbound heartbeat last went out."

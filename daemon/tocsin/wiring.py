@@ -50,6 +50,7 @@ from tocsin.work.heartbeats import Heartbeats
 from tocsin.work.housekeeping import Housekeeping
 from tocsin.work.intake import Intake
 from tocsin.work.keys import Keys
+from tocsin.work.last_resort import LastResort
 from tocsin.work.links import Links
 from tocsin.work.notices import Notices
 from tocsin.work.outbound import Outbound
@@ -117,6 +118,7 @@ class Daemon:
     pager: Pager
     contacts: Contacts
     notices: Notices
+    last_resort: LastResort
 
     def __init__(
         self,
@@ -189,6 +191,7 @@ class Daemon:
         links, codes = Links(core, keys), Codes(keys)
         self.timers = Timers(core, self.intake)
         self.pager = Pager(core, self._tools(), self.selfcare)
+        self.last_resort = LastResort(core, lambda: self.pager.lines)
         self.answers = Answers(core, self.actions, links, self.pager)
         self.health = Health(core, self.timers, self.pager)
         self.outbound = Outbound(core, self.health, self.ports.http)
@@ -228,11 +231,20 @@ class Daemon:
         await self.heartbeats.begin(was_down=was_down)
         await keeping.alive()  # judged: a crash right behind this start is no longer downtime
         keeping.start((Millis(1_000), self.notices.look), (Millis(1_000), self.heartbeats.look),
-                      (Millis(1_000), Calming(self.core).look), (Millis(1_000), tell_counted))  # fmt: skip
+                      (Millis(1_000), Calming(self.core).look), (Millis(1_000), tell_counted),
+                      (Millis(1_000), self.last_resort.look))  # fmt: skip
+        self._tell_made_again()
         self.tasks(self.outbound.run(), "outbound heartbeat")
         self.tasks(self.feeds.run(), "feeds")
         if isinstance(self.store, PostgresStore):
             self.tasks(self._keep_anchored(), "database clock")
+
+    def _tell_made_again(self) -> None:
+        """A database that is gone at the start is made anew, since nobody could be paged without; but not silently."""
+        path = getattr(self.store, "made_again", "")
+        if path:
+            because = f"{path} was gone at the start; a backup is brought back with `tocsin db restore FILE`"
+            self.selfcare.alarm("database", "Tocsin began with an empty database", because)
 
     async def _start_paging(self) -> None:
         self.paging = True

@@ -137,7 +137,7 @@ async def test_a_missing_configuration_says_how_to_give_one(daemon):
 @pytest.mark.parametrize(
     ("trouble", "said"),
     [
-        ("a damaged database", "tocsin: the database file is damaged: file is not a database; see `tocsin db verify`"),
+        ("a damaged database", "is not an SQLite database, and is left as it is; restore a backup with `tocsin db restore FILE`"),
         ("a state folder that is a file", "/.tocsin: cannot be the state folder: File exists"),
     ],
 )

@@ -92,6 +92,61 @@ def test_a_used_database_is_copied_before_it_is_changed(connect, used):
     assert version_of(copy) == NEWEST
 
 
+def two_more(second):
+    return (*one_more("alter table incidents add column mood text;"), Migration(NEWEST + 2, second))
+
+
+def test_a_crash_during_a_migration_leaves_the_copy_made_before_it(connect, used):
+    conn = connect(used)
+    with pytest.raises(sqlite3.OperationalError):
+        migrate_sqlite(conn, used, apply=True, steps=two_more("select nonsense;"))
+    assert version_of(conn) == NEWEST + 1  # the first step stands
+    conn.close()
+
+    migrate_sqlite(connect(used), used, apply=True, steps=two_more("alter table incidents add column tune text;"))
+
+    assert [copy.name for copy in used.parent.glob("*.before-*")] == [f"tocsin.db.before-{NEWEST + 2}"]
+    copy = connect(used.with_name(f"tocsin.db.before-{NEWEST + 2}"))
+    assert version_of(copy) == NEWEST
+    assert "mood" not in columns(copy, "incidents")
+
+
+def test_a_migration_that_fails_each_time_makes_one_copy(connect, used):
+    for _ in range(3):
+        conn = connect(used)
+        with pytest.raises(sqlite3.OperationalError):
+            migrate_sqlite(conn, used, apply=True, steps=one_more("select nonsense;"))
+        conn.close()
+    assert [copy.name for copy in used.parent.glob("*.before-*")] == [f"tocsin.db.before-{NEWEST + 1}"]
+
+
+@pytest.mark.parametrize("there", ["of another day", "no database"])
+def test_a_copy_that_is_there_is_never_written_over(connect, used, there):
+    first = used.with_name(f"tocsin.db.before-{NEWEST + 1}")
+    conn = connect(used)
+    if there == "of another day":
+        conn.execute("vacuum into ?", (str(first),))
+        conn.execute("insert into meta (name, value) values ('alive_at', '7')")
+    else:
+        first.write_text("the notes of a person")
+    before = first.read_bytes()
+
+    migrate_sqlite(conn, used, apply=True, steps=one_more("alter table incidents add column mood text;"))
+
+    assert first.read_bytes() == before
+    second = connect(used.with_name(f"tocsin.db.before-{NEWEST + 1}-2"))
+    assert version_of(second) == NEWEST
+
+
+def test_a_crash_while_the_copy_is_made_leaves_no_half_one_under_its_name(connect, used):
+    half = used.with_name(f"tocsin.db.before-{NEWEST + 1}.partial")
+    half.write_bytes(b"half a copy")
+    migrate_sqlite(connect(used), used, apply=True, steps=one_more("alter table incidents add column mood text;"))
+    copy = connect(used.with_name(f"tocsin.db.before-{NEWEST + 1}"))
+    assert version_of(copy) == NEWEST
+    assert not half.exists()
+
+
 def test_a_step_that_fails_in_the_middle_leaves_nothing_of_itself(connect, used):
     conn = connect(used)
     with pytest.raises(sqlite3.OperationalError):

@@ -80,7 +80,7 @@ async def test_the_lock_is_free_again_after_closing(opener):
 
 async def test_a_store_that_could_not_be_opened_holds_no_lock(opener, tmp_path):
     (tmp_path / "tocsin.db").write_bytes(b"this is no database, but it is long enough to look like one" * 40)
-    with pytest.raises(StoreUnavailable, match="damaged"):
+    with pytest.raises(StoreError, match="is not an SQLite database, and is left as it is"):
         await opener()
     (tmp_path / "tocsin.db").unlink()
     await opener()

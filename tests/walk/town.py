@@ -143,6 +143,7 @@ class Outside:
         self.told: list[Told] = []
         self.visited: list[str] = []  # every request that only asks: the outbound heartbeat's
         self.watcher = 200  # what it is answered
+        self.plain: list[str] = []  # "channel address text" of what left without a row: the database was gone
         self.tried: list[str] = []  # every request that came as far as its gate, whatever became of it
         self.troubles: list[Planned] = []
         self.calendars = Calendars()
@@ -214,6 +215,10 @@ class Outside:
         if gate is not None:
             await gate()
         self.tried.append(f"{channel} {to}")
+        if self.daemon is not None and self.daemon.store.lost() and await self.daemon.store.attempt(attempt) is None:
+            if trouble is None:
+                self.plain.append(f"{channel} {to} {text}")
+            return 200 if trouble is None else ANSWERS[trouble][1]
         match trouble:
             case "lost":
                 raise MaybeSent("the connection was reset")

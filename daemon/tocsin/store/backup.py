@@ -20,8 +20,8 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from tocsin.errors import StoreBusy, StoreError, StoreUnavailable
 from tocsin.model import Instant, rfc3339
 from tocsin.store.connections import as_store_error, open_reading, open_writer, plain_connection
-from tocsin.store.lock import LockFile
-from tocsin.store.migrations import migrations, missing, version_of
+from tocsin.store.lock import MAGIC, LockFile, lock_byte
+from tocsin.store.migrations import migrations, missing, sync, version_of
 
 QUARANTINE = "quarantine"
 PROGRAM_SECONDS = 3600
@@ -74,8 +74,12 @@ def restore_sqlite(database: Path, source: Path, now: Instant) -> Path | None:
         raise StoreError(f"{source}: no such file")
     if problems := problems_of(source):
         raise StoreError(f"{source}: cannot be restored: {problems[0]}")
+    database = database.resolve()
     lock = LockFile.take(database)
+    held = os.open(database, os.O_RDWR | os.O_CLOEXEC) if database.is_file() else None
     try:
+        if held is not None:
+            lock_byte(held, database)
         with understood():
             incoming = database.with_name(database.name + ".incoming")
             shutil.copyfile(source, incoming)
@@ -87,6 +91,8 @@ def restore_sqlite(database: Path, source: Path, now: Instant) -> Path | None:
             sync(database.parent)
             return replaced
     finally:
+        if held is not None:
+            os.close(held)
         lock.release()
 
 
@@ -104,7 +110,24 @@ def reason(source: Path, now: Instant) -> str:
 
 def set_aside(database: Path) -> Path:
     """Close the old database's log into it and give it a second name; a log left behind would be taken for
-    the new database's own."""
+    the new database's own. What is empty or no database keeps a second name too."""
+    if is_database(database):
+        close_log(database)
+    for ending in ("-wal", "-shm"):
+        database.with_name(database.name + ending).unlink(missing_ok=True)
+    number = 1
+    while (aside := database.with_name(f"{database.name}.replaced-{number}")).exists():
+        number += 1
+    os.link(database, aside)  # not a rename: at no moment may the daemon find no database and make an empty one
+    return aside
+
+
+def is_database(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def close_log(database: Path) -> None:
     conn = open_writer(database)
     try:
         conn.execute("pragma busy_timeout = 1000")
@@ -113,13 +136,6 @@ def set_aside(database: Path) -> Path:
         conn.close()
     if held:
         raise StoreBusy(f"{database}: somebody is still reading it; let that end first")
-    for ending in ("-wal", "-shm"):
-        database.with_name(database.name + ending).unlink(missing_ok=True)
-    number = 1
-    while (aside := database.with_name(f"{database.name}.replaced-{number}")).exists():
-        number += 1
-    os.link(database, aside)  # not a rename: at no moment may the daemon find no database and make an empty one
-    return aside
 
 
 def problems_of(database: Path) -> list[str]:
@@ -139,15 +155,6 @@ def problems_of(database: Path) -> list[str]:
         return ["it is not a database of Tocsin"]
     missing(version, migrations("sqlite"), str(database))
     return []
-
-
-def sync(path: Path) -> None:
-    """Have the file, or the directory's entries, on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 # -------------------------------------------------------------------------------------- PostgreSQL

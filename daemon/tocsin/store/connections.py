@@ -107,10 +107,21 @@ async def connect(runner: Runner, open_it: Callable[[], sqlite3.Connection]) -> 
         raise as_store_error(error) from error
 
 
-def open_writer(path: Path, *, durable: bool = True) -> sqlite3.Connection:
-    """The one connection that ever writes or checkpoints. A commit is on the disk when it returns."""
+def open_writer(
+    path: Path, *, durable: bool = True, check: Callable[[sqlite3.Connection], None] | None = None
+) -> sqlite3.Connection:
+    """The one connection that ever writes or checkpoints. A commit is on the disk when it returns.
+
+    `check` may refuse the database, by an error, before anything of it is changed.
+    """
     create_private(path)
     conn = plain_connection(str(path), uri=False)
+    try:
+        if check is not None:
+            check(conn)
+    except BaseException:
+        conn.close()
+        raise
     conn.execute("pragma journal_mode = wal")
     conn.execute(f"pragma synchronous = {'full' if durable else 'off'}")
     conn.execute("pragma wal_autocheckpoint = 4000")

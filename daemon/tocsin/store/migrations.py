@@ -6,12 +6,15 @@ number reached is kept in `meta` under `schema`.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from tocsin.errors import SchemaTooNew, StoreError
+from tocsin.store.lock import empty
 from tocsin.store.queries import HERE
 
 Statements = tuple[str, ...]
@@ -48,7 +51,7 @@ def migrate_sqlite(
 ) -> int:
     """Bring the file up to date and return the schema's number.
 
-    A database that holds something is first copied to `<path>.before-<number>`. With `apply` false
+    A database that holds something is first copied to `<path>.before-<number>`, once. With `apply` false
     a database that is behind is refused instead.
     """
     steps = migrations("sqlite") if steps is None else steps
@@ -59,7 +62,7 @@ def migrate_sqlite(
             f"{path}: its schema is number {version}, {todo[-1].number} is needed; run `tocsin db migrate`"
         )
     if todo and version:
-        keep_copy(conn, path.with_name(f"{path.name}.before-{todo[-1].number}"))
+        copy_before(conn, path, todo[-1].number)
     for step in todo:
         take_step(conn, step)
     return steps[-1].number
@@ -72,10 +75,80 @@ def version_of(conn: sqlite3.Connection) -> int:
     return int(row[0]) if row else 0
 
 
+def refuse_foreign(conn: sqlite3.Connection, path: Path, *, interrupted: bool) -> None:
+    """Raises StoreError for a database of something else, and for one without any table unless its making was
+    `interrupted`. Reads only."""
+    tables = [name for (name,) in conn.execute("select name from sqlite_master where type = 'table' order by name")]
+    if not tables and not interrupted:
+        raise StoreError(empty(path))
+    if tables and not is_ours(conn, tables):
+        raise StoreError(
+            f"{path}: is a database of another program (its tables are {', '.join(tables[:5])}), and is left as it is; "
+            "write another path in database.url"
+        )
+
+
+def is_ours(conn: sqlite3.Connection, tables: Sequence[str]) -> bool:
+    if "meta" not in tables:
+        return False
+    columns = {row[1] for row in conn.execute("pragma table_info(meta)")}
+    return {"name", "value"} <= columns and version_of(conn) > 0
+
+
+def copy_before(conn: sqlite3.Connection, path: Path, number: int) -> None:
+    """Keep what the database holds as `<path>.before-<number>`. A copy that is there is never written over: one of
+    this very state, or of the state before a migration that was cut off, is enough; else the new one gets a number."""
+    first = path.with_name(f"{path.name}.before-{number}")
+    copy, again = first, 1
+    while copy.exists():
+        if is_enough(copy, conn):
+            return
+        again += 1
+        copy = first.with_name(f"{first.name}-{again}")
+    keep_copy(conn, copy)
+
+
+def is_enough(copy: Path, conn: sqlite3.Connection) -> bool:
+    """Whether a copy has all that the database had before anything was changed."""
+    try:
+        kept = sqlite3.connect(f"file:{quote(str(copy))}?mode=ro&immutable=1", uri=True)
+        try:
+            return state_of(kept) == state_of(conn)
+        finally:
+            kept.close()
+    except sqlite3.Error:
+        return False
+
+
+def state_of(conn: sqlite3.Connection) -> tuple[object, ...]:
+    """Equal for two databases that nothing but migrations lies between: each start and each row changes it."""
+    newest = [conn.execute(f"select max({key}) from {table}").fetchone()[0] for table, key in NEWEST]  # noqa: S608  # ours
+    others = conn.execute("select name, value from meta where name <> 'schema' order by name").fetchall()
+    return (*newest, *others)
+
+
+NEWEST = (("posts", "id"), ("alerts", "id"), ("incidents", "number"), ("timeline", "id"))
+
+
 def keep_copy(conn: sqlite3.Connection, path: Path) -> None:
-    path.unlink(missing_ok=True)
-    conn.execute("vacuum into ?", (str(path),))
-    path.chmod(0o600)
+    """A whole copy, on the disk before it gets its name. Raises FileExistsError where the name is taken."""
+    partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
+    conn.execute("vacuum into ?", (str(partial),))
+    partial.chmod(0o600)
+    sync(partial)
+    os.link(partial, path)  # unlike a rename it never takes the place of another file
+    partial.unlink()
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Have the file, or the directory's entries, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def take_step(conn: sqlite3.Connection, step: Migration) -> None:

@@ -408,8 +408,13 @@ class PostgresStore(PostgresReader, Pruner):
         async with self._lists:
             return await super()._look(name, *args)
 
-    async def write(self, work: Callable[[Tx], Awaitable[T]], *, lane: Lane = "urgent") -> T:
+    async def write(
+        self, work: Callable[[Tx], Awaitable[T]], *, lane: Lane = "urgent", paging: bool = False
+    ) -> T:
         return await self._write(work, lane)
+
+    def lost(self) -> str:
+        return ""  # the server's files are its own affair
 
     async def _write(self, work: Callable[[Transaction], Awaitable[T]], lane: str, *, quiet: bool = False) -> T:
         if self._closing:

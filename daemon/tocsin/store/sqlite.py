@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import sqlite3
 import tempfile
 from collections import deque
@@ -33,8 +34,8 @@ from tocsin.store.connections import (
     open_reading,
     open_writer,
 )
-from tocsin.store.lock import LockFile
-from tocsin.store.migrations import migrate_sqlite
+from tocsin.store.lock import SERVED, DatabaseFile, LockFile
+from tocsin.store.migrations import keep_copy, migrate_sqlite, refuse_foreign
 from tocsin.store.prune import Pruner
 from tocsin.store.queries import Insert, Queries, load
 from tocsin.store.reads import FOR_PAGES, Reads, added_up
@@ -43,6 +44,7 @@ from tocsin.store.tx import Change, Transaction
 from tocsin.store.watch import Unwatched, Watch
 
 T = TypeVar("T")
+log = logging.getLogger("tocsin.store")
 Lane = Literal["urgent", "ingest"]
 MOST_TOGETHER = 256  # urgent works in one commit
 MOST_WAITING = 20_000  # works in a lane before the store says no
@@ -62,6 +64,7 @@ class Piece:
     work: Callable[[Transaction], Awaitable[Any]]
     waiter: asyncio.Future[Any]
     quiet: bool
+    paging: bool = False
     result: Any = None
     error: BaseException | None = None
 
@@ -82,17 +85,26 @@ async def open_sqlite(
     """Open, lock and migrate the file, creating it where there is none. ":memory:" is a file that goes with the store;
     with the runner "alone" it is no file, but one connection for what is written and what is read.
 
-    Raises StoreBusy, SchemaTooNew, StoreUnavailable.
+    Raises StoreBusy, SchemaTooNew, StoreUnavailable; StoreError for a file that is empty or another program's.
     """
     folder = tempfile.TemporaryDirectory(prefix="tocsin-") if database == ":memory:" else None
-    path = Path(folder.name) / "tocsin.db" if folder else Path(database)
+    path = (Path(folder.name) / "tocsin.db" if folder else Path(database)).resolve()
     lock = LockFile.take(path)
+    file: DatabaseFile | None = None
     opened: list[Connection] = []
     try:
         alone = folder is not None and runner == "alone"
-        writer = await connect(runner, open_alone if alone else lambda: open_writer(path, durable=folder is None))
+        file = None if folder else DatabaseFile.hold(path, lock)
+
+        def check(conn: sqlite3.Connection) -> None:
+            refuse_foreign(conn, path, interrupted=folder is not None or lock.interrupted)
+
+        writer = await connect(
+            runner, open_alone if alone else lambda: open_writer(path, durable=folder is None, check=check)
+        )
         opened.append(writer)
         await writer.run(lambda conn: migrate_sqlite(conn, path, apply=migrate))
+        lock.say(SERVED)
         for _ in range(0 if alone else READERS if runner == "thread" else 1):
             opened.append(await connect(runner, lambda: open_reading(path)))
         (last,) = await writer.run(lambda conn: conn.execute(queries().texts["last_numbers"]).fetchall())
@@ -100,6 +112,8 @@ async def open_sqlite(
     except BaseException:
         for connection in reversed(opened):
             await connection.close()
+        if file is not None:
+            file.release()
         lock.release()
         raise
     store = OneConnection if alone else SqliteStore
@@ -110,6 +124,7 @@ async def open_sqlite(
         writer=writer,
         readers=opened[1:],
         lock=lock,
+        file=file,
         last=last,
         folder=folder,
         watch=watch or Unwatched(),
@@ -172,6 +187,7 @@ class SqliteStore(SqliteReader, Pruner):
         writer: Connection,
         readers: Sequence[Connection],
         lock: LockFile,
+        file: DatabaseFile | None,
         last: Row,
         folder: tempfile.TemporaryDirectory[str] | None,
         watch: Watch,
@@ -181,6 +197,8 @@ class SqliteStore(SqliteReader, Pruner):
         self.watch = watch
         self._writer = writer
         self._lock = lock
+        self._file = file
+        self._lost = ""
         self._folder = folder
         self._last = dict(zip(("incident", "alert", "post"), last, strict=True))
         self._lanes: dict[str, deque[Piece]] = {"urgent": deque(), "ingest": deque()}
@@ -191,19 +209,43 @@ class SqliteStore(SqliteReader, Pruner):
         self._turns = 0
         self._task: Task = spawn(self._write_in_turns(), "store writer")
 
-    async def write(self, work: Callable[[Tx], Awaitable[T]], *, lane: Lane = "urgent") -> T:
-        return await self._write(work, lane)
+    async def write(
+        self, work: Callable[[Tx], Awaitable[T]], *, lane: Lane = "urgent", paging: bool = False
+    ) -> T:
+        return await self._write(work, lane, paging=paging)
 
-    async def _write(self, work: Callable[[Transaction], Awaitable[T]], lane: str, *, quiet: bool = False) -> T:
+    async def _write(
+        self, work: Callable[[Transaction], Awaitable[T]], lane: str, *, quiet: bool = False, paging: bool = False
+    ) -> T:
         if self._closing:
             raise StoreUnavailable("the database is closed")
+        if self._lost and not paging and self.lost():
+            raise StoreUnavailable(self._lost)
         waiting = self._lanes[lane]
         if len(waiting) >= MOST_WAITING:
             raise StoreUnavailable(f"{len(waiting)} transactions wait for the database already")
-        piece = Piece(work, asyncio.get_running_loop().create_future(), quiet)
+        piece = Piece(work, asyncio.get_running_loop().create_future(), quiet, paging)
         waiting.append(piece)
         self._wake.set()
         return cast(T, await asyncio.shield(piece.waiter))
+
+    @property
+    def made_again(self) -> str:
+        """The path, where there was a database before and none was found."""
+        return str(self.path) if self._lock.missing else ""
+
+    def lost(self) -> str:
+        if self._file is not None and not self._closing:
+            self._lost = self._file.lost() or self._lock_lost(self._file)
+        return self._lost
+
+    def _lock_lost(self, file: DatabaseFile) -> str:
+        try:
+            if file.keep_lock():
+                log.warning("the lock file %s was removed, and is made anew", self._lock.path)
+        except StoreError as error:
+            return str(error)
+        return ""
 
     async def newest_number(self) -> int:
         return int(max(self._last["incident"], await super().newest_number()))
@@ -238,12 +280,28 @@ class SqliteStore(SqliteReader, Pruner):
         await self._task
         await super().close()
         try:
-            await self._writer.run(checkpoint)
+            if self._file is not None and (lost := self._file.lost()):
+                await self._rescue(lost)
+            else:
+                await self._writer.run(checkpoint)
         finally:
             await self._writer.close()
+            if self._file is not None:
+                self._file.release()
             self._lock.release()
             if self._folder is not None:
                 self._folder.cleanup()
+
+    async def _rescue(self, lost: str) -> None:
+        """What a file that has no name any more still holds, as a copy that can be restored."""
+        number = 1
+        while (copy := self.path.with_name(f"{self.path.name}.rescued-{number}")).exists():
+            number += 1
+        try:
+            await self._writer.run(lambda conn: keep_copy(conn, copy))
+            log.error("%s; what was stored is kept in %s: tocsin db restore %s", lost, copy, copy)
+        except (StoreError, OSError) as error:
+            log.error("%s; and no copy of what was stored could be made: %s", lost, error)
 
     # the writer
 
@@ -290,7 +348,11 @@ class SqliteStore(SqliteReader, Pruner):
             await turn.give_up()
             for piece in pieces:
                 piece.error = piece.error or StoreUnavailable(f"the database does not answer: {error}")
+        if turn.changed and self._file is not None:
+            self._lost = self._file.lost()  # behind the commit: before it, the file could go in between
         for piece in pieces:
+            if self._lost and not piece.paging:
+                piece.error = piece.error or StoreUnavailable(self._lost)
             answer(piece, piece.error)
             if piece.error is not None:
                 self.watch.error(type(piece.error).__name__)

@@ -195,7 +195,7 @@ class Pager:
                            if page.status == "planned"])  # fmt: skip
 
         try:
-            await self.core.store.write(work)
+            await self.core.store.write(work, paging=True)
         except Exception as error:  # noqa: BLE001  # called from the loop of a channel, which never ends
             log.error("not_postponed", channel=line.name, error=repr(error))
 
@@ -219,7 +219,7 @@ class Pager:
             before = self.core.clock.monotonic()  # of the commit: who is stopped while it commits must look again
             return [replace(call, intent_at=before) for call in calls], effects
 
-        calls, effects = await self.core.store.write(work)
+        calls, effects = await self.core.store.write(work, paging=True)
         effects.apply(self.core)
         return calls
 
@@ -236,7 +236,7 @@ class Pager:
         joined = 1
         while joined and self._serves(line):
             try:
-                joined, effects = await self.core.store.write(work)
+                joined, effects = await self.core.store.write(work, paging=True)
             except Exception as error:  # noqa: BLE001  # they wait for the next one
                 log.warning("not_joined", attempt=call.attempt.id, error=repr(error))
                 return
@@ -391,7 +391,7 @@ class Pager:
 
     async def _record_all(self, group: list[Ended]) -> None:
         try:
-            states, effects = await self.core.store.write(lambda tx: self._keep_all(tx, group))
+            states, effects = await self.core.store.write(lambda tx: self._keep_all(tx, group), paging=True)
         except Exception as error:  # noqa: BLE001  # one by one: only the culprit's may go wrong again
             log.warning("outcomes_one_by_one", calls=len(group), error=repr(error))
             for one in group:
@@ -428,7 +428,7 @@ class Pager:
 
         while True:
             try:
-                return await self.core.store.write(work)
+                return await self.core.store.write(work, paging=True)
             except StoreUnavailable as error:
                 log.error("outcome_not_stored", attempt=one.call.attempt.id, error=str(error))
                 await self.core.clock.sleep(BREATH)
@@ -499,7 +499,7 @@ class Pager:
                 await record.unconfirmed(attempt)
             return await record.ledger.close()
 
-        effects = await self.core.store.write(work)
+        effects = await self.core.store.write(work, paging=True)
         effects.apply(self.core)
 
     async def recover(self) -> int:
@@ -516,7 +516,7 @@ class Pager:
                 await record.lost(attempt)
             return len(lost), await record.ledger.close()
 
-        count, effects = await self.core.store.write(work)
+        count, effects = await self.core.store.write(work, paging=True)
         effects.apply(self.core)
         return count
 
@@ -533,6 +533,6 @@ class Pager:
 
         if not self.lines:
             return 0
-        count, effects = await self.core.store.write(work)
+        count, effects = await self.core.store.write(work, paging=True)
         effects.apply(self.core)
         return count

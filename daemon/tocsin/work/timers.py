@@ -108,7 +108,7 @@ class Timers:
         async def run(tx: Tx) -> tuple[int, Effects, list[StoredAlert]]:
             return await work(tx, limit)
 
-        count, effects, ended = await self.core.store.write(run)
+        count, effects, ended = await self.core.store.write(run, paging=True)
         effects.apply(self.core)
         self.intake.ended(ended)
         return count
@@ -123,7 +123,7 @@ class Timers:
                 alerts = await tx.due_alerts(now, 1)
                 tx.save_alerts([replace(row, expires_at=Instant(now + POSTPONED)) for row in alerts])
 
-        await self.core.store.write(later)
+        await self.core.store.write(later, paging=True)
 
     # ----------------------------------------------------------------------------- incidents
 
@@ -195,7 +195,7 @@ class Timers:
                         ledger.do(due.urgency_back(incident, await self._around(ledger, incident)))
                 return await ledger.close()
 
-            (await self.core.store.write(work)).apply(self.core)
+            (await self.core.store.write(work, paging=True)).apply(self.core)
 
     # -------------------------------------------------------------------------------- alerts
 
