@@ -32,6 +32,7 @@ from tocsin.model import (
     Storm,
     Swap,
     Token,
+    Tombstone,
     Verification,
 )
 
@@ -253,7 +254,7 @@ class Standing:
     """How things stand with some alerts before they are decided."""
 
     open: dict[tuple[str, str], StoredAlert]
-    tombstones: dict[tuple[str, str], Instant]
+    tombstones: dict[tuple[str, str], Tombstone]
     latest: dict[str, Incident]
 
 
@@ -277,8 +278,8 @@ class Tx(Protocol):
     ) -> dict[tuple[str, str], StoredAlert]:
         """The newest ended alert of each key that ended at or after `since`."""
 
-    async def tombstones(self, keys: Sequence[tuple[str, str]], now: Instant) -> dict[tuple[str, str], Instant]:
-        """ended_at of resolves that came before their trigger, not older than five minutes."""
+    async def tombstones(self, keys: Sequence[tuple[str, str]], now: Instant) -> dict[tuple[str, str], Tombstone]:
+        """The ends of these identities that still hold."""
 
     async def minted(self, integration: str, body_hash: str, now: Instant) -> str | None:
         """The key minted for the same bytes in the last two minutes."""
@@ -442,8 +443,8 @@ class Tx(Protocol):
     def add_attempts(self, attempts: Sequence[Attempt]) -> None: ...
     def save_attempts(self, attempts: Sequence[Attempt]) -> None: ...
     def add_entries(self, entries: Sequence[Entry]) -> None: ...
-    def add_tombstones(self, rows: Sequence[tuple[str, str, Instant, Instant]]) -> None:
-        """(integration, source_key, ended_at, kept until)."""
+    def add_tombstones(self, rows: Sequence[Tombstone]) -> None:
+        """Inserts, or replaces that of the same identity."""
 
     def add_tallies(self, rows: Sequence[tuple[str, Instant, int, str]]) -> None:
         """(name, when, alert, what) to be counted; the very same again changes nothing."""
@@ -629,8 +630,17 @@ class Store(Protocol):
     async def open_keys(self) -> AsyncIterator[tuple[str, str, int, int, int | None]]:
         """(integration, source_key, alert id, content hash, incident) of every firing alert: fills the cache."""
 
-    async def live_tombstones(self, now: Instant) -> list[tuple[str, str, Instant, Instant]]:
-        """(integration, source_key, ended_at, kept until) of all that still hold: fills the cache."""
+    async def live_tombstones(self, now: Instant) -> list[Tombstone]:
+        """All that still hold: fills the cache."""
+
+    async def tombstone(self, integration: str, source_key: str) -> Tombstone | None:
+        """The end of this identity, whether it holds or not."""
+
+    async def waiting_alerts(self, now: Instant, limit: int) -> list[StoredAlert]:
+        """Alerts whose wait is over (`waits_until` <= now), the longest overdue first."""
+
+    async def next_waiting(self) -> Instant | None:
+        """When the next wait is over."""
 
     async def meta(self, name: str) -> str | None: ...
 

@@ -55,6 +55,7 @@ from tocsin.work.links import Links
 from tocsin.work.notices import Notices
 from tocsin.work.outbound import Outbound
 from tocsin.work.overrides import Overrides
+from tocsin.work.overtaken import Overtaken
 from tocsin.work.pager import Pager
 from tocsin.work.recount import recount
 from tocsin.work.selfcare import Selfcare
@@ -186,6 +187,7 @@ class Daemon:
         self.silences = Silences(core)
         self.overrides, self.swaps = Overrides(core), Swaps(core)
         self.following = Following(core)
+        self.overtaken = Overtaken(core, self.intake)
         self.access = Access(self.store, self.clock, self.chance, keys, lambda user: user in self.core.settings.users)
         self.subscriptions = Subscriptions(self.store, self.chance)
         links, codes = Links(core, keys), Codes(keys)
@@ -251,6 +253,7 @@ class Daemon:
         await self.pager.recover()
         self.tasks(self.timers.run(), "timers")
         self.tasks(self.following.run(), "following")
+        self.tasks(self.overtaken.run(), "overtaken")
         self.pager.configure()
         self.tasks(self.pager.run_confirmations(), "confirmations")
 

@@ -340,6 +340,20 @@ def test_what_is_no_snooze_is_told_how_to_write_one(tocsin, until):
 # ----------------------------------------------------------------------------------- heartbeats
 
 
+def test_alerts_are_listed_with_what_they_wait_for(daemon, tocsin):
+    waits = {
+        "dedup_key": "db", "status": "waiting", "severity": "critical", "title": "db down", "integration": "apps", "incident": None,
+        "last_seen_at": "2026-07-02T03:00:00Z", "waits_until": "2026-07-02T03:00:15Z", "because": "it came right behind its resolve",
+    }  # fmt: skip
+    daemon.on("GET", "/v1/alerts", {"alerts": [waits], "next": None})
+    env = {"TOCSIN_URL": daemon.url, "TOCSIN_TOKEN": "t", "TZ": "UTC", "COLUMNS": "200"}
+
+    listed = tocsin("alerts", "list", "--status", "waiting", **env)
+
+    assert listed.returncode == 0, listed.stderr
+    assert all(text in listed.stdout for text in ("db down", "waiting", "03:00:15", "right behind its resolve"))
+
+
 def test_heartbeats_are_listed_and_checked_in(daemon, tocsin):
     nightly = {
         "name": "nightly", "state": "silent", "expects": "every 1d", "service": None, "severity": "error",

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.store.facts import alert, incident
-from tocsin.decide.flap import clearing, is_stale, rest, settles_at
+from tocsin.decide.flap import clearing, rest, settles_at
 from tocsin.decide.tally import Mark, in_window
 from tocsin.decide.terms import Terms, terms_of
 from tocsin.decide.threshold import Below, Reached, judge
@@ -91,9 +91,3 @@ FIRING = alert(3)
 def test_when_the_step_in_hand_rests(alerts, step, until) -> None:
     found = rest(replace(incident(1), step=step), alerts, m(10))
     assert (found.until - found.until % MINUTE if found else None) == (None if until is None else m(until))
-
-
-@pytest.mark.parametrize(("started", "now", "stale"), [(5, 10, True), (6, 10, False), (None, 10, False), (5, 14, False)])
-def test_a_firing_overtaken_by_its_resolve_is_stale_for_a_while(started, now, stale) -> None:
-    known = replace(alert(1), started_at=m(5), received_at=m(6), cleared_at=m(9))
-    assert is_stale(known, None if started is None else m(started), m(now)) is stale

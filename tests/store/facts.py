@@ -20,6 +20,7 @@ from tocsin.model import (
     StoredAlert,
     Swap,
     Token,
+    Tombstone,
 )
 
 T0 = Instant(1_767_225_600_000)  # 2026-01-01T00:00Z
@@ -178,3 +179,7 @@ async def eventually(condition: Callable[[], Any], seconds: float = 20) -> Any:
             if answer:
                 return answer
             await asyncio.sleep(0.001)
+
+
+def tombstone(key: str, ended_at: Instant, until: Instant, integration: str = "apps", incident: int | None = None) -> Tombstone:
+    return Tombstone(integration, key, ended_at, until, Instant(until + 5_000), incident)

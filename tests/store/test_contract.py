@@ -21,6 +21,7 @@ from tests.store.facts import (
     silence,
     swap,
     token,
+    tombstone,
 )
 from tocsin.contracts import Door, IncidentFilter
 from tocsin.errors import Conflict, Refused, StoreUnavailable
@@ -419,11 +420,25 @@ async def test_the_newest_ended_alert_of_each_key_is_found(store):
 
 
 async def test_tombstones_hold_until_their_time_is_over(store):
-    await put(store, add_tombstones=[("apps", "a", at(1), at(300)), ("apps", "b", at(2), at(300))])
-    await put(store, add_tombstones=[("apps", "a", at(7), at(400))])
+    a, b, newer = tombstone("a", at(1), at(300)), tombstone("b", at(2), at(300), incident=4), tombstone("a", at(7), at(400))
+    await put(store, add_tombstones=[a, b])
+    await put(store, add_tombstones=[a, newer])  # of the same identity the last one counts
     asked = [("apps", "a"), ("apps", "b"), ("apps", "c")]
-    assert await ask(store, "tombstones", asked, at(299)) == {("apps", "a"): at(7), ("apps", "b"): at(2)}
-    assert await ask(store, "tombstones", asked, at(300)) == {("apps", "a"): at(7)}
+    assert await ask(store, "tombstones", asked, at(299)) == {("apps", "a"): newer, ("apps", "b"): b}
+    assert await ask(store, "tombstones", asked, at(300)) == {("apps", "a"): newer}
+    assert await store.live_tombstones(at(300)) == [newer]
+    assert [await store.tombstone("apps", key) for key in "abc"] == [newer, b, None]
+
+
+async def test_alerts_that_wait_come_when_their_time_is_over_the_longest_overdue_first(store):
+    waits = [alert(1, waits_until=at(7)), alert(2, waits_until=at(5)), alert(3), alert(4, waits_until=at(9))]
+    await put(store, add_alerts=waits)
+
+    assert await store.next_waiting() == at(5)
+    assert [one.id for one in await store.waiting_alerts(at(8), 10)] == [2, 1]
+    assert [one.id for one in await store.waiting_alerts(at(8), 1)] == [2]
+    await put(store, save_alerts=[replace(one, waits_until=None) for one in waits])
+    assert await store.next_waiting() is None
 
 
 async def test_minted_keys_are_remembered_for_their_time(store):
@@ -580,7 +595,7 @@ async def test_how_things_stand_is_what_the_three_questions_answer(store):
         add_alerts=[alert(1), alert(2)],
         add_incidents=[incident(1), incident(4, key="g")],
         add_incident_keys=[("g", 4, None)],
-        add_tombstones=[("prometheus", "buried", at(3), at(20))],
+        add_tombstones=[tombstone("buried", at(3), at(20), "prometheus")],
     )
     pairs = [("apps", "key-1"), ("apps", "nobody")]
 
@@ -590,7 +605,7 @@ async def test_how_things_stand_is_what_the_three_questions_answer(store):
 
     standing, alerts, latest = await store.write(both)
     assert (standing.open, standing.latest) == (alerts, latest)
-    assert standing.tombstones == {("prometheus", "buried"): at(3)}
+    assert standing.tombstones == {("prometheus", "buried"): tombstone("buried", at(3), at(20), "prometheus")}
     assert alerts
     assert latest["g"].number == 4
 
@@ -1105,7 +1120,7 @@ async def test_old_closed_incidents_go_with_all_that_belongs_to_them(store):
 
 async def test_what_was_only_kept_for_a_moment_goes(store, clock):
     async def add(tx):
-        tx.add_tombstones([("apps", "a", at(1), at(10))])
+        tx.add_tombstones([tombstone("a", at(1), at(10))])
         tx.add_minted("apps", "h", "k", at(10))
         tx.add_answer(Door("sms", "old"), "+1", "x", at(0))
         tx.add_silence(silence("s", ends_at=at(5)))

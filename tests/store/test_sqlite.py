@@ -455,6 +455,8 @@ PLANS = {
     "firing_now": "alerts_open",
     "latest_by_key": "incidents_ended",
     "due_incidents": "incidents_live",
+    "waiting_alerts": "alerts_waiting",
+    "next_waiting": "alerts_waiting",
     "list_open_incidents": "incidents_live",
     "open_incidents_counted": "incidents_live",
     "next_due": "incidents_live",

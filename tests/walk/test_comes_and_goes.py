@@ -121,13 +121,20 @@ async def test_one_that_fires_again_after_its_hold_pages_at_once(build: Build) -
     assert town.pages == ["3m ana sms"]
 
 
-async def test_a_firing_overtaken_by_its_own_resolve_does_not_bring_it_back(build: Build) -> None:
+async def test_a_firing_right_behind_its_own_resolve_brings_it_back_unless_it_is_resolved_again(build: Build) -> None:
     town = await build(LASTING)
     await down(town, timestamp="2026-01-05T11:59:00Z")
     await up(town)
     await down(town, timestamp="2026-01-05T11:59:00Z")
+    await up(town)
     await town.pass_time(minutes=6)
     assert (await town.incident()).status == "resolved"
+
+    await down(town, timestamp="2026-01-05T11:59:00Z")
+    await up(town)
+    await down(town, timestamp="2026-01-05T11:59:00Z")
+    await town.pass_time(minutes=6)
+    assert (await town.incidents())[-1].status == "triggered"
 
 
 async def test_the_last_sight_of_an_old_repetition_does_not_move_the_end(build: Build) -> None:

@@ -83,6 +83,28 @@ async def test_what_is_asked_for_a_later_time_goes_on_from_there(town: Town) -> 
     assert pages(one) == ["4m grace sms", "34m grace sms"]
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
+async def test_a_firing_behind_its_end_is_foretold_as_one_that_waits(by_hand: bool, build: Build) -> None:
+    town = await build("throttle: {sms: [100/1m]}")
+    began = "2026-01-05T11:58:00Z"
+    await town.alert("db down", started_at=began)
+    await (town.resolve(1) if by_hand else town.clear("db down"))
+    await town.pass_time(seconds=5)
+    for _ in range(2):  # before the first copy, and while it waits
+        (one,) = await asked(town, alert("db down", started_at=began))
+        assert one["action"] == "hold"
+        assert "then it fires unless" in one["because"]
+        assert "then it opens an incident" in one["because"]
+        assert pages(one)[0] == ("4m55s ana sms" if by_hand else "10s ana sms")
+        await town.post("apps", alert("db down", started_at=began))
+    (ends,) = await asked(town, alert("db down", status="resolved"))
+    assert ends["because"] == "it ends a firing that waits: nobody is paged for that"
+
+    await town.pass_time(minutes=5)
+
+    assert town.pages[1:2] == ["5m ana sms" if by_hand else "0.25m ana sms"]
+
+
 async def test_of_a_large_body_the_first_hundred_are_told(town: Town) -> None:
     config = town.daemon.live.settings.integrations["apps"]
     parsed = Parsed(tuple(Alert("firing", f"k{number}", title="t") for number in range(MOST_ALERTS + 7)))

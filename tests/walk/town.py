@@ -520,7 +520,7 @@ class Town:
     async def _next_row(self) -> Instant | None:
         """When the next timer, page or confirmation falls due, beyond now."""
         store = self.daemon.store
-        found = [await store.next_due(), await store.next_confirmation()]
+        found = [await store.next_due(), await store.next_waiting(), await store.next_confirmation()]
         found += [await store.next_due_page(name) for name in self.daemon.live.settings.channels]
         return min((max(at, Instant(self.clock.now() + 1)) for at in found if at is not None), default=None)
 

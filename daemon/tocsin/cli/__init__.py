@@ -42,7 +42,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "rules": ("rules", "app", "Tests of your rules: test."),
     "backtest": ("backtest", "backtest", "Recorded alerts through other rules: who would have been paged."),
     "noise": ("noise", "noise", "Which alerts make the noise, and a rule for each."),
-    "alerts": ("alerts", "app", "Recorded alerts as JSON lines: export."),
+    "alerts": ("alerts", "app", "Alerts and what became of them: list; recorded ones as JSON lines: export."),
     "contact": ("contact", "app", "Prove contacts by a code: list, verify, confirm."),
     "test-page": ("testpage", "send_test_page", "Send a marked test page and wait for what becomes of it."),
     "override": ("override", "app", "Somebody else is on call for a while: add, list, remove."),

@@ -15,6 +15,7 @@ from tocsin.decide.heartbeats import Ears
 from tocsin.decide.lifecycle import Move, Stay
 from tocsin.decide.muting import Mute, Mutes
 from tocsin.decide.oncall import zone_of
+from tocsin.decide.overtaken import because_it_waits, waits_behind, waits_behind_clear, waits_on
 from tocsin.decide.priority import Assessment, assess, is_higher, worst
 from tocsin.decide.rules import Rulebook, Traced, Verdict, value_of
 from tocsin.decide.sending import NO_LIMITS, Limits, Sent
@@ -36,6 +37,7 @@ from tocsin.model import (
     Severity,
     Silence,
     StoredAlert,
+    Tombstone,
     rfc3339,
 )
 
@@ -57,6 +59,7 @@ class Facts:
     sources: Sequence[StoredAlert] = ()  # that fire and keep others quiet
     down: Sequence[Incident] = ()  # open incidents of services that others depend on
     next_number: int = 0  # the number a new incident would get; 0: not known
+    tombstones: Mapping[str, Tombstone] = EMPTY  # ends of the integration's alerts, by dedup_key
     now: Instant | None = None  # when this was so
 
 
@@ -122,6 +125,7 @@ class Asking:
         self.seen: dict[str, Explained] = {}
         self._by_key: dict[str, Course] = {}
         self._by_number: dict[int, Course] = {}
+        self._later: dict[Instant, Asking] = {}  # what waits behind its end, by when it fires
         self._have: dict[str, int] = {}  # by incident key: firings counted, with those of this body
         self._numbers = 0
         self.mutes = Mutes(settings)
@@ -132,7 +136,9 @@ class Asking:
     @property
     def courses(self) -> list[Course]:
         """Those of all incidents that the alerts open, join or change."""
-        return list({id(course): course for course in (*self._by_number.values(), *self._by_key.values())}.values())
+        later = [course for asking in self._later.values() for course in asking.courses]
+        mine = (*self._by_number.values(), *self._by_key.values(), *later)
+        return list({id(course): course for course in mine}.values())
 
     def about(self, alert: Alert) -> Explained:
         found = self._about(alert)
@@ -169,6 +175,8 @@ class Asking:
         if not self.integration.may_resolve:
             return Explained(alert, "resolve", f"ignored: {self.integration.name} may not resolve (may_resolve)")
         known = self.facts.alerts.get(alert.source_key or "")
+        if known is not None and known.status == "waiting":
+            return Explained(alert, "resolve", "it ends a firing that waits: nobody is paged for that")
         if known is not None:
             where = f"it resolves the alert of incident {known.incident}"
             return Explained(alert, "resolve", where + self._waits(known))
@@ -202,9 +210,12 @@ class Asking:
         """What becomes of it, with the reason, and its incident's course."""
         known = self.facts.alerts.get(found.alert.source_key or "")
         again = self.seen.get(found.alert.source_key or "")
+        until = self._waits_behind_its_end(found, known)
         if again is not None:
             found.course = again.course
             found.action, found.because = "update", _updates("an alert of this very body")
+        elif known is not None and known.incident is not None and until is not None:
+            found.action, found.because = "update", because_it_waits(None, until)
         elif known is not None and known.incident is not None:
             self._update(found, known, verdict)
         elif found.alert.status == "heartbeat":
@@ -214,8 +225,32 @@ class Asking:
         elif verdict.suppressed_by is not None:
             found.action = "suppress"
             found.because = f"rule {verdict.suppressed_by!r} keeps it without incident"
+        elif until is not None:
+            self._place_later(found, until, known)
         elif not self._too_few(found, verdict, group):
             self._into_incident(found, verdict, group, policy)
+
+    def _waits_behind_its_end(self, found: Explained, known: StoredAlert | None) -> Instant | None:
+        """When it would fire, where it comes right behind its end and is not newer."""
+        started_at = found.alert.started_at
+        if known is None:
+            return waits_behind(self.facts.tombstones.get(found.alert.source_key or ""), started_at, self.at)
+        if known.status == "waiting":
+            return waits_on(known, started_at, self.at)
+        return waits_behind_clear(known, started_at, self.at)
+
+    def _place_later(self, found: Explained, until: Instant, known: StoredAlert | None) -> None:
+        """What becomes of it when its wait is over, unless it is resolved."""
+        alerts = {key: one for key, one in self.facts.alerts.items() if one is not known}
+        facts = replace(self.facts, tombstones=EMPTY, alerts=alerts)
+        if until not in self._later:
+            self._later[until] = Asking(self.settings, self.rulebook, self.integration, until, facts)
+        placed = self._later[until].about(found.alert)
+        tombstone = self.facts.tombstones.get(found.alert.source_key or "")
+        why = known.because if known is not None else because_it_waits(tombstone, until)
+        found.action, found.because = "hold", f"{why}; then {placed.because}"
+        found.hold_until, found.mute, found.course = placed.hold_until or until, placed.mute, placed.course
+        found.silences = placed.silences
 
     def _waits(self, known: StoredAlert) -> str:
         found = clearing(terms_of(known.terms), known.settles_at, self.at) if known.incident is not None else None

@@ -13,10 +13,7 @@ from dataclasses import dataclass
 from tocsin.decide.tally import Mark, in_window
 from tocsin.decide.terms import Terms
 from tocsin.decide.views import in_words
-from tocsin.model import Flap, Incident, Instant, Millis, StoredAlert, rfc3339
-
-STALE = Millis(300_000)
-"""A firing that began no later than the one just resolved is stale for so long: it was overtaken on its way."""
+from tocsin.model import Flap, Incident, Instant, StoredAlert, rfc3339
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +64,6 @@ def flapping_because(flap: Flap, settles: Instant) -> str:
         f"rule {flap.rule!r}: it comes and goes ({flap.changes} changes within {in_words(flap.within)}); "
         f"it counts as flapping until nothing changed for {in_words(flap.settle)} (now {rfc3339(settles)})"
     )
-
-
-def is_stale(alert: StoredAlert, started_at: Instant | None, now: Instant) -> bool:
-    """Whether a firing of a cleared alert is the one that was resolved, overtaken by its own resolve."""
-    if alert.cleared_at is None or started_at is None or alert.started_at == alert.received_at:
-        return False
-    return started_at <= alert.started_at and now < alert.cleared_at + STALE
 
 
 def rest(incident: Incident, alerts: Sequence[StoredAlert], now: Instant) -> Rest | None:

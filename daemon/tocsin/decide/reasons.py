@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from tocsin.decide.flap import flapping_because
+from tocsin.decide.overtaken import because_it_waits
 from tocsin.decide.terms import terms_of
 from tocsin.model import Instant, Rule, StoredAlert, rfc3339
 
@@ -30,6 +31,8 @@ def _quiet(alert: StoredAlert) -> Iterator[str]:
     if alert.cleared_at is not None and alert.expires_at is not None:
         ends = rfc3339(alert.expires_at)
         yield f"resolved by its source at {rfc3339(alert.cleared_at)}, ends at {ends} unless it fires again"
+    if alert.cleared_at is not None and alert.waits_until is not None:
+        yield because_it_waits(None, alert.waits_until)
 
 
 def _held(until: Instant, rule: str) -> str:

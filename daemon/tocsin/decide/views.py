@@ -145,6 +145,7 @@ def alert_view(alert: StoredAlert) -> dict[str, Any]:
         "held_until": when(alert.hold_until),
         "cleared_at": when(alert.cleared_at),
         "ends_at": when(alert.expires_at),
+        "waits_until": when(alert.waits_until),
         "muted_by": alert.muted_by,
         "truncated": alert.truncated,
     }

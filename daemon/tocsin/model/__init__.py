@@ -8,7 +8,7 @@ Zones appear in `decide/oncall.py` and at the borders only.
 from __future__ import annotations
 
 from tocsin.model.access import TOCSIN, Actor, Secret, Token, secret_matches
-from tocsin.model.alerts import Alert, ChangeEvent, Link, Parsed, Post, Rejected, StoredAlert
+from tocsin.model.alerts import Alert, ChangeEvent, Link, Parsed, Post, Rejected, StoredAlert, Tombstone
 from tocsin.model.incidents import Arrival, Beat, DueKind, Entry, Incident, Related, Storm
 from tocsin.model.pages import (
     Accepted,
@@ -83,7 +83,7 @@ __all__ = [
     "Instant", "Millis", "SECOND", "MINUTE", "HOUR", "DAY", "Severity", "Urgency", "Impact", "Priority", "Role",
     "Status", "SignalStatus", "OPEN", "SEVERITIES", "PRIORITIES", "URGENCY_OF", "rfc3339", "instant",
     "Actor", "TOCSIN", "Token", "Secret", "secret_matches",
-    "Link", "Alert", "Rejected", "Parsed", "StoredAlert", "Post", "ChangeEvent",
+    "Link", "Alert", "Rejected", "Parsed", "StoredAlert", "Tombstone", "Post", "ChangeEvent",
     "DueKind", "Incident", "Arrival", "Entry", "Related", "Beat", "Storm",
     "PageKind", "PageStatus", "AttemptState", "Page", "Attempt", "Accepted", "Failed", "Unknown", "Cancelled",
     "Outcome", "Message",

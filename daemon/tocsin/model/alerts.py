@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from tocsin.model.values import EMPTY, record
 from tocsin.model.words import Instant, Severity, SignalStatus
@@ -60,14 +60,14 @@ class Parsed:
 
 @record(frozen=True, slots=True)
 class StoredAlert:
-    """An alert as kept. `firing` while `ended_at` is None; open alerts are unique by
-    (integration, source_key). `incident` is None when a rule dropped or silenced it at the door."""
+    """An alert as kept. Open while `ended_at` is None; open alerts are unique by (integration, source_key).
+    `incident` is None when a rule dropped or silenced it at the door, and while it waits (`waiting`)."""
 
     id: int
     integration: str
     source_key: str
     content: int                      # 63-bit hash of the normalised content
-    status: Literal["firing", "resolved", "dropped", "suppressed", "heartbeat"]
+    status: Literal["firing", "resolved", "dropped", "suppressed", "heartbeat", "waiting"]
     incident: int | None
     post: int | None
     severity: Severity
@@ -94,6 +94,21 @@ class StoredAlert:
     terms: Mapping[str, Any] = EMPTY  # how its end is judged, as decided when it came (decide/terms.py)
     cleared_at: Instant | None = None # its source resolved it; it ends at `expires_at` unless it fires again
     settles_at: Instant | None = None # it comes and goes: until then it counts as flapping
+    waits_until: Instant | None = None # it fired right behind its end: it fires then, unless it is resolved again
+
+
+class Tombstone(NamedTuple):
+    """The end of an identity, remembered for a while: a firing that is not newer may be a copy overtaken by it.
+
+    One that began before `ended_at` and comes before `until` waits, and fires at `fires_at`.
+    """
+
+    integration: str
+    source_key: str
+    ended_at: Instant
+    until: Instant
+    fires_at: Instant
+    incident: int | None = None        # the one that ended with it; the wait is told there
 
 
 @record(frozen=True, slots=True)

@@ -391,7 +391,7 @@ class Replay:
                 continue
             found[name, key, at] = number
             counts["alerts"] += 1
-            counts["dropped"] += not number and status != "heartbeat"
+            counts["dropped"] += not number and status in ("dropped", "suppressed")
         return found, counts
 
 

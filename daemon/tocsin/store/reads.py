@@ -29,6 +29,7 @@ from tocsin.model import (
     Storm,
     Swap,
     Token,
+    Tombstone,
     Verification,
 )
 from tocsin.store.history import History
@@ -48,6 +49,7 @@ from tocsin.store.rows import (
     STORM,
     SWAP,
     TOKEN,
+    TOMBSTONE,
     VERIFICATION,
     Row,
 )
@@ -218,8 +220,17 @@ class Reads(History):
                 high = middle
         return low
 
-    async def live_tombstones(self, now: Instant) -> list[tuple[str, str, Instant, Instant]]:
-        return [(row[0], row[1], row[2], row[3]) for row in await self._look("live_tombstones", now)]
+    async def live_tombstones(self, now: Instant) -> list[Tombstone]:
+        return TOMBSTONE.values(await self._look("live_tombstones", now))
+
+    async def tombstone(self, integration: str, source_key: str) -> Tombstone | None:
+        return first(TOMBSTONE.values(await self._look("one_tombstone", integration, source_key)))
+
+    async def waiting_alerts(self, now: Instant, limit: int) -> list[StoredAlert]:
+        return ALERT.values(await self._look("waiting_alerts", now, limit))
+
+    async def next_waiting(self) -> Instant | None:
+        return only(await self._look("next_waiting"), Instant)
 
     async def next_due(self) -> Instant | None:
         return only(await self._look("next_due"), Instant)

@@ -7,7 +7,7 @@ and reading is `Cls(*row)`; only mappings, tuples and flags take a detour (JSON 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Any, Generic, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -33,6 +33,7 @@ from tocsin.model import (
     Storm,
     Swap,
     Token,
+    Tombstone,
     Verification,
 )
 
@@ -85,7 +86,7 @@ def shape(
 ) -> Shape[V]:
     """The shape of a dataclass. `made` names trailing columns the database fills in itself."""
     hints = get_type_hints(cls)
-    columns = tuple(field.name for field in fields(cls))  # type: ignore[arg-type]
+    columns = tuple(hints)
     given = tuple(name for name in columns if name not in made)
     detours = tuple(
         (index, *detour) for index, name in enumerate(columns) if (detour := detour_of(name, hints[name])) is not None
@@ -195,6 +196,7 @@ def load_links(text: str) -> tuple[Link, ...]:
 
 
 ALERT = shape(StoredAlert, key=["id"], fixed=["integration", "source_key", "post", "received_at"])
+TOMBSTONE = shape(Tombstone, key=["integration", "source_key"])
 POST = shape(Post, key=["id"])
 INCIDENT = shape(Incident, key=["number"], fixed=["created_at", "opened_by"])
 ENTRY = shape(Entry, key=["id"], made=["id"])
@@ -213,6 +215,7 @@ SWAP = shape(Swap, key=["id"], fixed=["schedule", "created_at"])
 
 SHAPES: Mapping[str, Shape[Any]] = {
     "alert": ALERT,
+    "tombstone": TOMBSTONE,
     "post": POST,
     "incident": INCIDENT,
     "entry": ENTRY,

@@ -32,6 +32,7 @@ from tocsin.model import (
     Storm,
     Swap,
     Token,
+    Tombstone,
     Verification,
 )
 from tocsin.store.arrivals import alert_of, alert_row, incident_of, incident_row
@@ -46,6 +47,7 @@ from tocsin.store.rows import (
     SILENCE,
     STORM,
     SWAP,
+    TOMBSTONE,
     VERIFICATION,
     Row,
 )
@@ -159,7 +161,7 @@ class Transaction:
         found = ALERT.values(await self.ask("recent_alerts", *self._session.pairs(keys), since))
         return {(alert.integration, alert.source_key): alert for alert in found}
 
-    async def tombstones(self, keys: Sequence[tuple[str, str]], now: Instant) -> dict[tuple[str, str], Instant]:
+    async def tombstones(self, keys: Sequence[tuple[str, str]], now: Instant) -> dict[tuple[str, str], Tombstone]:
         if not keys:
             return {}
         return _ends(await self.ask("tombstones", *self._session.pairs(keys), now))
@@ -376,8 +378,8 @@ class Transaction:
     def add_entries(self, entries: Sequence[Entry]) -> None:
         self.changes.insert("timeline", "add_entries", entries)
 
-    def add_tombstones(self, rows: Sequence[tuple[str, str, Instant, Instant]]) -> None:
-        self.changes.insert("tombstones", "add_tombstones", rows)
+    def add_tombstones(self, rows: Sequence[Tombstone]) -> None:
+        self.changes.insert("tombstones", "save_tombstones", rows)
 
     def add_tallies(self, rows: Sequence[tuple[str, Instant, int, str]]) -> None:
         self.changes.insert("tallies", "add_tallies", rows)
@@ -459,8 +461,8 @@ def _by_pair(rows: list[Row]) -> dict[tuple[str, str], StoredAlert]:
     return {(alert.integration, alert.source_key): alert for alert in ALERT.values(rows)}
 
 
-def _ends(rows: list[Row]) -> dict[tuple[str, str], Instant]:
-    return {(integration, source_key): ended_at for integration, source_key, ended_at in rows}
+def _ends(rows: list[Row]) -> dict[tuple[str, str], Tombstone]:
+    return {(end.integration, end.source_key): end for end in TOMBSTONE.values(rows)}
 
 
 def _by_key(rows: list[Row]) -> dict[str, Incident]:

@@ -43,7 +43,7 @@ from tocsin.web.webhooks import api_credential
 
 RANK: Mapping[Role, int] = {"viewer": 0, "responder": 1, "admin": 2}
 STATUSES = ("triggered", "acknowledged", "on_hold", "resolved", "closed", "canceled")
-ALERT_STATUSES = ("firing", "resolved", "dropped", "suppressed", "heartbeat")
+ALERT_STATUSES = ("firing", "resolved", "dropped", "suppressed", "heartbeat", "waiting")
 LIMIT, MOST = 50, 200
 TIMELINE_MOST = 1000
 SHIFTS_AHEAD = Millis(30 * DAY)

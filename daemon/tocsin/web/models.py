@@ -270,7 +270,10 @@ class AlertShape(Shape):
     severity: Severity
     title: str
     labels: dict[str, str]
-    because: str = Field(description="Why it was grouped, held, dropped, suppressed or kept quiet.")
+    waits_until: str | None = Field(
+        description="It fired right behind its end and may be an overtaken copy: it fires then, unless it is resolved."
+    )
+    because: str = Field(description="Why it was grouped, held, dropped, suppressed or kept quiet, or why it waits.")
 
 
 class AlertList(Shape):

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from tocsin.contracts import Tx
 from tocsin.decide import lifecycle
 from tocsin.decide.escalation import People, policy_for, reach, usable_contacts
-from tocsin.decide.flap import STALE
 from tocsin.decide.lifecycle import Move, Stay
+from tocsin.decide.overtaken import ended_by_hand, without_wait
 from tocsin.decide.priority import by_service
 from tocsin.decide.text import DESCRIPTION, TITLE, clean
 from tocsin.decide.views import in_words
@@ -23,6 +23,7 @@ from tocsin.model import (
     Page,
     Policy,
     Severity,
+    StoredAlert,
     Target,
 )
 from tocsin.work.core import Core
@@ -205,22 +206,16 @@ class Actions:
         return done
 
     async def _ending_alerts(self, ledger: Ledger, move: Move | Stay) -> Move | Stay:
-        """The incident's alerts end with it; a source that goes on repeating one of them is not heard for a while."""
+        """The incident's alerts end with it; what a source goes on repeating waits, until it had time to notice."""
         if isinstance(move, Stay):
             return move
         alerts = await ledger.tx.firing_alerts(move.incident.number)
-        graves = [
-            (one.integration, one.source_key, Instant(one.started_at + 1), Instant(ledger.now + STALE))
-            for one in alerts
-            if one.started_at != one.received_at
-        ]
-        ledger.tx.add_tombstones(graves)
-        self.intake.known.bury(graves, ledger.now)
+        tombstones = [ended_by_hand(one, ledger.now) for one in alerts]
+        ledger.tx.add_tombstones(tombstones)
+        self.intake.known.bury(tombstones, ledger.now)
         self.intake.forget(alerts)  # before the commit: the next post may be decided before we hear of it
         ledger.effects.ended += alerts
-        ledger.tx.save_alerts(
-            [replace(alert, status="resolved", ended_at=ledger.now, expires_at=None) for alert in alerts]
-        )
+        ledger.tx.save_alerts([_ended(one, ledger.now) for one in alerts])
         counted = replace(move.incident, firing=0, resolved=move.incident.resolved + len(alerts))
         if not counted.grouped:
             ledger.tx.add_incident_keys([(counted.key, counted.number, ledger.now)])
@@ -297,3 +292,9 @@ class Actions:
         level = severity or settings.defaults.severity
         found = by_service(service, level, settings, ledger.now)
         return ledger.open(number, f"manual/{number}", title, service, level, found, policy, str(actor))
+
+
+def _ended(alert: StoredAlert, now: Instant) -> StoredAlert:
+    """The same alert, over with its incident."""
+    terms = without_wait(alert.terms)
+    return replace(alert, status="resolved", ended_at=now, expires_at=None, waits_until=None, terms=terms)

@@ -53,7 +53,9 @@ class Straight:
     def takes(self, one: Coming) -> bool:
         """Whether this alert may go straight: nothing is known of its identity, and nothing keeps it quiet."""
         judged = one.judged
-        if not judged.alone or self.known.knows(judged.identity) or self.known.buried_lately(judged.identity):
+        if not judged.alone or self.known.knows(judged.identity):
+            return False
+        if self.known.buried_lately(judged.identity, self.now):
             return False
         if (self.any_mutes or self.may_mute or self._parents) and self._concerned(one):
             return False

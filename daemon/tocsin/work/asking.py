@@ -30,32 +30,39 @@ class Asking:
         facts = self.facts
         asked = [item.pair for item in items if item.repeat is None and item.pair not in facts.alerts]
         fresh = [item for item in items if item.group is not None and not facts.has_incident(item.pair)]
-        dated = [item.pair for item in fresh if item.alert.started_at is not None]
+        ended = [item.pair for item in items if item.repeat is None and self._may_be_overtaken(item)]
         keys = {item.group.key: None for item in fresh if item.group is not None and item.group.key not in facts.latest}
         if facts.trust:
-            asked, dated = self._recall(asked, dated)
+            asked, ended = self._recall(asked, ended)
             if not facts.settings.defaults.reopen_within:
                 keys = {item.group.key: None for item in fresh
                         if item.group is not None and item.group.grouped and item.group.key in keys}  # fmt: skip
-        if not (asked or dated or keys):
+        if not (asked or ended or keys):
             return
-        found = await facts.tx.standing(asked, dated, list(keys), facts.now)
+        found = await facts.tx.standing(asked, ended, list(keys), facts.now)
         for pair in asked:
             facts.alerts[pair] = found.open.get(pair)
         facts.known.not_open(pair for pair in asked if facts.alerts[pair] is None)
         for key in keys:
             facts.latest[key] = found.latest.get(key)
-        facts.stale.update(found.tombstones)
+        for pair, tombstone in found.tombstones.items():
+            facts.tombstones.setdefault(pair, tombstone)  # what ended in this batch is newer
         facts.ledger.know(found.latest.values())
         await facts.ledger.load([alert.incident for alert in found.open.values() if alert.incident is not None])
 
-    def _recall(self, asked: list[Pair], dated: list[Pair]) -> tuple[list[Pair], list[Pair]]:
-        """What of these must still be asked: memory knows who is not open, and which graves are fresh."""
+    def _may_be_overtaken(self, item: Item) -> bool:
+        """Whether it matters to this alert that its identity ended just now."""
+        if item.alert.status == "resolved":
+            return True
+        return item.group is not None and item.alert.started_at is not None and not self.facts.has_incident(item.pair)
+
+    def _recall(self, asked: list[Pair], ended: list[Pair]) -> tuple[list[Pair], list[Pair]]:
+        """What of these must still be asked: memory knows who is not open, and who ended just now."""
         facts, known = self.facts, self.facts.known
-        for pair in dated:
-            ended = known.buried(pair, facts.now)
-            if ended is not None:
-                facts.stale.setdefault(pair, ended)
+        for pair in ended:
+            tombstone = known.buried(pair, facts.now)
+            if tombstone is not None:
+                facts.tombstones.setdefault(pair, tombstone)
         for pair in asked:
             if not known.has(pair):
                 facts.alerts[pair] = None

@@ -87,7 +87,7 @@ class Batch:
                 first = straight.coming.pop(one.identity, None)
                 if first is not None:
                     others.append((first.post, self.posts[first.post], first.judged))
-                elif current and one.identity not in concerned:
+                elif current and not one.waited and one.identity not in concerned:
                     if one.verdict is None and self._repeats_itself(index, post.integration, one):
                         continue
                     if straight.takes(Coming(index, name, quiet, one)):

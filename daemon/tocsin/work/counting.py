@@ -35,6 +35,11 @@ class Counting:
     def marks(self, tally: str) -> list[Mark]:
         return list(self._marks.get(tally, {}).values())
 
+    def of_another(self, tally: str, what: str, alert: int) -> bool:
+        """Whether this was counted for another alert."""
+        known = self._marks.get(tally, {}).get(what)
+        return known is not None and known.alert != alert
+
     def count(self, tally: str, mark: Mark) -> None:
         """One more, unless the very same was counted before."""
         marks = self._marks.setdefault(tally, {})

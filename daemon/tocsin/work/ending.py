@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from tocsin.decide import lifecycle
 from tocsin.decide.due import reassessed, retold
-from tocsin.decide.flap import STALE, clearing, flaps
+from tocsin.decide.flap import clearing, flaps
+from tocsin.decide.overtaken import ended_by_source, without_wait
 from tocsin.decide.priority import worst
 from tocsin.decide.terms import terms_of
 from tocsin.decide.text import clean
@@ -31,32 +32,38 @@ class Ending:
 
     def resolve(self, item: Item, existing: StoredAlert | None) -> None:
         facts, ended = self.facts, item.alert.ended_at
-        if existing is None:
-            if ended is not None:
-                self._bury(item.pair, ended)
-            facts.outcome("resolve_without_alert")
-            return
         if not item.integration.may_resolve:
-            facts.outcome("resolve_not_allowed")
+            facts.outcome("resolve_without_alert" if existing is None else "resolve_not_allowed")
+            return
+        if existing is None:
+            self._resolve_unknown(item.pair, ended)
             return
         if ended is not None and existing.started_at != existing.received_at and ended < existing.started_at:
             facts.outcome("stale")  # of an earlier firing, overtaken by this one on its way
             return
-        if existing.cleared_at is not None:
+        if existing.cleared_at is not None and existing.waits_until is None:
             facts.outcome("repeat")
             return
         if self._clears(item, existing):
             return
-        if existing.started_at != existing.received_at:
-            self._bury(item.pair, Instant(existing.started_at + 1))
+        self._bury(item.pair, Instant(existing.started_at + 1), existing.incident)
         self._end(item, existing)
 
-    def _bury(self, pair: Pair, ended: Instant) -> None:
+    def _resolve_unknown(self, pair: Pair, ended: Instant | None) -> None:
+        """A resolve before its trigger, or once more. After a person's resolve it is the source that says so now."""
+        before = self.facts.tombstones.get(pair)
+        ends = [at for at in (ended, before.ended_at if before is not None else None) if at is not None]
+        if ends:
+            self._bury(pair, max(ends), before.incident if before is not None else None)
+        self.facts.outcome("resolve_without_alert")
+
+    def _bury(self, pair: Pair, ended: Instant, incident: int | None) -> None:
+        """What comes right behind this end, and began before it, waits."""
         facts = self.facts
-        tombstone = (*pair, ended, Instant(self.now + STALE))
+        tombstone = ended_by_source(*pair, ended, self.now, incident)
         facts.tx.add_tombstones([tombstone])
         facts.out.buried.append(tombstone)
-        facts.stale[pair] = ended
+        facts.tombstones[pair] = tombstone
 
     def _clears(self, item: Item, alert: StoredAlert) -> bool:
         """Whether this resolve must wait: then the alert is cleared, and ends when it stayed quiet."""
@@ -72,7 +79,7 @@ class Ending:
         other = alert.content ^ 1  # so that the next firing, which says the same, is not taken for a repetition
         after = replace(
             alert, content=other, cleared_at=self.now, last_seen_at=self.now, expires_at=found.ends_at,
-            settles_at=found.settles_at,
+            settles_at=found.settles_at, waits_until=None, terms=without_wait(alert.terms),
         )  # fmt: skip
         self.facts.keep(item, after)
         self.facts.outcome("cleared")
@@ -83,7 +90,11 @@ class Ending:
 
     def _end(self, item: Item, existing: StoredAlert) -> None:
         facts, status = self.facts, ended_status(existing)
-        after = replace(existing, status=status, ended_at=self.now, last_seen_at=self.now, expires_at=None)
+        because = "it was resolved again before it fired" if existing.status == "waiting" else existing.because
+        after = replace(
+            existing, status=status, ended_at=self.now, last_seen_at=self.now, expires_at=None, because=because,
+            waits_until=None, terms=without_wait(existing.terms),
+        )  # fmt: skip
         facts.keep(item, after)
         facts.alerts[item.pair] = None
         facts.intake.forget([after])
@@ -145,7 +156,16 @@ class Ending:
 
 def ended_status(alert: StoredAlert) -> KeptStatus:
     """What never had an incident stays findable as what it was."""
-    return "resolved" if alert.incident is not None or alert.status == "firing" else alert.status
+    return "resolved" if alert.incident is not None or alert.status in ("firing", "waiting") else alert.status
+
+
+def ended_in_silence(alert: StoredAlert, now: Instant) -> StoredAlert:
+    """The same alert, over since nobody heard of it for too long."""
+    because = "its source fell silent before it fired" if alert.status == "waiting" else alert.because
+    return replace(
+        alert, status=ended_status(alert), ended_at=now, expires_at=None, because=because, waits_until=None,
+        terms=without_wait(alert.terms),
+    )  # fmt: skip
 
 
 def end_in_incident(

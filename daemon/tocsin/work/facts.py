@@ -18,6 +18,7 @@ from tocsin.model import (
     IntegrationConfig,
     Settings,
     StoredAlert,
+    Tombstone,
 )
 from tocsin.work.core import Core
 from tocsin.work.known import Known, Pair
@@ -48,7 +49,7 @@ class Facts:
     post_ids: Sequence[int] = field(init=False)
     alerts: dict[Pair, StoredAlert | None] = field(init=False, default_factory=dict)  # those that are open
     latest: dict[str, Incident | None] = field(init=False, default_factory=dict)  # by key
-    stale: dict[Pair, Instant] = field(init=False, default_factory=dict)  # a firing that began before is over
+    tombstones: dict[Pair, Tombstone] = field(init=False, default_factory=dict)  # ends of identities that still hold
     added: dict[int, StoredAlert] = field(init=False, default_factory=dict)
     saved: dict[int, StoredAlert] = field(init=False, default_factory=dict)
     touched: dict[int, None] = field(init=False, default_factory=dict)  # incidents that may be less severe now

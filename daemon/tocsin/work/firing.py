@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tocsin.decide import lifecycle
-from tocsin.decide.flap import flaps, is_stale
-from tocsin.model import DAY, Instant, StoredAlert
+from tocsin.decide.flap import flaps
+from tocsin.decide.overtaken import WAITS, as_sent, because_it_waits, waits_behind, waits_behind_clear, waits_on
+from tocsin.model import DAY, MINUTE, Entry, Instant, StoredAlert
 from tocsin.work.counting import Counting
 from tocsin.work.facts import Facts, sender_of
 from tocsin.work.gathering import Gathering
@@ -22,14 +23,12 @@ class Firing:
 
     def fire(self, item: Item, existing: StoredAlert | None, new_id: int) -> None:
         """`existing`: the open alert of this identity. `new_id`: its id if it is new."""
+        if item.waited and (existing is None or not _is_over(existing, self.facts.now)):
+            return  # it was resolved meanwhile, or fires already
         if existing is not None:
             self._fire_known(item, existing)
-            return
-        ended = self.facts.stale.get(item.pair)
-        if ended is not None and item.alert.started_at is not None and item.alert.started_at < ended:
-            self.facts.outcome("stale")
-            return
-        self._new(item, new_id)
+        else:
+            self._new(item, new_id)
 
     def _fire_known(self, item: Item, existing: StoredAlert) -> None:
         facts = self.facts
@@ -52,8 +51,7 @@ class Firing:
     def _new(self, item: Item, new_id: int) -> None:
         draft = self._draft(item, new_id)
         if draft.status == "firing":
-            draft.settles_at = self._settles(item, draft, None)
-            self._place(item, draft, None)
+            self._begin(item, draft, None)
         else:
             self.facts.outcome(draft.status)
         stored = draft.stored()
@@ -73,11 +71,12 @@ class Firing:
             draft.expires_at = facts.expiry(item.integration, item.alert, draft.verdict)
             draft.hold_until = draft.hold_until and existing.hold_until  # an update never lengthens it
         elif draft.status == "firing":
-            self._place(item, draft, existing)
+            self._begin(item, draft, existing)
         after = replace(
             draft.stored(),
             received_at=existing.received_at,
-            count=existing.count + 1,
+            count=existing.count + (not item.waited),
+            last_seen_at=existing.last_seen_at if item.waited else facts.now,
             acknowledged_at=existing.acknowledged_at,
         )
         if existing.incident is not None:
@@ -88,8 +87,9 @@ class Firing:
     def _fire_again(self, item: Item, alert: StoredAlert) -> None:
         """It was cleared and fires before it was quiet for long enough: it never ended."""
         facts, ledger = self.facts, self.facts.ledger
-        if is_stale(alert, item.alert.started_at, facts.now):
-            facts.outcome("stale")
+        until = None if item.waited else waits_behind_clear(alert, item.alert.started_at, facts.now)
+        if until is not None:
+            self._wait_cleared(item, alert, until)
             return
         self._update(item, alert, "fired_again")
         incident = ledger.get(alert.incident) if alert.incident is not None else None
@@ -100,6 +100,66 @@ class Firing:
         roused = lifecycle.roused(incident, facts.now)
         if roused is not incident:
             ledger.put(roused)
+
+    # ------------------------------------------------------------------------ right behind its end
+
+    def _begin(self, item: Item, draft: Draft, existing: StoredAlert | None) -> None:
+        """It waits, since it may have been overtaken by its resolve; or it fires now."""
+        until = self._waits(item, existing)
+        if until is not None:
+            self._wait(item, draft, until, existing)
+            return
+        if existing is None or existing.status == "waiting":
+            draft.settles_at = self._settles(item, draft, None)
+        if item.waited and existing is not None:
+            _as_when_it_came(draft, existing, self.facts.now)
+        self._place(item, draft, existing)
+
+    def _waits(self, item: Item, existing: StoredAlert | None) -> Instant | None:
+        if item.waited:
+            return None
+        started_at, now = item.alert.started_at, self.facts.now
+        if existing is not None and existing.status == "waiting":
+            return waits_on(existing, started_at, now)
+        return waits_behind(self.facts.tombstones.get(item.pair), started_at, now)
+
+    def _wait(self, item: Item, draft: Draft, until: Instant, existing: StoredAlert | None) -> None:
+        draft.status, draft.waits_until = "waiting", until
+        if existing is not None and existing.status == "waiting":
+            draft.because = existing.because
+        else:
+            tombstone = self.facts.tombstones.get(item.pair)
+            draft.because = because_it_waits(tombstone, until)
+            self._tell_waiting(item, draft.because, tombstone.incident if tombstone is not None else None, draft.id)
+        self._fires_later(until)
+
+    def _wait_cleared(self, item: Item, alert: StoredAlert, until: Instant) -> None:
+        """It has not ended yet, and will not before it is known whether it fires again."""
+        facts = self.facts
+        kept = as_sent(item.alert, item.pair[1], item.integration)
+        ends = Instant(max(alert.expires_at or until, until + MINUTE))
+        facts.keep(
+            item,
+            replace(
+                alert, waits_until=until, terms={**alert.terms, WAITS: kept}, expires_at=ends, last_seen_at=facts.now,
+                count=alert.count + 1,
+            ),
+        )  # fmt: skip
+        if alert.waits_until is None:
+            self._tell_waiting(item, because_it_waits(None, until), alert.incident, alert.id)
+        self._fires_later(until)
+
+    def _fires_later(self, until: Instant) -> None:
+        out = self.facts.out
+        out.waits_until = until if out.waits_until is None else min(until, out.waits_until)
+        self.facts.outcome("waits")
+
+    def _tell_waiting(self, item: Item, because: str, incident: int | None, alert: int) -> None:
+        """In the story of the incident that ended with it."""
+        if incident is not None:
+            actor = f"integration:{item.pair[0]}"
+            entry = Entry(incident, self.facts.now, "waits", actor, "alert", because, detail={"alert": alert})
+            self.facts.ledger.tell(entry)
 
     # ------------------------------------------------------------------------- how it is done
 
@@ -149,3 +209,15 @@ class Firing:
         self.opening.place(item, draft)
         if draft.window:
             self.gathering.gather(item, draft)
+
+
+def _is_over(alert: StoredAlert, now: Instant) -> bool:
+    """Whether it waited behind its end, and has waited long enough."""
+    return alert.waits_until is not None and alert.waits_until <= now
+
+
+def _as_when_it_came(draft: Draft, waiting: StoredAlert, now: Instant) -> None:
+    """Its hold and its end count from when it came, not from the end of its wait."""
+    held = waiting.hold_until
+    draft.hold_until = held if held is not None and held > now and draft.hold_until is not None else None
+    draft.expires_at = waiting.expires_at

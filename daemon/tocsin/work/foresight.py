@@ -41,6 +41,7 @@ from tocsin.model import (
     Settings,
     Silence,
     StoredAlert,
+    Tombstone,
 )
 from tocsin.work.core import Core, policy_from
 
@@ -59,6 +60,7 @@ class Looks(Protocol):
     """The reads this needs: a store's, or a reader's beside it."""
 
     async def open_alert(self, integration: str, source_key: str) -> StoredAlert | None: ...
+    async def tombstone(self, integration: str, source_key: str) -> Tombstone | None: ...
     async def counted(self, tally: str, since: Instant) -> int: ...
     async def newest_of_key(self, key: str) -> Incident | None: ...
     async def newest_number(self) -> int: ...
@@ -165,10 +167,13 @@ async def facts_of(
     alerts: dict[str, StoredAlert] = {}
     incidents: dict[str, Incident] = {}
     counted: dict[str, int] = {}
+    tombstones: dict[str, Tombstone] = {}
     for alert in parsed.alerts:
         key = alert.source_key or ""
         if key and key not in alerts and (stored := await looks.open_alert(integration.name, key)) is not None:
             alerts[key] = stored
+        if key and key not in alerts and (ended := await looks.tombstone(integration.name, key)) is not None:
+            tombstones[key] = ended
         if alert.status in ("firing", "heartbeat"):
             group = group_of(rulebook.walk(alert, integration), key, integration.name).key
             if group not in incidents and (newest := await looks.newest_of_key(group)) is not None:
@@ -180,7 +185,8 @@ async def facts_of(
     }:
         if (found := await looks.incident(number)) is not None:
             incidents[found.key] = found
-    return replace(await around(looks, incidents, alerts, people, clock.now()), counted=counted)
+    found_around = await around(looks, incidents, alerts, people, clock.now())
+    return replace(found_around, counted=counted, tombstones=tombstones)
 
 
 async def _count(looks: Looks, verdict: Verdict, key: str, counted: dict[str, int], now: Instant) -> None:

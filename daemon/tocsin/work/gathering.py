@@ -26,8 +26,11 @@ class Gathering:
         assert item.group is not None
         now = self.facts.now
         tally, started_at = bulk_tally(item.group.key), item.alert.started_at
-        if existing is None or started_at not in (None, existing.started_at):
-            what = firing_mark(*item.pair, now if started_at is None else started_at)
+        fires_again = existing is not None and existing.status == "waiting"
+        if existing is None or fires_again or started_at not in (None, existing.started_at):
+            what = firing_mark(*item.pair, now if started_at is None or fires_again else started_at)
+            if self.counting.of_another(tally, what, draft.id):  # it ended, and fires again with the same start
+                what = firing_mark(*item.pair, now)
             self.counting.count(tally, Mark(now, draft.id, what))
         if self.opening.joins(item):
             return True

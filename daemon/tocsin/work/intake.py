@@ -59,6 +59,7 @@ class Intake:
         self._queue = Waiting()
         self._wake = asyncio.Event()
         self.known = Known()
+        self.fires_later = asyncio.Event()  # set when something began to wait behind its end (work/overtaken.py)
         self._repeats: dict[int, tuple[int, Instant, Instant | None]] = {}
         self._being_written: dict[int, tuple[int, Instant, Instant | None]] = {}
         self.counted = 0  # the last post whose repeats are counted here or in the database
@@ -120,6 +121,20 @@ class Intake:
         done: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
         self._line_up(Queued(integration, raw, parsed, now, judged, rulebook, done, row, part))
         return await done
+
+    async def fire(self, waited: StoredAlert, integration: IntegrationConfig, alert: Alert) -> None:
+        """An alert that waited behind its end fires, unless it was resolved meanwhile; durable when it returns.
+
+        Raises StoreUnavailable, BadBody when it cannot be decided.
+        """
+        now, rulebook = self.core.clock.now(), self.core.live.rulebook
+        one = Judged(alert, waited.source_key, f"{waited.integration}\0{waited.source_key}", waited=True)
+        read(one)
+        judge(one, integration, rulebook)
+        done: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
+        post = Queued(integration, b"", Parsed((alert,)), now, [one], rulebook, done, row=waited.post or -1)
+        self._line_up(post)
+        await done
 
     def take_at_once(self, integration: IntegrationConfig, raw: bytes, parsed: Parsed, waiter: Waiter) -> bool:
         """The same for a post that needs no turns of the loop: `waiter` hears of it. False: it has to be `take`."""
@@ -219,6 +234,8 @@ class Intake:
             self.known.remember(outcome.fresh)
             self.known.welcome(outcome.arrived)
             self.known.bury(outcome.buried, now)
+        if outcome.waits_until is not None:
+            self.fires_later.set()
         if self.core.mutes.inhibited.rules:
             self._learn_sources(outcome)
         outcome.effects.apply(self.core)
@@ -242,6 +259,8 @@ class Intake:
         """Once a batch, since counting costs about as much as deciding."""
         received: Counter[tuple[str, SignalStatus]] = Counter()
         for post in batch:
+            if post.judged and post.judged[0].waited:
+                continue  # it was counted when it came
             name = post.integration.name
             for one in post.judged:
                 received[name, one.alert.status] += 1

@@ -58,6 +58,7 @@ class Judged:
     group: Group | None = None
     fit: Fit | None = None
     alone: bool = False
+    waited: bool = False  # its wait behind its end is over: it fires now, if it waits still
 
 
 def read(one: Judged) -> None:

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tocsin.contracts import Store
-from tocsin.model import Arrival, Instant, StoredAlert
+from tocsin.model import Arrival, Instant, StoredAlert, Tombstone
 
 Pair = tuple[str, str]
 MASK63 = (1 << 63) - 1
 MASK40 = (1 << 40) - 1
-MOST_BURIED = 100_000    # tombstones remembered; beyond it the database is asked
+TIDIED = 10_000  # tombstones remembered before those whose time is over are forgotten; they hold for minutes at most
 
 
 class Known:
@@ -25,8 +25,9 @@ class Known:
     def __init__(self) -> None:
         self.trusted = False
         self._packed: dict[str, int] = {}
-        self._buried: dict[str, tuple[Instant, Instant]] = {}
+        self._buried: dict[str, Tombstone] = {}
         self._ended_meanwhile: set[int] = set()  # ids: an identity may end and fire anew in one batch
+        self._bury_most = TIDIED
         self._in_doubt: dict[str, int] = {}  # identity → the alert that may have ended
 
     async def load(self, store: Store, now: Instant) -> None:
@@ -35,8 +36,7 @@ class Known:
             return
         async for integration, key, alert, content, incident in await store.open_keys():
             self._packed[identity_of(integration, key)] = packed(content, alert, incident)
-        for integration, key, ended, until in await store.live_tombstones(now):
-            self._buried[identity_of(integration, key)] = (ended, until)
+        self.bury(await store.live_tombstones(now), now)
         self.trusted = True
 
     def has(self, pair: Pair) -> bool:
@@ -93,22 +93,23 @@ class Known:
             for pair in pairs:
                 self._in_doubt.pop(identity_of(*pair), None)
 
-    def bury(self, tombstones: Iterable[tuple[str, str, Instant, Instant]], now: Instant) -> None:
-        """What was buried. Told before its commit it errs, if that fails, by swallowing a repeat of what stays open."""
-        for integration, key, ended, until in tombstones:
-            self._buried[identity_of(integration, key)] = (ended, until)
-        if len(self._buried) > MOST_BURIED:
-            self._buried = {identity: grave for identity, grave in self._buried.items() if grave[1] > now}
-            self.trusted = self.trusted and len(self._buried) <= MOST_BURIED
+    def bury(self, tombstones: Iterable[Tombstone], now: Instant) -> None:
+        """What was buried. Told before its commit it errs, if that fails, towards asking: what stays open is found."""
+        for one in tombstones:
+            self._buried[identity_of(one.integration, one.source_key)] = one
+        if len(self._buried) > self._bury_most:
+            self._buried = {identity: one for identity, one in self._buried.items() if one.until > now}
+            self._bury_most = max(TIDIED, 2 * len(self._buried))
 
-    def buried(self, pair: Pair, now: Instant) -> Instant | None:
-        """ended_at of the tombstone of this identity, while it holds."""
-        grave = self._buried.get(identity_of(*pair))
-        return grave[0] if grave is not None and grave[1] > now else None
+    def buried(self, pair: Pair, now: Instant) -> Tombstone | None:
+        """The tombstone of this identity, while it holds."""
+        found = self._buried.get(identity_of(*pair))
+        return found if found is not None and found.until > now else None
 
-    def buried_lately(self, identity: str) -> bool:
-        """Whether there is a tombstone of this identity, in force or just run out."""
-        return identity in self._buried
+    def buried_lately(self, identity: str, now: Instant) -> bool:
+        """Whether a tombstone of this identity holds."""
+        found = self._buried.get(identity)
+        return found is not None and found.until > now
 
     def __len__(self) -> int:
         return len(self._packed)

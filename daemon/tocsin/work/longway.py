@@ -55,9 +55,9 @@ class LongWay:
         key = judged.key
         if not key:
             key = facts.minted[id(judged)] = await self._mint(post, alert)
-        item = Item(index, integration, alert, (integration.name, key), judged.content)
+        item = Item(index, integration, alert, (integration.name, key), judged.content, waited=judged.waited)
         if alert.status == "firing" or alert.status == "heartbeat":
-            if facts.trust and item.pair not in facts.alerts and item.pair not in self._moving:
+            if facts.trust and not item.waited and item.pair not in facts.alerts and item.pair not in self._moving:
                 item.repeat = facts.known.same(identity_of(*item.pair), item.content)
             if item.repeat is None:
                 if judged.verdict is None or post.rulebook is not facts.rulebook:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from tocsin.decide.grouping import Group
+from tocsin.decide.overtaken import WAITS, as_sent
 from tocsin.decide.rules import Rulebook, Verdict
 from tocsin.decide.terms import PASSING
 from tocsin.model import (
@@ -19,11 +20,12 @@ from tocsin.model import (
     Rejected,
     StoredAlert,
     Threshold,
+    Tombstone,
 )
 from tocsin.work.judging import Fit, Judged
 from tocsin.work.ledger import Effects
 
-KeptStatus = Literal["firing", "resolved", "dropped", "suppressed", "heartbeat"]
+KeptStatus = Literal["firing", "resolved", "dropped", "suppressed", "heartbeat", "waiting"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class Item:
     group: Group | None = None
     fit: Fit | None = None
     repeat: tuple[int, int] | None = None  # (alert id, incident or 0): a pure repeat, from the cache
+    waited: bool = False  # its wait behind its end is over
 
     @property
     def threshold(self) -> Threshold | None:
@@ -104,7 +107,8 @@ class Outcome:
     fresh: list[StoredAlert] = field(default_factory=list)
     ended: list[StoredAlert] = field(default_factory=list)
     arrived: list[Arrival] = field(default_factory=list)
-    buried: list[tuple[str, str, Instant, Instant]] = field(default_factory=list)
+    buried: list[Tombstone] = field(default_factory=list)
+    waits_until: Instant | None = None  # when the next of those that wait behind their end fires
     counts: dict[str, int] = field(default_factory=dict)
     rule_errors: list[tuple[str, str]] = field(default_factory=list)
     last_post: int = 0
@@ -128,6 +132,7 @@ class Draft:
     muted_by: str | None = None
     because: str = ""
     settles_at: Instant | None = None
+    waits_until: Instant | None = None
     window: list[StoredAlert] = field(default_factory=list)  # those that waited with it for a threshold
 
     def stored(self) -> StoredAlert:
@@ -135,7 +140,7 @@ class Draft:
         return StoredAlert(
             self.id,
             *self.item.pair,
-            self.item.content,
+            self.item.content ^ (self.waits_until is not None),  # what is heard next is no pure repeat
             self.status,
             self.incident,
             self.post,
@@ -159,12 +164,15 @@ class Draft:
             because=self.because,
             terms=self.terms,
             settles_at=self.settles_at,
+            waits_until=self.waits_until,
         )
 
     @property
     def terms(self) -> Mapping[str, Any]:
         """On which terms it ends; one that waits for a threshold is kept for a day by us, not by its source."""
         kept = EMPTY if self.verdict.terms is None else self.verdict.terms.kept()
+        if self.waits_until is not None:
+            return {**kept, WAITS: as_sent(self.item.alert, self.item.pair[1], self.item.integration)}
         return {**kept, PASSING: True} if self.passing else kept
 
     @property

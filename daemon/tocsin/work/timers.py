@@ -19,7 +19,7 @@ from tocsin.decide.oncall import in_hours
 from tocsin.errors import StoreUnavailable
 from tocsin.model import MINUTE, Incident, Instant, Millis, StoredAlert
 from tocsin.work.core import Core
-from tocsin.work.ending import end_in_incident, ended_status, sink
+from tocsin.work.ending import end_in_incident, ended_in_silence, sink
 from tocsin.work.intake import Intake
 from tocsin.work.ledger import Effects, Ledger
 from tocsin.work.storms import is_first
@@ -211,7 +211,10 @@ class Timers:
             if newer is not None and newer > ledger.now:
                 tx.save_alerts([replace(alert, expires_at=newer)])
                 continue
-            after = replace(alert, status=ended_status(alert), ended_at=ledger.now, expires_at=None)
+            if alert.waits_until is not None and alert.cleared_at is not None:
+                tx.save_alerts([replace(alert, expires_at=Instant(ledger.now + POSTPONED))])  # it may fire again
+                continue
+            after = ended_in_silence(alert, ledger.now)
             tx.save_alerts([after])
             ended.append(after)
             if after.incident is not None:

@@ -18,7 +18,7 @@ cross join lateral (
 
 -- name: tombstones
 -- Tombstones of these identities that still hold.
-select t.integration, t.source_key, t.ended_at from unnest($1::text[], $2::text[]) as k(integration, source_key)
+select {t.tombstone} from unnest($1::text[], $2::text[]) as k(integration, source_key)
 join tombstones t on t.integration = k.integration and t.source_key = k.source_key and t.until > $3;
 
 -- name: tallied

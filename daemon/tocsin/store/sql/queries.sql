@@ -9,6 +9,14 @@ where ended_at is null and expires_at is not null and expires_at <= $1
 order by expires_at, id limit $2
 for update skip locked;
 
+-- name: waiting_alerts
+-- Alerts that came right behind their end and whose wait is over, the longest overdue first. Not locked.
+select {alert} from alerts where waits_until is not null and waits_until <= $1 order by waits_until, id limit $2;
+
+-- name: next_waiting
+-- When the next of these waits is over.
+select min(waits_until) from alerts where waits_until is not null;
+
 -- name: firing_alerts
 -- The open alerts of one incident: those that joined it, and the one that opened it.
 select {alert} from alerts where incident = $1 and joined and ended_at is null
@@ -145,8 +153,12 @@ select max(e.number) from incidents e join incidents i on i.number = $1
 where e.key = i.key and e.number < i.number and e.status in ('resolved', 'closed', 'canceled');
 
 -- name: live_tombstones
--- Resolves that came before their trigger, as long as they hold.
-select integration, source_key, ended_at, until from tombstones where until > $1;
+-- Ends of identities, as long as they hold.
+select {tombstone} from tombstones where until > $1;
+
+-- name: one_tombstone
+-- The end of one identity, whether it holds or not.
+select {tombstone} from tombstones where integration = $1 and source_key = $2;
 
 -- name: list_incidents
 -- Incidents below a number, newest first.
@@ -533,10 +545,10 @@ select key from minted where integration = $1 and body_hash = $2 and until > $3;
 insert into minted (integration, body_hash, key, until) {4.values}
 on conflict (integration, body_hash) do update set key = excluded.key, until = excluded.until;
 
--- name: add_tombstones
--- Resolves that came before their trigger.
-insert into tombstones (integration, source_key, ended_at, until) {4.values}
-on conflict (integration, source_key) do update set ended_at = excluded.ended_at, until = excluded.until;
+-- name: save_tombstones
+-- Ends of identities; the newest counts.
+insert into tombstones ({tombstone.given}) {tombstone.values}
+on conflict (integration, source_key) do update set {tombstone.changes};
 
 -- name: answers_to
 -- What a provider's message was answered when it was delivered first.

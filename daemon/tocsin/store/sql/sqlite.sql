@@ -40,7 +40,7 @@ cross join alerts a on a.id = (
 
 -- name: tombstones
 -- Tombstones of these identities that still hold.
-select t.integration, t.source_key, t.ended_at from json_each($1) k
+select {t.tombstone} from json_each($1) k
 cross join tombstones t on t.integration = k.value->>0 and t.source_key = k.value->>1 and t.until > $2;
 
 -- name: tallied
