@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from tocsin.model import (
     Arrival,
@@ -247,6 +247,14 @@ class IncidentFilter:
     status: tuple[str, ...] = ()  # Status names; "open" is spelled out by the caller
     service: str | None = None
     text: str | None = None  # in title, key or number, case-insensitive
+
+
+class Place(NamedTuple):
+    """Where an incident stands in a list by urgency."""
+
+    priority: str
+    answered: bool
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -534,6 +542,12 @@ class Store(Protocol):
 
     async def incidents(self, where: IncidentFilter, limit: int, before: int | None) -> list[Incident]:
         """Newest first; `before`: numbers below this one only."""
+
+    async def urgent_incidents(self, where: IncidentFilter, limit: int, after: Place | None) -> list[Incident]:
+        """Open ones by priority, then unanswered before answered, then the newest; those behind `after` only.
+
+        `where.status` names open statuses only, at least one.
+        """
 
     async def counted(self, tally: str, since: Instant) -> int:
         """How many different firings or changes are counted under a name after an instant."""

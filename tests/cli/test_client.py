@@ -107,7 +107,26 @@ def test_the_open_incidents_are_a_table_in_local_time(daemon, tocsin):
     assert heading.split() == ["NUMBER", "PRIORITY", "STATUS", "TITLE", "SERVICE", "WHO", "CREATED", "NEXT", "PAGE"]
     assert row.split("  ")[0] == "7"
     assert "07-01 11:00" in row
-    assert daemon.asked[0][1] == "/v1/incidents?status=open&limit=50"
+    assert daemon.asked[0][1] == "/v1/incidents?status=open&sort=priority&limit=50"
+
+
+@pytest.mark.parametrize("status", ["resolved", "open,closed", "triggered,canceled"])
+def test_with_ended_ones_the_newest_are_first(daemon, tocsin, status):
+    daemon.on("GET", "/v1/incidents", {"incidents": [INCIDENT], "next": None})
+
+    tocsin("incidents", "--status", status, TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t")
+
+    assert "sort" not in daemon.asked[0][1]
+
+
+def test_what_is_muted_does_not_look_as_if_it_paged(daemon, tocsin):
+    muted = {**INCIDENT, "status": "triggered", "muted_by": "silence:0123456789abcdef", "next_page_at": None}
+    daemon.on("GET", "/v1/incidents", {"incidents": [muted], "next": None})
+
+    row = tocsin("incidents", TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t").stdout.splitlines()[1]
+
+    assert "triggered, muted" in row
+    assert row.endswith("none: silence 0123456789ab")
 
 
 def test_on_a_narrow_terminal_the_title_is_folded_never_lost(daemon, tmp_path):

@@ -179,8 +179,19 @@ def test_what_would_happen_needs_no_secret(tocsin, tmp_path):
 def test_a_person_reads_rules_and_plan(tocsin):
     code, out, _ = tocsin("explain", "-", "--integration", "apps", "--at", "2026-01-06 09:00", stdin=json.dumps(ALERT))
     assert code == 0
-    for said in ("Database down", "env is 'prod'", "If nobody answers:", "Ana Pires (ana)", "catch-all", "+5m"):
+    for said in ("Database down", "If nobody answers:", "Ana Pires (ana)", "catch-all", "+5m"):
         assert said in out
+    assert "env is 'prod'" not in out
+    assert out.rstrip().endswith("1 other rule does not apply (--all-rules tells why).")
+
+
+def test_every_rule_with_its_reason_is_shown_when_asked_for(tocsin):
+    arguments = ("explain", "-", "--integration", "apps", "--at", "2026-01-06 09:00", "--all-rules")
+    _, out, _ = tocsin(*arguments, stdin=json.dumps(ALERT))
+
+    assert "env is 'prod'" in out
+    assert out.index("If nobody answers:") < out.index("env is 'prod'")
+    assert "--all-rules" not in out
 
 
 def test_who_is_woken_on_sunday_is_one_command_without_a_payload(tocsin):

@@ -23,7 +23,7 @@ from tests.store.facts import (
     token,
     tombstone,
 )
-from tocsin.contracts import Door, IncidentFilter
+from tocsin.contracts import Door, IncidentFilter, Place
 from tocsin.errors import Conflict, Refused, StoreUnavailable
 from tocsin.model import EMPTY, Arrival, Beat, ContactState, FeedCopy, Storm, Verification
 from tocsin.store.arrivals import alert_of, incident_of
@@ -206,6 +206,26 @@ async def test_a_failing_work_leaves_nothing_and_its_neighbours_untouched(store)
     assert [str(answer) for answer in answers] == ["1", "no", "2", "3"]
     found = await store.incidents(IncidentFilter(), 10, None)
     assert [one.number for one in found] == [3, 2, 1]
+
+
+async def test_the_urgent_ones_come_first_however_many_newer_ones_there_are(store):
+    kinds = [("P4", "triggered"), ("P1", "acknowledged"), ("P1", "triggered"), ("P2", "on_hold"), ("P1", "resolved"), ("P1", "triggered")]
+    rows = [
+        incident(number, priority=priority, status=status, service="shop" if number % 2 else "web",
+                 due_at=None, due_kind=None)
+        for number, (priority, status) in enumerate(kinds, 1)
+    ]  # fmt: skip
+    await put(store, add_incidents=[*rows, *(incident(number, priority="P4") for number in range(10, 60))])
+    where = IncidentFilter(("triggered", "acknowledged", "on_hold"))
+
+    first = await store.urgent_incidents(where, 5, None)
+    assert [one.number for one in first] == [6, 3, 2, 4, 59]
+    found, last = [one.number for one in first], first[-1]
+    while slice_ := await store.urgent_incidents(where, 7, Place(last.priority, last.status != "triggered", last.number)):
+        found, last = found + [one.number for one in slice_], slice_[-1]
+    assert found == [6, 3, 2, 4, *range(59, 9, -1), 1]
+    assert [one.number for one in await store.urgent_incidents(IncidentFilter(("triggered",), "shop"), 3, None)] == [3, 59, 58]
+    assert [one.number for one in await store.urgent_incidents(IncidentFilter(("on_hold",), None, "INCIDENT"), 9, None)] == [4]
 
 
 async def test_the_last_of_a_group_may_fail_without_harm_to_the_others(store):

@@ -485,6 +485,9 @@ class FakeStore:
         below = 43 if before is None else before
         return [replace(INCIDENT, number=number) for number in (42, 41, 40) if number < below][:limit]
 
+    async def urgent_incidents(self, where: Any, limit: int, after: Any) -> list[Incident]:
+        return await self.incidents(where, limit, None if after is None else after.number)
+
     async def members(self, storm: int, limit: int, after: int | None) -> list[Incident]:
         return [replace(INCIDENT, number=number, storm=42) for number in (43, 44, 45) if number > (after or 0)][:limit]
 

@@ -469,3 +469,27 @@ async def test_a_reload_is_asked_for_and_its_mistakes_are_listed(client: TestCli
     assert (await done.json(), daemon.reloads) == ({"said": "1 service added"}, [True])
     assert refused.status == 422
     assert "config/tocsin.yaml:3:1" in (await refused.json())["errors"][0]["detail"]
+
+
+async def test_open_incidents_may_be_asked_for_by_priority(client: TestClient) -> None:
+    first = await (await client.get("/v1/incidents?status=open&sort=priority&limit=1", headers=VIEWER)).json()
+    assert [one["number"] for one in first["incidents"]] == [42]
+
+    second = await client.get(f"/v1/incidents?sort=priority&limit=1&cursor={first['next']}", headers=VIEWER)
+    assert [one["number"] for one in (await second.json())["incidents"]] == [41]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("sort=age", "sort: 'age' is none of newest, priority"),
+        ("sort=priority&status=closed", "sort: priority lists open incidents only"),
+        ("sort=priority&cursor=7", "cursor: is not one that an answer's `next` gave"),
+        ("sort=priority&cursor=P1.0.-7", "cursor: is not one"),
+    ],
+)
+async def test_a_list_that_cannot_be_sorted_like_that_says_so(client: TestClient, query: str, said: str) -> None:
+    answer = await client.get(f"/v1/incidents?{query}", headers=VIEWER)
+
+    assert answer.status == 400
+    assert said in (await answer.json())["detail"]

@@ -55,6 +55,7 @@ def explain(
     ahead: Annotated[
         str | None, typer.Option("--for", help="How far to look, as 6h; without: until the catch-all had its turn.")
     ] = None,
+    all_rules: Annotated[bool, typer.Option("--all-rules", help="Show rules that do not apply too, and why.")] = False,
     config: Annotated[Path | None, typer.Option("-c", "--config", help="The main file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a script.")] = False,
 ) -> None:
@@ -81,7 +82,7 @@ def explain(
     if as_json:
         print_json(found)
     else:
-        _show(found, settings)
+        _show(found, settings, all_rules)
 
 
 def _moment(text: str, settings: Settings) -> Instant:
@@ -228,10 +229,10 @@ async def beside(
 # ----------------------------------------------------------------------------------- for people
 
 
-def _show(found: dict[str, Any], settings: Settings) -> None:
+def _show(found: dict[str, Any], settings: Settings, all_rules: bool) -> None:
     say(f"If it arrives on {_clock(found['at'])} ({found['timezone']})")
     for alert in found["alerts"]:
-        _show_alert(alert, settings)
+        _show_alert(alert, settings, all_rules)
     for one in found["rejected"]:
         say(f"rejected {one['pointer'] or 'the body'}: {one['detail']}")
     if found["left_out"]:
@@ -240,7 +241,8 @@ def _show(found: dict[str, Any], settings: Settings) -> None:
         say("no alerts in this body")
 
 
-def _show_alert(alert: dict[str, Any], settings: Settings) -> None:
+def _show_alert(alert: dict[str, Any], settings: Settings, all_rules: bool) -> None:
+    """The answer first, then who is paged, then why: of many rules the few that apply."""
     say(f"\n{alert['status'].upper()} {alert['title'] or '(no title)'}")
     for name in ("dedup_key", "severity", "service", "incident_key", "policy"):
         if alert[name]:
@@ -255,17 +257,21 @@ def _show_alert(alert: dict[str, Any], settings: Settings) -> None:
     say(f"  {'action':13}{alert['action']}: {alert['because']}")
     for error in alert["errors"]:
         say(f"  error in rule {error['rule']!r}: {error['detail']}")
-    if alert["rules"]:
-        say("")
-        _show_rules(alert["rules"])
     if alert["plan"] or alert["notes"]:
         say("\nIf nobody answers:")
         _show_plan(alert, settings)
+    if alert["rules"]:
+        say("")
+        _show_rules(alert["rules"], all_rules)
 
 
-def _show_rules(rules: list[dict[str, Any]]) -> None:
-    rows = [("yes" if rule["matched"] else "no", rule["name"], rule["because"]) for rule in rules]
-    print_table(("applies", "rule", "because"), rows, empty="")
+def _show_rules(rules: list[dict[str, Any]], all_rules: bool) -> None:
+    shown = [rule for rule in rules if rule["matched"] or all_rules]
+    rows = [("yes" if rule["matched"] else "no", rule["name"], rule["because"]) for rule in shown]
+    print_table(("applies", "rule", "because"), rows, empty="No rule applies.")
+    hidden = len(rules) - len(shown)
+    if hidden:
+        say(f"{hidden} other rule{' does' if hidden == 1 else 's do'} not apply (--all-rules tells why).")
 
 
 def _show_plan(alert: dict[str, Any], settings: Settings) -> None:

@@ -11,6 +11,7 @@ from tocsin.cli.tables import print_json, print_table, say
 from tocsin.cli.times import local, short
 
 MEMBERS = 20  # of a storm, shown with it
+OPEN = frozenset({"open", "triggered", "acknowledged", "on_hold"})
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 Number = Annotated[int, typer.Argument(min=1, help="The incident's number.")]
 
@@ -26,8 +27,16 @@ def incidents(
     limit: Annotated[int, typer.Option(min=1, max=200, help="At most so many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List incidents, newest first. Without options: the open ones."""
-    found = connect().get("/v1/incidents", status=None if everything else status, service=service, q=text, limit=limit)
+    """List incidents. Without options: the open ones, P1 first, unanswered before answered; others newest first."""
+    only_open = not everything and set(status.split(",")) <= OPEN
+    found = connect().get(
+        "/v1/incidents",
+        status=None if everything else status,
+        sort="priority" if only_open else None,
+        service=service,
+        q=text,
+        limit=limit,
+    )
     if as_json:
         print_json(found)
         return
@@ -37,7 +46,7 @@ def incidents(
         empty="no incidents" if everything else f"no {status} incidents",
     )
     if found.get("next"):
-        say(f"… more: --limit up to 200, or older ones by the API (cursor {found['next']})")
+        say(f"… more: --limit up to 200, or the others by the API (cursor {found['next']})")
 
 
 def show(number: Number, as_json: AsJson = False) -> None:
@@ -72,13 +81,28 @@ def _row(incident: dict[str, Any]) -> tuple[object, ...]:
     return (
         incident["number"],
         incident["priority"],
-        incident["status"],
+        _status(incident),
         incident["title"],
         incident["service"],
         incident["acknowledged_by"],
         short(incident["created_at"]),
-        short(incident["next_page_at"]),
+        _next_page(incident),
     )
+
+
+def _status(incident: dict[str, Any]) -> str:
+    """A triggered incident that is muted pages nobody, so it does not look as if it did."""
+    muted = incident.get("muted_by") and incident["status"] == "triggered"
+    return f"{incident['status']}, muted" if muted else str(incident["status"])
+
+
+def _next_page(incident: dict[str, Any]) -> str:
+    """When somebody is paged next, or what keeps it from paging."""
+    muted = str(incident.get("muted_by") or "")
+    kind, _, what = muted.partition(":")
+    if muted and incident["status"] == "triggered":
+        return f"none: {kind} {what[:12]}"
+    return short(incident["next_page_at"])
 
 
 def _print_facts(incident: dict[str, Any]) -> None:
@@ -87,12 +111,12 @@ def _print_facts(incident: dict[str, Any]) -> None:
     facts = (
         ("service", incident["service"]),
         ("severity", f"{incident['severity']} (impact {incident['impact']}, urgency {incident['urgency']})"),
-        ("policy", f"{incident['policy']}, step {incident['step']}" if incident["policy"] else "none: the catch-all"),
+        ("policy", incident["policy"] or "none: the catch-all"),
         ("alerts", f"{alerts['firing']} firing, {alerts['resolved']} resolved, {alerts['total']} in all"),
         ("opened", local(incident["created_at"])),
         ("acknowledged", _by(incident["acknowledged_at"], incident["acknowledged_by"])),
         ("resolved", local(incident["resolved_at"])),
-        ("next page", local(incident["next_page_at"])),
+        ("next page", _next_step(incident)),
         ("storm", f"taken in by INC {incident['storm']}" if incident.get("storm") else ""),
         ("link", incident["url"]),
     )
@@ -115,6 +139,13 @@ def _print_beside(incident: dict[str, Any]) -> None:
             [(one["title"], local(one["at"]), one["integration"], one["source"]) for one in incident["changes"]],
             empty="",
         )
+
+
+def _next_step(incident: dict[str, Any]) -> str:
+    if not incident["next_page_at"]:
+        return ""
+    step = f"step {incident['step']}" if incident["step"] else "the catch-all"
+    return f"{local(incident['next_page_at'])}, {step}"
 
 
 def _by(at: object, who: object) -> str:

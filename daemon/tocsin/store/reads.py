@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from tocsin.contracts import EVERY_RANK, Clock, Counts, IncidentFilter
+from tocsin.contracts import EVERY_RANK, Clock, Counts, IncidentFilter, Place
 from tocsin.model import (
     OPEN,
     Attempt,
@@ -97,6 +97,21 @@ class Reads(History):
             f"%{escaped(text)}%" if text else None,
             text,
             "some" if where.status else None,
+            list(where.status),
+            limit,
+        )
+        return INCIDENT.values(rows)
+
+    async def urgent_incidents(self, where: IncidentFilter, limit: int, after: Place | None) -> list[Incident]:
+        text = where.text.strip().lower() if where.text else None
+        rows = await self._look(
+            "list_urgent_incidents",
+            after.priority if after else "",
+            int(after.answered) if after else 0,
+            -after.number if after else 0,
+            where.service,
+            f"%{escaped(text)}%" if text else None,
+            text,
             list(where.status),
             limit,
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar, cast
 from zoneinfo import ZoneInfo
@@ -11,7 +12,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from tocsin.contracts import IncidentFilter
+from tocsin.contracts import IncidentFilter, Place
 from tocsin.decide import oncall, reasons, views
 from tocsin.model import (
     DAY,
@@ -41,7 +42,9 @@ from tocsin.web.limits import read_body, read_json
 from tocsin.web.problems import Handler, Problem, guarded, json_answer
 from tocsin.web.webhooks import api_credential
 
+_PLACE = re.compile(r"(P[1-5])\.([01])\.([1-9][0-9]{0,17})", re.ASCII)  # of an incident in a list by urgency
 RANK: Mapping[Role, int] = {"viewer": 0, "responder": 1, "admin": 2}
+SORTS = ("newest", "priority")
 STATUSES = ("triggered", "acknowledged", "on_hold", "resolved", "closed", "canceled")
 ALERT_STATUSES = ("firing", "resolved", "dropped", "suppressed", "heartbeat", "waiting")
 LIMIT, MOST = 50, 200
@@ -181,6 +184,8 @@ def unknown_user(settings: Settings, named: str, pointer: str) -> Problem:
 async def list_incidents(ask: Ask) -> web.Response:
     where = IncidentFilter(statuses(ask), ask.param("service"), ask.param("q"))
     limit = whole(ask, "limit", LIMIT, MOST)
+    if sorted_by(ask) == "priority":
+        return await list_urgent(ask, where, limit)
     found = await ask.daemon.store.incidents(where, limit + 1, cursor(ask))
     return json_answer(
         {
@@ -188,6 +193,39 @@ async def list_incidents(ask: Ask) -> web.Response:
             "next": str(found[limit - 1].number) if len(found) > limit else None,
         }
     )
+
+
+async def list_urgent(ask: Ask, where: IncidentFilter, limit: int) -> web.Response:
+    """The most urgent first, so that an old P1 stands above any number of newer P4s."""
+    if not OPEN.issuperset(where.status):
+        raise bad_value("sort", "priority lists open incidents only; leave out the other statuses, or the sort")
+    where = replace(where, status=where.status or tuple(sorted(OPEN)))
+    found = await ask.daemon.store.urgent_incidents(where, limit + 1, place(ask))
+    last = found[limit - 1] if len(found) > limit else None
+    return json_answer(
+        {
+            "incidents": [views.incident_view(incident, ask.settings) for incident in found[:limit]],
+            "next": None if last is None else f"{last.priority}.{int(last.status != 'triggered')}.{last.number}",
+        }
+    )
+
+
+def sorted_by(ask: Ask) -> str:
+    text = ask.param("sort") or SORTS[0]
+    if text not in SORTS:
+        raise bad_value("sort", f"{text[:40]!r} is none of {', '.join(SORTS)}")
+    return text
+
+
+def place(ask: Ask) -> Place | None:
+    """The cursor of a list by urgency."""
+    text = ask.param("cursor")
+    if text is None:
+        return None
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        raise bad_value("cursor", "is not one that an answer's `next` gave")
+    return Place(found[1], found[2] == "1", int(found[3]))
 
 
 def statuses(ask: Ask) -> tuple[str, ...]:
@@ -608,9 +646,11 @@ INCIDENT = "/v1/incidents/{number}"
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
-        "GET", "/v1/incidents", "viewer", list_incidents, "Incidents, newest first", "incidents", models.IncidentList,
+        "GET", "/v1/incidents", "viewer", list_incidents, "Incidents, newest or most urgent first", "incidents",
+        models.IncidentList,
         params=(
             Param("status", "`open`, or statuses separated by commas."),
+            Param("sort", "`newest` (where absent), or `priority`: open ones, P1 first, unanswered before answered."),
             Param("service", "Of this service only."),
             Param("q", "Text in title, key or number."),
             *PAGED,

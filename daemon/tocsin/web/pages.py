@@ -103,13 +103,12 @@ def overview(daemon: Daemon) -> Handler:
     async def overview(request: web.Request) -> web.StreamResponse:
         await may_look(daemon, request)
         settings, now = daemon.live.settings, daemon.clock.now()
-        incidents = await daemon.store.incidents(IncidentFilter(tuple(sorted(OPEN))), SHOWN + 1, None)
+        incidents = await daemon.store.urgent_incidents(IncidentFilter(tuple(sorted(OPEN))), SHOWN + 1, None)
         extra = await daemon.overrides.in_force(now)
         _, health = await daemon.health.ready()
-        ranked = sorted(incidents[:SHOWN], key=lambda one: (one.status != "triggered", one.priority, -one.number))
         return html(
             "overview.html",
-            incidents=[views.incident_view(incident, settings) for incident in ranked],
+            incidents=[views.incident_view(incident, settings) for incident in incidents[:SHOWN]],
             more=len(incidents) > SHOWN,
             on_call=[on_call_line(one, now, extra.get(one.name, ())) for one in settings.schedules.values()],
             name_of=name_of(settings),

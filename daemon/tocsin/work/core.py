@@ -96,7 +96,14 @@ class Core:
             self.recovered(key)
         elif not state.usable and known not in self.dead:
             self.dead[known] = state.because
-            self.alarm(key, f"{who} cannot be reached by {state.channel_kind}", state.because)
+            self.alarm(key, f"{who} cannot be reached by {self.channels_of(state)}", state.because)
+
+    def channels_of(self, state: ContactState) -> str:
+        """The channels over which this address is a contact, by the names that people gave them."""
+        of_kind = {one.name for one in self.settings.channels.values() if one.type == state.channel_kind}
+        contacts = (contact for user in self.settings.users.values() for contact in user.contacts.values())
+        names = {contact.channel for contact in contacts if contact.to == state.address}
+        return ", ".join(sorted(names & of_kind)) or state.channel_kind
 
     def owner_of(self, address: str) -> str:
         """The user whose contact this is; "somebody" when nobody's."""

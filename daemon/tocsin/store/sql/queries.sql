@@ -182,6 +182,17 @@ where number in (
   and ($5::text is null or status = any($6::text[]))
 order by number desc limit $7;
 
+-- name: list_urgent_incidents
+-- Open incidents behind a given one, by priority, then the unanswered ones, then the newest.
+select {incident} from incidents
+where {live}
+  and (priority, case when status = 'triggered' then 0 else 1 end, -number) > ($1::text, $2::bigint, $3::bigint)
+  and ($4::text is null or service = $4::text)
+  and ($5::text is null or lower(title) like $5::text escape '!' or lower(key) like $5::text escape '!'
+       or cast(number as text) = $6::text)
+  and status = any($7::text[])
+order by priority, case when status = 'triggered' then 0 else 1 end, number desc limit $8;
+
 -- name: add_incidents
 -- New incidents.
 insert into incidents ({incident.given}) {incident.values};
