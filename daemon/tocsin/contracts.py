@@ -400,8 +400,8 @@ class Tx(Protocol):
     async def open_slice(self, after: tuple[str, str], limit: int) -> list[StoredAlert]:
         """Open alerts behind this (integration, source_key), in that order."""
 
-    async def down(self, services: Sequence[str]) -> list[Incident]:
-        """Open P1 and P2 incidents of these services, by number. Not locked."""
+    async def down(self, services: Sequence[str], numbers: Sequence[int] = ()) -> list[Incident]:
+        """Open P1 and P2 incidents of these services, by number, and open ones of these numbers. Not locked."""
 
     async def begin_window(self, name: str, starts_at: Instant, phase: str) -> bool:
         """Whether nobody has told of this beginning or end of a maintenance window before; from now on somebody has."""
@@ -597,8 +597,11 @@ class Store(Protocol):
     async def firing_of(self, incidents: Sequence[int]) -> dict[int, list[StoredAlert]]:
         """The firing alerts of each of these incidents, oldest first."""
 
-    async def down(self, services: Sequence[str]) -> list[Incident]:
+    async def down(self, services: Sequence[str], numbers: Sequence[int] = ()) -> list[Incident]:
         """As `Tx.down`."""
+
+    async def waiting_for(self, muted_by: str, limit: int) -> list[str]:
+        """The services of open incidents that this keeps quiet, by name."""
 
     async def related(self, incident: int, limit: int) -> list[Related]:
         """What has to do with an incident, in the order it was found."""

@@ -217,8 +217,8 @@ class Daemon:
         await self.feeds.load()
         await self.silences.refresh()
         await self.overrides.refresh()
+        await keeping.learn_contacts()  # before: who cannot be reached keeps nothing quiet
         await self.following.learn()
-        await keeping.learn_contacts()
         was_down = await keeping.judge_downtime()
         await recount(self.core, self.intake)
         await self.intake.known.load(self.store, self.clock.now())

@@ -8,11 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.decide.dependencies import Parents, above, circle_of
+from tocsin.decide.dependencies import above, circle_of
 from tocsin.decide.inhibiting import Inhibitions
 from tocsin.decide.matchers import hit_all, parse
-from tocsin.model import Incident, Inhibition, Instant, Service
+from tocsin.decide.muting import Mutes
+from tocsin.model import ChannelConfig, Contact, Incident, Inhibition, Instant, Service, Settings, User
 
+SETTINGS = Settings(
+    users={"ana": User("ana", "Ana", "UTC", contacts={"sms": Contact("sms", "sms", "+15005550010")})},
+    channels={"sms": ChannelConfig("sms", "twilio_sms")},
+)
 RULES = (
     Inhibition("down", ('kind="down"',), ('kind=~"slow|down"',), ("site",)),
     Inhibition("any", ('kind!="slow"', 'site="x"'), ('kind="slow"',)),
@@ -97,18 +102,19 @@ def test_a_circle_is_found_and_a_diamond_is_none(needs, circle):
 
 
 def test_an_older_version_of_a_parent_changes_nothing():
-    parents = Parents({"shop": Service("shop", depends_on=("db",)), "db": Service("db")})
-    now = Instant(0)
+    services = {"shop": Service("shop", depends_on=("db",)), "db": Service("db")}
+    mutes, now = Mutes(replace(SETTINGS, services=services)), Instant(0)
     new = Incident(
-        1, "k", "triggered", "t", "db", "critical", "high", "high", "P1", "", "apps", "", "", now, now, version=3
+        1, "k", "triggered", "t", "db", "critical", "high", "high", "P1", "", "apps", "", "", now, now, version=3,
+        paged="ana",
     )
     old = Incident(
         1, "k", "triggered", "t", "db", "info", "high", "low", "P3", "", "apps", "", "", now, now, version=2
     )
-    assert parents.see(new)
-    assert not parents.see(old)
-    assert parents.over("shop") == (1, "db")
-    assert parents.over("db") is None
-    assert parents.see(replace(new, status="resolved", version=4))
-    assert not parents.see(new)
-    assert parents.over("shop") is None
+    assert mutes.see_incident(new, now)
+    assert not mutes.see_incident(old, now)
+    assert mutes.parents.over("shop", "P1") == (1, "db")
+    assert mutes.parents.over("db", "P1") is None
+    assert mutes.see_incident(replace(new, status="resolved", version=4), now)
+    assert not mutes.see_incident(new, now)
+    assert mutes.parents.over("shop", "P1") is None

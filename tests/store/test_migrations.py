@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from dataclasses import replace
 
 import asyncpg
 import pytest
 
-from tests.store.facts import T0, incident
+from tests.store.facts import T0, incident, page
 from tocsin.clock import SeededChance, VirtualClock
 from tocsin.errors import SchemaTooNew, StoreError
 from tocsin.store import open_store
@@ -197,3 +198,40 @@ async def test_postgres_takes_each_step_whole_or_not_at_all(postgres_url):
             await migrate_postgres(conn, apply=True)
     finally:
         await conn.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.peers)])
+async def test_open_escalations_of_the_version_before_know_whom_they_page(kind, tmp_path, request):
+    """What they keep quiet stays quiet; not so where the policy was exhausted or every page failed."""
+    url = f"sqlite:{tmp_path}/tocsin.db" if kind == "sqlite" else request.getfixturevalue("postgres_url")
+    store = await open_store(url, clock=VirtualClock(T0), chance=SeededChance(1))
+    planned = [(1, "ana", 1, "done"), (1, "bo", 2, "planned"), (2, "ana", 1, "failed"), (3, "ana", 1, "done"), (3, "gus", 0, "done")]
+
+    async def add(tx):
+        again = replace(incident(3), status="triggered", round=2, step=0, due_kind="again", muted_by=None)
+        tx.add_incidents([replace(incident(n), status="triggered", due_kind="step", muted_by=None) for n in (1, 2)] + [again])
+        tx.add_pages([
+            replace(page(f"p{n}{user}", incident=n), user=user, step=step, status=status, cycle=again.cycle, round=1, rule=1, kind="page")
+            for n, user, step, status in planned
+        ])  # fmt: skip
+
+    await store.write(add)
+    await store.close()
+    undo = ("alter table incidents drop column paged", "update meta set value = '9' where name = 'schema'")
+    if kind == "sqlite":
+        conn = sqlite3.connect(tmp_path / "tocsin.db")
+        for statement in undo:
+            conn.execute(statement)
+        conn.commit()
+        conn.close()
+    else:
+        there = await asyncpg.connect(url)
+        for statement in undo:
+            await there.execute(statement)
+        await there.close()
+
+    store = await open_store(url, clock=VirtualClock(T0), chance=SeededChance(1))
+    found = [await store.incident(number) for number in (1, 2, 3)]
+    await store.close()
+
+    assert [sorted(one.paged.split()) for one in found] == [["ana", "bo"], [], []]

@@ -85,7 +85,7 @@ async def balance(town: Town) -> None:
         if incident.muted_by is not None:
             assert incident.status == "triggered", incident
             mutes, now = town.daemon.core.mutes, town.clock.now()
-            loud = [one for one in alerts if one.ended_at is None and not mutes.of(stored_values(one), now)]
+            loud = [one for one in alerts if one.ended_at is None and not mutes.of(stored_values(one), now, "P1")]
             assert loud == [], "muted, although an alert of it is not silenced"
         if incident.open:
             assert incident.severity == min((one.severity for one in alerts if one.id in firing), key=SEVERITIES.index)

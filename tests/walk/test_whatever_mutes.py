@@ -30,9 +30,21 @@ class Model:
     async def muted(self, incident: Incident) -> bool:
         alerts = [one for one in await self.town.alerts_of(incident.number) if one.ended_at is None]
         down = await self.town.daemon.store.alerts(integration=None, status="firing", limit=1000, before=None)
-        sources = {one.labels.get("cluster") for one in down if one.labels.get("kind") == "down"}
-        parents = any(one.open and one.service == "db" and one.priority in ("P1", "P2") for one in await self.town.incidents())
+        known = {one.number: one for one in await self.town.incidents()}
+        sources = {
+            one.labels.get("cluster") for one in down
+            if one.labels.get("kind") == "down" and one.incident is not None and known[one.incident].muted_by is None
+        }  # fmt: skip
+        parents = False
+        for one in known.values():
+            if one.open and one.service == "db" and one.priority in ("P1", "P2") and one.priority <= incident.priority:
+                parents |= await self.somebody_is_on(one)
         return bool(alerts) and all(self._quiet(one, sources, parents) for one in alerts)
+
+    async def somebody_is_on(self, incident: Incident) -> bool:
+        """Nobody acknowledges here and everybody can be reached: it pages until its policy is exhausted."""
+        kinds = [one.kind for one in await self.town.timeline(incident.number)]
+        return incident.muted_by is None and "catch_all" not in kinds
 
     def _quiet(self, alert: StoredAlert, sources: set[str | None], parents: bool) -> bool:
         now, cluster = self.town.clock.now(), alert.labels.get("cluster")

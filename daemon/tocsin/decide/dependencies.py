@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from tocsin.model import EMPTY, Incident, Priority, Service
 
-REMEMBERED = 20_000  # versions of incidents, those that are over among them
-DOWN: frozenset[Priority] = frozenset({"P1", "P2"})
+DOWN: tuple[Priority, ...] = ("P1", "P2")  # the most urgent first
 
 
 class Down(NamedTuple):
@@ -19,65 +18,76 @@ class Down(NamedTuple):
 
 
 class Parents:
-    """Open P1 and P2 incidents of the services that others depend on."""
+    """Open P1 and P2 incidents of the services that others depend on, as far as somebody is on them."""
 
     def __init__(self, services: Mapping[str, Service] = EMPTY) -> None:
         needs = {name: service.depends_on for name, service in services.items()}
         self._above = {name: above(name, needs) for name in needs if needs[name]}
         self.services = frozenset(parent for parents in self._above.values() for parent in parents)
-        self._down: dict[str, dict[int, None]] = {}
-        self._versions: dict[int, int] = {}
+        self._down: dict[tuple[str, Priority], dict[int, None]] = {}
+        self._as: dict[int, tuple[str, Priority]] = {}
 
-    def see(self, incident: Incident) -> bool:
-        """An incident as it is now; whether that changes who is down. An older version than one seen is passed over."""
-        if incident.service not in self.services or self._versions.get(incident.number, 0) > incident.version:
+    def place_of(self, incident: Incident, *, attended: bool) -> tuple[str, Priority] | None:
+        """As what an incident keeps others quiet; None: it does not."""
+        counts = incident.service in self.services and incident.open and attended and incident.priority in DOWN
+        return (incident.service, incident.priority) if counts else None
+
+    def changes(self, incident: Incident, *, attended: bool) -> bool:
+        """Whether `see` would change anything."""
+        return self._as.get(incident.number) != self.place_of(incident, attended=attended)
+
+    def see(self, incident: Incident, *, attended: bool) -> bool:
+        """An incident as it is now, and whether somebody is on it; whether that changes who is down."""
+        if not self.changes(incident, attended=attended):
             return False
-        numbers = self._down.setdefault(incident.service, {})
-        before = incident.number in numbers
-        down = incident.open and incident.priority in DOWN
-        self._remember(incident)
-        if down:
-            numbers[incident.number] = None
-        else:
-            numbers.pop(incident.number, None)
-            if not numbers:
-                del self._down[incident.service]
-        return before != down
+        number, place = incident.number, self.place_of(incident, attended=attended)
+        before = self._as.pop(number, None)
+        if before is not None:
+            del self._down[before][number]
+            if not self._down[before]:
+                del self._down[before]
+        if place is not None:
+            self._as[number] = place
+            self._down.setdefault(place, {})[number] = None
+        return True
 
-    def _remember(self, incident: Incident) -> None:
-        self._versions[incident.number] = incident.version
-        if len(self._versions) > REMEMBERED:
-            still = {number for numbers in self._down.values() for number in numbers}
-            self._versions = {number: version for number, version in self._versions.items() if number in still}
-
-    def over(self, service: str) -> Down | None:
-        """The first incident of the nearest service above this one that is down."""
+    def over(self, service: str, priority: Priority) -> Down | None:
+        """The first incident, at least as urgent as `priority`, of the nearest service above this one that is down."""
         for parent in self._above.get(service, ()) if self._down else ():
-            if parent in self._down:
-                return Down(next(iter(self._down[parent])), parent)
+            for level in DOWN:
+                if level <= priority and (parent, level) in self._down:
+                    return Down(next(iter(self._down[parent, level])), parent)
         return None
+
+    def depth(self, service: str) -> int:
+        """How many services this one needs: whoever is needed has fewer than those that need it."""
+        return len(self._above.get(service, ()))
+
+    def below(self, service: str) -> tuple[str, ...]:
+        """The services that need this one, the nearest first."""
+        if service not in self.services:
+            return ()
+        found = [(parents.index(service), name) for name, parents in self._above.items() if service in parents]
+        return tuple(name for _, name in sorted(found))
 
     def fork(self) -> Parents:
         """The same, to be changed on its own."""
-        other = Parents()
-        other._above, other.services = self._above, self.services
-        other._down = {service: dict(numbers) for service, numbers in self._down.items()}
-        other._versions = dict(self._versions)
+        other = self.empty()
+        other._down = {place: dict(numbers) for place, numbers in self._down.items()}
+        other._as = dict(self._as)
         return other
 
-    def with_all(self, incidents: Iterable[Incident]) -> Parents:
-        """These incidents instead of those seen so far."""
+    def empty(self) -> Parents:
+        """The same dependencies, and nothing that is down."""
         other = Parents()
         other._above, other.services = self._above, self.services
-        for incident in incidents:
-            other.see(incident)
         return other
 
     def __bool__(self) -> bool:
         return bool(self._down)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Parents) and self._down == other._down
+        return isinstance(other, Parents) and self._as == other._as
 
     __hash__ = None  # type: ignore[assignment]  # it changes
 

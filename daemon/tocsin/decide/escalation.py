@@ -6,7 +6,7 @@ of the configuration in force and `now` go in; pages, timeline and the next due 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tocsin.decide.oncall import in_hours, next_on_call, on_call
@@ -137,7 +137,11 @@ class _Run:
             self.nobody += 1
             because = f"step {number} reaches nobody: the next one runs at once"
             self.tell("nobody", because, step=number, round=self.incident.round)
-        return self.nobody_in_round() if self.nobody or not self.any_applies() else self.next_round()
+        if not self.nobody and self.any_applies():
+            return self.next_round()
+        if first == 1:  # nobody of this round: whoever was paged in the one before did not answer
+            self.incident = replace(self.incident, paged="")
+        return self.nobody_in_round()
 
     def any_applies(self) -> bool:
         assert self.policy is not None
@@ -161,8 +165,9 @@ class _Run:
         reached = self.page_catch_all(self.incident.round, because)
         wait = _again_after(self.incident) if reached else NOBODY_AGAIN
         after = replace(
-            self.incident, round=self.incident.round + 1, step=0, due_kind="again", due_at=Instant(self.now + wait)
-        )
+            self.incident, round=self.incident.round + 1, step=0, due_kind="again", due_at=Instant(self.now + wait),
+            paged="",
+        )  # fmt: skip
         return self.end(replace(after, planned_at=after.due_at))
 
     def after(self, step: Step, number: int) -> Incident:
@@ -201,6 +206,8 @@ class _Run:
         before = len(self.pages)
         for one in reachable:
             self.pages.extend(self.pages_for(one, round_, number))
+        if number:
+            self.incident = replace(self.incident, paged=with_people(self.incident.paged, reachable))
         if len(self.pages) > before:
             names = ", ".join(one.user.key if one.user else str(one.target) for one in reachable)
             self.tell("step", f"step {number}: {names}", step=number, round=round_, who=names)
@@ -261,6 +268,11 @@ class _Run:
     def end(self, incident: Incident) -> StepRun:
         after = replace(incident, version=incident.version + 1, updated_at=self.now, held_until=None)
         return StepRun(after, tuple(self.pages), tuple(self.entries), self.nobody)
+
+
+def with_people(paged: str, reached: Sequence[Reached]) -> str:
+    """`Incident.paged` with these people as well; a channel is nobody who could work on it."""
+    return " ".join(dict.fromkeys([*paged.split(), *(one.user.key for one in reached if one.user is not None)]))
 
 
 def policy_for(name: str | None, service: str, settings: Settings) -> Policy | None:

@@ -128,8 +128,8 @@ class Asking:
         self._later: dict[Instant, Asking] = {}  # what waits behind its end, by when it fires
         self._have: dict[str, int] = {}  # by incident key: firings counted, with those of this body
         self._numbers = 0
-        self.mutes = Mutes(settings)
-        self.mutes.learn(facts.sources, facts.down)
+        self.mutes = Mutes(settings, facts.people)
+        self.mutes.learn(facts.sources, facts.down, at if facts.now is None else min(at, facts.now))
         since = at if facts.now is None else min(at, facts.now)
         self.mutes.replace(one for one in facts.silences if one.ends_at > since)
 
@@ -198,9 +198,9 @@ class Asking:
             assessed=assess(verdict, verdict.severity, self.settings, self.at),
             policy=policy.name if policy else None,
             silences=tuple(self.mutes.hitting(value_of(verdict, alert, self.integration.name), self.at)),
-            mute=self.mutes.of(value_of(verdict, alert, self.integration.name), self.at),
             hold_until=None if verdict.hold is None else Instant(self.at + verdict.hold),
         )
+        found.mute = self._mute_of(found)
         self._place(found, verdict, group, policy)
         if alert.source_key:
             self.seen[alert.source_key] = found
@@ -297,7 +297,7 @@ class Asking:
         incident = self._incident(found, verdict, group, policy)
         course = self._start(incident, policy, [self._stored(found, verdict, incident.number)])
         self._by_key[group.key] = found.course = course
-        mute = self._mute(found)
+        mute = found.mute
         if mute is not None:
             course.do(_moves(lifecycle.mute(incident, mute.reason, mute.until, self.at)))
         elif found.hold_until is None:
@@ -351,7 +351,8 @@ class Asking:
         return self.facts.next_number + self._numbers - 1
 
     def _join(self, found: Explained, verdict: Verdict, course: Course) -> None:
-        before, mute = course.incident, self._mute(found)
+        before = course.incident
+        found.mute = mute = self._mute_of(found, before, alone=not before.firing)
         found.action, found.course = "join", course
         found.because = f"it joins {self._named(before)}: {found.group.because if found.group else ''}"
         course.alerts.append(self._stored(found, verdict, before.number))
@@ -383,8 +384,9 @@ class Asking:
         if _same(known, self._stored(found, verdict, before.number)):
             found.because = f"incident {known.incident} has this very alert already: its repetition is counted"
             return
-        before, mute = course.incident, self._mute(found)
+        before = course.incident
         alone = before.firing == 1
+        found.mute = mute = self._mute_of(found, before, alone=alone)
         severity = verdict.severity if alone else worst([before.severity, verdict.severity])
         after = self._assessed(before, verdict, severity, alone=alone)
         found.hold_until = None if found.hold_until is None else known.hold_until
@@ -469,8 +471,13 @@ class Asking:
         sending = sending_of(self.settings, facts.people, facts.limits, facts.sent)
         return Course(incident, policy, alerts, self.settings, facts.people, self.mutes, at, pages, sending)
 
-    def _mute(self, found: Explained) -> Mute | None:
-        return found.mute
+    def _mute_of(self, found: Explained, before: Incident | None = None, *, alone: bool = True) -> Mute | None:
+        """`before`: the incident it is in or joins; `alone`: no other alert of that fires."""
+        assert found.verdict is not None
+        assert found.assessed is not None
+        priority = found.assessed.priority
+        priority = priority if before is None or alone else min(priority, before.priority)
+        return self.mutes.of(value_of(found.verdict, found.alert, self.integration.name), self.at, priority)
 
     def _named(self, incident: Incident) -> str:
         known = any(one.number == incident.number for one in self.facts.incidents.values())

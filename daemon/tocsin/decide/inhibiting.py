@@ -6,7 +6,7 @@ kept quiet by others of its kind, nor by itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -48,6 +48,9 @@ class Inhibitions:
         )
         self._sources: list[dict[tuple[str, ...], dict[str, bool]]] = [{} for _ in self.rules]
         self._standing: dict[str, tuple[Standing, ...]] = {}
+        self._in: dict[str, int] = {}  # the incident of each source that has one
+        self._of: dict[int, dict[str, None]] = {}
+        self._idle: frozenset[int] = frozenset()  # those of these incidents that nobody hears of
         self._named, self._unnamed = _by_name(self.rules)
 
     def standing(self, value_of: ValueOf) -> tuple[Standing, ...]:
@@ -61,14 +64,17 @@ class Inhibitions:
         rule = self.rules[place]
         return Standing(place, tuple(value_of(name) for name in rule.equal), hit_all(rule.target, value_of))
 
-    def fires(self, identity: str, standing: tuple[Standing, ...]) -> bool:
-        """An alert fires and stands for this; whether that is new."""
+    def fires(self, identity: str, standing: tuple[Standing, ...], incident: int | None = None) -> bool:
+        """An alert fires and stands for this, in an incident or suppressed by a rule; whether that is new."""
         before = self._standing.get(identity, ())
-        if before == standing:
+        if before == standing and (not standing or self._in.get(identity) == incident):
             return False
         self.ends(identity)
         if standing:
             self._standing[identity] = standing
+            if incident is not None:
+                self._in[identity] = incident
+                self._of.setdefault(incident, {})[identity] = None
         for place, equal, both in standing:
             self._sources[place].setdefault(equal, {})[identity] = both
         return True
@@ -81,10 +87,35 @@ class Inhibitions:
             del group[identity]
             if not group:
                 del self._sources[place][equal]
+        incident = self._in.pop(identity, None)
+        if incident is not None:
+            del self._of[incident][identity]
+            if not self._of[incident]:
+                del self._of[incident]
+                self._idle -= {incident}
         return bool(before)
 
+    @property
+    def incidents(self) -> Collection[int]:
+        """Those that sources are in."""
+        return self._of.keys()
+
+    def changes(self, incident: int, *, told: bool) -> bool:
+        """Whether `tell` would change anything."""
+        return incident in self._of and (incident in self._idle) == told
+
+    def tell(self, incident: int, *, told: bool) -> bool:
+        """Whether anybody hears of an incident that sources are in; whether that is new."""
+        if not self.changes(incident, told=told):
+            return False
+        self._idle = self._idle - {incident} if told else self._idle | {incident}
+        return True
+
     def by(self, value_of: ValueOf) -> Inhibited | None:
-        """What keeps an alert with these values quiet; None: nothing does."""
+        """What keeps an alert with these values quiet; None: nothing does.
+
+        A source whose incident nobody hears of keeps nothing quiet: else nobody would be paged for either.
+        """
         for rule, sources in zip(self.rules, self._sources, strict=True):
             if not sources or not hit_all(rule.target, value_of):
                 continue
@@ -92,7 +123,10 @@ class Inhibitions:
             if not group:
                 continue
             itself_too = hit_all(rule.source, value_of)
-            source = next((one for one, both in group.items() if not (both and itself_too)), None)
+            source = next(
+                (one for one, both in group.items()
+                 if not (both and itself_too) and self._in.get(one, 0) not in self._idle), None
+            )  # fmt: skip
             if source is not None:
                 return Inhibited(rule.name, source)
         return None
@@ -102,6 +136,8 @@ class Inhibitions:
         other = self.empty()
         other._standing = dict(self._standing)
         other._sources = [{equal: dict(group) for equal, group in sources.items()} for sources in self._sources]
+        other._in, other._idle = dict(self._in), self._idle
+        other._of = {incident: dict(sources) for incident, sources in self._of.items()}
         return other
 
     def empty(self) -> Inhibitions:
@@ -116,7 +152,9 @@ class Inhibitions:
         return bool(self._standing)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Inhibitions) and self._standing == other._standing
+        return isinstance(other, Inhibitions) and (self._standing, self._in, self._idle) == (
+            other._standing, other._in, other._idle,
+        )  # fmt: skip
 
     __hash__ = None  # type: ignore[assignment]  # it changes
 

@@ -193,7 +193,9 @@ def mute(incident: Incident, reason: str, until: Instant, now: Instant) -> Move 
         told = () if incident.muted_by == reason else (_entry(after, "muted", TOCSIN, kind, now, reason),)
         return Move(after, told)
     left = None if incident.due_at is None else Millis(max(0, incident.due_at - now))
-    after = replace(_moved(incident, now), muted_by=reason, muted_left=left, due_at=until, due_kind="unmute")
+    after = replace(
+        _moved(incident, now), muted_by=reason, muted_left=left, due_at=until, due_kind="unmute", paged=""
+    )
     return Move(after, (_entry(after, "muted", TOCSIN, kind, now, reason),), stops_pages=True)
 
 
@@ -215,6 +217,7 @@ def taken_in(incident: Incident, storm: int, critical: bool, look_at: Instant, n
         muted_left=Millis(0),
         due_at=look_at,
         due_kind="unmute",
+        paged="",
     )
     return Move(after, (_entry(after, "muted", TOCSIN, "storm", now, because, {"storm": storm}),), stops_pages=True)
 
@@ -232,6 +235,11 @@ def released(incident: Incident, now: Instant, because: str) -> Move:
 def in_storm(incident: Incident) -> bool:
     """Whether it waits within a storm."""
     return incident.muted_by is not None and incident.muted_by.startswith("storm:")
+
+
+def rings(incident: Incident) -> bool:
+    """Whether it is a P1 that somebody is being paged for: what begins elsewhere never cancels that."""
+    return incident.priority == "P1" and incident.muted_by is None and (incident.round, incident.step) != (1, 1)
 
 
 def rises_above_its_storm(incident: Incident) -> bool:
@@ -294,6 +302,7 @@ def retriggered(incident: Incident, now: Instant) -> Incident:
         planned_at=now,
         muted_by=None,
         muted_left=None,
+        paged="",
     )
 
 

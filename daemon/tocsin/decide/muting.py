@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from tocsin.decide.attention import is_attended, is_told
 from tocsin.decide.dependencies import Parents
+from tocsin.decide.escalation import People
 from tocsin.decide.inhibiting import Inhibitions
+from tocsin.decide.lifecycle import rings
 from tocsin.decide.maintenance import Window, in_force, upcoming
 from tocsin.decide.matchers import Matcher, hit_all, parse
 from tocsin.decide.rules import meaning
-from tocsin.model import MINUTE, Incident, Instant, Maintenance, Millis, Settings, Silence, StoredAlert
+from tocsin.model import MINUTE, Incident, Instant, Maintenance, Millis, Priority, Settings, Silence, StoredAlert
 
 LOOKED_AT = Millis(5 * MINUTE)  # what ends at an instant nobody knows is looked at so often, whatever was missed
 FAR = Instant(1 << 62)
+Attends = Callable[[Incident, Settings, People, Instant], bool]
+NOBODY_ELSE = People()
+NEVER = Instant(0)
+REMEMBERED = 20_000  # versions of incidents that are over
 FROM_INCIDENT = ("category", "impact", "urgency", "priority", "policy")
 
 
@@ -31,12 +38,16 @@ class Mutes:
     """All that mutes, as far as this process knows. Silences are refreshed from the store and changed with each one
     made here; windows, inhibitions and dependencies are the configuration's, with the sources and parents in force."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, people: People = NOBODY_ELSE) -> None:
         self._silences: dict[str, tuple[Silence, tuple[Matcher, ...]]] = {}
         self._looked = self._looked_before = Instant(0)
         self.windows = Windows(settings.maintenance if settings is not None else ())
         self.inhibited = Inhibitions(settings.inhibitions if settings is not None else ())
         self.parents = Parents(settings.services) if settings is not None else Parents()
+        self._settings, self._people = settings, people
+        self._seen: dict[int, Incident] = {}  # open incidents that may keep others quiet, as they were seen last
+        self._versions: dict[int, int] = {}  # of those seen, those that are over among them
+        self.turn = 0  # counts what changed among sources and parents
 
     @property
     def watching(self) -> bool:
@@ -45,24 +56,78 @@ class Mutes:
 
     def take_over(self, other: Mutes) -> None:
         """Windows, inhibitions and dependencies as the other has them; silences stay."""
-        self.windows, self.inhibited, self.parents = other.windows, other.inhibited, other.parents
+        self.windows, self._settings, self._people = other.windows, other._settings, other._people
+        self._take_watched(other)
 
-    def learn(self, sources: Iterable[StoredAlert], down: Iterable[Incident]) -> None:
-        """These sources fire and these incidents of parents are open, and no others."""
-        inhibited = self.inhibited.empty()
+    def _take_watched(self, other: Mutes) -> None:
+        self.inhibited, self.parents = other.inhibited, other.parents
+        self._seen, self._versions = other._seen, other._versions
+        self.turn += 1
+
+    def learn(self, sources: Iterable[StoredAlert], incidents: Iterable[Incident], now: Instant) -> None:
+        """These sources fire and these incidents of sources and parents are open, and no others."""
+        fresh = Mutes(None, self._people)
+        fresh._settings = self._settings
+        fresh.inhibited, fresh.parents = self.inhibited.empty(), self.parents.empty()
         for alert in sources:
-            inhibited.fires(identity_of(alert), inhibited.standing(stored_values(alert)))
-        self.inhibited, self.parents = inhibited, self.parents.with_all(down)
+            fresh.inhibited.fires(identity_of(alert), fresh.inhibited.standing(stored_values(alert)), alert.incident)
+        for incident in incidents:
+            fresh.see_incident(incident, now)
+        self._take_watched(fresh)
+
+    def watches(self, incident: Incident) -> bool:
+        """Whether it may keep others quiet."""
+        return incident.service in self.parents.services or incident.number in self.inhibited.incidents
+
+    def would_change(self, incident: Incident, now: Instant) -> bool:
+        """Whether `see_incident` would change what is kept quiet."""
+        return self.parents.changes(incident, attended=self._is(is_attended, incident, now)) or (
+            incident.number in self.inhibited.incidents
+            and self.inhibited.changes(incident.number, told=self._is(is_told, incident, now))
+        )
+
+    def see_incident(self, incident: Incident, now: Instant) -> bool:
+        """An incident as it is now; whether that changes what is kept quiet. An older version than one seen is
+        passed over."""
+        if not self.watches(incident) or self._versions.get(incident.number, 0) > incident.version:
+            return False
+        self._remember(incident)
+        changed = self.parents.see(incident, attended=self._is(is_attended, incident, now))
+        if incident.number in self.inhibited.incidents:
+            changed |= self.inhibited.tell(incident.number, told=self._is(is_told, incident, now))
+        self.turn += changed
+        return changed
+
+    def see_people(self, now: Instant) -> bool:
+        """Contacts became unusable, or usable again; whether that changes what is kept quiet."""
+        before = self.turn
+        for incident in list(self._seen.values()):
+            self.see_incident(incident, now)
+        return self.turn != before
+
+    def _is(self, asked: Attends, incident: Incident, now: Instant) -> bool:
+        return self._settings is not None and asked(incident, self._settings, self._people, now)
+
+    def _remember(self, incident: Incident) -> None:
+        self._versions[incident.number] = incident.version
+        if incident.open:
+            self._seen[incident.number] = incident
+        else:
+            self._seen.pop(incident.number, None)
+        if len(self._versions) > REMEMBERED + len(self._seen):
+            self._versions = {number: one.version for number, one in self._seen.items()}
 
     def forget(self, alerts: Iterable[StoredAlert]) -> bool:
         """These alerts end; whether one of them kept others quiet."""
         ended = [self.inhibited.ends(identity_of(alert)) for alert in alerts] if self.inhibited else ()
+        self.turn += any(ended)
         return any(ended)
 
     def fork(self) -> Mutes:
         """The same, for one piece of work that knows of more."""
-        other = Mutes()
-        other._silences, other.windows = self._silences, self.windows
+        other = Mutes(None, self._people)
+        other._settings = self._settings
+        other._silences, other.windows, other.turn = self._silences, self.windows, self.turn
         other.inhibited, other.parents = self.inhibited.fork(), self.parents.fork()
         return other
 
@@ -71,11 +136,12 @@ class Mutes:
 
     def among(
         self, silences: Iterable[Silence], sources: Iterable[StoredAlert] | None = None,
-        down: Iterable[Incident] | None = None,
+        incidents: Iterable[Incident] = (), now: Instant = NEVER,
     ) -> Mutes:  # fmt: skip
-        """These silences, firing sources and incidents of parents instead; what was compiled here is used again."""
-        others = Mutes()
-        others.windows = self.windows
+        """These silences, and with `sources` these firing ones and their incidents and those of parents, instead; what
+        was compiled here is used again."""
+        others = Mutes(None, self._people)
+        others._settings, others.windows, others.turn = self._settings, self.windows, self.turn
         others.inhibited, others.parents = self.inhibited, self.parents
         for one in silences:
             known = self._silences.get(one.id)
@@ -83,8 +149,8 @@ class Mutes:
                 others._silences[one.id] = known
             else:
                 others.set(one)
-        if sources is not None and down is not None:
-            others.learn(sources, down)
+        if sources is not None:
+            others.learn(sources, incidents, now)
         return others
 
     def set(self, silence: Silence) -> None:
@@ -93,7 +159,9 @@ class Mutes:
     def see(self, alert: StoredAlert, *, counts: bool = True) -> bool:
         """An open alert as it is now; whether that changes what it keeps quiet."""
         standing = self.inhibited.standing(stored_values(alert)) if counts and alert.ended_at is None else ()
-        return self.inhibited.fires(identity_of(alert), standing)
+        changed = self.inhibited.fires(identity_of(alert), standing, alert.incident)
+        self.turn += changed
+        return changed
 
     def changed(self, silences: Iterable[Silence], now: Instant) -> frozenset[str]:
         """Which of those known here mute otherwise, or no longer, according to `silences`."""
@@ -128,8 +196,11 @@ class Mutes:
         """As if the last call of `starting` had not been."""
         self._looked = self._looked_before
 
-    def of(self, value_of: Callable[[str], str], now: Instant) -> Mute | None:
-        """The silence or window that lasts longest, else what keeps it quiet while it lasts; None: it may page."""
+    def of(self, value_of: Callable[[str], str], now: Instant, priority: Priority | None) -> Mute | None:
+        """The silence or window that lasts longest, else what keeps it quiet while it lasts; None: it may page.
+
+        `priority`: of its incident; None: no parent keeps it quiet, whatever is down.
+        """
         found: Mute | None = None
         for silence, matchers in self._silences.values():
             if silence.starts_at <= now < silence.ends_at and hit_all(matchers, value_of):
@@ -138,13 +209,16 @@ class Mutes:
         window = self.windows.over(value_of, now) if self.windows else None
         if window is not None and (found is None or window.end > found.until):
             found = Mute(f"maintenance:{window.name}", window.end)
-        return found or self._while_it_lasts(value_of, now)
+        return found or self._while_it_lasts(value_of, now, priority)
 
-    def _while_it_lasts(self, value_of: Callable[[str], str], now: Instant) -> Mute | None:
+    def _while_it_lasts(
+        self, value_of: Callable[[str], str], now: Instant, priority: Priority | None
+    ) -> Mute | None:
         inhibited = self.inhibited.by(value_of) if self.inhibited else None
         if inhibited is not None:
             return Mute(f"inhibition:{inhibited.name}", Instant(now + LOOKED_AT), open_ended=True)
-        down = self.parents.over(value_of("field.service")) if self.parents else None
+        asked = priority is not None and bool(self.parents)
+        down = self.parents.over(value_of("field.service"), priority) if asked and priority is not None else None
         if down is not None:
             return Mute(f"parent:{down.number}", Instant(now + LOOKED_AT), open_ended=True)
         return None
@@ -211,7 +285,7 @@ def over_now(reason: str) -> str:
         case "inhibition":
             return f"nothing inhibits it any more ({what})"
         case "parent":
-            return f"INC {what} of a service it depends on is over"
+            return f"INC {what} of a service it depends on is over, or nobody is on it"
         case _:
             return "the silence ended"
 
@@ -253,7 +327,8 @@ def muting(incident: Incident, alerts: Sequence[StoredAlert], mutes: Mutes, now:
     """The mute that ends first, when every firing alert of the incident is under one."""
     if not mutes or incident.status != "triggered":
         return None
-    found = [mutes.of(stored_values(alert, incident), now) for alert in alerts]
+    priority = None if rings(incident) else incident.priority
+    found = [mutes.of(stored_values(alert, incident), now, priority) for alert in alerts]
     certain = [mute for mute in found if mute is not None]
     if not certain or len(certain) < len(found):
         return None

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from tocsin.decide.text import cut
 from tocsin.model import Attempt, Entry, Incident, Instant, Page, Settings, StoredAlert, rfc3339
 
+AFFECTED = 60  # characters for the names of services that need the one it is about
 SMS = 300  # characters: two GSM-7 segments, or close to it, with the link
 
 
@@ -159,8 +160,22 @@ def headline(incident: Incident) -> str:
     return f"INC {incident.number} {incident.priority} {service}{incident.title}"
 
 
-def short_text(incident: Incident, ack_url: str, code: str, *, interactive: bool) -> str:
-    """What an SMS says: the headline, cut so that the ways to answer always fit."""
+def affected_text(services: Sequence[str]) -> str:
+    """Which services this is about as well, in so few characters that an SMS has room for it; "" for none."""
+    shown = [name for name in services if len(name) <= AFFECTED]
+    while shown and len(", ".join(shown)) > AFFECTED:
+        shown.pop()
+    more = len(services) - len(shown)
+    if not shown:
+        return f"{more} services need it" if services else ""
+    return f"Affects {', '.join(shown)}" + (f" and {more} more" if more else "")
+
+
+def short_text(
+    incident: Incident, ack_url: str, code: str, *, interactive: bool, affected: Sequence[str] = ()
+) -> str:
+    """What an SMS says: the headline, cut so that the ways to answer always fit. `affected`: the services that need
+    its own."""
     ways = []
     if interactive:
         ways.append(f"Reply ACK {incident.number}{' ' + code if code else ''}")
@@ -168,15 +183,25 @@ def short_text(incident: Incident, ack_url: str, code: str, *, interactive: bool
         ways.append(ack_url)
     tail = " ".join(ways)
     more = f" (+{incident.firing - 1} alerts)" if incident.firing > 1 else ""
+    more += f". {affected_text(affected)}" if affected else ""
     head = cut(headline(incident), max(60, SMS - len(tail) - len(more) - 2))
     return f"{head}{more}. {tail}".strip() if tail else head + more
 
 
-def long_text(incident: Incident, alerts: Sequence[StoredAlert], settings: Settings, zone: str, ack_url: str) -> str:
+def long_text(
+    incident: Incident,
+    alerts: Sequence[StoredAlert],
+    settings: Settings,
+    zone: str,
+    ack_url: str,
+    affected: Sequence[str] = (),
+) -> str:
     """What a mail says: the incident, its first alerts, the runbook, how to answer."""
     lines = [headline(incident), ""]
     lines.append(f"Severity {incident.severity}, impact {incident.impact}, urgency {incident.urgency}.")
     lines.append(f"Since {rfc3339(incident.created_at, ZoneInfo(zone))}.")
+    if affected:
+        lines.append(f"Services that need it: {', '.join(affected)}.")
     for alert in alerts[:5]:
         lines += ["", f"* {alert.title}"]
         lines += [f"  {line}" for line in alert.description.splitlines()[:6]]
@@ -191,11 +216,12 @@ def long_text(incident: Incident, alerts: Sequence[StoredAlert], settings: Setti
     return "\n".join([*lines, "", f"On the command line: tocsin ack {incident.number}"])
 
 
-def spoken_text(incident: Incident) -> str:
+def spoken_text(incident: Incident, affected: Sequence[str] = ()) -> str:
     """What a voice says before the menu."""
     service = f" Service {incident.service}." if incident.service else ""
     title = "".join(char if char.isalnum() or char in " .,:%-" else " " for char in incident.title[:300])
-    return f"Tocsin. Incident {incident.number}, priority {incident.priority[1:]}.{service} {title}."
+    needed = f" {affected_text(affected)}." if affected else ""
+    return f"Tocsin. Incident {incident.number}, priority {incident.priority[1:]}.{service} {title}.{needed}"
 
 
 def resolved_text(incident: Incident) -> str:

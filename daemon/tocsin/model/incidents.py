@@ -63,6 +63,7 @@ class Incident:
     total: int = 0
     opened_by: str = ""                # "integration:NAME" or "user:NAME"
     storm: int | None = None           # the storm incident that took this one in, for good
+    paged: str = ""                    # people whom steps of this cycle page and no page has lost; "" once exhausted
 
     @property
     def open(self) -> bool:

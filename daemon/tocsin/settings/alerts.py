@@ -186,7 +186,8 @@ SERVICES = Table(
             "impact": Key(IMPACT, "how bad it is when this breaks", shown="medium"),
             "depends_on": Key(
                 Many(Name("services"), alone=True),
-                "services it cannot work without: while one has an open P1 or P2, incidents of this one wait",
+                "services it cannot work without: while somebody is on a P1 or P2 of one, no more urgent incidents of "
+                "this one wait",
             ),
             "runbook": Key(URL, "where to read what to do"),
             "support_hours": Key(

@@ -180,8 +180,12 @@ class Reads(History):
                 found[alert.incident].append(alert)
         return found
 
-    async def down(self, services: Sequence[str]) -> list[Incident]:
-        return INCIDENT.values(await self._look("down", list(services))) if services else []
+    async def waiting_for(self, muted_by: str, limit: int) -> list[str]:
+        return [row[0] for row in await self._look("waiting_for", muted_by, limit)]
+
+    async def down(self, services: Sequence[str], numbers: Sequence[int] = ()) -> list[Incident]:
+        found = INCIDENT.values(await self._look("down", list(services))) if services else []
+        return found + (INCIDENT.values(await self._look("open_of", list(numbers))) if numbers else [])
 
     async def related(self, incident: int, limit: int) -> list[Related]:
         return [Related(*row) for row in await self._look("related", incident, limit)]

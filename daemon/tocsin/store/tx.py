@@ -295,8 +295,9 @@ class Transaction:
     async def open_slice(self, after: tuple[str, str], limit: int) -> list[StoredAlert]:
         return ALERT.values(await self.ask("open_slice", *after, limit))
 
-    async def down(self, services: Sequence[str]) -> list[Incident]:
-        return INCIDENT.values(await self.ask("down", list(services))) if services else []
+    async def down(self, services: Sequence[str], numbers: Sequence[int] = ()) -> list[Incident]:
+        found = INCIDENT.values(await self.ask("down", list(services))) if services else []
+        return found + (INCIDENT.values(await self.ask("open_of", list(numbers))) if numbers else [])
 
     async def begin_window(self, name: str, starts_at: Instant, phase: str) -> bool:
         return bool(await self.ask("begin_window", name, starts_at, phase))

@@ -267,7 +267,7 @@ class Answers:
         pressed = key_press(digits) if digits else None
         match pressed:
             case None | "repeat":
-                return VoiceTurn(f"{_spoken(about)} {_menu(about)}", menu=True)
+                return VoiceTurn(f"{await self._spoken(about)} {_menu(about)}", menu=True)
             case "details":
                 return VoiceTurn(f"{await self._details(found.incident)} {_menu(about)}", menu=True)
             case "resolve" if len(about) > 1:
@@ -390,21 +390,20 @@ class Answers:
             return await self.core.store.incident(incident.merged_into)
         return incident
 
+    async def _spoken(self, about: list[Incident]) -> str:
+        """What a call says: the incident, or how many there are and the first of them."""
+        if len(about) == 1:
+            return spoken_text(about[0], await self.core.affected(about[0]))
+        told = " ".join(spoken_text(one).removeprefix("Tocsin. ") for one in about[:MOST_SPOKEN])
+        more = f" And {len(about) - MOST_SPOKEN} more." if len(about) > MOST_SPOKEN else ""
+        return f"Tocsin. {len(about)} incidents wait for you. {told}{more}"
+
     def _refused(self, via: str, reason: str) -> None:
         self.core.metrics.acks_refused.labels(via, reason).inc()
 
 
 def _menu(about: list[Incident]) -> str:
     return MENU if len(about) == 1 else MENU_OF_SEVERAL
-
-
-def _spoken(about: list[Incident]) -> str:
-    """What a call says: the incident, or how many there are and the first of them."""
-    if len(about) == 1:
-        return spoken_text(about[0])
-    told = " ".join(spoken_text(one).removeprefix("Tocsin. ") for one in about[:MOST_SPOKEN])
-    more = f" And {len(about) - MOST_SPOKEN} more." if len(about) > MOST_SPOKEN else ""
-    return f"Tocsin. {len(about)} incidents wait for you. {told}{more}"
 
 
 def _too_late(found: Sent) -> str:

@@ -73,7 +73,7 @@ class Straight:
         values = at_need(verdict, one.judged.alert, one.integration)
         if self.may_mute and self.mutes.inhibited.standing(values):
             return True
-        return self.any_mutes and self.mutes.of(values, self.now) is not None
+        return self.any_mutes and self.mutes.of(values, self.now, "P5") is not None
 
     def arrivals(self, ids: Sequence[int], numbers: Sequence[int], posts: Sequence[int]) -> Iterator[Arrival]:
         """Their rows, in order. `posts`: the id of each post of the batch."""

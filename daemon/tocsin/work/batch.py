@@ -48,7 +48,7 @@ class Batch:
         facts.post_ids = await self._rows()
         if not facts.core.store.exclusive:
             await self._lock()
-        facts.mutes = await ledger.mutes()
+        await ledger.mutes()
         await ledger.people()
         facts.watching = facts.mutes.watching
         others = await self._not_straight()

@@ -238,6 +238,7 @@ class Claim:
         told = page.because if page.incident is not None else because  # it has no timeline to tell it
         self.tx.save_pages([replace(page, status=status, updated_at=self.now, because=told)])  # type: ignore[arg-type]  # a PageStatus
         self.core.metrics.pages.labels(page.channel, status).inc()
+        self.ledger.lost(page)
         if page.incident is not None and (incident := self.ledger.get(page.incident)) is not None:
             self.ledger.note(
                 incident, f"page_{status}", TOCSIN, "pager", because, page=page.id, user=page.user, contact=page.contact

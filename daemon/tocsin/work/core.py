@@ -14,6 +14,7 @@ from tocsin.decide.escalation import People
 from tocsin.decide.heartbeats import Ears
 from tocsin.decide.muting import Mutes
 from tocsin.decide.rules import Rulebook
+from tocsin.errors import StoreUnavailable
 from tocsin.model import Contact, ContactState, Incident, Instant, Millis, Only, Policy, Settings, Step, Target
 from tocsin.work.relief import Relief
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # commands that only think start without the metrics' library
     from tocsin.metrics import Metrics
     from tocsin.work.storms import Storms
 
+MOST_AFFECTED = 100  # services that a page may name
 REMEMBERED_STOPS = 20_000
 POLL = Millis(1_000)
 
@@ -73,7 +75,11 @@ class Core:
     poll: Millis = POLL  # a loop with nothing due looks again after this: what others wrote is seen then
 
     def __post_init__(self) -> None:
-        self.policies, self.stops, self.mutes = Policies(self.store), Stops(), Mutes(self.live.settings)
+        self.policies, self.stops, self.mutes = Policies(self.store), Stops(), self.fresh_mutes()
+
+    def fresh_mutes(self) -> Mutes:
+        """What mutes under the configuration in force, with nothing known yet of what fires."""
+        return Mutes(self.settings, People(unusable=self.is_dead))
 
     @property
     def settings(self) -> Settings:
@@ -104,6 +110,17 @@ class Core:
         contacts = (contact for user in self.settings.users.values() for contact in user.contacts.values())
         names = {contact.channel for contact in contacts if contact.to == state.address}
         return ", ".join(sorted(names & of_kind)) or state.channel_kind
+
+    async def affected(self, incident: Incident) -> Sequence[str]:
+        """The services that need its own, for its pages: those that wait for this very incident first."""
+        needing = self.mutes.parents.below(incident.service)
+        if not needing:
+            return ()
+        try:
+            waiting = await self.store.waiting_for(f"parent:{incident.number}", MOST_AFFECTED)
+        except StoreUnavailable:  # fail open: the page goes out
+            waiting = []
+        return tuple(dict.fromkeys([*waiting, *needing]))[:MOST_AFFECTED]
 
     def owner_of(self, address: str) -> str:
         """The user whose contact this is; "somebody" when nobody's."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tocsin.contracts import Tx
 from tocsin.decide.muting import Mute, Mutes, counts_as_source, identity_of, stored_values
+from tocsin.decide.priority import assess
 from tocsin.decide.rules import Rulebook, Verdict, value_of
 from tocsin.model import (
     Actor,
@@ -16,6 +17,7 @@ from tocsin.model import (
     Incident,
     Instant,
     IntegrationConfig,
+    Priority,
     Settings,
     StoredAlert,
     Tombstone,
@@ -45,7 +47,6 @@ class Facts:
     out: Outcome
     incidents: list[dict[int, None]]  # by post: in which incidents its alerts are
     repeats: list[int]  # by post: how many of its alerts only repeat themselves
-    mutes: Mutes = field(init=False)
     post_ids: Sequence[int] = field(init=False)
     alerts: dict[Pair, StoredAlert | None] = field(init=False, default_factory=dict)  # those that are open
     latest: dict[str, Incident | None] = field(init=False, default_factory=dict)  # by key
@@ -57,7 +58,6 @@ class Facts:
     changes: list[ChangeEvent] = field(init=False, default_factory=list)
     sources: list[int] = field(init=False, default_factory=list)  # ids of alerts that may keep others quiet
     watching: bool = field(init=False, default=False)  # whether alerts may mute others
-    _forked: bool = field(init=False, default=False)  # whether some of this batch do
 
     def outcome(self, name: str) -> None:
         self.out.counts[name] = self.out.counts.get(name, 0) + 1
@@ -108,10 +108,21 @@ class Facts:
 
     # ------------------------------------------------------------------------ what keeps it quiet
 
-    def mute_of(self, item: Item, verdict: Verdict) -> Mute | None:
-        if not self.mutes:
+    @property
+    def mutes(self) -> Mutes:
+        """All that mutes, as this batch leaves it so far."""
+        return self.ledger.what_mutes
+
+    def mute_of(self, item: Item, verdict: Verdict, before: Incident | None, *, alone: bool) -> Mute | None:
+        """`before`: the incident it is in or joins; `alone`: no other alert of that fires."""
+        mutes = self.mutes
+        if not mutes:
             return None
-        return self.mutes.of(value_of(verdict, item.alert, item.pair[0]), self.now)
+        priority: Priority = "P1"
+        if mutes.parents:
+            priority = assess(verdict, verdict.severity, self.settings, self.now).priority
+            priority = priority if before is None or alone else min(priority, before.priority)
+        return mutes.of(value_of(verdict, item.alert, item.pair[0]), self.now, priority)
 
     def watch(self, stored: StoredAlert) -> None:
         """It may keep others quiet from now on, or no longer; for the rest of this batch too."""
@@ -121,13 +132,10 @@ class Facts:
         elif standing:
             self.sources.append(stored.id)
         if standing or self.mutes.inhibited:
-            self.fork()
-            self.mutes.inhibited.fires(identity_of(stored), standing)
-
-    def fork(self) -> None:
-        """From now on what mutes is this batch's own: others hear of it after the commit."""
-        if not self._forked:
-            self.mutes, self._forked = self.mutes.fork(), True
+            self.ledger.fork_mutes().inhibited.fires(identity_of(stored), standing, stored.incident)
+            incident = self.ledger.get(stored.incident) if standing and stored.incident is not None else None
+            if incident is not None:
+                self.ledger.see(incident)
 
 
 def sender_of(alert: StoredAlert) -> Actor:

@@ -62,7 +62,8 @@ class Firing:
         """The same alert with other content: kept, and its incident assessed again."""
         facts = self.facts
         draft = self._draft(item, existing.id)
-        mute = facts.mute_of(item, draft.verdict)
+        incident = facts.ledger.get(existing.incident) if existing.incident is not None else None
+        mute = facts.mute_of(item, draft.verdict, incident, alone=incident is None or incident.firing <= 1)
         draft.incident, draft.joined, draft.muted_by = existing.incident, existing.joined, mute.reason if mute else None
         again = existing.cleared_at is not None
         draft.settles_at = self._settles(item, draft, existing.settles_at) if again else existing.settles_at

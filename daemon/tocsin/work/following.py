@@ -20,7 +20,7 @@ from tocsin.decide.muting import Mutes, counts_as_source, stored_values
 from tocsin.errors import StoreUnavailable
 from tocsin.model import OPEN, SECOND, TOCSIN, Incident, Instant, Millis, Settings, rfc3339
 from tocsin.work.core import Core
-from tocsin.work.ledger import Effects, Ledger
+from tocsin.work.ledger import Effects, Ledger, incidents_of
 
 log = structlog.stdlib.get_logger("tocsin.following")
 
@@ -53,10 +53,11 @@ class Following:
         core, settings = self.core, self.core.settings
 
         async def work(tx: Tx) -> Mutes:
-            fresh = Mutes(settings)
+            fresh = core.fresh_mutes()
             sources = await tx.inhibitors() if fresh.inhibited.rules else []
-            fresh.learn([one for one in sources if counts_as_source(one, settings)],
-                        await tx.down(sorted(fresh.parents.services)))  # fmt: skip
+            sources = [one for one in sources if counts_as_source(one, settings)]
+            incidents = await tx.down(sorted(fresh.parents.services), incidents_of(sources))
+            fresh.learn(sources, incidents, core.clock.now())
             if core.store.exclusive:
                 core.mutes.take_over(fresh)
             return fresh
@@ -102,13 +103,16 @@ class Following:
         self._once_more = shared and (woken or changed)
 
     async def _learn_from_others(self) -> bool:
-        """Whether sources or parents came or went at another replica."""
+        """Whether sources or parents came or went at another replica, or whom they page."""
         store, mutes = self.core.store, self.core.mutes
+        for state in await store.contact_states():  # who sent STOP there is called here no more
+            self.core.learn(state)
         if not mutes.watching:
             return False
         inhibited, parents = mutes.inhibited, mutes.parents
         sources = await store.inhibitors() if inhibited.rules else []
-        mutes.learn(sources, await store.down(sorted(parents.services)))
+        incidents = await store.down(sorted(parents.services), incidents_of(sources))
+        mutes.learn(sources, incidents, self.core.clock.now())
         return mutes.inhibited != inhibited or mutes.parents != parents
 
     # --------------------------------------------------------------------------------- sources
@@ -229,14 +233,15 @@ async def _changing(core: Core, found: Sequence[Incident]) -> list[int]:
 async def follow(core: Core, tx: Tx, numbers: Sequence[int], *, anew: bool = False) -> Effects:
     """These incidents follow, in this transaction; `anew`: it made or changed a silence itself."""
     ledger = Ledger(core, tx, core.clock.now())
+    await ledger.load(sorted(numbers))  # first: of two replicas the later one sees what the earlier one decided
     mutes, _ = await ledger.mutes(), await ledger.people()
     if anew and core.store.exclusive:
-        mutes = mutes.among(await tx.silences(ledger.now))
-    await ledger.load(numbers)
-    for number in numbers:
-        incident = ledger.get(number)
-        if incident is not None and incident.status == "triggered" and (mutes or incident.muted_by is not None):
-            alerts = await tx.firing_alerts(number) if mutes else []
+        ledger.quiet_by(mutes.among(await tx.silences(ledger.now)))
+    found = [incident for number in numbers if (incident := ledger.get(number)) is not None]
+    for incident in sorted(found, key=lambda one: mutes.parents.depth(one.service)):  # who is needed comes first
+        mutes = ledger.what_mutes
+        if incident.status == "triggered" and (mutes or incident.muted_by is not None):
+            alerts = await tx.firing_alerts(incident.number) if mutes else []
             ledger.do(due.follow_mutes(incident, ledger.around(None, alerts, mutes)))
     return await ledger.close()
 

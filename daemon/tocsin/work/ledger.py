@@ -36,6 +36,11 @@ from tocsin.work.relief import BACK
 from tocsin.work.storms import First, is_first
 
 SPOKEN = frozenset({"twilio_voice"})
+UNDER_WAY = frozenset({"planned", "calling", "waiting", "done", "bundled"})  # pages that reach somebody, or still may
+
+
+def incidents_of(alerts: Iterable[StoredAlert]) -> list[int]:
+    return sorted({one.incident for one in alerts if one.incident is not None})
 
 
 @dataclass(slots=True)
@@ -49,7 +54,9 @@ class Effects:
     nobody: list[Incident] = field(default_factory=list)
     silences: list[Silence] = field(default_factory=list)
     contacts: list[ContactState] = field(default_factory=list)
-    moved: list[Incident] = field(default_factory=list)  # of services that others depend on
+    moved: list[Incident] = field(default_factory=list)  # that may keep others quiet
+    unsettled: bool = False  # something was decided by what has changed since: what is muted is looked at again
+    rests_on: int | None = None  # the turn of what mutes, as some incident was muted by it
     ended: list[StoredAlert] = field(default_factory=list)  # by a person
     channels: set[str] = field(default_factory=set)
     policies: set[str] = field(default_factory=set)
@@ -86,8 +93,12 @@ class Effects:
             core.learn(state)
         if self.collapsed:
             core.metrics.storm_collapsed.inc(self.collapsed)
+        now = core.clock.now()
+        core.unsettled |= self.unsettled or (self.rests_on is not None and self.rests_on != core.mutes.turn)
+        if self.contacts:
+            core.unsettled |= core.mutes.see_people(now)
         for incident in self.moved:
-            core.unsettled |= core.mutes.parents.see(incident)
+            core.unsettled |= core.mutes.see_incident(incident, now)
         if core.unsettled:
             core.unsettled = False
             core.follow()
@@ -109,7 +120,12 @@ class Ledger:
         self._frozen: dict[str, tuple[str, str]] = {}
         self._firsts: list[First] = []
         self._mutes: Mutes | None = None
+        self._forked = False  # whether what mutes is this transaction's own by now
+        self._lost: dict[int, dict[str, None]] = {}  # people that a page did not reach, by incident
         self._people: People | None = None
+        self._turn = 0  # of what mutes, as it was asked for
+        self._wavers = False  # what keeps others quiet changed within this transaction
+        self._mutes_by_others = False  # whether something was muted by it
 
     async def load(self, numbers: Iterable[int]) -> None:
         """Read these incidents, locked, unless they are here already."""
@@ -135,10 +151,37 @@ class Ledger:
         return found
 
     async def mutes(self) -> Mutes:
-        """All that mutes; where others write too it is read in this transaction."""
+        """All that mutes, as this transaction leaves it so far; where others write too it is read in it."""
         if self._mutes is None:
-            self._mutes = self.core.mutes if self.core.store.exclusive else await self._mutes_of_all()
+            self.quiet_by(self.core.mutes if self.core.store.exclusive else await self._mutes_of_all())
+        return self.what_mutes
+
+    def quiet_by(self, mutes: Mutes) -> None:
+        """This is all that mutes; what was decided here already counts."""
+        if self._mutes is None:
+            self._turn = self.core.mutes.turn
+        self._mutes, self._forked = mutes, False
+        for number in (*self._new, *self._dirty):
+            self.see(self._known[number])
+
+    @property
+    def what_mutes(self) -> Mutes:
+        """The same, once `mutes` was awaited."""
+        assert self._mutes is not None
         return self._mutes
+
+    def fork_mutes(self) -> Mutes:
+        """The same, to be changed: others hear of it after the commit."""
+        if not self._forked:
+            self._mutes, self._forked = self.what_mutes.fork(), True
+        return self.what_mutes
+
+    def see(self, incident: Incident) -> None:
+        """An incident as it is now: what it keeps quiet from here on, for whatever is decided next."""
+        mutes = self._mutes
+        if mutes is not None and mutes.watches(incident) and mutes.would_change(incident, self.now):
+            self.fork_mutes().see_incident(incident, self.now)
+            self._wavers = True
 
     async def people(self) -> People:
         """Who steps in for whom; where others write too it is read in this transaction. Before each `step`."""
@@ -156,7 +199,8 @@ class Ledger:
         if not known.watching:
             return known.among(silences)
         sources = await tx.inhibitors() if known.inhibited.rules else []
-        return known.among(silences, sources, await tx.down(sorted(known.parents.services)))
+        incidents = await tx.down(sorted(known.parents.services), incidents_of(sources))
+        return known.among(silences, sources, incidents, self.now)
 
     def open(
         self,
@@ -215,6 +259,7 @@ class Ledger:
         self._known[number] = incident
         self._new.add(number)
         self.effects.opened[service, incident.priority] += 1
+        self.see(incident)
         return incident
 
     def arrive(self, arrivals: Sequence[Arrival]) -> None:
@@ -225,9 +270,21 @@ class Ledger:
 
     def put(self, incident: Incident) -> None:
         """The incident as it is from now on."""
+        if incident.muted_by is not None:
+            self._look_why(incident)
         self._known[incident.number] = incident
         if incident.number not in self._new:
             self._dirty[incident.number] = None
+        self.see(incident)
+
+    def _look_why(self, incident: Incident) -> None:
+        """Muted by what others may end, or more urgent than it was when it was muted: then it is looked at again."""
+        before = self._known.get(incident.number)
+        by_others = str(incident.muted_by).startswith(("parent:", "inhibition:"))
+        if before is None or before.muted_by != incident.muted_by:
+            self._mutes_by_others |= by_others
+        elif before.priority != incident.priority and by_others:
+            self.effects.unsettled = True
 
     def tell(self, entry: Entry) -> None:
         self._entries.append(entry)
@@ -271,10 +328,12 @@ class Ledger:
         )
 
     def moved(self) -> list[Incident]:
-        """Incidents of services that others depend on, as this transaction leaves them."""
-        services = self.core.mutes.parents.services
-        touched = (self._known[number] for number in (*self._new, *self._dirty)) if services else ()
-        return [incident for incident in touched if incident.service in services]
+        """Incidents that may keep others quiet, as this transaction leaves them."""
+        mutes = self._mutes or self.core.mutes
+        if not mutes.watching:
+            return []
+        touched = (self._known[number] for number in (*self._new, *self._dirty))
+        return [incident for incident in touched if mutes.watches(incident)]
 
     def _frozen_anew(self, incident: Incident) -> Incident:
         """A new cycle freezes the policy as it is configured now; one that is gone stays as it was. Later moves of that
@@ -351,7 +410,8 @@ class Ledger:
             if digest not in self.core.policies.kept:
                 tx.add_policy_version(digest, name, body)
                 self.effects.policies.add(digest)
-        self.effects.moved = self.moved()
+        await self._forget_lost()
+        self._settle()
         if self._new:
             tx.add_incidents([self._known[number] for number in self._known if number in self._new])
         await self._stop_pages()
@@ -366,6 +426,31 @@ class Ledger:
         if self._entries:
             tx.add_entries(self._entries)
         return self.effects
+
+    def _settle(self) -> None:
+        """Who must hear that what keeps others quiet has changed, or may have while this was decided."""
+        self.effects.moved = self.moved()
+        if self._mutes_by_others and self._mutes is not None:
+            self.effects.unsettled |= self._wavers
+            self.effects.rests_on = self._turn if self.core.store.exclusive else None
+
+    def lost(self, page: Page) -> None:
+        """A page that reached nobody: once none of its cycle is left, its person is not counted on any more."""
+        if page.kind == "page" and page.incident is not None and page.user:
+            self._lost.setdefault(page.incident, {})[page.user] = None
+
+    async def _forget_lost(self) -> None:
+        await self.load(self._lost)
+        for number, users in self._lost.items():
+            incident = self._known.get(number)
+            if incident is None or not set(users) & set(incident.paged.split()):
+                continue
+            pages = await self.tx.pages_of(number, incident.cycle)
+            mine = (page for page in self._pages if page.incident == number)
+            left = {page.user for page in (*pages, *mine) if page.kind == "page" and page.status in UNDER_WAY}
+            paged = " ".join(user for user in incident.paged.split() if user in left or user not in users)
+            if paged != incident.paged:
+                self.put(replace(incident, paged=paged, version=incident.version + 1))
 
     async def _stop_pages(self) -> None:
         """Cancel what was not sent yet, here and in the store."""

@@ -35,13 +35,15 @@ class Opening:
     def place(self, item: Item, draft: Draft) -> None:
         """Find the incident this alert joins or reopens, or open one."""
         assert item.group is not None
-        mute = self.facts.mute_of(item, draft.verdict)
-        draft.muted_by = mute.reason if mute is not None else None
-        if mute is not None and draft.window and not self._all_muted(draft.window):
-            mute = None
         before = self.facts.latest.get(item.group.key)
         if before is not None:
             before = self.ledger.get(before.number) or before
+        joined = before if before is not None and self._joinable(before) else None
+        mute = self.facts.mute_of(item, draft.verdict, joined, alone=joined is None or not joined.firing)
+        draft.muted_by = mute.reason if mute is not None else None
+        if mute is not None and draft.window and not self._all_muted(draft.window, draft.verdict):
+            mute = None
+        if before is not None:
             draft.incident, draft.joined = before.number, True
             if self._joinable(before):
                 return self._join(before, draft, mute)
@@ -51,9 +53,12 @@ class Opening:
         self._open(item.group, draft, mute, before)
         return None
 
-    def _all_muted(self, alerts: Sequence[StoredAlert]) -> bool:
+    def _all_muted(self, alerts: Sequence[StoredAlert], verdict: Verdict) -> bool:
         firing = [alert for alert in alerts if alert.ended_at is None]
-        return all(self.facts.mutes.of(stored_values(alert), self.now) is not None for alert in firing)
+        severity = worst([verdict.severity, *(one.severity for one in firing)])
+        priority = assess(verdict, severity, self.facts.settings, self.now).priority
+        mutes = self.facts.mutes
+        return all(mutes.of(stored_values(alert), self.now, priority) is not None for alert in firing)
 
     def _joinable(self, incident: Incident) -> bool:
         return incident.open and (incident.joins_until is None or self.now < incident.joins_until)
@@ -98,9 +103,6 @@ class Opening:
             self._unpaged[incident.number] = policy
         elif draft.hold_until is None:
             self.ledger.begin(incident, policy, draft.fit.labels.get("alertname", ""))
-        if incident.service in facts.mutes.parents.services:
-            facts.fork()
-            facts.mutes.parents.see(incident)
         facts.outcome("opened")
 
     def page_what_opened(self) -> None:
@@ -108,15 +110,11 @@ class Opening:
         if not self._unpaged:
             return
         facts = self.facts
-        if moved := self.ledger.moved():
-            facts.fork()
-            for incident in moved:
-                facts.mutes.parents.see(incident)
         alerts: dict[int, list[StoredAlert]] = {number: [] for number in self._unpaged}
         for alert in (*facts.added.values(), *facts.saved.values()):
             if alert.incident in alerts and alert.ended_at is None:
                 alerts[alert.incident].append(alert)
-        for number, policy in self._unpaged.items():
+        for number, policy in sorted(self._unpaged.items(), key=self._who_is_needed_first):
             opened = self.ledger.get(number)
             if opened is None or opened.status != "triggered" or opened.muted_by is not None:
                 continue
@@ -126,6 +124,10 @@ class Opening:
             else:
                 kind = alerts[number][0].labels.get("alertname", "") if alerts[number] else ""
                 self.ledger.begin(opened, policy, kind)
+
+    def _who_is_needed_first(self, one: tuple[int, Policy | None]) -> int:
+        incident = self.ledger.get(one[0])
+        return self.facts.mutes.parents.depth(incident.service) if incident is not None else 0
 
     # ---------------------------------------------------------------------------- join, reopen
 

@@ -359,19 +359,22 @@ class Pager:
         if page.kind == "page" and incident is not None:
             sms = line.kind.throttle == "sms"
             code = code_of(page.id) if sms and self.core.settings.answers.get("sms") == "code" else ""
-            text = short_text(incident, ack_url, code, interactive=sms)
-            body = await self._body(line, incident, call.user, ack_url)
-            return Words(headline(incident), text, body, spoken_text(incident))
+            affected = await self.core.affected(incident)
+            text = short_text(incident, ack_url, code, interactive=sms, affected=affected)
+            body = await self._body(line, incident, call.user, ack_url, affected)
+            return Words(headline(incident), text, body, spoken_text(incident, affected))
         return Words(page.text.splitlines()[0] if page.text else "", page.text, page.text, page.text)
 
-    async def _body(self, line: Line, incident: Incident, user: User | None, ack_url: str) -> str:
+    async def _body(
+        self, line: Line, incident: Incident, user: User | None, ack_url: str, affected: Sequence[str]
+    ) -> str:
         """The longer text, for mail; read only where it is used."""
         if line.kind.address != "email":
             return headline(incident)
         try:
             alerts = await self.core.store.incident_alerts(incident.number, 10, None)
             zone = user.timezone if user else self.core.settings.defaults.timezone
-            return long_text(incident, alerts, self.core.settings, zone, ack_url)
+            return long_text(incident, alerts, self.core.settings, zone, ack_url, affected)
         except Exception as error:  # noqa: BLE001  # fail open: the plain text goes out
             self.core.metrics.template_fallbacks.inc()
             log.warning("body_fallback", incident=incident.number, error=repr(error))

@@ -120,9 +120,9 @@ async def affected(looks: Looks, sides: Sides, now: Instant) -> tuple[list[Affec
 
 def mutes_of(settings: Settings, facts: Facts, now: Instant) -> Mutes:
     """What mutes under one of the two configurations."""
-    mutes = Mutes(settings)
+    mutes = Mutes(settings, facts.people)
     mutes.replace(one for one in facts.silences if one.ends_at > now)
-    mutes.learn(facts.sources, facts.down)
+    mutes.learn(facts.sources, facts.down, now)
     return mutes
 
 

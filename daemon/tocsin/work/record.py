@@ -158,6 +158,8 @@ class Record:
             case retry.Over(status, _, next_contact):
                 self.tx.save_pages([replace(page, status=status, updated_at=self.now)])  # type: ignore[arg-type]  # a PageStatus
                 self.core.metrics.pages.labels(page.channel, attempt.state).inc()
+                if status == "failed":
+                    self.ledger.lost(page)
                 self._hasten(next_pages if next_contact else [])
                 if next_contact and not next_pages:
                     await self._escalate_early(page)
@@ -313,6 +315,7 @@ class Record:
         if dead and line is not None:
             self._bury_contact(line, attempt, Failed(f"{state} ({error})", permanent=True))
         self.tx.save_pages([replace(page, status="failed", updated_at=self.now)])
+        self.ledger.lost(page)
         next_pages = await self._planned_elsewhere(page)
         self._hasten(next_pages)
         if not next_pages:

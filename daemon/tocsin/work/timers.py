@@ -131,6 +131,10 @@ class Timers:
         ledger = Ledger(self.core, tx, self.core.clock.now())
         rows = await tx.due_incidents(ledger.now, limit)
         ledger.know(rows)
+        if self.core.mutes.watching:
+            await ledger.mutes()
+            for incident in rows:  # what is about to page counts for those that are due with it
+                ledger.see(incident)
         for incident in rows:
             await self._incident(ledger, incident)
         return len(rows), await ledger.close(), []

@@ -495,6 +495,18 @@ where {live} and priority in ('P1', 'P2') and status in ('triggered', 'acknowled
   and service = any($1::text[])
 order by number;
 
+-- name: open_of
+-- Those of these incidents that are open.
+select {incident} from incidents
+where number = any($1::bigint[]) and status in ('triggered', 'acknowledged', 'on_hold')
+order by number;
+
+-- name: waiting_for
+-- The services whose open incidents are muted by this.
+select distinct service from incidents
+where muted_by = $1 and status = 'triggered' and service <> ''
+order by service limit $2;
+
 -- name: add_related
 -- Incidents that have to do with each other.
 insert into related (incident, other, kind, at) {4.values} on conflict (incident, other, kind) do nothing;
