@@ -58,7 +58,24 @@ def test_the_default_port_may_be_signed_left_out_or_configured() -> None:
     with_port = VECTORS[0]["url"].replace(".example/", ".example:443/")
     assert check(VECTORS[0], urls=with_port)
     assert check(VECTORS[3], urls=VECTORS[3]["url"])
-    assert not check(VECTORS[0], urls=VECTORS[0]["url"].replace(".example/", ".example:8443/"))
+
+
+@given(
+    st.sampled_from(["https", "http"]), st.sampled_from(["", ":443", ":80", ":8443"]), st.booleans(),
+    st.sampled_from(["", "HMAC_SHA256"]),
+)  # fmt: skip
+def test_what_the_vendors_validator_accepts_is_accepted_with_the_port_and_without(
+    scheme: str, port: str, left_out: bool, algorithm: str
+) -> None:
+    url, form = f"{scheme}://t.example{port}/x?a=1&b=%2F", {"Body": "ACK 1", "From": "+15005550010"}
+    signer = twilio.RequestValidator("token")
+    signature = signer.compute_signature(url.replace(port, "", 1) if left_out and port else url, form, algorithm or None)
+    headers = {twilio.SETTINGS: f"key=x,algorithm={algorithm}"} if algorithm else {}
+
+    assert signer.validate(url, form, signature, algorithm or None)
+    assert twilio.verify(url, form, signature, Secret(("old", "token")), headers=headers)
+    assert not twilio.verify(url, form, signature, Secret(("old",)), headers=headers)
+    assert not twilio.verify(url.replace("/x", "/y"), form, signature, Secret(("token",)), headers=headers)
 
 
 def test_one_of_several_addresses_is_enough() -> None:

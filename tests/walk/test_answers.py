@@ -9,7 +9,7 @@ import pytest
 
 from tests.walk.conftest import Build
 from tests.walk.test_paging import person
-from tests.walk.town import PHONES, Town
+from tests.walk.town import ACCOUNT, PHONES, Town
 from tocsin.decide.answers import code_of
 
 EVERYWHERE = f"users: {{{person('ana', '{high: [{by: [sms, voice]}, {after: 3m, by: voice}]}')}}}"
@@ -277,7 +277,7 @@ async def test_stop_marks_the_phone_unusable_and_start_brings_it_back(town: Town
 
     assert await town.phones["ana"].reply("STOP", opt_out="STOP") is None
     alarm = (await town.incidents())[-1]
-    assert alarm.title == "ana cannot be reached by twilio_sms"
+    assert alarm.title == "ana cannot be reached by sms"
     assert town.pages_of(alarm.title) == ["0m bo sms"]  # Ana is on call, and skipped
 
     await town.alert("disk full")
@@ -341,8 +341,8 @@ async def test_a_key_in_another_call_than_ours_does_nothing(build: Build) -> Non
     await town.alert("db down")
     call = next(told for told in town.told if told.channel == "voice")
 
-    assert await town.daemon.answers.voice(call.attempt, "CAsomebodyelse", "4") is None
-    assert await town.daemon.answers.voice("0" * 32, call.ref, "4") is None
+    assert await town.daemon.answers.voice(ACCOUNT, call.attempt, "CAsomebodyelse", "4") is None
+    assert await town.daemon.answers.voice(ACCOUNT, "0" * 32, call.ref, "4") is None
 
     assert (await town.incident()).status == "triggered"
 
@@ -478,3 +478,108 @@ async def test_of_pages_of_one_instant_a_bare_answer_means_the_last_one_that_is_
 
     assert said is not None
     assert f"INC {acked} acknowledged" in said
+
+
+# ------------------------------------------------------------- whose word counts, at every door
+
+OTHER = "ACffffffffffffffffffffffffffffffff"
+TWO_ACCOUNTS = (
+    f'{EVERYWHERE}\nchannels: {{elsewhere: {{type: twilio_sms, account_sid: {OTHER}, auth_token: theirs, from: "+15005550008"}}}}'
+)
+
+
+async def other_voice(town: Town) -> object:
+    call = next(told for told in town.told if told.channel == "voice")
+    return await town.daemon.answers.voice(OTHER, call.attempt, call.ref, "4")
+
+
+async def other_sms(town: Town) -> object:
+    return await town.daemon.answers.sms(OTHER, "+15005550008", PHONES["ana"], "ACK 1", "SM-other", "")
+
+
+async def other_status(town: Town) -> object:
+    for told in list(town.told):
+        await town.daemon.answers.receipt(OTHER, told.attempt, told.ref, "failed", "30005")
+    return None
+
+
+async def other_stop(town: Town) -> object:
+    return await town.daemon.answers.sms(OTHER, "+15005550008", PHONES["ana"], "STOP", "SM-other", "STOP")
+
+
+async def other_who(town: Town) -> object:
+    said = await town.daemon.answers.sms(OTHER, "+15005550008", PHONES["ana"], "WHO", "SM-other", "")
+    assert "primary" not in (said or "")
+    return None
+
+
+async def sms_at_the_door_of_calls(town: Town) -> object:
+    sms = next(told for told in town.told if told.channel == "sms")
+    return await town.daemon.answers.voice(ACCOUNT, sms.attempt, sms.ref, "4")
+
+
+async def another_message_s_status(town: Town) -> object:
+    for told in list(town.told):
+        await town.daemon.answers.receipt(ACCOUNT, told.attempt, "SM" + "9" * 32, "failed", "30005")
+    return None
+
+
+async def a_call_of_no_id(town: Town) -> object:
+    call = next(told for told in town.told if told.channel == "voice")
+    return await town.daemon.answers.voice(ACCOUNT, call.attempt, "", "4")
+
+
+async def a_call_of_last_week(town: Town) -> object:
+    call = next(told for told in town.told if told.channel == "voice")
+    await town.pass_quietly(minutes=7 * 24 * 60)
+    return await town.daemon.answers.voice(ACCOUNT, call.attempt, call.ref, "4")
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [other_voice, other_sms, other_status, other_stop, other_who, sms_at_the_door_of_calls, another_message_s_status,
+     a_call_of_no_id],
+)  # fmt: skip
+async def test_a_rightly_signed_word_of_another_s_message_changes_nothing_at_any_door(
+    forged: Callable[[Town], Awaitable[object]], build: Build
+) -> None:
+    town = await build(TWO_ACCOUNTS)
+    await town.alert("db down")
+    before = [entry.kind for entry in await town.timeline()]
+
+    await forged(town)
+    await town.settle()
+
+    assert [entry.kind for entry in await town.timeline()] == before
+    assert (await town.incident()).status == "triggered"
+    assert town.daemon.core.dead == {}
+
+
+async def test_a_call_of_last_week_acknowledges_nothing(build: Build) -> None:
+    town = await build(f"{TWO_ACCOUNTS}\npolicies: {{default: {{steps: [{{notify: [user:ana], wait: 30d}}], repeat: 0}}}}")
+    await town.alert("db down")
+
+    assert await a_call_of_last_week(town) is None
+
+    assert (await town.incident()).status == "triggered"
+
+
+async def test_replies_and_keys_to_a_channel_that_a_reload_renamed_still_count(build: Build) -> None:
+    town = await build(EVERYWHERE)
+    await town.alert("db down")
+    path = town.folder / "tocsin.yaml"
+    path.write_text(re.sub(r"\bsms: |\bsms\b(?=[,\]])", lambda found: found[0].replace("sms", "texts"), path.read_text()))
+    await town.daemon.reload(yes=True)
+    assert "sms" not in town.daemon.live.settings.channels
+
+    assert "acknowledged by you" in (await town.phones["ana"].reply("ACK 1") or "")
+
+
+async def test_stop_to_the_account_that_stands_in_counts(build: Build) -> None:
+    town = await build(TWO_ACCOUNTS + "\nfallbacks: {sms: [elsewhere]}")
+    town.expected_errors.add("own_trouble")
+
+    await other_stop(town)
+    await town.settle()
+
+    assert list(town.daemon.core.dead) == [("twilio_sms", PHONES["ana"])]

@@ -402,7 +402,7 @@ async def test_a_key_in_a_call_of_an_earlier_cycle_acknowledges_nothing(build: B
     await town.ack(1)
     await town.act("unacknowledge", 1)
 
-    turn = await town.daemon.answers.voice(call.attempt, call.ref, "4")
+    turn = await town.daemon.answers.voice(ACCOUNT, call.attempt, call.ref, "4")
 
     assert turn is not None
     assert "earlier page" in turn.say

@@ -108,7 +108,7 @@ async def test_a_dead_number_is_skipped_at_once_and_from_then_on_and_alarmed_on(
     await town.alert("db down")
     assert town.pages_of("db down") == ["0m ana voice"]
     alarm = (await town.incidents())[-1]
-    assert (alarm.title, alarm.integration) == ("ana cannot be reached by twilio_sms", "tocsin")
+    assert (alarm.title, alarm.integration) == ("ana cannot be reached by sms", "tocsin")
 
     await town.alert("disk full")
     assert town.pages_of("disk full") == ["0m ana voice"]
@@ -305,7 +305,7 @@ async def test_a_delivery_error_that_says_the_number_is_dead_buries_the_contact(
 
     await town.phones["ana"].receipt("undelivered", "30005")
 
-    assert (await town.incidents())[-1].title == "ana cannot be reached by twilio_sms"
+    assert (await town.incidents())[-1].title == "ana cannot be reached by sms"
 
 
 # ------------------------------------------------------------------------------------- throttle

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.walk.conftest import Build
-from tests.walk.town import HOOK, PHONES, SMS_B, Told, Town, Trouble
+from tests.walk.town import ACCOUNT, HOOK, PHONES, SMS_B, Told, Town, Trouble
 from tocsin.model import Attempt, Page
 
 STEPS = 50
@@ -80,7 +80,7 @@ async def something(town: Town, chance: random.Random, acks: Acks) -> None:
         case "receipt" if town.told:
             told = chance.choice(town.told)
             if told.channel in ("sms", "sms-b", "voice"):
-                await town.daemon.answers.receipt(told.attempt, chance.choice(STATES), None)
+                await town.daemon.answers.receipt(ACCOUNT, told.attempt, told.ref or "SM", chance.choice(STATES), None)
         case "restart":
             await town.restart(after_minutes=chance.choice([0, 0.2, 1]))
         case "stop":

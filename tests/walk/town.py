@@ -383,7 +383,7 @@ class Phone:
 
     async def _turn(self, digits: str | None) -> str:
         call = self._over("voice")[-1]
-        turn = await self.town.daemon.answers.voice(call.attempt, call.ref, digits)
+        turn = await self.town.daemon.answers.voice(ACCOUNT, call.attempt, call.ref, digits)
         await self.town.settle()
         return turn.say if turn is not None else ""
 
@@ -414,7 +414,7 @@ class Phone:
     async def receipt(self, state: str, error: str | None = None, *, nth: int = -1) -> None:
         """The provider tells what became of a message to this phone."""
         told = self._over("sms", "sms-b", "voice")[nth]
-        await self.town.daemon.answers.receipt(told.attempt, state, error)
+        await self.town.daemon.answers.receipt(ACCOUNT, told.attempt, told.ref or "SM", state, error)
         await self.town.settle()
 
 

@@ -373,13 +373,16 @@ class FakeAnswers:
         self.heard.append(("sms", account, to, sender, body, message_id, opt_out))
         return "INC 42 acknowledged by you." if sender == "+15005550010" else None
 
-    async def voice(self, attempt_id: str, call_id: str, digits: str | None) -> FakeTurn:
+    async def voice(self, account: str, attempt_id: str, call_id: str, digits: str | None) -> FakeTurn:
+        assert account == ACCOUNT
         self.heard.append(("voice", attempt_id, call_id, digits))
         if attempt_id != "known":
             return FakeTurn("This call is not known. Goodbye.", False)
         return FakeTurn("Acknowledged.", False) if digits == "4" else FakeTurn("Press 4 & more.", True)
 
-    async def receipt(self, attempt_id: str, state: str, error: str | None) -> None:
+    async def receipt(self, account: str, attempt_id: str, sid: str, state: str, error: str | None) -> None:
+        assert account == ACCOUNT
+        assert sid
         self.heard.append(("receipt", attempt_id, state, error))
 
     async def link(self, token: str) -> FakeView | None:

@@ -164,6 +164,37 @@ async def test_the_signed_address_has_the_query_as_it_was_sent(client: TestClien
     assert answer.status == 204
 
 
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("empty", ["", " ", None])
+async def test_what_has_no_id_of_its_own_is_refused_at_every_door(
+    client: TestClient, daemon: FakeDaemon, door: str, empty: str | None
+) -> None:
+    ids = dict.fromkeys(("MessageSid", "SmsSid", "SmsMessageSid", "CallSid"), empty)
+    form = {name: value for name, value in {**FORM, "Body": "ACK", **ids}.items() if value is not None}
+
+    answer = await post(client, door, form)
+
+    assert answer.status == 400
+    assert daemon.answers.heard == []
+
+
+async def test_the_older_name_of_the_id_is_as_good(client: TestClient, daemon: FakeDaemon) -> None:
+    form = {name: value for name, value in form_of("inbound_sms_ack.txt").items() if name != "MessageSid"}
+
+    answer = await post(client, DOORS[0], form)
+
+    assert answer.status == 200
+    assert daemon.answers.heard[0][5] == "SMa1b2c3d4e5f60718a1b2c3d4e5f60718"
+
+
+async def test_a_signature_without_the_port_of_public_url_is_as_good(client: TestClient, daemon: FakeDaemon) -> None:
+    daemon.with_settings(server=Server(public_url=PUBLIC + ":8443"))
+
+    answer = await post(client, DOORS[2], FORM)
+
+    assert answer.status == 204
+
+
 async def test_without_a_public_url_no_callback_is_believed(client: TestClient, daemon: FakeDaemon) -> None:
     daemon.with_settings(server=Server())
 

@@ -92,6 +92,28 @@ async def test_an_alert_pages_and_an_acknowledgement_stops_it(
     assert (attempt["channel"], attempt["because"]) == (pages["pages"][0]["channel"], "accepted for ana")
 
 
+async def test_a_viewer_sees_nothing_a_callback_could_be_made_of(
+    client: TestClient, daemon: Daemon, ana: dict[str, str], shown: list[str]
+) -> None:
+    _, bearer = await daemon.access.create("eve", "viewer", None)
+    posted = await client.post("/v1/webhooks/own", json=ALERT, headers=OWN)
+    [number] = (await posted.json())["incidents"]
+    await until(lambda: shown, within=10, what="the page on the terminal")
+    await client.post(f"/v1/incidents/{number}/acknowledge", headers=ana)
+    [(page, [attempt])] = await daemon.store.pages(number)
+    hidden = {page.id, page.id[:8], attempt.id, attempt.id[:8], attempt.ref, attempt.address}
+
+    for path in ("/pages", "/timeline"):
+        for_ana = await (await client.get(f"/v1/incidents/{number}{path}", headers=ana)).text()
+        for_eve = await client.get(f"/v1/incidents/{number}{path}", headers={"Authorization": f"Bearer {bearer}"})
+        told = await for_eve.text()
+        assert attempt.id in for_ana
+        assert attempt.id[-8:] in told
+        assert not [one for one in hidden if f'"{one}"' in told or (len(one) >= 8 and one in told)]
+    in_browser = await (await client.get(f"/incidents/{number}")).text()
+    assert attempt.id not in in_browser
+
+
 async def test_a_link_of_a_page_shows_on_get_and_acknowledges_on_post(
     client: TestClient, ana: dict[str, str], shown: list[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 
@@ -14,7 +15,13 @@ LABELS = 64
 
 # Marks that reorder text (Unicode UAX #9): a title must not read differently from what it says.
 BIDI = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C])
+_ADDRESS = re.compile(r"(?<!\d)(?!\d{4}-\d\d-\d\d)\+?\d[\d ()-]{5,}\d|[^\s@<>]+@[^\s@<>]+")  # a date is none
 JOINERS = {"\u200d", "\ufe0e", "\ufe0f"}
+
+
+def without_addresses(text: str) -> str:
+    """Providers quote numbers and mailboxes in what they say; who may see the trouble need not see those."""
+    return _ADDRESS.sub("…", text)
 
 
 def clean(text: str, limit: int, *, lines: bool = False) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tocsin.decide.text import cut
+from tocsin.decide.text import cut, without_addresses
 from tocsin.model import Attempt, Entry, Incident, Instant, Page, Settings, StoredAlert, rfc3339
 
 AFFECTED = 60  # characters for the names of services that need the one it is about
@@ -55,8 +56,38 @@ def incident_view(incident: Incident, settings: Settings) -> dict[str, Any]:
     }
 
 
-def entry_view(entry: Entry) -> dict[str, Any]:
-    """One line of `…/timeline`."""
+NAMED_BY_ID = ("page", "attempt")  # details of a line of the timeline
+OF_PROVIDERS = frozenset({"pager", "callback", "sms", "voice"})  # the doors whose lines quote what providers said
+SHOWN_OF_AN_ID = 8  # its end: what tells two apart, and proves nothing
+_SID = re.compile(r"\b[A-Z]{2}[0-9a-f]{32}\b")
+
+
+def for_viewers(text: str) -> str:
+    """What is told without what a provider's callback could be made of: addresses, ids of messages and calls."""
+    return _without_sids(without_addresses(text))
+
+
+def _without_sids(text: str) -> str:
+    return _SID.sub("…", text)
+
+
+def shortened(id_: object) -> str:
+    """The end of a random id: enough to tell two apart, too little to answer in its name."""
+    return str(id_)[-SHOWN_OF_AN_ID:]
+
+
+def entry_view(entry: Entry, *, whole: bool = True) -> dict[str, Any]:
+    """One line of `…/timeline`; `whole` False: for viewers, who need no ids and addresses."""
+    shown = _entry_view(entry)
+    if whole:
+        return shown
+    shown |= {name: shortened(shown[name]) for name in NAMED_BY_ID if shown.get(name)}
+    hide = for_viewers if entry.via in OF_PROVIDERS else _without_sids
+    return {name: hide(value) if isinstance(value, str) and name not in ("at", "kind") else value
+            for name, value in shown.items()}  # fmt: skip
+
+
+def _entry_view(entry: Entry) -> dict[str, Any]:
     shown = {
         "at": rfc3339(entry.at),
         "kind": entry.kind,
@@ -76,25 +107,25 @@ def opening(incident: Incident) -> Entry:
     )
 
 
-def attempt_view(attempt: Attempt) -> dict[str, Any]:
+def attempt_view(attempt: Attempt, *, whole: bool = True) -> dict[str, Any]:
     return {
-        "attempt": attempt.id,
+        "attempt": attempt.id if whole else shortened(attempt.id),
         "number": attempt.number,
         "channel": attempt.channel,
-        "to": attempt.address,
+        "to": attempt.address if whole else "…",
         "started_at": rfc3339(attempt.started_at),
         "ended_at": when(attempt.ended_at),
         "outcome": attempt.state,
-        "ref": attempt.ref or None,
-        "because": attempt.because,
+        "ref": (attempt.ref or None) if whole else None,
+        "because": attempt.because if whole else for_viewers(attempt.because),
         "delivery": attempt.delivery or None,
     }
 
 
-def page_view(page: Page, attempts: Sequence[Attempt]) -> dict[str, Any]:
-    """One element of `…/pages`. `outcome` is the page's fate in one word."""
+def page_view(page: Page, attempts: Sequence[Attempt], *, whole: bool = True) -> dict[str, Any]:
+    """One element of `…/pages`. `outcome` is the page's fate in one word; `whole` False: for viewers."""
     return {
-        "page": page.id,
+        "page": page.id if whole else shortened(page.id),
         "key": page.key,
         "kind": page.kind,
         "cycle": page.cycle,
@@ -109,7 +140,7 @@ def page_view(page: Page, attempts: Sequence[Attempt]) -> dict[str, Any]:
         "outcome": page_outcome(page, attempts),
         "because": page.because,
         "delayed": page.delayed or None,
-        "attempts": [attempt_view(attempt) for attempt in attempts],
+        "attempts": [attempt_view(attempt, whole=whole) for attempt in attempts],
     }
 
 

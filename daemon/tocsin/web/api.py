@@ -252,7 +252,8 @@ async def show_timeline(ask: Ask) -> web.Response:
         raise no_incident(ask.number)
     limit, after = whole(ask, "limit", TIMELINE_MOST, TIMELINE_MOST), cursor(ask)
     found = await ask.daemon.store.timeline(ask.number, limit + 1, after)
-    entries = [views.entry_view(entry) for entry in told(incident, found[:limit], after)]
+    whole_ = sees_all(ask)
+    entries = [views.entry_view(entry, whole=whole_) for entry in told(incident, found[:limit], after)]
     more = str(found[limit - 1].id) if len(found) > limit else None
     return json_answer({"entries": entries, "next": more})
 
@@ -267,7 +268,13 @@ def told(incident: Incident, entries: list[Entry], after: int | None) -> list[En
 async def show_pages(ask: Ask) -> web.Response:
     await must_exist(ask)
     found = await ask.daemon.store.pages(ask.number)
-    return json_answer({"pages": [views.page_view(page, attempts) for page, attempts in found]})
+    whole_ = sees_all(ask)
+    return json_answer({"pages": [views.page_view(page, attempts, whole=whole_) for page, attempts in found]})
+
+
+def sees_all(ask: Ask) -> bool:
+    """Whether to show what a provider's callback is known by, and addresses: to nobody who may only look."""
+    return ask.token.role != "viewer"
 
 
 async def show_alerts(ask: Ask) -> web.Response:

@@ -18,6 +18,7 @@ from tocsin.web.problems import BASE_HEADERS, Handler, Problem, guarded
 from tocsin_integrations.channels import twilio
 
 TWIML_HEADERS: Mapping[str, str] = {"Content-Type": "text/xml; charset=utf-8", **BASE_HEADERS}
+MESSAGE_SIDS = ("MessageSid", "SmsSid", "SmsMessageSid")  # the second and third are older names of the first
 GOODBYE = "This call is no longer needed. Goodbye."
 
 Form = MultiDict[str]
@@ -29,12 +30,13 @@ def sms(daemon: Daemon) -> Handler:
     @guarded
     async def sms(request: web.Request) -> web.StreamResponse:
         form = await signed_form(daemon, request, "sms")
+        message_id = sid_of(form, *MESSAGE_SIDS)
         reply = await daemon.answers.sms(
-            form.get("AccountSid", ""),
+            form["AccountSid"],
             form.get("To", ""),
             form.get("From", ""),
             form.get("Body", ""),
-            form.get("MessageSid", ""),
+            message_id,
             form.get("OptOutType", ""),
         )
         return twiml(twilio.sms_reply(reply))
@@ -48,8 +50,9 @@ def voice(daemon: Daemon) -> Handler:
     @guarded
     async def voice(request: web.Request) -> web.StreamResponse:
         form = await signed_form(daemon, request, "voice")
+        call_id = sid_of(form, "CallSid")
         turn = await daemon.answers.voice(
-            request.match_info["attempt"], form.get("CallSid", ""), form.get("Digits") or None
+            form["AccountSid"], request.match_info["attempt"], call_id, form.get("Digits") or None
         )
         if turn is None:
             return twiml(twilio.voice_goodbye(GOODBYE))
@@ -68,10 +71,20 @@ def status(daemon: Daemon) -> Handler:
         form = await signed_form(daemon, request, "status")
         state = state_of(form)
         if state:
-            await daemon.answers.receipt(request.match_info["attempt"], state, form.get("ErrorCode") or None)
+            sid = sid_of(form, *MESSAGE_SIDS, "CallSid")
+            attempt, error = request.match_info["attempt"], form.get("ErrorCode") or None
+            await daemon.answers.receipt(form["AccountSid"], attempt, sid, state, error)
         return web.Response(status=204, headers=BASE_HEADERS)
 
     return status
+
+
+def sid_of(form: Form, *names: str) -> str:
+    """Twilio's id of the message or call. Raises Problem 400 without one: nothing tells a second delivery."""
+    found = next((sid for name in names if (sid := form.get(name, "").strip())), "")
+    if not found:
+        raise Problem(400, f"the form has no {names[0]}")
+    return found
 
 
 def state_of(form: Form) -> str:

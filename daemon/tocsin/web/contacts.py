@@ -7,13 +7,14 @@ from typing import Any
 
 from aiohttp import web
 
-from tocsin.decide.views import when
+from tocsin.decide.text import without_addresses
+from tocsin.decide.views import shortened, when
 from tocsin.model import SECOND, Actor, Attempt, Instant, Page, User, rfc3339
 from tocsin.settings.scalars import did_you_mean, duration
 from tocsin.web import models
-from tocsin.web.api import Ask, Endpoint, Param, actor_of, bad_value
+from tocsin.web.api import Ask, Endpoint, Param, actor_of, bad_value, sees_all
 from tocsin.web.problems import Problem, json_answer
-from tocsin.work.contacts import ContactView, Sent, without_addresses
+from tocsin.work.contacts import ContactView, Sent
 
 LONGEST_WAIT = 10 * SECOND
 
@@ -89,7 +90,8 @@ async def send_test_page(ask: Ask) -> web.Response:
 
 async def show_sent(ask: Ask) -> web.Response:
     user, page, wait = user_of(ask), ask.request.match_info["page"], waiting_time(ask)
-    return json_answer(sent_view(await ask.daemon.contacts.settled(user.key, page, Instant(ask.now + wait))))
+    sent = await ask.daemon.contacts.settled(user.key, page, Instant(ask.now + wait))
+    return json_answer(sent_view(sent, whole=sees_all(ask)))
 
 
 def own_or_admins(ask: Ask, user: User, named: str | None) -> Actor:
@@ -115,7 +117,7 @@ def named(page: Page) -> dict[str, Any]:
     return {"page": page.id, "user": page.user, "contact": page.contact, "channel": page.channel}
 
 
-def sent_view(sent: Sent) -> dict[str, Any]:
+def sent_view(sent: Sent, *, whole: bool) -> dict[str, Any]:
     return {
         **named(sent.page),
         "kind": sent.page.kind,
@@ -125,14 +127,14 @@ def sent_view(sent: Sent) -> dict[str, Any]:
         "answered": sent.answered,
         "arrived": sent.arrived,
         "settled": sent.settled,
-        "attempts": [attempt_view(one) for one in sent.attempts],
+        "attempts": [attempt_view(one, whole=whole) for one in sent.attempts],
     }
 
 
-def attempt_view(attempt: Attempt) -> dict[str, Any]:
-    """An attempt without the address it went to."""
+def attempt_view(attempt: Attempt, *, whole: bool) -> dict[str, Any]:
+    """An attempt without the address it went to; unless `whole`, without its id too."""
     return {
-        "attempt": attempt.id,
+        "attempt": attempt.id if whole else shortened(attempt.id),
         "number": attempt.number,
         "channel": attempt.channel,
         "started_at": rfc3339(attempt.started_at),

@@ -170,8 +170,8 @@ def incident(daemon: Daemon) -> Handler:
         return html(
             "incident.html",
             incident=views.incident_view(found, settings),
-            entries=[views.entry_view(entry) for entry in told(found, entries, None)],
-            pages=[views.page_view(page, attempts) for page, attempts in pages],
+            entries=[views.entry_view(entry, whole=False) for entry in told(found, entries, None)],
+            pages=[views.page_view(page, attempts, whole=False) for page, attempts in pages],
             related=await related_to(daemon, found),
             changes=[change_view(one) for one in await changes_beside(daemon, found)],
             name_of=name_of(settings),

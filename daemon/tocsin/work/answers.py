@@ -55,11 +55,12 @@ class LinkView:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A page that went to the phone that now answers."""
+    """A page that went to the phone that now answers. `spoken`: in a call, which no message answers by itself."""
 
     page: Page
     attempt: Attempt
     incident: Incident
+    spoken: bool = False
 
 
 class Answers:
@@ -85,7 +86,7 @@ class Answers:
         user = self._phone_of(sender)
         command = Carrier(opt_out.upper()) if opt_out else parse(body)
         if isinstance(command, Carrier):
-            if user is not None:
+            if user is not None and self._reaches(account, sender):
                 await self._carrier(command, sender)
             return await self._keep(door, sender, None)
         if user is None:
@@ -106,7 +107,7 @@ class Answers:
         if isinstance(command, NotUnderstood):
             self._refused("sms", "not_understood")
             return command.because
-        if command.verb == "who":
+        if command.verb == "who" and self._reaches(account, sender):
             return await self._who(command.text)
         sent = await self._sent_to(sender, account)
         found = _meant(sent, command)
@@ -122,9 +123,32 @@ class Answers:
         return await self._obey(user, found.incident, command, "sms", f"SMS {message_id}")
 
     def _went_through(self, account: str, attempt: Attempt) -> bool:
-        """Whether it went to that phone by this account: another provider's word proves nothing of it."""
+        """Whether it went to that phone by this account: another one's word proves nothing of it, however signed.
+
+        What went through a channel that is configured no more is the only account's, where there is but one.
+        """
         channel = self.core.settings.channels.get(attempt.channel)
-        return channel is None or channel.options.get("account_sid", account) == account
+        if channel is not None:
+            return channel.options.get("account_sid") == account
+        accounts = {one.options.get("account_sid") for one in self.core.settings.channels.values()} - {None}
+        return accounts == {account}
+
+    def _reaches(self, account: str, address: str) -> bool:
+        """Whether a contact of this address is reached by this account, or by it while its channel fails."""
+        settings = self.core.settings
+        ways = {
+            name
+            for user in settings.users.values() for contact in user.contacts.values() if contact.to == address
+            for name in (contact.channel, *settings.fallbacks.get(contact.channel, ()))
+        }  # fmt: skip
+        channels = [settings.channels[name] for name in ways if name in settings.channels]
+        return any(channel.options.get("account_sid") == account for channel in channels)
+
+    def _kind(self, attempt: Attempt) -> str:
+        """The kind of the channel it went over: sms, voice ...; "" where that is gone."""
+        channel = self.core.settings.channels.get(attempt.channel)
+        kind = self.core.kinds.get(channel.type) if channel is not None else None
+        return kind.throttle if kind is not None else ""
 
     async def _lately(self, address: str, account: str) -> list[tuple[Page, Attempt]]:
         """What went to that phone by this account within a day, newest first."""
@@ -142,12 +166,13 @@ class Answers:
             incidents = await tx.incidents(list(dict.fromkeys(numbers)))
             merged = [one.merged_into for one in incidents.values() if one.merged_into is not None]
             targets = await tx.incidents(merged) if merged else {}
-            found = []
+            sent = []
             for page, attempt in rows:
                 incident = incidents.get(page.incident or 0)
                 if incident is not None:
-                    found.append(Sent(page, attempt, targets.get(incident.merged_into or 0, incident)))
-            return found
+                    about = targets.get(incident.merged_into or 0, incident)
+                    sent.append(Sent(page, attempt, about, self._kind(attempt) == "voice"))
+            return sent
 
         return await self.core.store.write(work)
 
@@ -251,15 +276,19 @@ class Answers:
 
     # ----------------------------------------------------------------------------------- voice
 
-    async def voice(self, attempt_id: str, call_id: str, digits: str | None) -> VoiceTurn | None:
-        """The next words of a call; None: an attempt that is not known. Without `digits` nothing acts."""
-        found = await self._attempt(attempt_id)
-        if found is None:
-            return await self._unpaged(attempt_id, call_id, digits)
-        if found.attempt.ref and found.attempt.ref != call_id:
+    async def voice(self, account: str, attempt_id: str, call_id: str, digits: str | None) -> VoiceTurn | None:
+        """The next words of a call; None: an attempt that is not known, or not this account's call of the last day.
+        Without `digits` nothing acts. The signature was checked by the door."""
+        attempt = await self.core.store.attempt(attempt_id)
+        if attempt is None or self._kind(attempt) not in ("voice", ""):
             return None
+        if not self._is_theirs(account, attempt, call_id, "voice"):
+            return None
+        found = await self._sent_as(attempt)
+        if found is None:
+            return await self._unpaged(attempt, digits)
         user = self.core.settings.users.get(found.page.user)
-        if user is None:
+        if user is None or attempt.started_at <= self.core.clock.now() - DAY:
             return None
         about = await self._about(found)
         if not about:
@@ -276,11 +305,18 @@ class Answers:
                 said = await self._pressed(user, about, verb, digits or "", call_id)
                 return VoiceTurn(f"{said} Goodbye.", menu=False)
 
-    async def _unpaged(self, attempt_id: str, call_id: str, digits: str | None) -> VoiceTurn | None:
+    def _is_theirs(self, account: str, attempt: Attempt, sid: str, door: str) -> bool:
+        """Whether a rightly signed callback speaks of this very attempt: its account made it, under this id."""
+        theirs = self._went_through(account, attempt) and bool(sid) and attempt.ref in ("", sid)
+        if not theirs:
+            self._refused(door, "not_theirs")
+            log.warning("callback_not_of_this_attempt", door=door, account=account, channel=attempt.channel)
+        return theirs
+
+    async def _unpaged(self, attempt: Attempt, digits: str | None) -> VoiceTurn | None:
         """A call that is about no incident."""
-        attempt = await self.core.store.attempt(attempt_id)
-        page = await self.core.store.page(attempt.page) if attempt is not None else None
-        if attempt is None or page is None or page.incident is not None or (attempt.ref and attempt.ref != call_id):
+        page = await self.core.store.page(attempt.page)
+        if page is None or page.incident is not None:
             return None
         return await self.tryouts.call(attempt, page, digits)
 
@@ -309,10 +345,9 @@ class Answers:
         named = ([found.incident] if same else []) + await self.core.store.write(work)
         return list({one.number: one for one in named if one.open}.values())
 
-    async def _attempt(self, attempt_id: str) -> Sent | None:
-        attempt = await self.core.store.attempt(attempt_id)
-        page = await self.core.store.page(attempt.page) if attempt is not None else None
-        if attempt is None or page is None or page.incident is None:
+    async def _sent_as(self, attempt: Attempt) -> Sent | None:
+        page = await self.core.store.page(attempt.page)
+        if page is None or page.incident is None:
             return None
         incident = await self.core.store.incident(page.incident)
         if incident is not None and incident.merged_into is not None:
@@ -326,19 +361,17 @@ class Answers:
 
     # -------------------------------------------------------------------------------- receipts
 
-    async def receipt(self, attempt_id: str, state: str, error: str | None) -> None:
-        """A delivery state from the provider: kept monotone; bad news send the next contact on its way."""
+    async def receipt(self, account: str, attempt_id: str, sid: str, state: str, error: str | None) -> None:
+        """A delivery state from the provider, by its id of the message or call: kept monotone; bad news send the next
+        contact on its way. Another account's word of it is passed over."""
         rank = RANKS.get(state)
-        if rank is None:
-            return
-
-        attempt = await self.core.store.attempt(attempt_id)
-        if attempt is None:
+        attempt = await self.core.store.attempt(attempt_id) if rank is not None else None
+        if rank is None or attempt is None or not self._is_theirs(account, attempt, sid, "status"):
             return
 
         async def work(tx: Tx) -> Effects:
             record = Record(self.pager, tx, None)
-            await record.receipt(attempt, state, rank, error, error in DEAD)
+            await record.receipt(replace(attempt, ref=attempt.ref or cut(sid, 64)), state, rank, error, error in DEAD)
             return await record.ledger.close()
 
         effects = await self.core.store.write(work)
@@ -428,7 +461,7 @@ def _meant(sent: list[Sent], command: Command) -> Sent | str:
     if command.verb == "resolve" and len({one.incident.number for one in open_ones}) > 1:
         names = ", ".join(str(number) for number in dict.fromkeys(one.incident.number for one in open_ones))
         return f"Several incidents are open: {names}. Reply RES and the number."
-    return _of_last_message(sent, command.verb)
+    return _of_last_message([one for one in sent if not one.spoken] or sent, command.verb)
 
 
 def _of_last_message(sent: list[Sent], verb: Verb) -> Sent | str:

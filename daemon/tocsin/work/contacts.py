@@ -11,6 +11,7 @@ import structlog
 from tocsin.contracts import Tx
 from tocsin.decide import verification
 from tocsin.decide.escalation import CODE, TEST, personal_rules
+from tocsin.decide.text import without_addresses
 from tocsin.decide.views import page_outcome
 from tocsin.errors import Refused
 from tocsin.model import (
@@ -39,7 +40,6 @@ QUIET_KINDS: tuple[PageKind, ...] = ("test", "code", "notice")
 END_OF_DELIVERY = frozenset({"delivered", "read", "completed", ANSWERED, "undelivered", "failed", "busy", "no-answer",
                              "canceled", "machine"})  # fmt: skip
 NOT_DELIVERED = frozenset({"undelivered", "failed", "busy", "no-answer", "canceled"})
-_ADDRESS = re.compile(r"\+?\d[\d ()-]{5,}\d|[^\s@<>]+@[^\s@<>]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,9 +282,4 @@ class Contacts:
             rule=0, target=f"user:{user.key}", user=user.key, contact=contact.name, channel=contact.channel, due_at=now,
             created_at=now, rank=rank, because=because, config=self.core.settings.hash, text=text,
         )  # fmt: skip
-
-
-def without_addresses(text: str) -> str:
-    """Providers quote numbers and mailboxes in what they say; who may see the trouble need not see those."""
-    return _ADDRESS.sub("…", text)
 

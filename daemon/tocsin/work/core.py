@@ -14,6 +14,7 @@ from tocsin.decide.escalation import People
 from tocsin.decide.heartbeats import Ears
 from tocsin.decide.muting import Mutes
 from tocsin.decide.rules import Rulebook
+from tocsin.decide.text import without_addresses
 from tocsin.errors import StoreUnavailable
 from tocsin.model import Contact, ContactState, Incident, Instant, Millis, Only, Policy, Settings, Step, Target
 from tocsin.work.relief import Relief
@@ -102,7 +103,7 @@ class Core:
             self.recovered(key)
         elif not state.usable and known not in self.dead:
             self.dead[known] = state.because
-            self.alarm(key, f"{who} cannot be reached by {self.channels_of(state)}", state.because)
+            self.alarm(key, f"{who} cannot be reached by {self.channels_of(state)}", without_addresses(state.because))
 
     def channels_of(self, state: ContactState) -> str:
         """The channels over which this address is a contact, by the names that people gave them."""

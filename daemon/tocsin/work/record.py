@@ -282,7 +282,7 @@ class Record:
         attempt, page = await self._read(known.id, known.page)
         if attempt is None or rank <= attempt.delivery_rank:
             return False
-        heard = replace(attempt, delivery=state, delivery_rank=rank, confirm_by=None)
+        heard = replace(attempt, ref=attempt.ref or known.ref, delivery=state, delivery_rank=rank, confirm_by=None)
         if attempt.state in ("open", "unknown"):
             heard = replace(heard, state="accepted", ended_at=attempt.ended_at or self.now)
         self.tx.save_attempts([heard])

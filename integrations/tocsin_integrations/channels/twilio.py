@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
-from urllib.parse import parse_qs, parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from multidict import MultiDict
 from twilio.request_validator import RequestValidator, get_signature_algorithm  # type: ignore[import-untyped]
@@ -45,41 +45,20 @@ def verify(
 ) -> bool:
     """Whether Twilio, knowing one of the secret's values, signed this request.
 
-    `urls`: the public URL as configured plus the path and query as they arrived (several where several
-    are possible); each is tried with and without its default port. `params`: the form's fields (from
-    `parse_form`), empty for a JSON body, whose `raw` bytes must then match the URL's bodySHA256.
-    `headers`: lower-case names; the one that names the algorithm is read. Every candidate is computed
-    and compared in constant time.
+    The package's own validator judges, so a signature is good with the URL's port and without it, as Twilio makes
+    both. `urls`: the public URL as configured plus the path and query as they arrived (several where several
+    are possible). `params`: the form's fields (from `parse_form`), empty for a JSON body, whose `raw` bytes must
+    then match the URL's bodySHA256. `headers`: lower-case names; the one that names the algorithm is read. Every
+    token is tried, whichever fits.
     """
     algorithm = get_signature_algorithm((headers or {}).get(SETTINGS, ""))
-    if algorithm.upper() not in ("HMAC_SHA1", "HMAC_SHA256"):
-        return False
     given = [urls] if isinstance(urls, str) else list(urls)
-    ours = [
-        RequestValidator(value).compute_signature(url, params, algorithm)
-        for value in secret.values
-        for one in given
-        for url in _with_and_without_port(one)
+    if algorithm.upper() not in ("HMAC_SHA1", "HMAC_SHA256") or not signature:
+        return False
+    signed = [
+        RequestValidator(value).validate(url, params, signature, algorithm) for value in secret.values for url in given
     ]
-    signed = [hmac.compare_digest(each.encode(), signature.encode("utf-8", "replace")) for each in ours]
     return any(signed) and _body_is_signed(given, params, raw)
-
-
-def _with_and_without_port(url: str) -> Iterator[str]:
-    """Twilio signs either form (vendor page "Validating requests"): both are right."""
-    yield url
-    parts = urlsplit(url)
-    default = {"https": 443, "http": 80}.get(parts.scheme)
-    try:
-        port = parts.port
-    except ValueError:
-        return
-    if default is None:
-        return
-    if port is None:
-        yield urlunsplit(parts._replace(netloc=f"{parts.netloc}:{default}"))
-    elif port == default:
-        yield urlunsplit(parts._replace(netloc=parts.netloc.rpartition(":")[0]))
 
 
 def _body_is_signed(urls: Sequence[str], params: Mapping[str, str], raw: bytes) -> bool:
