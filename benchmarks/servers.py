@@ -29,6 +29,7 @@ users: {ana: {name: Ana Pires, timezone: UTC, contacts: {hook: ana}}}
 policies: {default: {steps: [{notify: [user:ana], wait: 1d}], repeat: 0, ack_timeout: never}}
 rules:
   - {name: ingest only, match: ['alertname="HighLatency"'], hold: 1d}
+  - {name: in groups, match: ['alertname="Grouped"'], hold: 1d, group_by: [cluster]}
   - {name: due together, match: ['alertname="DueTogether"'], hold: {hold}}
 storm: {new_incidents: 1000000, within: 1m}
 """
