@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.decide.answers import CARRIER, Carrier, Command, NotUnderstood, code_of, key_press, parse
+from tocsin.decide.answers import CARRIER, VERBS, Carrier, Command, NotUnderstood, code_of, key_press, parse
 from tocsin.model import Millis
 
 H = Millis(3_600_000)
@@ -25,6 +28,26 @@ UNDERSTOOD = [
     ("ACK 42 wxyz", Command("acknowledge", 42, "WXYZ")),
     ("ACK wxyz 42", Command("acknowledge", 42, "WXYZ")),
     ("ACK WXYZ", Command("acknowledge", code="WXYZ")),
+    ("ACK ALL", Command("acknowledge", everything=True)),
+    ("ackall", Command("acknowledge", everything=True)),
+    ("ack all wxyz", Command("acknowledge", code="WXYZ", everything=True)),
+    ("4 all", Command("acknowledge", everything=True)),
+    ("ACK 11 12 13", Command("acknowledge", several=((11, 11), (12, 12), (13, 13)))),
+    ("ack 11, 12 and INC 13", Command("acknowledge", several=((11, 11), (12, 12), (13, 13)))),
+    ("ACK 14-20", Command("acknowledge", several=((14, 20),))),
+    ("ack 14 - 20", Command("acknowledge", several=((14, 20),))),
+    ("Ack 14\u201320", Command("acknowledge", several=((14, 20),))),
+    ("ACK 14 to 20", Command("acknowledge", several=((14, 20),))),
+    ("ack14-20", Command("acknowledge", several=((14, 20),))),
+    ("ACK 20-14 WXYZ", Command("acknowledge", code="WXYZ", several=((14, 20),))),
+    ("ACK 11 14-20", Command("acknowledge", several=((11, 11), (14, 20)))),
+    ("ACK 7-7", Command("acknowledge", 7)),
+    ("RES 7 8", Command("resolve", several=((7, 7), (8, 8)))),
+    ("ESC ALL", Command("escalate", everything=True)),
+    ("SNZ 30 1 2", Command("snooze", length=Millis(H // 2), several=((1, 1), (2, 2)))),
+    ("SNZ 2h all", Command("snooze", length=Millis(2 * H), everything=True)),
+    ("STATUS ALL", Command("status", everything=True)),
+    ("NOTE 14-20 fine", Command("note", text="14-20 fine")),
     ("res", Command("resolve")),
     ("R 7", Command("resolve", 7)),
     ("6 7", Command("resolve", 7)),
@@ -51,9 +74,20 @@ def test_what_is_understood(text: str, command: Command) -> None:
     assert parse(text) == command
 
 
+MANUAL = Path(__file__).parents[2] / "docs" / "on-call.md"
+
+
+def test_the_manual_names_every_word_and_its_examples_are_understood() -> None:
+    section = MANUAL.read_text(encoding="utf-8").partition("## Answering a page")[2].partition("\n## ")[0]
+    examples = re.findall(r"`([A-Z][^`]*)`", section)
+
+    assert {word for word in VERBS if len(word) <= 6} <= {word for one in examples for word in one.split()} | set("456") | {"SNOOZE"}
+    assert [one for one in examples if not one.startswith("INC ") and not isinstance(parse(one), Command)] == []
+
+
 NOT_UNDERSTOOD = [
-    "", "   ", "…", "hello", "acknowledged?", "ACK 42 43", "ACK please now", "SNZ", "SNZ soon", "SNZ 0", "SNZ 8d",
-    "NOTE", "NOTE  ", "ACK 1234567890", "SNZ 30 1 2",
+    "", "   ", "…", "hello", "acknowledged?", "ACK 42 ALL", "ACK please now", "SNZ", "SNZ soon", "SNZ 0", "SNZ 8d",
+    "NOTE", "NOTE  ", "ACK 1234567890", "ACK 1-1234567890", "ACK " + "1 " * 51, "SNZ ALL",
 ]  # fmt: skip
 
 

@@ -56,7 +56,7 @@ def test_a_summary_of_too_many_says_how_many_it_leaves_out() -> None:
 
     shown = text.count("100")
     assert "100 incidents wait for you: INC 10000, 10001" in text
-    assert text.endswith(" more. Reply ACK and a number.")
+    assert text.endswith(" more. Reply ACK and a number, or ACK ALL.")
     assert len(text) <= SMS
     assert 20 < shown < 100
 

@@ -180,7 +180,7 @@ COMMANDS: list[tuple[str, Callable[[str], bool]]] = [
     ("STATUS", lambda said: said == "INC 1 P2 db down: triggered, 1 alerts firing."),
     ("WHO", lambda said: said == "primary: ana"),
     ("ACK 99", lambda said: said == "INC 99 was not paged to this phone in the last 24 hours."),
-    ("ACK 1 2", lambda said: said.startswith("One incident at a time")),
+    ("ACK 1 2", lambda said: said.startswith("INC 1 acknowledged by you.") and "Left: INC 2 (not paged to this phone)" in said),
     ("please help me", lambda said: said.startswith("Reply ACK, RES, ESC")),
     ("", lambda said: said == "The message was empty."),
 ]
@@ -478,6 +478,150 @@ async def test_of_pages_of_one_instant_a_bare_answer_means_the_last_one_that_is_
 
     assert said is not None
     assert f"INC {acked} acknowledged" in said
+
+
+# ------------------------------------------------------------------------- several in one reply
+
+MANY = "throttle: {sms: [100/1m]}\npolicies: {default: {steps: [{notify: [user:ana], wait: 120m}], repeat: 0}}\n"
+
+
+async def some_incidents(build: Build, count: int, config: str = MANY) -> Town:
+    """So many were paged to Ana a minute ago."""
+    town = await build(config + "storm: {new_incidents: 1000, within: 1m}\n")
+    for number in range(1, count + 1):
+        await town.alert(f"trouble {number}")
+    await town.pass_time(minutes=1)
+    return town
+
+
+async def statuses(town: Town) -> dict[int, str]:
+    return {one.number: one.status for one in await town.incidents()}
+
+
+async def test_ack_all_means_what_is_open_and_could_be_read_and_says_what_it_left(build: Build) -> None:
+    town = await some_incidents(build, 4)
+    await town.clear("trouble 1")
+    await town.ack(2, user="bo")
+    await town.alert("trouble 5")
+    await town.pass_time(seconds=9)
+
+    said = await town.phones["ana"].reply("ACK ALL")
+
+    assert said == (
+        "INC 3, 4 acknowledged by you. Paging stopped. "
+        "Left: INC 2 (acknowledged by bo), INC 5 (paged just now). Reply ACK and a number for these."
+    )
+    assert await statuses(town) == {1: "resolved", 2: "acknowledged", 3: "acknowledged", 4: "acknowledged", 5: "triggered"}
+    await town.pass_time(seconds=2)
+    assert (await town.phones["ana"].reply("ACK ALL") or "").startswith("INC 5 acknowledged by you.")
+
+
+async def test_ack_all_does_not_reach_what_another_phone_was_paged_for(build: Build) -> None:
+    town = await some_incidents(build, 1, MANY.replace("wait: 120m}", "wait: 2m}, {notify: [user:bo], wait: 120m}"))
+    await town.pass_time(minutes=2)
+    await town.alert("trouble 2")
+    await town.pass_time(minutes=1)
+
+    assert "No open incident" in (await town.phones["grace"].reply("ACK ALL") or "")
+    assert (await town.phones["bo"].reply("ACK ALL") or "").startswith("INC 1 acknowledged by you.")
+    assert await statuses(town) == {1: "acknowledged", 2: "triggered"}
+
+
+async def test_what_travelled_in_a_summary_is_meant_too(build: Build) -> None:
+    town = await some_incidents(build, 5, MANY.replace("throttle: {sms: [100/1m]}\n", ""))
+    await town.pass_time(minutes=1)
+    assert len(town.summaries) == 1
+
+    said = await town.phones["ana"].reply("ACK ALL")
+
+    assert said == "INC 1-5 acknowledged by you. Paging stopped."
+    assert set((await statuses(town)).values()) == {"acknowledged"}
+
+
+@pytest.mark.parametrize(
+    ("reply", "said", "acted"),
+    [
+        ("ACK 1 3", "INC 1, 3 acknowledged by you. Paging stopped.", {1, 3}),
+        ("ack 2-4", "INC 2-4 acknowledged by you. Paging stopped.", {2, 3, 4}),
+        ("ACK 4-99", "INC 4-6 acknowledged by you. Paging stopped.", {4, 5, 6}),
+        ("ACK 1 3-5", "INC 1, 3-5 acknowledged by you. Paging stopped.", {1, 3, 4, 5}),
+        ("ACK 1 77", "INC 1 acknowledged by you. Paging stopped. Left: INC 77 (not paged to this phone).", {1}),
+        ("ACK 77-88", "No open incident of these was paged to this phone in the last 24 hours.", set()),
+        ("SNZ 30 1 2", "INC 1, 2 snoozed for 30m. Then they page again.", {1, 2}),
+        ("RES 1 2", "INC 1, 2 resolved by you.", {1, 2}),
+        ("RES ALL", "INC 1-6 resolved by you.", {1, 2, 3, 4, 5, 6}),
+    ],
+)
+async def test_several_are_answered_at_once(build: Build, reply: str, said: str, acted: set[int]) -> None:
+    town = await some_incidents(build, 6)
+
+    assert await town.phones["ana"].reply(reply) == said
+
+    assert {number for number, status in (await statuses(town)).items() if status != "triggered"} == acted
+
+
+async def test_several_are_escalated_at_once(build: Build) -> None:
+    config = MANY.replace("wait: 120m}", "wait: 120m}, {notify: [user:bo], wait: 120m}")
+    town = await some_incidents(build, 3, config)
+
+    assert await town.phones["ana"].reply("ESC 1-2") == "INC 1, 2 escalated: the next step is paged."
+
+    assert sorted(page.split()[1] for page in town.pages)[-2:] == ["bo", "bo"]
+
+
+async def test_a_second_delivery_of_ack_all_says_the_same_and_takes_nothing_more(build: Build) -> None:
+    town = await some_incidents(build, 2)
+    first = await town.phones["ana"].reply("ACK ALL", sid="SM-all")
+    await town.alert("trouble 3")
+    await town.pass_time(minutes=1)
+
+    assert await town.phones["ana"].reply("ACK ALL", sid="SM-all") == first
+    assert (await statuses(town))[3] == "triggered"
+
+
+async def test_status_all_names_what_is_open(build: Build) -> None:
+    town = await some_incidents(build, 2)
+    await town.ack(2, user="bo")
+
+    assert await town.phones["ana"].reply("STATUS ALL") == (
+        "INC 1 P2 trouble 1: triggered; INC 2 P2 trouble 2: acknowledged by bo"
+    )
+
+
+async def test_where_a_code_is_wanted_one_of_the_pages_is_enough_for_several(build: Build) -> None:
+    town = await some_incidents(build, 3, MANY + "answers: {sms: code}\n")
+    pages = [(await town.pages_planned(number))[0][0] for number in (1, 2, 3)]
+
+    assert await town.phones["ana"].reply("ACK ALL") == "Add the four letters of one of these pages to your answer."
+    assert set((await statuses(town)).values()) == {"triggered"}
+    assert await town.phones["ana"].reply(f"ACK 1 2 {code_of(pages[2].id)}") == (
+        "Add the four letters of one of these pages to your answer."
+    )
+    assert await town.phones["ana"].reply(f"ACK ALL {code_of(pages[2].id)}") == "INC 1-3 acknowledged by you. Paging stopped."
+
+
+async def test_a_summary_has_a_code_that_answers_for_what_it_names(build: Build) -> None:
+    town = await some_incidents(build, 3, MANY.replace("throttle: {sms: [100/1m]}", "answers: {sms: code}"))
+    await town.pass_time(minutes=1)
+    found = re.search(r", with ([A-Z]{4})\.$", town.phones["ana"].texts[-1])
+    assert found is not None
+
+    assert await town.phones["ana"].reply(f"ACK 2 {found[1]}") != "INC 2: add the four letters of the page to your answer."
+    assert await town.phones["ana"].reply(f"ACK 1 3 {found[1]}") == "INC 1, 3 acknowledged by you. Paging stopped."
+    assert set((await statuses(town)).values()) == {"acknowledged"}
+
+
+async def test_the_last_of_the_five_replies_is_kept_for_incidents_and_says_that_it_is_the_last(town: Town) -> None:
+    await town.alert("db down")
+    talk = [await town.phones["ana"].reply("what?") for _ in range(6)]
+    assert [said is not None for said in talk] == [True] * 4 + [False] * 2
+
+    said = await town.phones["ana"].reply("ACK")
+
+    assert said is not None
+    assert said.startswith("INC 1 acknowledged by you.")
+    assert said.endswith("No more replies within this hour; what you send still acts.")
+    assert await town.phones["ana"].reply("STATUS") is None
 
 
 # ------------------------------------------------------------- whose word counts, at every door

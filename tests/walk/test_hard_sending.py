@@ -124,7 +124,7 @@ async def test_a_bare_ack_to_a_summary_asks_which_incident_is_meant(build: Build
 
     said = await town.phones["ana"].reply("ACK")
 
-    assert said == "That message named several incidents: 2, 3. Reply ACK and the number."
+    assert said == "That message named several incidents: 2, 3. Reply ACK and the number, or ACK ALL."
     assert {(await town.incident(number)).status for number in (1, 2, 3)} == {"triggered"}
 
 

@@ -23,18 +23,28 @@ VERBS: dict[str, Verb] = {
     "NOTE": "note", "STATUS": "status", "WHO": "who",
 }  # fmt: skip
 SHORT: dict[Verb, str] = {"acknowledge": "ACK", "resolve": "RES", "escalate": "ESC", "snooze": "SNZ 30"}
+FILLERS = frozenset({"INC", "INCIDENT", "INCS", "INCIDENTS", "AND"})
+MOST_SPANS = 50
+_RANGE = re.compile(r"(?<!\d)(\d{1,9})\s*(?:[-\u2010-\u2015\u2212]|\.{2,3}|\u2026|\bTO\b)\s*(\d{1,9})(?!\d)")
+_SPAN = re.compile(r"(\d{1,9})(?:TO(\d{1,9}))?")
 LONGEST_SNOOZE = Millis(7 * 24 * 60 * MINUTE)
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A reply understood. `number` None: the last page sent to that phone."""
+    """A reply understood. Without `number`, `several` and `everything` it is about the last page sent to that phone."""
 
     verb: Verb
     number: int | None = None
     code: str = ""
     text: str = ""
     length: Millis | None = None
+    several: tuple[tuple[int, int], ...] = ()  # from and to, both included, as they were written
+    everything: bool = False
+
+    @property
+    def of_many(self) -> bool:
+        return self.everything or bool(self.several)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +69,7 @@ class NotUnderstood:
 
 def parse(text: str) -> Command | Carrier | NotUnderstood:
     """Case, spaces and punctuation do not matter: " ack. 42!" is `acknowledge` of 42."""
-    words = re.findall(r"[^\W_]+", text.upper()[:1600])
+    words = re.findall(r"[^\W_]+", _RANGE.sub(r"\1TO\2", text.upper()[:1600]))
     if len(words) == 1 and words[0] in CARRIER:
         return Carrier(words[0])
     if not words:
@@ -75,7 +85,7 @@ def parse(text: str) -> Command | Carrier | NotUnderstood:
         case "who":
             return Command("who", text=_after(text, 1))
         case "status":
-            return Command("status", number=_number(rest[:1]))
+            return Command("status", everything=True) if rest[:1] == ["ALL"] else Command("status", _number(rest[:1]))
         case _:
             return _act(verb, rest)
 
@@ -92,20 +102,27 @@ def _verb(words: list[str]) -> tuple[Verb | None, list[str]]:
     first = words[0]
     if first in VERBS:
         return VERBS[first], words[1:]
-    glued = re.fullmatch(r"(ACK|RES|ESC|SNZ|A|R|E)(\d{1,9})", first)
+    glued = re.fullmatch(r"(ACK|RES|ESC|SNZ|A|R|E)(\d{1,9}(?:TO\d{1,9})?|ALL)", first)
     if glued:
         return VERBS[glued[1]], [glued[2], *words[1:]]
     return None, words
 
 
 def _act(verb: Verb, rest: list[str]) -> Command | NotUnderstood:
-    """ACK, ACK 42, ACK WXYZ, ACK 42 WXYZ: a number and a page's code in any order."""
-    words = [word for word in rest if word not in ("INC", "INCIDENT")]
-    numbers = [word for word in words if word.isdecimal() and len(word) <= 9]
+    """ACK, ACK 42, ACK WXYZ, ACK 42 WXYZ, ACK 11 12, ACK 14-20, ACK ALL: numbers and a page's code in any order."""
+    words = [word for word in rest if word not in FILLERS]
+    spans = [(int(found[1]), int(found[2] or found[1])) for word in words if (found := _SPAN.fullmatch(word))]
     codes = [word for word in words if re.fullmatch("[A-Z]{4}", word)]
-    if len(numbers) > 1 or len(numbers) + len(codes) < len(words):
-        return NotUnderstood(f"One incident at a time: write {SHORT[verb]} and its number.")
-    return Command(verb, int(numbers[0]) if numbers else None, codes[0] if codes else "")
+    everything = "ALL" in words
+    known = len(spans) + len(codes) + words.count("ALL")
+    if known < len(words) or (everything and spans) or len(spans) > MOST_SPANS:
+        short = SHORT[verb]
+        how = f"Write {short}, or {short} and a number, several, from-to, or ALL: {short} 11 12 or {short} 14-20."
+        return NotUnderstood(how)
+    code = codes[0] if codes else ""
+    if len(spans) == 1 and spans[0][0] == spans[0][1]:
+        return Command(verb, spans[0][0], code)
+    return Command(verb, code=code, several=tuple((min(span), max(span)) for span in spans), everything=everything)
 
 
 def _snooze(rest: list[str]) -> Command | NotUnderstood:

@@ -271,13 +271,14 @@ def all_resolved_body(incidents: Sequence[Incident]) -> str:
     return "\n".join([f"{len(incidents)} incidents are resolved:", "", *lines])
 
 
-def summary_text(incidents: Sequence[Incident], more: int = 0) -> str:
+def summary_text(incidents: Sequence[Incident], more: int = 0, code: str = "") -> str:
     """Several pages in one message that fits an SMS: each incident is named, with as much title as fits.
 
-    `more`: so many besides these.
+    `more`: so many besides these. `code`: four letters that the answer must have.
     """
     head = f"{len(incidents) + more} incidents wait for you: "
-    return _each_named(head, incidents, ". Reply ACK and a number.", more)
+    proof = f", with {code}" if code else ""
+    return _each_named(head, incidents, f". Reply ACK and a number, or ACK ALL{proof}.", more)
 
 
 def _each_named(head: str, incidents: Sequence[Incident], tail: str, more: int = 0) -> str:

@@ -7,6 +7,7 @@ or person. A second delivery of the same provider message changes nothing and sa
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
@@ -14,6 +15,7 @@ import structlog
 
 from tocsin.contracts import Door, Tx
 from tocsin.decide.answers import SHORT, Carrier, Command, NotUnderstood, Verb, code_of, key_press, parse
+from tocsin.decide.many_answers import Paged, choose, in_short, last_word, state_of, told_of_many
 from tocsin.decide.oncall import on_call
 from tocsin.decide.overrides import extra_of
 from tocsin.decide.text import cut
@@ -30,7 +32,7 @@ from tocsin.work.tryouts import Tryouts, VoiceTurn
 
 log = structlog.stdlib.get_logger("tocsin.answers")
 
-MOST_REPLIES = 5  # automatic replies to a number within an hour
+AT_ONCE = 50  # incidents that one reply acts on at the same time
 MOST_SPOKEN = 6  # incidents that one call names
 MENU_OF_SEVERAL = "Press 4 to acknowledge all of them, 5 to escalate all of them, 1 for details, star to repeat."
 MENU = "Press 4 to acknowledge, 5 to escalate, 6 to resolve, 1 for details, star to repeat."
@@ -63,6 +65,15 @@ class Sent:
     spoken: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What an action on one incident came to. `state`: how it stands with it, in a few words."""
+
+    said: str
+    changed: bool
+    state: str
+
+
 class Answers:
     """The doors of those who were paged."""
 
@@ -93,13 +104,13 @@ class Answers:
             self._refused("sms", "stranger")
             log.warning("sms_from_stranger", account=account)
             return await self._keep(door, sender, None)
-        answer = await self.tryouts.reply(user, await self._lately(sender, account), command, body)
-        if answer is None:
-            answer = await self._obey_sms(user, account, sender, command, door.message_id)
-        if await self._too_many(sender):
+        talk = await self.tryouts.reply(user, await self._lately(sender, account), command, body)
+        answer = talk or await self._obey_sms(user, account, sender, command, door.message_id)
+        about_incidents = talk is None and isinstance(command, Command) and command.verb != "who"
+        said = last_word(answer, await self._replies(sender), about_incidents=about_incidents)
+        if said is None:
             log.warning("sms_replies_capped", user=user.key)
-            return await self._keep(door, sender, None)
-        return await self._keep(door, sender, answer)
+        return await self._keep(door, sender, said)
 
     async def _obey_sms(
         self, user: User, account: str, sender: str, command: Command | NotUnderstood, message_id: str
@@ -110,6 +121,8 @@ class Answers:
         if command.verb == "who" and self._reaches(account, sender):
             return await self._who(command.text)
         sent = await self._sent_to(sender, account)
+        if command.of_many:
+            return await self._obey_about_many(user, sent, command, message_id)
         found = _meant(sent, command)
         if isinstance(found, str):
             self._refused("sms", "no_incident")
@@ -121,6 +134,34 @@ class Answers:
                 return f"INC {found.incident.number}: add the four letters of the page to your answer."
             command = proved
         return await self._obey(user, found.incident, command, "sms", f"SMS {message_id}")
+
+    async def _obey_about_many(self, user: User, sent: list[Sent], command: Command, message_id: str) -> str:
+        """Do what was asked to each incident that is meant, and say what was done and what was left."""
+        chosen = choose([_facts_of(one, sent) for one in sent], command, user.key, self.core.clock.now())
+        if self.core.settings.answers.get("sms") == "code" and command.verb != "status":
+            asked = {one.number for one in chosen.incidents}
+            if command.code not in {code for one in sent if one.incident.number in asked for code in _codes(one, sent)}:
+                self._refused("sms", "code")
+                return "Add the four letters of one of these pages to your answer."
+        if command.verb == "status":
+            return in_short(chosen.incidents)
+        said = await self._do_all(user, chosen.incidents, command, f"SMS {message_id}")
+        done = [(number, one.said) for number, one in said if one.changed]
+        left = [(number, one.state) for number, one in said if not one.changed]
+        if not done:
+            self._refused("sms", "no_incident")
+        return told_of_many(command, done, [*chosen.left, *left])
+
+    async def _do_all(
+        self, user: User, incidents: Sequence[Incident], command: Command, evidence: str
+    ) -> list[tuple[int, Said]]:
+        """The same to each; those that are done together share a commit."""
+        found: list[tuple[int, Said]] = []
+        for start in range(0, len(incidents), AT_ONCE):
+            some = incidents[start : start + AT_ONCE]
+            said = await asyncio.gather(*(self._do(user, one, command, "sms", evidence) for one in some))
+            found += zip([one.number for one in some], said, strict=True)
+        return found
 
     def _went_through(self, account: str, attempt: Attempt) -> bool:
         """Whether it went to that phone by this account: another one's word proves nothing of it, however signed.
@@ -178,6 +219,12 @@ class Answers:
 
     async def _obey(self, user: User, incident: Incident, command: Command, via: str, evidence: str) -> str:
         """Do what was asked, as this person, and say what happened and what is next."""
+        if command.verb == "status":
+            return self._status(incident)
+        return (await self._do(user, incident, command, via, evidence)).said
+
+    async def _do(self, user: User, incident: Incident, command: Command, via: str, evidence: str) -> Said:
+        """Do what was asked to one incident, as this person."""
         actor, number = Actor("user", user.key), incident.number
         actions = self.actions
         try:
@@ -191,16 +238,14 @@ class Answers:
                 case "snooze":
                     until = Instant(self.core.clock.now() + (command.length or 0))
                     done = await actions.snooze(number, until, actor, via)
-                case "note":
-                    done = await actions.note(number, command.text, actor, via)
                 case _:
-                    return self._status(incident)
+                    done = await actions.note(number, command.text, actor, via)
         except (Refused, NoSuchIncident) as refused:
             self._refused(via, "refused")
-            return str(refused)
+            return Said(str(refused), changed=False, state=state_of(incident))
         if not done.changed:
             self._refused(via, "too_late")
-        return done.said
+        return Said(done.said, done.changed, state_of(done.incident))
 
     def _status(self, incident: Incident) -> str:
         who = f" by {incident.acknowledged_by}" if incident.status == "acknowledged" else ""
@@ -266,13 +311,14 @@ class Answers:
             lock = self._heard[door] = asyncio.Lock()
         return lock
 
-    async def _too_many(self, address: str) -> bool:
+    async def _replies(self, address: str) -> int:
+        """How many automatic replies went to a number within the hour."""
         since = Instant(self.core.clock.now() - HOUR)
 
         async def work(tx: Tx) -> int:
             return await tx.replies_since(address, since)
 
-        return await self.core.store.write(work) >= MOST_REPLIES
+        return await self.core.store.write(work)
 
     # ----------------------------------------------------------------------------------- voice
 
@@ -474,14 +520,30 @@ def _of_last_message(sent: list[Sent], verb: Verb) -> Sent | str:
     still = {one.incident.number: one for one in named if one.incident.open}
     if len(still) > 1:
         numbers = ", ".join(str(number) for number in sorted(still))
-        return f"That message named several incidents: {numbers}. Reply {SHORT.get(verb, verb.upper())} and the number."
+        word = SHORT.get(verb, verb.upper())
+        return f"That message named several incidents: {numbers}. Reply {word} and the number, or {word} ALL."
     return next(iter(still.values()), newest)
 
 
 def _proved(sent: list[Sent], incident: Incident, command: Command) -> Command | None:
     """The command, if it has the code of a page of this incident to this phone. A note has it as its first word."""
-    codes = {code_of(one.page.id) for one in sent if one.incident.number == incident.number}
+    codes = {code for one in sent if one.incident.number == incident.number for code in _codes(one, sent)}
     if command.verb == "note":
         code, _, text = command.text.partition(" ")
         return replace(command, text=text) if code.upper() in codes and text else None
     return command if command.code in codes else None
+
+
+def _codes(one: Sent, sent: list[Sent]) -> list[str]:
+    """The four letters that prove a page was read: its own, or those of the summary it travelled in."""
+    lead = [other.page.id for other in sent if one.attempt.state == "bundled" and other.attempt.id == one.attempt.ref]
+    return [code_of(id_) for id_ in (one.page.id, *lead)]
+
+
+def _facts_of(one: Sent, sent: list[Sent]) -> Paged:
+    """When a page surely was at the phone: when its message, or the summary it travelled in, was accepted."""
+    way = one.attempt
+    if way.state == "bundled":
+        way = next((other.attempt for other in sent if other.attempt.id == way.ref), way)
+    arrived = way.ended_at if way.state == "accepted" else None
+    return Paged(one.incident, one.page.incident or 0, arrived)

@@ -77,12 +77,12 @@ class Words(NamedTuple):
     spoken: str
 
 
-def bundled_words(call: Call, *, mail: bool) -> Words:
-    """Of several incidents: that they resolved, or that they wait."""
+def bundled_words(call: Call, *, mail: bool, code: str) -> Words:
+    """Of several incidents: that they resolved, or that they wait. `code`: what an answer must have."""
     if call.page.kind == "update":
         text, body = all_resolved_text(call.bundled), all_resolved_body(call.bundled)
     else:
-        text, body = summary_text(call.bundled, call.more), summary_body(call.bundled, call.more)
+        text, body = summary_text(call.bundled, call.more, code), summary_body(call.bundled, call.more)
     return Words(text, text, body if mail else text, text)
 
 
@@ -350,15 +350,15 @@ class Pager:
     async def _words(self, line: Line, call: Call, ack_url: str) -> Words:
         """What is said, for each way of saying it."""
         page, incident = call.page, call.incident
+        sms = line.kind.throttle == "sms"
+        code = code_of(page.id) if sms and self.core.settings.answers.get("sms") == "code" else ""
         if call.bundled:
-            return bundled_words(call, mail=line.kind.address == "email")
+            return bundled_words(call, mail=line.kind.address == "email", code=code)
         if page.kind == "code" and call.user is not None and page.contact in call.user.contacts:
-            code = self.core.code_of(page.id)
-            text = code_text(code, page.user, call.user.contacts[page.contact])
-            return Words(text.partition(". ")[0], text, text, spoken_code(code))
+            proof = self.core.code_of(page.id)
+            text = code_text(proof, page.user, call.user.contacts[page.contact])
+            return Words(text.partition(". ")[0], text, text, spoken_code(proof))
         if page.kind == "page" and incident is not None:
-            sms = line.kind.throttle == "sms"
-            code = code_of(page.id) if sms and self.core.settings.answers.get("sms") == "code" else ""
             affected = await self.core.affected(incident)
             text = short_text(incident, ack_url, code, interactive=sms, affected=affected)
             body = await self._body(line, incident, call.user, ack_url, affected)
