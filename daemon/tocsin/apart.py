@@ -8,7 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
+import signal
 import sys
+from collections.abc import Callable, Iterator
+from types import FrameType
 
 from tocsin.contracts import Clock
 from tocsin.errors import BadFeed
@@ -17,6 +20,7 @@ from tocsin.model import SECOND, Instant, Millis
 LONGEST = Millis(20 * SECOND)
 PROCESSOR_SECONDS = 15
 MEMORY = 768 * 1024 * 1024
+SHARE = 0.25  # of the processor's seconds that are left: one event gets no more
 BAD = 3  # the exit code that comes with a reason
 
 
@@ -26,18 +30,18 @@ class ReadApart:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    async def __call__(self, raw: bytes, timezone: str, start: Instant, end: Instant) -> bytes:
+    async def __call__(self, raw: bytes, timezone: str, start: Instant, end: Instant, before: bytes = b"") -> bytes:
         """As the port promises."""
         try:
             child = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "tocsin.readfeed", timezone, str(start), str(end),
+                sys.executable, "-P", "-m", "tocsin.readfeed", timezone, str(start), str(end), str(len(raw)),
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
             )  # fmt: skip
         except OSError as error:
             raise BadFeed(f"cannot be read at the moment: no process could be started ({error.strerror})") from error
         try:
             async with self._clock.timeout(LONGEST):
-                said, _ = await child.communicate(raw)
+                said, _ = await child.communicate(raw + before)
         except TimeoutError:
             raise BadFeed("takes too long to read; does an event repeat without end?") from None
         finally:
@@ -65,3 +69,27 @@ def limit_myself() -> None:
     for kind, most in limits:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(kind, (most, most))
+
+
+def budget_of(too_long: type[Exception]) -> Callable[[], contextlib.AbstractContextManager[None]]:
+    """For the child: bounds what one event takes, so that it costs itself; many of them leave time for the others."""
+    left = PROCESSOR_SECONDS / 2
+
+    def ring(_signal: int, _frame: FrameType | None) -> None:
+        raise too_long
+
+    @contextlib.contextmanager
+    def budget() -> Iterator[None]:
+        nonlocal left
+        mine = left * SHARE
+        signal.setitimer(signal.ITIMER_VIRTUAL, mine)
+        try:
+            yield
+        except too_long:
+            left -= mine
+            raise
+        finally:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+    signal.signal(signal.SIGVTALRM, ring)
+    return budget

@@ -163,8 +163,9 @@ class Mail(Protocol):
 class ReadFeed(Protocol):
     """Reads a stranger's calendar where it can be stopped: a rule of three words can keep a processor busy for ever."""
 
-    async def __call__(self, raw: bytes, timezone: str, start: Instant, end: Instant) -> bytes:
+    async def __call__(self, raw: bytes, timezone: str, start: Instant, end: Instant, before: bytes = b"") -> bytes:
         """The events that touch [start, end) as `decide.feeds.from_json` reads them; floating times are `timezone`'s.
+        What cannot be read is taken from `before`, the copy before, where it can be.
 
         Raises BadFeed when it is no calendar, or takes too long or too much memory.
         """

@@ -81,6 +81,11 @@ class Metrics:
         )
         self.feed_working = gauge("feed_working", "0 while a feed is broken; its last good copy is used.", "schedule")
         self.feed_unknown_names = gauge("feed_unknown_names", "Names in a feed that are nobody's here.", "schedule")
+        self.feed_doubtful_events = gauge(
+            "feed_doubtful_events",
+            "What of a feed was left out, kept as an earlier copy has it, or guessed; tocsin check tells each.",
+            "schedule",
+        )
         self.heartbeats_overdue = gauge("heartbeats_overdue", "Heartbeats that are late.")
         self.channel_healthy = gauge("channel_healthy", "0 while a channel's last calls all failed.", "channel")
         self.db_commit_seconds = histogram("db_commit_seconds", "Length of commits.", FAST)

@@ -1,24 +1,29 @@
-"""`python -m tocsin.readfeed ZONE START END`: the daemon's helper; a calendar comes in, events go out."""
+"""`python -m tocsin.readfeed ZONE START END [LENGTH]`: the daemon's helper; a calendar comes in, events go out.
+
+Behind the first LENGTH bytes comes the copy before.
+"""
 
 from __future__ import annotations
 
 import sys
 
-from tocsin.apart import BAD, limit_myself
+from tocsin.apart import BAD, budget_of, limit_myself
 from tocsin.decide.feeds import as_json
-from tocsin.decide.ical import read_feed
+from tocsin.decide.ical import TakesTooLong, read_feed
 from tocsin.errors import BadFeed
 from tocsin.model import Instant
 
 LARGEST = 8 * 1024 * 1024  # of what is told: the daemon keeps it in memory
 
 
-def main(timezone: str, start: str, end: str) -> int:
+def main(timezone: str, start: str, end: str, length: str = "") -> int:
     """0 with the events on stdout, 3 with the reason there."""
     limit_myself()
-    raw = sys.stdin.buffer.read()
+    whole = sys.stdin.buffer.read()
+    raw, before = (whole[: int(length)], whole[int(length) :]) if length else (whole, b"")
+    window = Instant(int(start)), Instant(int(end))
     try:
-        said, code = as_json(read_feed(raw, timezone, Instant(int(start)), Instant(int(end)))), 0
+        said, code = as_json(read_feed(raw, timezone, *window, before, budget=budget_of(TakesTooLong))), 0
         if len(said) > LARGEST:
             raise BadFeed(f"says more than {LARGEST // 1024 // 1024} MiB in a little over a year")
     except BadFeed as bad:
@@ -28,4 +33,4 @@ def main(timezone: str, start: str, end: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:4]))
+    sys.exit(main(*sys.argv[1:5]))

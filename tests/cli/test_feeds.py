@@ -167,3 +167,21 @@ def test_what_if_compares_with_what_was_fetched(tocsin, tmp_path, server):
     other.chmod(0o600)
     changes = json.loads(tocsin("oncall", "primary", "--diff", str(other), "--json").stdout)["changes"]
     assert changes == []
+
+
+def test_check_and_oncall_tell_what_was_left_out_kept_or_guessed_with_its_line(tocsin, tmp_path, server):
+    poisoned = calendar("Ana Pires", "Zoe").replace(b"SUMMARY:Zoe\r\n", b"SUMMARY:Zoe\r\nRDATE:soon\r\n")
+    fetched(tmp_path, server.url, poisoned)
+    note = "line 13: the event 'Zoe' has an RDATE that cannot be read: 'soon' is no time, and nothing is added by it"
+    assert found(tocsin("check", "--json"))["feed-left-out"] == f"primary: of its feed, {note}"
+    result = tocsin("oncall", "primary", "--json")
+    assert f"primary: of its feed, {note}" in result.stderr
+    assert note not in result.stdout
+
+
+def test_check_online_says_what_the_daemon_would_keep(tocsin, tmp_path, server):
+    fetched(tmp_path, server.url, calendar("Ana Pires"))
+    server.body = calendar("Ana Pires").replace(b"FREQ=DAILY", b"FREQ=OFTEN")
+    said = found(tocsin("check", "--json", "--online"))
+    assert said["feed-left-out"].endswith("it stays as the copy before has it")
+    assert "feed-empty" not in said

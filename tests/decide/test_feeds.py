@@ -125,10 +125,10 @@ def test_times_are_what_their_zone_says_or_the_schedules(start, end, shift):
 @pytest.mark.parametrize(
     ("lines", "note"),
     [
-        (event("a", ";TZID=Mars/Base:20260105T080000", "20260105T090000Z"), "the time zone 'Mars/Base' of the event 'a' is not known; Europe/Paris is taken"),
-        (event("a", "soon"), "the event 'a' has no usable start, and is left out"),
-        (event("a", "20260105T080000Z", "20260104T080000Z"), "the event 'a' ends before it starts, and is left out"),
-        (event("a", "20260105T080000Z", "20260105T080001Z", "RRULE:FREQ=SECONDLY"), "the event 'a' repeats by the minute or second, and is left out"),
+        (event("a", ";TZID=Mars/Base:20260105T080000", "20260105T090000Z"), "line 7: the event 'a' has a time zone 'Mars/Base' that is not known, and Europe/Paris is taken"),
+        (event("a", "soon"), "line 7: the event 'a' has no usable start: 'soon' is no time, and is left out"),
+        (event("a", "20260105T080000Z", "20260104T080000Z"), "line 8: the event 'a' ends before it starts, and is left out"),
+        (event("a", "20260105T080000Z", "20260105T080001Z", "RRULE:FREQ=SECONDLY"), "line 9: the event 'a' repeats by the minute or second, and is left out"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_noted_and_the_rest_is_kept(lines, note):

@@ -148,3 +148,41 @@ async def test_replicas_use_the_same_copy_and_fetch_it_once(build, postgres_url)
     feeds = [town.daemon.core.settings.schedules["primary"].feed for town in (one, two)]
     assert feeds[0] == feeds[1]
     assert [shift.users for shift in feeds[0]] == [("ana",)]
+
+
+async def test_one_poisoned_event_costs_itself_and_stays_as_it_was(build):
+    """Bo's event cannot be read any more, Ana's is moved: hers counts as it is, his as it was; for days, and after a restart."""
+    town = await open_town(build, database="file")
+    assert town.metric("tocsin_feed_doubtful_events", schedule="primary") == 0
+    poisoned = BO.replace(b"DTEND:20260105T180000Z", b"DTEND:20260105T180000Z\r\nRRULE:FREQ=FORTNIGHTLY")
+    town.outside.calendars.bodies[URL] = poisoned.replace(b"SUMMARY:Ana", b"SUMMARY:Grace")
+    await town.pass_time(minutes=6)
+    await town.alert("db down")
+    assert town.pages_of("db down")[0].endswith("bo sms")
+    shifts = town.daemon.core.settings.schedules["primary"].feed
+    assert [one.users for one in shifts] == [("bo",), ("grace",)]  # grace has taken Ana's
+    note = (
+        "line 8: the event 'On Call - Bo - Primary' cannot be repeated: its RRULE says 'FREQ=FORTNIGHTLY', which means nothing; "
+        "it stays as the copy before has it"
+    )
+    assert town.daemon.core.settings.schedules["primary"].feed_notes == (note,)
+    assert town.metric("tocsin_feed_doubtful_events", schedule="primary") == 1
+    assert [entry["notes"] for entry in town.logs if entry["event"] == "feed_left_out"] == [[note]]
+    assert (await town.daemon.health.ready())[1]["status"] == "ready"
+    await town.restart()
+    await town.pass_quietly(hours=30)  # it is read again, as days pass
+    assert town.daemon.core.settings.schedules["primary"].feed == shifts
+    town.outside.calendars.bodies[URL] = BO
+    await town.pass_quietly(minutes=10)
+    assert town.daemon.core.settings.schedules["primary"].feed_notes == ()
+    assert town.metric("tocsin_feed_doubtful_events", schedule="primary") == 0
+
+
+async def test_a_feed_that_is_poisoned_when_it_is_first_read_pages_by_all_its_other_events(build):
+    body = BO.replace(b"DTSTART:20260105T180000Z", b"DTSTART:soon")
+    town = await open_town(build, body)
+    await town.alert("db down")
+    assert town.pages == ["0m bo sms"]
+    assert town.daemon.core.settings.schedules["primary"].feed_notes == (
+        "line 12: the event 'Ana' has no usable start: 'soon' is no time, and is left out",
+    )

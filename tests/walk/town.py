@@ -300,9 +300,9 @@ class Calendars:
         return Reply(304, {"etag": tag}, b"") if same else Reply(200, {"etag": tag}, there)
 
 
-async def read_here(raw: bytes, timezone: str, start: Instant, end: Instant) -> bytes:
+async def read_here(raw: bytes, timezone: str, start: Instant, end: Instant, before: bytes = b"") -> bytes:
     """The ReadFeed port of a town: on the spot, since no process of another time may take part."""
-    return as_json(read_feed(raw, timezone, start, end))
+    return as_json(read_feed(raw, timezone, start, end, before))
 
 
 class CountedStore:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tocsin.model import DAY, Instant, rfc3339
 from tocsin.settings import load
 from tocsin.web.app import make_app
 from tocsin.wiring import Daemon
+from tocsin.work.core import InForce
 
 HTTP_ONLY = CONFIGURATION.replace(', public_url: "https://tocsin.larkspur.example"', "")
 BO_STEPS_IN = {"user": "bo", "mode": "replace", "replaces": "ana", "from": "2040-01-02T10:00", "to": "2040-01-02T11:00",
@@ -64,6 +66,18 @@ async def made(daemon: Daemon) -> list[Any]:
 
 
 # --------------------------------------------------------------------------------------- the pages
+
+
+async def test_what_a_calendar_does_not_say_plainly_stands_on_the_pages(client: TestClient, daemon: Daemon) -> None:
+    await signed_in(client, daemon)
+    core, note = daemon.core, "line 8: the event '<b>' has no usable start, and is left out"
+    primary = replace(core.settings.schedules["primary"], feed_notes=(note, "line 9: x"))
+    settings = replace(core.settings, schedules={**core.settings.schedules, "primary": primary})
+    core.live = InForce(settings, core.live.rulebook, core.live.sources)
+    page, pages = [await (await client.get(path)).text() for path in ("/schedules/primary", "/schedules")]
+
+    assert "line 8: the event &#39;&lt;b&gt;&#39; has no usable start, and is left out" in page
+    assert "2 things of its calendar" in pages
 
 
 async def test_an_override_is_added_and_removed_by_forms_without_script(client: TestClient, daemon: Daemon) -> None:

@@ -116,9 +116,15 @@ async def test_a_server_that_says_nothing_is_given_up(base):
 # ----------------------------------------------------------------------------- a process of its own
 
 
-def repeating(rule: str) -> bytes:
-    event = f"BEGIN:VEVENT\r\nUID:1\r\nSUMMARY:Ana\r\nDTSTART:20260105T090000Z\r\nDURATION:PT1H\r\nRRULE:{rule}\r\nEND:VEVENT"
-    return f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{event}\r\nEND:VCALENDAR\r\n".encode()
+ENDLESS = "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=31"
+
+
+def repeating(*rules: str) -> bytes:
+    events = "".join(
+        f"BEGIN:VEVENT\r\nUID:{n}\r\nSUMMARY:Ana\r\nDTSTART:20260105T090000Z\r\nDURATION:PT1H\r\nRRULE:{rule}\r\nEND:VEVENT\r\n"
+        for n, rule in enumerate(rules)
+    )
+    return f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{events}END:VCALENDAR\r\n".encode()
 
 
 JANUARY = Instant(1_767_225_600_000), Instant(1_769_904_000_000)
@@ -143,6 +149,18 @@ async def test_a_rule_that_never_ends_is_stopped_while_the_loop_goes_on(monkeypa
 
     beside = asyncio.create_task(others())
     with pytest.raises(BadFeed, match="takes too long to read"):
-        await ReadApart(SystemClock())(repeating("FREQ=DAILY;INTERVAL=0"), "UTC", *JANUARY)
+        await ReadApart(SystemClock())(repeating(ENDLESS), "UTC", *JANUARY)
     beside.cancel()
     assert turns > 50
+
+
+async def test_an_event_that_never_ends_costs_itself_and_stays_as_the_copy_before_has_it():
+    raw, before = repeating(ENDLESS, "FREQ=WEEKLY", ENDLESS), repeating("FREQ=WEEKLY;COUNT=2")
+    read = from_json(await ReadApart(SystemClock())(raw, "Europe/Paris", *JANUARY, before))
+    assert len(read.events) == 4 + 2
+    assert read.notes == (
+        "line 3: the event 'Ana' takes too long to spell out; does it repeat without end?; it stays as the copy before has it",
+        "line 17: the event 'Ana' takes too long to spell out; does it repeat without end?, and is left out",
+    )
+    again = from_json(await ReadApart(SystemClock())(raw, "Europe/Paris", *JANUARY, read.kept.encode()))
+    assert (again.events, again.kept) == (read.events, read.kept)

@@ -19,6 +19,7 @@ from tocsin.model import HOUR, FeedCopy, Ical, Instant, Millis, Problem, Setting
 from tocsin.store import is_absent, open_reader
 
 PATIENCE = Millis(3_000)
+MOST_TOLD = 10  # notes of one feed, beside an answer; `tocsin check` tells more
 Places = Mapping[tuple[str, str], Where]
 
 
@@ -31,6 +32,8 @@ def with_known_feeds(settings: Settings, database: str) -> Settings:
     for name in _feeds(settings):
         if name not in feeds or feeds[name].copy.fetched_at is None:
             warn(f"{name}: nothing of its feed is known here yet, so nobody is on call by it")
+        for note in feeds[name].events.notes[:MOST_TOLD] if name in feeds else ():
+            warn(f"{name}: of its feed, {note}")
     return known
 
 
@@ -38,7 +41,9 @@ def feed_problems(settings: Settings, places: Places, *, online: bool = False) -
     """The settings with what is known of their feeds in them, and what is wrong with these, each at its schedule."""
     if not _feeds(settings):
         return settings, []
-    copies = _fetched(settings) if online else _kept(settings.database)
+    copies = _kept(settings.database)
+    if online:
+        copies = _fetched(settings, copies or ())
     known, feeds = with_copies(settings, copies or ())
     now, top = SystemClock().now(), Where(settings.source, 1, 1)
     found = [
@@ -68,7 +73,7 @@ def _findings(one: Held | None, feed: Ical, no_database: bool, now: Instant) -> 
         said = f"its feed names {name!r}, who is nobody here and is not paged"
         yield "warning", "feed-unknown-name", f"{said}; write people: {{{_quoted(name)}: KEY}} under ical"
     for note in one.events.notes:
-        yield "warning", "feed-left-out", f"of its feed {note}"
+        yield "warning", "feed-left-out", f"of its feed, {note}"
 
 
 def _state(one: Held, feed: Ical, now: Instant) -> Iterator[Finding]:
@@ -114,7 +119,7 @@ async def _read(url: str) -> Sequence[FeedCopy]:
         return ()
 
 
-def _fetched(settings: Settings) -> Sequence[FeedCopy]:
+def _fetched(settings: Settings, kept: Sequence[FeedCopy]) -> Sequence[FeedCopy]:
     """Each feed as it is there right now; the libraries for it are imported only then."""
-    found: Sequence[FeedCopy] = importlib.import_module("tocsin.cli.fetched_feeds").fetched(settings)
+    found: Sequence[FeedCopy] = importlib.import_module("tocsin.cli.fetched_feeds").fetched(settings, kept)
     return found

@@ -42,7 +42,14 @@ def with_copies(settings: Settings, copies: Iterable[FeedCopy]) -> tuple[Setting
         for name, schedule in settings.schedules.items()
         if schedule.ical is not None and name in kept
     }
-    return fed(settings, {name: one.fed.shifts for name, one in feeds.items()}), feeds
+    shifts = {name: one.fed.shifts for name, one in feeds.items()}
+    return fed(settings, shifts, {name: one.events.notes for name, one in feeds.items()}), feeds
+
+
+def readable_of(copy: FeedCopy) -> bytes:
+    """What can be read of a copy, as a file to read beside the next one: itself, and what it kept of those before."""
+    kept = from_json(copy.events).kept if copy.events else ""
+    return b"\r\n".join([copy.body, kept.encode()]) if copy.body else b""
 
 
 def trouble(one: Held | None, feed: Ical) -> str:

@@ -41,10 +41,16 @@ class FeedEvent:
 
 @dataclass(frozen=True, slots=True)
 class FeedEvents:
-    """What was read out of one calendar. `notes`: what of it could not be used, for people."""
+    """What was read out of one calendar.
+
+    `notes`: what of it was left out, kept or guessed, each with its line, for people; `doubtful`: how many such things
+    there are. `kept`: the text of the events that are used as an earlier copy had them, as a calendar; "" for none.
+    """
 
     events: tuple[FeedEvent, ...] = ()
     notes: tuple[str, ...] = ()
+    doubtful: int = 0
+    kept: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,9 @@ def as_json(read: FeedEvents) -> bytes:
 
 def from_json(text: bytes) -> FeedEvents:
     kept = orjson.loads(text)
-    return FeedEvents(tuple(_event(**one) for one in kept["events"]), tuple(kept["notes"]))
+    notes = tuple(kept["notes"])
+    events = tuple(_event(**one) for one in kept["events"])
+    return FeedEvents(events, notes, kept.get("doubtful", len(notes)), kept.get("kept", ""))
 
 
 def _event(
@@ -106,12 +114,16 @@ def _full_names(names: Names) -> tuple[tuple[str, frozenset[str]], ...]:
     return tuple((name, frozenset(_WORDS.findall(name))) for name in several)
 
 
-def fed(settings: Settings, shifts: Mapping[str, tuple[FeedShift, ...]]) -> Settings:
+def fed(
+    settings: Settings, shifts: Mapping[str, tuple[FeedShift, ...]], notes: Mapping[str, tuple[str, ...]] = EMPTY
+) -> Settings:
     """The settings with what the feeds say in their schedules: the one thing all who ask look at."""
     if not shifts:
         return settings
     schedules = {
-        name: replace(schedule, feed=shifts[name]) if schedule.ical is not None and name in shifts else schedule
+        name: replace(schedule, feed=shifts[name], feed_notes=notes.get(name, ()))
+        if schedule.ical is not None and name in shifts
+        else schedule
         for name, schedule in settings.schedules.items()
     }
     return replace(settings, schedules=MappingProxyType(schedules))

@@ -105,7 +105,8 @@ class Ical:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """`feed` is what was last imported: one more layer, named "ical", below the written ones."""
+    """`feed` is what was last imported: one more layer, named "ical", below the written ones. `feed_notes` tell what of
+    it was left out, kept as an earlier copy has it, or guessed."""
 
     name: str
     timezone: str
@@ -114,6 +115,7 @@ class Schedule:
     handoff_notice: Millis | None = None
     feed: tuple[FeedShift, ...] = ()
     ical: Ical | None = None
+    feed_notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ def line_of(schedule: Schedule, now: Instant, extra: Sequence[Override]) -> dict
         "timezone": schedule.timezone,
         "now": oncall.on_call(schedule, now, extra),
         "next": oncall.next_on_call(schedule, now, extra).users,
+        "notes": len(schedule.feed_notes),
     }
 
 

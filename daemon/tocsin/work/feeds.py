@@ -12,7 +12,7 @@ from dataclasses import replace
 import structlog
 
 from tocsin.contracts import Http, ReadFeed, Tx
-from tocsin.decide.copies import AHEAD, BACK, Held, held, instead_of, source_of, trouble
+from tocsin.decide.copies import AHEAD, BACK, Held, held, instead_of, readable_of, source_of, trouble
 from tocsin.decide.feeds import Fed, FeedEvents, fed, from_json, growing, names_of
 from tocsin.errors import BadFeed, StoreUnavailable
 from tocsin.model import DAY, MINUTE, FeedCopy, FeedShift, Ical, Instant, Millis, Schedule, Settings
@@ -59,7 +59,7 @@ class Feeds:
                 if one.copy.source != source_of(schedule.ical):
                     self._due.pop(name, None)
         self._changed.set()
-        return fed(settings, self._shifts())
+        return fed(settings, self._shifts(), self._notes())
 
     def troubles(self) -> dict[str, str]:
         """Schedule → what is wrong with its feed; those that are well are absent."""
@@ -144,14 +144,19 @@ class Feeds:
         fetched = replace(marked, fetched_at=now, error="", since=None)
         if answer.body == copy.body and self._is_fresh(copy, schedule, now):
             return fetched
-        events = await self._spelt(answer.body, schedule, now)
+        events = await self._spelt(answer.body, schedule, now, copy)
         return replace(fetched, body=answer.body, events=events, timezone=schedule.timezone, read_at=now)
 
     def _is_fresh(self, copy: FeedCopy, schedule: Schedule, now: Instant) -> bool:
         return copy.timezone == schedule.timezone and copy.read_at is not None and now - copy.read_at < FRESH
 
-    async def _spelt(self, body: bytes, schedule: Schedule, now: Instant) -> bytes:
-        return await self._read(body, schedule.timezone, Instant(now - BACK), Instant(now + AHEAD))
+    async def _spelt(self, body: bytes, schedule: Schedule, now: Instant, copy: FeedCopy) -> bytes:
+        """What cannot be read now stays as the last good copy has it."""
+        window = Instant(now - BACK), Instant(now + AHEAD)
+        before = readable_of(copy)
+        if not before:
+            return await self._read(body, schedule.timezone, *window)
+        return await self._read(body, schedule.timezone, *window, before)
 
     async def _succeeded(self, copy: FeedCopy, schedule: Schedule) -> None:
         before = self.held.get(copy.schedule)
@@ -170,7 +175,7 @@ class Feeds:
         copy = replace(copy, error=because, since=copy.since if copy.since is not None else now)
         if copy.body and not self._is_fresh(copy, schedule, now):
             try:
-                events = await self._spelt(copy.body, schedule, now)
+                events = await self._spelt(copy.body, schedule, now, copy)
                 copy = replace(copy, events=events, timezone=schedule.timezone, read_at=now)
             except BadFeed as error:
                 log.error("kept_feed_unreadable", schedule=copy.schedule, because=str(error))
@@ -228,21 +233,28 @@ class Feeds:
     def _shifts(self) -> dict[str, tuple[FeedShift, ...]]:
         return {name: one.fed.shifts for name, one in self.held.items()}
 
+    def _notes(self) -> dict[str, tuple[str, ...]]:
+        return {name: one.events.notes for name, one in self.held.items()}
+
     def _put_in_force(self) -> None:
         """Only where it changes something: the plans of unchanged schedules stay compiled."""
-        live = self.core.live
+        live, notes = self.core.live, self._notes()
+        known = live.settings.schedules
         shifts = {
             name: found
             for name, found in self._shifts().items()
-            if name in live.settings.schedules and live.settings.schedules[name].feed != found
+            if name in known and (known[name].feed, known[name].feed_notes) != (found, notes[name])
         }
         if shifts:
-            self.core.live = InForce(fed(live.settings, shifts), live.rulebook, live.sources)
+            self.core.live = InForce(fed(live.settings, shifts, notes), live.rulebook, live.sources)
         self._measure()
 
     def _measure(self) -> None:
         metrics, schedules = self.core.metrics, self.core.settings.schedules
-        for gauge in (metrics.feed_last_success_timestamp_seconds, metrics.feed_working, metrics.feed_unknown_names):
+        for gauge in (
+            metrics.feed_last_success_timestamp_seconds, metrics.feed_working, metrics.feed_unknown_names,
+            metrics.feed_doubtful_events,
+        ):  # fmt: skip
             gauge.clear()
         for name, schedule in schedules.items():
             if schedule.ical is None:
@@ -252,6 +264,7 @@ class Feeds:
             metrics.feed_last_success_timestamp_seconds.labels(name).set((fetched or 0) / 1000)
             metrics.feed_working.labels(name).set(one is not None and fetched is not None and not one.copy.error)
             metrics.feed_unknown_names.labels(name).set(len(one.fed.unknown) if one is not None else 0)
+            metrics.feed_doubtful_events.labels(name).set(one.events.doubtful if one is not None else 0)
 
 
 def _same_contents(one: FeedCopy, other: FeedCopy) -> bool:
