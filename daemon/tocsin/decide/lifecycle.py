@@ -151,6 +151,7 @@ def cancel(incident: Incident, actor: Actor, via: str, now: Instant, because: st
         _unheld(incident, now),
         status="canceled",
         closed_at=now,
+        resolved_by=actor.shown,  # who ended it
         due_at=None,
         due_kind=None,
         snoozed_until=None,

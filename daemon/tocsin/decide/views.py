@@ -255,9 +255,13 @@ def spoken_text(incident: Incident, affected: Sequence[str] = ()) -> str:
     return f"Tocsin. Incident {incident.number}, priority {incident.priority[1:]}.{service} {title}.{needed}"
 
 
-def resolved_text(incident: Incident) -> str:
+def over_text(incident: Incident) -> str:
+    """That it is over, and how it ended."""
     by = f" by {incident.resolved_by}" if incident.resolved_by else ""
-    return f"INC {incident.number} resolved{by}: {cut(incident.title, 120)}"
+    title = cut(incident.title, 120)
+    if incident.merged_into is not None:
+        return f"INC {incident.number} is part of INC {incident.merged_into} from now on: {title}"
+    return f"INC {incident.number} {'canceled' if incident.status == 'canceled' else 'resolved'}{by}: {title}"
 
 
 def all_resolved_text(incidents: Sequence[Incident]) -> str:
@@ -267,7 +271,7 @@ def all_resolved_text(incidents: Sequence[Incident]) -> str:
 
 def all_resolved_body(incidents: Sequence[Incident]) -> str:
     """The same for a mail, one a line."""
-    lines = [f"* {cut(resolved_text(one), 200)}" for one in sorted(incidents, key=_most_urgent)]
+    lines = [f"* {cut(over_text(one), 200)}" for one in sorted(incidents, key=_most_urgent)]
     return "\n".join([f"{len(incidents)} incidents are resolved:", "", *lines])
 
 

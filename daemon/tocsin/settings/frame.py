@@ -107,7 +107,7 @@ DEFAULTS = Record(
         "severity": Key(SEVERITY, "of alerts that say none", shown="error"),
         "reopen_within": Key(DURATION, "firing again so soon after: the same incident", shown="0s"),
         "close_after": Key(DURATION, "a resolved incident is closed after", shown="3d"),
-        "notify_resolved": Key(Flag(), "those who were paged hear when it resolves", shown="true"),
+        "notify_resolved": Key(Flag(), "those who were paged hear when it is over", shown="true"),
     },
     lambda got, _reading: Defaults(**got.values),
 )

@@ -141,7 +141,7 @@ class Actions:
             ledger.add_pages(pages)
             who = ", ".join(dict.fromkeys(page.user or page.target for page in pages))
             ledger.note(incident, "paged_by_hand", actor, via, f"asked for {asked}", who=who)
-            return Move(incident, ())
+            return Move(replace(incident, version=incident.version + 1), ())
 
         return await self._act(number, via, move, lambda one: f"{asked} is paged for INC {one.number}.")
 

@@ -186,13 +186,13 @@ class Claim:
             if page.channel in self.core.settings.channels:
                 return True
             self._end(page, "cancelled", "the channel was removed from the configuration")
-            self.in_vain.append(page)
+            self._in_vain(page)
             return False
         user = self.core.settings.users.get(page.user)
         contact = user.contacts.get(page.contact) if user is not None else None
         if contact is None:
             self._end(page, "cancelled", "the person or contact was removed from the configuration")
-            self.in_vain.append(page)
+            self._in_vain(page)
             return False
         if contact.channel != page.channel and page.channel not in self.core.settings.fallbacks.get(
             contact.channel, ()
@@ -202,9 +202,14 @@ class Claim:
             return False
         if self.core.is_dead(contact) and page.kind != "code":  # a code is how it comes back to life
             self._end(page, "failed", "the contact cannot be used")
-            self.in_vain.append(page)
+            self._in_vain(page)
             return False
         return True
+
+    def _in_vain(self, page: Page) -> None:
+        """It found its person or contact gone."""
+        self.in_vain.append(page)
+        self.ledger.untold(page)
 
     async def _ask_again(self, page: Page) -> None:
         """Somebody who was to be paged cannot be: the step is asked again, now; what it planned for others stays."""

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field, replace
 
 from tocsin.contracts import Tx
 from tocsin.decide.due import Around, Deed
-from tocsin.decide.escalation import UPDATE, People, StepRun, run_step, usable_contacts
+from tocsin.decide.escalation import People, StepRun, run_step
 from tocsin.decide.lifecycle import Move, Stay
 from tocsin.decide.muting import Mutes
 from tocsin.decide.overrides import extra_of
 from tocsin.decide.priority import Assessment
-from tocsin.decide.views import resolved_text
 from tocsin.model import (
     TOCSIN,
     Actor,
     Arrival,
+    Attempt,
     ContactState,
     Entry,
     Incident,
@@ -29,14 +29,18 @@ from tocsin.model import (
     Severity,
     Silence,
     StoredAlert,
-    User,
 )
 from tocsin.work.core import Core
+from tocsin.work.ends import Ends
 from tocsin.work.relief import BACK
 from tocsin.work.storms import First, is_first
 
-SPOKEN = frozenset({"twilio_voice"})
 UNDER_WAY = frozenset({"planned", "calling", "waiting", "done", "bundled"})  # pages that reach somebody, or still may
+
+
+def somebody_may_know(incident: Incident) -> bool:
+    """Whether a step ran, or a person was paged by hand. What healed while it was held, nobody knows of."""
+    return (incident.cycle, incident.round, incident.step) != (1, 1, 1) or incident.version > 1
 
 
 def incidents_of(alerts: Iterable[StoredAlert]) -> list[int]:
@@ -121,6 +125,9 @@ class Ledger:
         self._firsts: list[First] = []
         self._mutes: Mutes | None = None
         self._forked = False  # whether what mutes is this transaction's own by now
+        self._over: dict[int, Incident] = {}  # ended here, and somebody may have been paged for it
+        self._calls_ended: dict[int, None] = {}
+        self._untold: list[Page] = []
         self._lost: dict[int, dict[str, None]] = {}  # people that a page did not reach, by incident
         self._people: People | None = None
         self._turn = 0  # of what mutes, as it was asked for
@@ -301,6 +308,7 @@ class Ledger:
         """Keep a move; False when there was none."""
         if isinstance(move, Stay):
             return False
+        before = self._known.get(move.incident.number)
         self.put(self._frozen_anew(move.incident))
         self._entries.extend(move.entries)
         self._tell_parent(move)
@@ -312,6 +320,8 @@ class Ledger:
             self.effects.acknowledged.append((move.incident, via))
         elif move.incident.status == "resolved":
             self.effects.resolved.append(move.incident)
+        if before is not None and before.open and not move.incident.open and somebody_may_know(before):
+            self._over[move.incident.number] = move.incident
         return True
 
     def _tell_parent(self, move: Move) -> None:
@@ -443,7 +453,7 @@ class Ledger:
         await self.load(self._lost)
         for number, users in self._lost.items():
             incident = self._known.get(number)
-            if incident is None or not set(users) & set(incident.paged.split()):
+            if incident is None or not incident.open or not set(users) & set(incident.paged.split()):
                 continue
             pages = await self.tx.pages_of(number, incident.cycle)
             mine = (page for page in self._pages if page.incident == number)
@@ -462,58 +472,28 @@ class Ledger:
             [replace(page, status="cancelled", updated_at=self.now, because=page.because) for page in unsent]
         )
 
+    def call_ended(self, page: Page) -> None:
+        """A call of this incident has come to its end: if that is over meanwhile, whoever it reached hears of it."""
+        if page.kind == "page" and page.incident is not None:
+            self._calls_ended[page.incident] = None
+
+    def summary_ended(self, carried: Attempt) -> None:
+        """The same for what travelled in a summary."""
+        if carried.incident is not None:
+            self._calls_ended[carried.incident] = None
+
+    def untold(self, page: Page) -> None:
+        """An update that reached nobody: it goes another way."""
+        if page.kind == "update" and page.incident is not None:
+            self._untold.append(page)
+
     async def _tell_those_paged(self) -> None:
-        if not self.core.settings.defaults.notify_resolved:
-            return
-        for incident in self.effects.resolved:
-            if (incident.cycle, incident.round, incident.step) == (1, 1, 1):
-                continue  # no step ever ran: nobody knows of it
-            self._pages.extend(self._resolved_pages(incident, await self.tx.pages_of(incident.number)))
-
-    def _resolved_pages(self, incident: Incident, pages: Sequence[Page]) -> Iterable[Page]:
-        """One update for each person and channel target that a page may have reached."""
-        heard = [page for page in pages if page.kind == "page" and (page.tries > 0 or page.status == "bundled")]
-        for target in dict.fromkeys(page.target for page in heard):
-            mine = [page for page in heard if page.target == target]
-            found = self._quiet_way(mine)
-            if found is not None and mine[0].user != incident.resolved_by:
-                yield self._update(incident, mine[0], *found)
-
-    def _quiet_way(self, pages: Sequence[Page]) -> tuple[str, str] | None:
-        """(contact, channel) to say it is over: as they were paged, but never by a call."""
-        channels = self.core.settings.channels
-        for page in pages:
-            channel = channels.get(page.channel)
-            if channel is not None and channel.type not in SPOKEN:
-                return page.contact, page.channel
-        user = self.core.settings.users.get(pages[0].user)
-        return self._other_way(user) if user is not None else None
-
-    def _other_way(self, user: User) -> tuple[str, str] | None:
-        settings = self.core.settings
-        for contact in usable_contacts(user, settings, self.core.people()):
-            if settings.channels[contact.channel].type not in SPOKEN:
-                return contact.name, contact.channel
-        return None
-
-    def _update(self, incident: Incident, page: Page, contact: str, channel: str) -> Page:
-        return Page(
-            id=self.core.chance.token(),
-            key=f"{incident.number}/{incident.version}/resolved/{page.target}/{contact}",
-            kind="update",
-            incident=incident.number,
-            cycle=incident.cycle,
-            round=0,
-            step=0,
-            rule=0,
-            target=page.target,
-            user=page.user,
-            contact=contact,
-            channel=channel,
-            due_at=self.now,
-            created_at=self.now,
-            rank=UPDATE,
-            because="was paged for it",
-            config=self.core.settings.hash,
-            text=resolved_text(incident),
-        )
+        ends = Ends(self.core, self.tx, self.now)
+        await self.load([*self._calls_ended, *(page.incident for page in self._untold if page.incident is not None)])
+        late = [one for number in self._calls_ended if (one := self._known.get(number)) and not one.open]
+        for incident in {one.number: one for one in (*self._over.values(), *late)}.values():
+            self._pages.extend(await ends.of(incident))
+        for page in self._untold:
+            about = self._known.get(page.incident or 0)
+            if about is not None:
+                self._pages.extend(await ends.again(about, page))

@@ -58,6 +58,7 @@ class Record:
         attempt, page = self._ended(attempt, page, outcome)
         self.tx.save_attempts([attempt])
         await self._tell(page, attempt)
+        self.ledger.call_ended(page)
         if isinstance(outcome, Cancelled) and carried:
             self._plan_again(page)  # the answer may have been to another one of the summary's incidents
         else:
@@ -110,6 +111,9 @@ class Record:
 
     async def _share(self, carried: list[Attempt], outcome: Outcome, *, waited: bool = False) -> None:
         """What a summary carried shares its fate, each page for itself; while word of it may come they wait with it."""
+        if carried and not waited:
+            for one in carried:
+                self.ledger.summary_ended(one)
         if not carried or isinstance(outcome, Accepted):
             return
         if isinstance(outcome, Unknown) and not waited and self._may_be_confirmed(carried[0].channel):
@@ -160,6 +164,7 @@ class Record:
                 self.core.metrics.pages.labels(page.channel, attempt.state).inc()
                 if status == "failed":
                     self.ledger.lost(page)
+                    self.ledger.untold(page)
                 self._hasten(next_pages if next_contact else [])
                 if next_contact and not next_pages:
                     await self._escalate_early(page)
@@ -273,6 +278,7 @@ class Record:
         ended, tried = self._ended(attempt, page, outcome)
         self.tx.save_attempts([ended])
         await self._tell(tried, ended)
+        self.ledger.call_ended(tried)
         await self._follow(tried, ended, outcome)
         await self._share(carried, outcome)
 
@@ -291,6 +297,7 @@ class Record:
         last = is_last(attempt, page)
         if attempt.state == "open":
             page = replace(page, tries=page.tries + 1)
+            self.ledger.call_ended(page)
         if last and page.status in ("waiting", "calling"):
             page = replace(page, status="done", updated_at=self.now)
             self.tx.save_pages([page])
@@ -316,6 +323,7 @@ class Record:
             self._bury_contact(line, attempt, Failed(f"{state} ({error})", permanent=True))
         self.tx.save_pages([replace(page, status="failed", updated_at=self.now)])
         self.ledger.lost(page)
+        self.ledger.untold(page)
         next_pages = await self._planned_elsewhere(page)
         self._hasten(next_pages)
         if not next_pages:
