@@ -595,6 +595,10 @@ class Store(Protocol):
     async def inhibitors(self) -> list[StoredAlert]:
         """As `Tx.inhibitors`."""
 
+    async def firing_in(self, incidents: Sequence[int], after: tuple[int, int], limit: int) -> list[StoredAlert]:
+        """Firing alerts of these incidents, the newest incident first, oldest alert first; at most `limit`, behind the
+        (incident, alert) given; (0, 0): from the start."""
+
     async def firing_of(self, incidents: Sequence[int]) -> dict[int, list[StoredAlert]]:
         """The firing alerts of each of these incidents, oldest first."""
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import gzip
 import itertools
+import sqlite3
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import orjson
 import pytest
+from yarl import URL
 
-from tests.crash.bounds import CONFIGURATION, FLOOD, bounded, memory_peak, post
+from tests.crash.bounds import CONFIGURATION, FLOOD, bounded, memory_peak, post, session
 from tests.daemon import Daemon
 
 pytestmark = pytest.mark.slow
@@ -70,3 +74,107 @@ def many(count: int) -> bytes:
 
 async def flood(daemon: Daemon, session: aiohttp.ClientSession, body: bytes, **headers: str) -> tuple[int, Any]:
     return await post(session, daemon, "flood", FLOOD, body, **headers)
+
+
+# ------------------------------------------------------------------------------- patterns and lists
+
+HOSTILE = (r"(?i)\pL{300}", r"(?i)(\pL+\pN*){20}", r"(\pL{30}){4}", "(x{1000}){1,1}", r"(?i)[\pL\pN]{99}")
+
+
+@pytest.mark.parametrize("count", [20, 150])
+async def test_filters_of_costly_patterns_are_refused_and_hold_nobody_up(daemon: Daemon, count: int) -> None:
+    await flood_once(daemon, 500)
+
+    async def load(_: Daemon, session: aiohttp.ClientSession) -> Any:
+        paths = [
+            f"/api/v2/{what}?" + "&".join([f"filter={quote(f'a=~{pattern}')}"] * count)
+            for what in ("alerts", "alerts/groups", "silences")
+            for pattern in HOSTILE
+        ]
+        return await asyncio.gather(*(get(daemon, session, path) for path in paths))
+
+    assert {status for status, _ in await bounded(daemon, load)} <= {200, 400}
+
+
+async def test_silences_of_costly_patterns_are_refused_whichever_door_they_come_through(daemon: Daemon) -> None:
+    ends = "2027-12-31T00:00:00Z"
+
+    async def load(_: Daemon, session: aiohttp.ClientSession) -> Any:
+        said = []
+        for pattern in HOSTILE:
+            texts = [f'l{number}=~"{pattern}"' for number in range(50)]
+            shapes = [{"name": f"l{number}", "value": pattern, "isRegex": True} for number in range(64)]
+            ours = {"matchers": texts, "for": "1h", "comment": "c"}
+            theirs = {"matchers": shapes, "startsAt": "2026-01-01T00:00:00Z", "endsAt": ends, "comment": "c"}
+            said += [await send(daemon, session, "/v1/silences", ours)]
+            said += [await send(daemon, session, "/api/v2/silences", theirs)]
+        return said
+
+    said = await bounded(daemon, load)
+    assert {422} <= set(said) <= {201, 200, 422, 409}
+
+
+async def test_silences_that_were_kept_with_costly_patterns_do_not_hold_a_restart(tmp_path: Path) -> None:
+    began = time.monotonic()
+    async with Daemon(tmp_path, CONFIGURATION) as daemon:
+        usual = time.monotonic() - began
+        await daemon.token(user="ana")
+        await daemon.post("/v1/silences", {"matchers": ['service="db"'], "for": "10h", "comment": "stays"})
+        await daemon.stop()
+        with sqlite3.connect(tmp_path / "tocsin.db") as database:
+            row = dict(zip(*columns_and_row(database), strict=True))
+            for number, pattern in enumerate(HOSTILE * 20):
+                texts = orjson.dumps([f'l{one}=~"{pattern}"' for one in range(64)]).decode()
+                kept = {**row, "id": f"s{number}", "matchers": texts}
+                database.execute(f"insert into silences values ({', '.join('?' * len(kept))})", tuple(kept.values()))
+
+        began = time.monotonic()
+        await daemon.start()
+        took = time.monotonic() - began
+
+        assert took < 2 * usual + 2, f"the start took {took:.1f} s, without them {usual:.1f} s"
+        assert "silence_unreadable" in daemon.log
+        status, listed = await daemon.ask("GET", "/api/v2/silences")
+        assert (status, len(listed)) == (200, 101)
+        assert len((await daemon.get("/v1/silences"))["silences"]) == 101
+
+
+def columns_and_row(database: sqlite3.Connection) -> tuple[list[str], tuple[Any, ...]]:
+    found = database.execute("select * from silences")
+    return [column[0] for column in found.description], found.fetchone()
+
+
+async def test_lists_of_all_that_fires_are_whole_and_hold_nobody_up(daemon: Daemon) -> None:
+    await flood_once(daemon, 12_000)
+
+    async def load(_: Daemon, session: aiohttp.ClientSession) -> Any:
+        paths = ["/api/v2/alerts", "/api/v2/alerts/groups"] * 5
+        return await asyncio.gather(*(get(daemon, session, path) for path in paths))
+
+    said = await bounded(daemon, load)
+
+    assert {status for status, _ in said} == {200}
+    assert min(len(body) for _, body in said[::2]) >= 12_000
+    assert min(sum(len(group["alerts"]) for group in body) for _, body in said[1::2]) >= 12_000
+    oldest = quote('alertname="t"')
+    _, filtered = (await daemon.ask("GET", f"/api/v2/alerts?filter={oldest}"))
+    assert len(filtered) == 12_000, "filters are applied to all that fires, not to the newest"
+
+
+async def flood_once(daemon: Daemon, count: int) -> None:
+    async with session() as connections:
+        assert (await flood(daemon, connections, many(count)))[0] == 202
+
+
+async def get(daemon: Daemon, session: aiohttp.ClientSession, path: str) -> tuple[int, Any]:
+    url = URL(daemon.url + path, encoded=True)
+    async with session.get(url, headers={"Authorization": f"Bearer {daemon.bearer}"}) as answer:
+        body = await answer.read()
+        return answer.status, orjson.loads(body) if answer.status == 200 else body[:200]
+
+
+async def send(daemon: Daemon, session: aiohttp.ClientSession, path: str, body: Any) -> int:
+    headers = {"Authorization": f"Bearer {daemon.bearer}", "Content-Type": "application/json"}
+    async with session.post(daemon.url + path, data=orjson.dumps(body), headers=headers) as answer:
+        await answer.read()
+        return answer.status

@@ -517,6 +517,22 @@ async def test_alerts_are_listed_newest_first(store):
     assert await ids(integration="zed") == [3]
 
 
+async def test_firing_alerts_of_incidents_come_in_slices_the_newest_incident_first(store):
+    firing = [alert(1, 1), alert(2, 2), alert(3, 1, joined=True), alert(4, 2, joined=True), alert(5, 3)]
+    await put(
+        store,
+        add_alerts=[*firing, alert(6, 2, joined=True, ended_at=at(1), status="resolved"), alert(7, 9)],
+        add_incidents=[incident(1, alert=1), incident(2, alert=2), incident(3, alert=5), incident(9, alert=7)],
+    )
+
+    after, found = (0, 0), []
+    while some := await store.firing_in([1, 2, 3], after, 2):
+        found += [(one.incident, one.id) for one in some]
+        after = found[-1]
+
+    assert found == [(3, 5), (2, 2), (2, 4), (1, 1), (1, 3)]
+
+
 # --------------------------------------------------------------------------------- incidents
 
 

@@ -453,6 +453,7 @@ PLANS = {
     "firing_alerts": "alerts_joined",
     "open_keys": "alerts_open",
     "firing_now": "alerts_open",
+    "firing_in": "alerts_joined",
     "latest_by_key": "incidents_ended",
     "due_incidents": "incidents_live",
     "waiting_alerts": "alerts_waiting",

@@ -14,6 +14,8 @@ from tocsin.clock import SeededChance
 from tocsin.decide.explain import explain
 from tocsin.decide.explained import as_json
 from tocsin.decide.heartbeats import beat_view
+from tocsin.decide.matchers import parse
+from tocsin.decide.muting import Mutes
 from tocsin.decide.overrides import extra_of
 from tocsin.decide.rules import Rulebook
 from tocsin.errors import BadBody, NoSuchIncident, Refused
@@ -277,6 +279,11 @@ class FakeSilences:
     async def add(
         self, matchers: Any, starts_at: Instant, ends_at: Instant, author: str, comment: str, id: str | None = None
     ) -> Silence:
+        for index, text in enumerate(matchers):
+            try:
+                parse(text, small=True)
+            except ValueError as wrong:
+                raise Refused(str(wrong), status=422, culprits=((f"/matchers/{index}", str(wrong)),)) from None
         silence = Silence(f"s{len(self.kept) + 1}", tuple(matchers), starts_at, ends_at, author, comment, NOW)
         self.kept[silence.id] = silence
         return silence
@@ -287,6 +294,11 @@ class FakeSilences:
 
     async def list(self, active: bool) -> Any:
         return [one for one in self.kept.values() if not active or one.starts_at <= NOW < one.ends_at]
+
+    async def mutes(self) -> Mutes:
+        mutes = Mutes(SETTINGS)
+        mutes.replace(await self.list(True))
+        return mutes
 
 
 class FakeOverrides:
@@ -504,6 +516,9 @@ class FakeStore:
         return []
 
     async def alerts(self, **_: Any) -> list[Any]:
+        return []
+
+    async def firing_in(self, incidents: Any, after: Any, limit: int) -> list[Any]:
         return []
 
     async def related(self, incident: int, limit: int) -> list[Any]:

@@ -157,7 +157,8 @@ async def test_a_silence_goes_out_as_it_came_in(client: TestClient, ana: dict[st
 async def test_it_is_changed_under_its_id_and_expired(client: TestClient, ana: dict[str, str], daemon: Daemon) -> None:
     body = silence(endsAt=await soon(daemon))
     id = (await (await client.post("/api/v2/silences", json=body, headers=ana)).json())["silenceID"]
-    again = {**body, "id": id, "comment": "longer", "endsAt": await soon(daemon, 5)}
+    kept = await got(client, f"/api/v2/silence/{id}", ana)
+    again = {**body, "id": id, "comment": "longer", "startsAt": kept["startsAt"], "endsAt": await soon(daemon, 5)}
     assert (await (await client.post("/api/v2/silences", json=again, headers=ana)).json())["silenceID"] == id
     assert (await got(client, f"/api/v2/silence/{id}", ana))["comment"] == "longer"
 

@@ -1,10 +1,16 @@
-"""Does this alert fit? Alertmanager's matchers, `name="value"` with =, !=, =~ and !~, one at a time."""
+"""Does this alert fit? Alertmanager's matchers, `name="value"` with =, !=, =~ and !~, one at a time.
+
+What a pattern may cost is bounded: what comes over the API (`small`) gets little memory for its program, so that
+compiling it takes milliseconds and a match is cheap; the configuration, which its owner checks before it is in force,
+gets more. RE2 keeps the interpreter while it compiles, so that no thread helps.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, cast
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple, cast
 
 import re2
 
@@ -12,13 +18,39 @@ Op = Literal["=", "!=", "=~", "!~"]
 ValueOf = Callable[[str], str]
 """The value a name has for the alert in hand; "" when it has none (as in Alertmanager)."""
 
+LONGEST = 4096
+"""Characters of a matcher that comes over the API."""
+
+_LONGEST_VALUE = 65_536  # of a value patterns see this much
+_SMALL, _LARGE = 256 << 10, 2 << 20  # bytes for a pattern's program and its states
 _REMEMBERED = 1024  # values whose result one pattern keeps
 _WORTH_KEEPING = 1024  # longer values are matched anew: a sender must not choose how much we remember
-_SHAPE = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|[^\s=!~"'{},]+)\s*(=~|!~|!=|=)\s*(.*?)\s*""", re.DOTALL)
+_SHAPE = re.compile(r"""("(?:[^"\\]|\\.)*"|[^\s=!~"'{},]+)\s*(=~|!~|!=|=)\s*(.*)""", re.DOTALL)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_CHEAPER = "repeat less, or name fewer classes of letters: write [a-z]{1,99} instead of \\pL{1,99}"
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_OPTIONS = re2.Options()
-_OPTIONS.log_errors = False
+
+
+def _options(memory: int) -> Any:
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = memory
+    return options
+
+
+_OPTIONS = {_SMALL: _options(_SMALL), _LARGE: _options(_LARGE)}
+
+
+class Written(NamedTuple):
+    """A matcher as it is written, its pattern not yet looked at."""
+
+    name: str
+    op: Op
+    value: str
+
+    @property
+    def is_pattern(self) -> bool:
+        return self.op in ("=~", "!~")
 
 
 class Matcher:
@@ -26,14 +58,18 @@ class Matcher:
 
     __slots__ = ("_known", "_pattern", "name", "op", "text", "value")
 
-    def __init__(self, name: str, op: Op, value: str, text: str = "") -> None:
-        """Raises ValueError when `value` is not an RE2 pattern and `op` asks for one."""
+    def __init__(self, name: str, op: Op, value: str, text: str = "", *, small: bool = False) -> None:
+        """Raises ValueError when `value` is not an RE2 pattern and `op` asks for one, or when it is too large."""
         self.name = name
         self.op = op
         self.value = value
         self.text = text or f'{name}{op}"{value}"'
-        self._pattern = compiled(value) if op in ("=~", "!~") else None
+        self._pattern = compiled(value, small=small) if op in ("=~", "!~") else None
         self._known: dict[str, bool] = {}
+
+    @property
+    def is_pattern(self) -> bool:
+        return self._pattern is not None
 
     def hits(self, value_of: ValueOf) -> bool:
         return self.accepts(value_of(self.name))
@@ -55,7 +91,8 @@ class Matcher:
         return self._look(value) if known is None else known
 
     def _look(self, value: str) -> bool:
-        found = self._pattern.fullmatch(octets(value)) is not None  # type: ignore[union-attr]  # set for patterns
+        seen = octets(value[:_LONGEST_VALUE])
+        found = self._pattern.fullmatch(seen) is not None  # type: ignore[union-attr]  # set for patterns
         if len(value) <= _WORTH_KEEPING:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
@@ -72,17 +109,26 @@ class Matcher:
         return hash((self.name, self.op, self.value))
 
 
-def parse(text: str) -> Matcher:
+def parse(text: str, *, small: bool = False) -> Matcher:
     """`alertname=~"Node.*"` as a Matcher; quotes around a simple value may be left out.
 
     Raises ValueError with what to write instead. In double quotes `\\"`, `\\\\` and `\\n` are escapes and
     any other backslash stands for itself, so `"\\d+"` is a pattern of digits (Alertmanager, matchers).
+    `small`: what comes over the API, bounded in length and in what its pattern may cost.
     """
+    if small and len(text) > LONGEST:
+        raise ValueError(f"a matcher of {len(text)} characters is too long: {LONGEST} at most")
+    return Matcher(*written(text), text.strip(), small=small)
+
+
+def written(text: str) -> Written:
+    """What `parse` reads, without compiling a pattern. Raises ValueError."""
+    text = text.strip()
     found = _SHAPE.fullmatch(text)
     if found is None:
         raise ValueError(_what_is_wrong(text))
     name, op, value = _name(found[1]), cast(Op, found[2]), found[3]
-    return Matcher(name, op, _value(name, op, value, text), text.strip())
+    return Written(name, op, _value(name, op, value, text))
 
 
 def hit_all(matchers: Iterable[Matcher], value_of: ValueOf) -> bool:
@@ -90,13 +136,22 @@ def hit_all(matchers: Iterable[Matcher], value_of: ValueOf) -> bool:
     return all(matcher.hits(value_of) for matcher in matchers)
 
 
-def compiled(pattern: str) -> Any:
+def compiled(pattern: str, *, small: bool = False) -> Any:
     """`pattern` as RE2. Raises ValueError that says what is wrong with it."""
     try:
-        return re2.compile(pattern, _OPTIONS)
+        return re2.compile(pattern, _OPTIONS[_SMALL]) if small else _kept(pattern)
     except re2.error as wrong:
         because = wrong.args[0].decode() if wrong.args and isinstance(wrong.args[0], bytes) else str(wrong)
-        raise ValueError(f"{pattern!r} is not a pattern RE2 knows: {because}{_instead(pattern)}") from None
+        shown = repr(pattern if len(pattern) <= 200 else f"{pattern[:200]}…")
+        if because.startswith("pattern too large"):
+            raise ValueError(f"{shown} is too costly; {_CHEAPER}") from None
+        raise ValueError(f"{shown} is not a pattern RE2 knows: {because}{_instead(pattern)}") from None
+
+
+@lru_cache(maxsize=4096)
+def _kept(pattern: str) -> Any:
+    """A pattern of the configuration: it is compiled where the files are checked, and used where they are in force."""
+    return re2.compile(pattern, _OPTIONS[_LARGE])
 
 
 def octets(value: str) -> bytes:

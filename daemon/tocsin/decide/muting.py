@@ -16,6 +16,7 @@ from tocsin.decide.rules import meaning
 from tocsin.model import MINUTE, Incident, Instant, Maintenance, Millis, Priority, Settings, Silence, StoredAlert
 
 LOOKED_AT = Millis(5 * MINUTE)  # what ends at an instant nobody knows is looked at so often, whatever was missed
+PREPARED = 4  # silences that are being made at once
 FAR = Instant(1 << 62)
 Attends = Callable[[Incident, Settings, People, Instant], bool]
 NOBODY_ELSE = People()
@@ -40,6 +41,8 @@ class Mutes:
 
     def __init__(self, settings: Settings | None = None, people: People = NOBODY_ELSE) -> None:
         self._silences: dict[str, tuple[Silence, tuple[Matcher, ...]]] = {}
+        self._prepared: dict[tuple[str, ...], tuple[Matcher, ...]] = {}
+        self.unreadable: dict[str, str] = {}  # silences by id, and why
         self._looked = self._looked_before = Instant(0)
         self.windows = Windows(settings.maintenance if settings is not None else ())
         self.inhibited = Inhibitions(settings.inhibitions if settings is not None else ())
@@ -132,7 +135,21 @@ class Mutes:
         return other
 
     def replace(self, silences: Iterable[Silence]) -> None:
-        self._silences = {one.id: (one, tuple(parse(text) for text in one.matchers)) for one in silences}
+        """These silences and no others; what was compiled is used again."""
+        before, self._silences = self._silences, {}
+        self.unreadable = {}
+        for one in silences:
+            known = before.get(one.id)
+            if known is not None and known[0].matchers == one.matchers:
+                self._silences[one.id] = (one, known[1])
+            else:
+                self.set(one)
+
+    def prepare(self, texts: Sequence[str], matchers: Sequence[Matcher]) -> None:
+        """A silence with these matchers is about to be made: they are compiled already."""
+        if len(self._prepared) >= PREPARED:
+            del self._prepared[next(iter(self._prepared))]
+        self._prepared[tuple(texts)] = tuple(matchers)
 
     def among(
         self, silences: Iterable[Silence], sources: Iterable[StoredAlert] | None = None,
@@ -142,6 +159,7 @@ class Mutes:
         was compiled here is used again."""
         others = Mutes(None, self._people)
         others._settings, others.windows, others.turn = self._settings, self.windows, self.turn
+        others._prepared = self._prepared
         others.inhibited, others.parents = self.inhibited, self.parents
         for one in silences:
             known = self._silences.get(one.id)
@@ -154,7 +172,19 @@ class Mutes:
         return others
 
     def set(self, silence: Silence) -> None:
-        self._silences[silence.id] = (silence, tuple(parse(text) for text in silence.matchers))
+        """One as it is now. One whose matchers cannot be read mutes nothing: its alerts page."""
+        try:
+            found = self._prepared.get(silence.matchers) or tuple(parse(text, small=True) for text in silence.matchers)
+        except ValueError as wrong:
+            self._silences.pop(silence.id, None)
+            self.unreadable[silence.id] = str(wrong)
+        else:
+            self._silences[silence.id] = (silence, found)
+
+    def load(self, now: Instant, but: str | None = None) -> tuple[int, int]:
+        """Silences that have not ended, and the patterns in them: what each alert is compared with; without `but`."""
+        lasting = [matchers for one, matchers in self._silences.values() if one.ends_at > now and one.id != but]
+        return len(lasting), sum(matcher.is_pattern for matchers in lasting for matcher in matchers)
 
     def see(self, alert: StoredAlert, *, counts: bool = True) -> bool:
         """An open alert as it is now; whether that changes what it keeps quiet."""

@@ -12,9 +12,10 @@ from typing import Any
 
 import re2
 
-from tocsin.decide.matchers import Matcher, octets
+from tocsin.decide.matchers import Matcher, compiled, octets
 
 _REMEMBERED = 4096  # values of one generation
+_TOGETHER = 60_000  # instructions of one set; beyond it compiling holds everything up
 _WORTH_KEEPING = 1024  # longer values are judged anew: a sender must not choose how much we remember
 
 
@@ -70,7 +71,8 @@ class _Patterns:
             pair = (wants | bit, refuses) if matcher.op == "=~" else (wants, refuses | bit)
             self._by_pattern[matcher.value] = pair
         self._bits = list(self._by_pattern.values())
-        self._set = _compiled(self._by_pattern) if len(self._bits) > 1 else None
+        together = len(self._bits) > 1 and sum(compiled(one).programsize for one in self._by_pattern) <= _TOGETHER
+        self._set = _compiled(self._by_pattern) if together else None
 
     def refuses(self, value: str) -> int:
         matched = self._set.Match(octets(value)) if self._set is not None else None

@@ -173,6 +173,9 @@ class Reads(History):
     async def inhibitors(self) -> list[StoredAlert]:
         return ALERT.values(await self._look("inhibitors"))
 
+    async def firing_in(self, incidents: Sequence[int], after: tuple[int, int], limit: int) -> list[StoredAlert]:
+        return ALERT.values(await self._look("firing_in", list(incidents), *after, limit))
+
     async def firing_of(self, incidents: Sequence[int]) -> dict[int, list[StoredAlert]]:
         found: dict[int, list[StoredAlert]] = {number: [] for number in incidents}
         for alert in ALERT.values(await self._look("firing_of", list(incidents))) if incidents else ():

@@ -6,7 +6,7 @@ adds such a password to a form of anybody's page: so what changes something must
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, Literal
 
@@ -15,18 +15,22 @@ from aiohttp import hdrs, web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tocsin import __version__
-from tocsin.decide.matchers import Matcher, parse
+from tocsin.contracts import Clock, IncidentFilter
+from tocsin.decide.matchers import Matcher, Written, parse, written
 from tocsin.decide.muting import Mutes, stored_values
 from tocsin.errors import BadBody, Refused, StoreUnavailable
-from tocsin.model import MINUTE, Actor, Instant, Role, Silence, StoredAlert, Token, rfc3339
+from tocsin.model import MINUTE, OPEN, Actor, Instant, Role, Silence, StoredAlert, Token, rfc3339
 from tocsin.web import models
 from tocsin.web.api import RANK, WITHOUT_USER
 from tocsin.web.daemon import Daemon
 from tocsin.web.limits import read_body
 from tocsin.web.problems import BASE_HEADERS, JSON_HEADERS, Handler, Problem, as_problem, log, log_refusal
+from tocsin.web.turns import LOOP_TIME, TURNS, in_slices, one_list, stream
 from tocsin.web.webhooks import credential
 
-MOST_ALERTS = 10_000
+AT_ONCE = 500  # alerts that are read at once
+INCIDENTS_AT_ONCE = 25
+MOST_FILTERS = 32
 RECEIVER = "tocsin"
 ORIGINAL = "# served by tocsin\nroute:\n  receiver: tocsin\nreceivers:\n  - name: tocsin\n"
 Facts = Callable[["Call"], Awaitable[web.StreamResponse]]
@@ -65,11 +69,28 @@ class Call:
         """A query parameter that is true unless it says false."""
         return self.request.query.get(name, "true") != "false"
 
-    def filters(self) -> tuple[Matcher, ...]:
+    async def filters(self) -> tuple[Matcher, ...]:
+        """Those of the request; each may take milliseconds to compile, so that others get their turn in between."""
+        texts = self.request.query.getall("filter", [])
+        if len(texts) > MOST_FILTERS:
+            raise Problem(400, f"bad matcher format: {len(texts)} filters are too many, {MOST_FILTERS} at most")
+        found = []
+        for text in texts:
+            found.append(self._parsed(text, "bad matcher format"))
+            await self.daemon.clock.turn()
+        return tuple(found)
+
+    def receives(self) -> bool:
+        """Whether the one receiver is asked for (`receiver` is a pattern)."""
+        wanted = self.request.query.get("receiver", "")
+        return not wanted or self._parsed(f"receiver=~{quoted(wanted)}", "bad receiver").accepts(RECEIVER)
+
+    @staticmethod
+    def _parsed(text: str, what: str) -> Matcher:
         try:
-            return tuple(parse(text) for text in self.request.query.getall("filter", []))
+            return parse(text, small=True)
         except ValueError as wrong:
-            raise Problem(400, f"bad matcher format: {wrong}") from None
+            raise Problem(400, f"{what}: {wrong}") from None
 
 
 def door(daemon: Daemon, role: Role, act: Facts) -> Handler:
@@ -79,7 +100,12 @@ def door(daemon: Daemon, role: Role, act: Facts) -> Handler:
     @wraps(act)
     async def handler(request: web.Request) -> web.StreamResponse:
         try:
-            return await act(Call(daemon, request, await signed_in(daemon, request, role), since))
+            token = await signed_in(daemon, request, role)
+            call = Call(daemon, request, token, since)
+            if role != "viewer":
+                return await act(call)
+            with request.app[TURNS].admit(token.id):
+                return await act(call)
         except (Problem, BadBody, Refused, StoreUnavailable) as error:
             problem = as_problem(error)
             log_refusal(request, problem)
@@ -139,24 +165,28 @@ def probe(daemon: Daemon, path: str) -> Handler:
 
 
 async def list_silences(call: Call) -> web.StreamResponse:
-    filters = call.filters()
+    filters = await call.filters()
     silences = call.daemon.silences
     found = {one.id: one for one in [*await silences.list(False), *await silences.list(True)]}
-    shown = [one for one in found.values() if call.flag(state_of(one, call.now)) and fits(one, filters)]
-    return answer([silence_view(one, call.now) for one in sorted(shown, key=lambda one: (one.ends_at, one.id))])
+    listed = sorted(found.values(), key=lambda one: (one.ends_at, one.id))
+
+    def view(silence: Silence) -> object:
+        wanted = call.flag(state_of(silence, call.now)) and fits(silence, filters)
+        return silence_view(silence, call.now) if wanted else None
+
+    return await stream(call.request, in_slices(one_list(listed), view, call.daemon.clock))
 
 
 def fits(silence: Silence, filters: Sequence[Matcher]) -> bool:
-    values = {matcher.name: matcher.value for matcher in map(parse, silence.matchers)}
+    values = {matcher.name: matcher.value for matcher in map(written, silence.matchers)} if filters else {}
     return all(matcher.accepts(values.get(matcher.name, "")) for matcher in filters)
 
 
 async def show_silence(call: Call) -> web.StreamResponse:
-    return answer(silence_view(await silence_of(call), call.now))
+    return answer(silence_view(await silence_of(call, call.request.match_info["id"]), call.now))
 
 
-async def silence_of(call: Call) -> Silence:
-    wanted = call.request.match_info["id"]
+async def silence_of(call: Call, wanted: str) -> Silence:
     silences = call.daemon.silences
     for one in [*await silences.list(True), *await silences.list(False)]:
         if one.id in (wanted, wanted.replace("-", "")):
@@ -165,15 +195,16 @@ async def silence_of(call: Call) -> Silence:
 
 
 async def post_silence(call: Call) -> web.StreamResponse:
-    """A new silence, or another version of the one whose id is given."""
+    """A new silence, or a change of the one whose id is given: under its id or a new one, as with Alertmanager."""
     body = await posted(call)
     actor = actor_of(call)
-    starts, ends = max(instant(body.startsAt, "startsAt"), call.now), instant(body.endsAt, "endsAt")
+    starts, ends = instant(body.startsAt, "startsAt"), instant(body.endsAt, "endsAt")
     if ends <= call.now:
         raise Problem(400, "invalid silence: end time can't be in the past")
     if ends <= starts:
         raise Problem(400, "invalid silence: start time must be before end time")
-    id = body.id or None
+    id = (await silence_of(call, body.id)).id if body.id else None
+    starts = starts if id is not None else max(starts, call.now)
     made = await call.daemon.silences.add(
         tuple(text_of(one) for one in body.matchers), starts, ends, author(body.createdBy, actor), body.comment, id
     )
@@ -212,7 +243,7 @@ def author(named: str, actor: Actor) -> str:
 
 async def expire_silence(call: Call) -> web.StreamResponse:
     actor = actor_of(call)
-    await call.daemon.silences.expire((await silence_of(call)).id, actor)
+    await call.daemon.silences.expire((await silence_of(call, call.request.match_info["id"])).id, actor)
     return web.Response(status=200, headers=BASE_HEADERS)
 
 
@@ -221,7 +252,7 @@ def silence_view(silence: Silence, now: Instant) -> dict[str, Any]:
         "id": silence.id,
         "status": {"state": state_of(silence, now)},
         "updatedAt": milliseconds(silence.created_at),
-        "matchers": [matcher_view(parse(text)) for text in silence.matchers],
+        "matchers": [matcher_view(written(text)) for text in silence.matchers],
         "startsAt": milliseconds(silence.starts_at),
         "endsAt": milliseconds(silence.ends_at),
         "createdBy": silence.author,
@@ -234,9 +265,9 @@ def state_of(silence: Silence, now: Instant) -> str:
     return "pending" if now < silence.starts_at else "active" if now < silence.ends_at else "expired"
 
 
-def matcher_view(matcher: Matcher) -> dict[str, Any]:
-    equal, pattern = matcher.op in ("=", "=~"), matcher.op in ("=~", "!~")
-    return {"name": matcher.name, "value": matcher.value, "isRegex": pattern, "isEqual": equal}
+def matcher_view(matcher: Written) -> dict[str, Any]:
+    equal = matcher.op in ("=", "=~")
+    return {"name": matcher.name, "value": matcher.value, "isRegex": matcher.is_pattern, "isEqual": equal}
 
 
 def text_of(shape: MatcherShape) -> str:
@@ -262,46 +293,99 @@ def milliseconds(at: Instant) -> str:
 
 
 async def list_alerts(call: Call) -> web.StreamResponse:
-    return answer([view for view, _ in await firing(call)])
+    """All that fire and fit, newest first."""
+    view = await viewer(call)
+    return await stream(call.request, in_slices(firing(call), view, call.daemon.clock))
 
 
 async def list_groups(call: Call) -> web.StreamResponse:
-    """By the incident they are in."""
-    groups: dict[Any, list[Mapping[str, Any]]] = {}
-    for view, alert in await firing(call):
-        groups.setdefault(alert.incident or f"{alert.id}", []).append(view)
-    return answer(
-        [{"labels": {"incident": str(key)}, "receiver": {"name": RECEIVER}, "alerts": views}
-         for key, views in groups.items()]
-    )  # fmt: skip
+    """The same by the incident they are in."""
+    view = await viewer(call)
+    return await stream(call.request, grouped(firing_by_incident(call), view, call.daemon.clock))
 
 
-async def firing(call: Call) -> list[tuple[dict[str, Any], StoredAlert]]:
-    filters = call.filters()
-    mutes = Mutes(call.daemon.live.settings)
-    mutes.replace(await call.daemon.silences.list(True))
-    found = await call.daemon.store.alerts(integration=None, status="firing", limit=MOST_ALERTS, before=None)
-    shown = []
-    for alert in found:
-        view = alert_view(alert, mutes, call.now)
-        status, labels = view["status"], view["labels"]
-        if (not call.flag("active") and status["state"] == "active") or (
-            not call.flag("silenced") and status["silencedBy"]
-        ):
-            continue
-        if not call.flag("inhibited") and status["inhibitedBy"]:
-            continue
-        if all(matcher.accepts(labels.get(matcher.name, "")) for matcher in filters):
-            shown.append((view, alert))
-    return shown
+async def viewer(call: Call) -> Callable[[StoredAlert], dict[str, Any] | None]:
+    """What is shown of an alert; None of one that was not asked for."""
+    filters, receives = await call.filters(), call.receives()
+    mutes = await call.daemon.silences.mutes()
+    active, silenced, inhibited = call.flag("active"), call.flag("silenced"), call.flag("inhibited")
+
+    def view(alert: StoredAlert) -> dict[str, Any] | None:
+        labels = labels_of(alert)
+        if not receives or not all(matcher.accepts(labels.get(matcher.name, "")) for matcher in filters):
+            return None
+        shown = alert_view(alert, labels, mutes, call.now)
+        status = shown["status"]
+        if not active and status["state"] == "active":
+            return None
+        if (not silenced and status["silencedBy"]) or (not inhibited and status["inhibitedBy"]):
+            return None
+        return shown
+
+    return view
 
 
-def alert_view(alert: StoredAlert, mutes: Mutes, now: Instant) -> dict[str, Any]:
+async def firing(call: Call) -> AsyncIterator[list[StoredAlert]]:
+    """Every alert that fires, newest first, slice by slice."""
+    before: int | None = None
+    while found := await call.daemon.store.alerts(integration=None, status="firing", limit=AT_ONCE, before=before):
+        yield found
+        before = found[-1].id
+
+
+async def firing_by_incident(call: Call) -> AsyncIterator[list[StoredAlert]]:
+    """The same, all of an incident behind each other; the newest incidents first."""
+    store, below = call.daemon.store, None
+    while incidents := await store.incidents(IncidentFilter(tuple(sorted(OPEN))), INCIDENTS_AT_ONCE, below):
+        numbers, after = [one.number for one in incidents], (0, 0)
+        while found := await store.firing_in(numbers, after, AT_ONCE):
+            yield found
+            after = (found[-1].incident or 0, found[-1].id)
+        below = numbers[-1]
+
+
+async def grouped(
+    values: AsyncIterator[list[StoredAlert]], view: Callable[[StoredAlert], object], clock: Clock
+) -> AsyncIterator[bytes]:
+    """The alerts as JSON, those of an incident inside one group."""
+    current: int | None = None  # the incident whose group is open
+    async for some in values:
+        made = bytearray()
+        began = clock.monotonic()
+        for alert in some:
+            shown = view(alert)
+            if shown is not None:
+                if alert.incident == current:
+                    made += b","
+                else:
+                    made += (b"" if current is None else b"]},") + group_head(alert)
+                    current = alert.incident
+                made += orjson.dumps(shown)
+            if clock.monotonic() - began > LOOP_TIME:
+                yield bytes(made)
+                await clock.turn()
+                made, began = bytearray(), clock.monotonic()
+        yield bytes(made)
+    if current is not None:
+        yield b"]}"
+
+
+def group_head(alert: StoredAlert) -> bytes:
+    head = orjson.dumps({"labels": {"incident": str(alert.incident)}, "receiver": {"name": RECEIVER}})
+    return head[:-1] + b',"alerts":['
+
+
+def labels_of(alert: StoredAlert) -> dict[str, str]:
     labels = {"alertname": alert.title, "severity": alert.severity, **dict(alert.labels)}
     if alert.service:
         labels.setdefault("service", alert.service)
-    silences = [one.id for one in mutes.hitting(stored_values(alert), now)]
-    window = mutes.windows.over(stored_values(alert), now)
+    return labels
+
+
+def alert_view(alert: StoredAlert, labels: Mapping[str, str], mutes: Mutes, now: Instant) -> dict[str, Any]:
+    values = stored_values(alert)
+    silences = [one.id for one in mutes.hitting(values, now)]
+    window = mutes.windows.over(values, now)
     kind, _, by = (alert.muted_by or "").partition(":")
     inhibited = [by] if kind in ("inhibition", "parent") else []
     return {

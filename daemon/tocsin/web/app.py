@@ -29,6 +29,7 @@ from tocsin.web.daemon import Daemon
 from tocsin.web.limits import HEAD_TIME, MAX_BODY, handler_args
 from tocsin.web.problems import BASE_HEADERS, JSON_HEADERS, TRUSTED, Handler, Problem, refuse
 from tocsin.web.table import ENDPOINTS
+from tocsin.web.turns import TURNS, Turns
 from tocsin.web.webhooks import Reception
 
 ATTEMPT = "{attempt:[0-9A-Za-z_-]{1,64}}"
@@ -46,7 +47,7 @@ def make_app(daemon: Daemon, *, head_time: float = HEAD_TIME) -> web.Application
     """
     app = web.Application(client_max_size=MAX_BODY, handler_args=handler_args(head_time))
     app[TRUSTED] = lambda: daemon.live.settings.server.trusted_proxies
-    app[BUDGET] = Budget(daemon.clock)
+    app[BUDGET], app[TURNS] = Budget(daemon.clock), Turns(daemon.clock)
     add_alert_doors(app, daemon)
     add_api(app, daemon)
     add_callbacks(app, daemon)
@@ -61,7 +62,7 @@ def make_admin_app(daemon: Daemon) -> web.Application:
     """Metrics and probes alone, for an address of their own."""
     app = web.Application(client_max_size=MAX_BODY, handler_args=handler_args())
     app[TRUSTED] = lambda: daemon.live.settings.server.trusted_proxies
-    app[BUDGET] = Budget(daemon.clock)
+    app[BUDGET], app[TURNS] = Budget(daemon.clock), Turns(daemon.clock)
     add_probes(app, daemon)
     add_rest(app)
     return app

@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import wraps
 
 from aiohttp import web
+from aiohttp.web_protocol import RequestPayloadError
 
 from tocsin.contracts import Clock
 from tocsin.model import Millis
@@ -22,6 +23,7 @@ SPARE = 8 << 20          # beyond TOTAL, for small bodies alone
 SMALL = 16 << 10         # bytes; a body up to this asks for no share of its sender's
 
 PARTING = Millis(3_000)  # for a sender that still writes the body of what was refused
+LITTLE = 64 << 10        # bytes of a body that are read for the sake of the connection
 REFUSED_UNREAD = frozenset({401, 403, 404, 405, 413, 415, 422, 429, 503})  # before the body was read, where it is not
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -121,23 +123,31 @@ async def part(request: web.Request, response: web.StreamResponse) -> None:
     what is left (`lingering_time`) parses and keeps all that comes: hundreds of refused posts held the
     loop for a second.
     """
-    transport = request.transport
+    transport, content = request.transport, request.content
     if transport is None or transport.is_closing():
         return
-    response.force_close()
-    try:
+    left = None if request.content_length is None else request.content_length - content.total_bytes
+    little = left is not None and left <= LITTLE
+    if not little:
+        response.force_close()
+    with suppress(OSError, RequestPayloadError):
         await response.prepare(request)
         await response.write_eof()
-    except OSError:
-        return
-    left = None if request.content_length is None else request.content_length - request.content.total_bytes
+        async with request.app[BUDGET].clock.timeout(PARTING):
+            if little:  # the connection is good for another request then
+                while not content.is_eof():
+                    await content.readany()
+            else:
+                await drained(transport, left)
+
+
+async def drained(transport: asyncio.Transport, left: int | None) -> None:
+    """Return when `left` bytes were read, or all that comes; nothing of it is kept."""
     drain = Drain(transport.get_protocol(), left)
     transport.pause_reading()
     transport.set_protocol(drain)
     transport.resume_reading()
-    with suppress(TimeoutError):
-        async with request.app[BUDGET].clock.timeout(PARTING):
-            await drain.over.wait()
+    await drain.over.wait()
 
 
 class Drain(asyncio.BufferedProtocol):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from tocsin.contracts import Chance, Clock, Source, Store
+from tocsin.decide.muting import Mutes
 from tocsin.decide.overrides import Asked, AskedSwap, Extra
 from tocsin.metrics import Metrics
 from tocsin.model import (
@@ -127,6 +128,7 @@ class Silences(Protocol):
     ) -> Silence: ...
     async def expire(self, id: str, actor: Actor) -> Silence: ...
     async def list(self, active: bool) -> list[Silence]: ...
+    async def mutes(self) -> Mutes: ...
 
 
 class Heartbeats(Protocol):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from tocsin.decide.matchers import parse as parse_matcher
+from tocsin.decide.matchers import written
 from tocsin.decide.text import DESCRIPTION, TITLE, clean
 from tocsin.model import Impact, Instant, Priority, Rejected, Role, Severity, Status, Urgency, instant
 from tocsin.settings.scalars import duration
@@ -60,7 +60,8 @@ def length(text: str) -> str:
 
 
 def matcher(text: str) -> str:
-    parse_matcher(text)
+    """Written as a matcher; its pattern is compiled by who makes the silence, one at a time."""
+    written(text)
     return text
 
 

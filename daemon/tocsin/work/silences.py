@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
+import structlog
+
 from tocsin.contracts import IncidentFilter, Tx
 from tocsin.decide.matchers import Matcher, parse
+from tocsin.decide.muting import Mutes
+from tocsin.decide.silencing import changed, ended
 from tocsin.decide.text import clean
 from tocsin.errors import Refused, StoreUnavailable
 from tocsin.model import DAY, Actor, Instant, Silence
@@ -14,8 +18,15 @@ from tocsin.work.core import Core
 from tocsin.work.following import follow, follow_all
 from tocsin.work.ledger import Effects
 
+log = structlog.stdlib.get_logger("tocsin.silences")
+
 MOST = 64  # matchers
+MOST_TEXT = 16_384  # characters of them
+MOST_SILENCES = 2_000  # that have not ended: each alert is compared with all of them
+MOST_PATTERNS = 1_000  # in all of these
 LONGEST = 366 * DAY
+SHOWN = 1_000  # silences that are listed, over and above those in force
+ALL = 10_000
 AT_ONCE = 500  # open incidents that follow in one transaction
 
 
@@ -36,42 +47,60 @@ class Silences:
         comment: str,
         id: str | None = None,  # the name of the field
     ) -> Silence:
-        """A new silence, or a new version of the one called `id`. Raises Refused with what to write instead."""
-        self._check(matchers, starts_at, ends_at)
-        silence = Silence(
-            id or self.core.chance.token(), tuple(matchers), starts_at, ends_at,
-            clean(author, 200), clean(comment, 2000, lines=True), self.core.clock.now(),
+        """A new silence, or a change of the one called `id`: in place where it may be (decide/silencing.py), else that
+        one ends and a new one is made. Raises Refused with what to write instead.
+        """
+        self.core.mutes.prepare(matchers, await self._check(matchers, starts_at, ends_at, id))
+        now = self.core.clock.now()
+        asked = Silence(
+            self.core.chance.token(), tuple(matchers), starts_at, ends_at,
+            clean(author, 200), clean(comment, 2000, lines=True), now,
         )  # fmt: skip
+        new = replace(asked, starts_at=max(starts_at, now)) if id is not None else asked
 
-        async def work(tx: Tx) -> Silence:
-            if id is not None and await tx.silence(id) is None:
+        async def work(tx: Tx) -> Sequence[Silence]:
+            if id is None:
+                return [new]
+            before = await tx.silence(id)
+            if before is None:
                 raise Refused(f"there is no silence '{id}'", status=404)
-            return silence
+            same = changed(before, asked, now)
+            if same is not None:
+                return [same]
+            return [ended(before, now), new] if before.ends_at > now else [new]
 
         return await self._keep(work)
 
     async def expire(self, id: str, actor: Actor) -> Silence:  # the name of the field
         """It ends now; what it alone muted pages on at once."""
 
-        async def work(tx: Tx) -> Silence:
+        async def work(tx: Tx) -> Sequence[Silence]:
             found = await tx.silence(id)
             if found is None:
                 raise Refused(f"there is no silence '{id}'", status=404)
-            now = self.core.clock.now()
-            return replace(found, ends_at=min(found.ends_at, now), starts_at=min(found.starts_at, now))
+            return [ended(found, self.core.clock.now())]
 
         return await self._keep(work)
 
     async def list(self, active: bool) -> list[Silence]:
-        """Newest first; only those in force now when `active`."""
-        return await self.core.store.silences(active_at=self.core.clock.now() if active else None, limit=1000)
+        """Newest first; only those in force now when `active`, and of the others a thousand."""
+        now = self.core.clock.now() if active else None
+        return await self.core.store.silences(active_at=now, limit=ALL if active else SHOWN)
+
+    async def mutes(self) -> Mutes:
+        """All that mutes, with the silences of this instant; what is compiled already is used again."""
+        return self.core.mutes.among(await self.list(True))
 
     async def refresh(self) -> None:
         """Read the silences that may still mute something; after a start, and where others write too."""
         now = self.core.clock.now()
-        kept = await self.core.store.silences(active_at=None, limit=10_000)
-        self._changed.update(self.core.mutes.changed(kept, now))
-        self.core.mutes.replace([one for one in kept if one.ends_at > now])
+        kept = await self.core.store.silences(active_at=None, limit=ALL)
+        mutes, before = self.core.mutes, set(self.core.mutes.unreadable)
+        self._changed.update(mutes.changed(kept, now))
+        mutes.replace([one for one in kept if one.ends_at > now])
+        for id_, because in mutes.unreadable.items():
+            if id_ not in before:
+                log.error("silence_unreadable", silence=id_, because=because, advice="it mutes nothing")
 
     async def begin(self) -> None:
         """Silences with a later start take hold of what is open when they begin.
@@ -89,9 +118,14 @@ class Silences:
                 self.core.mutes.look_again()
                 raise
 
-    def _check(self, matchers: Sequence[str], starts_at: Instant, ends_at: Instant) -> None:
+    async def _check(
+        self, matchers: Sequence[str], starts_at: Instant, ends_at: Instant, id: str | None
+    ) -> Sequence[Matcher]:
+        """The matchers, compiled. Raises Refused."""
         if not 0 < len(matchers) <= MOST:
             raise Refused(f"a silence needs one to {MOST} matchers", status=422)
+        if sum(map(len, matchers)) > MOST_TEXT:
+            raise Refused(f"the matchers of a silence have at most {MOST_TEXT} characters together", status=422)
         now = self.core.clock.now()
         if ends_at <= starts_at:
             raise Refused("a silence must end after it starts", status=422)
@@ -99,32 +133,49 @@ class Silences:
             raise Refused("a silence must end in the future", status=422)
         if ends_at - starts_at > LONGEST:
             raise Refused("a silence lasts at most a year", status=422)
-        parsed = [self._parsed(text) for text in matchers]
+        parsed = []
+        for index, text in enumerate(matchers):
+            parsed.append(self._parsed(text, index))
+            await self.core.clock.turn()  # a pattern may take milliseconds
         if all(matcher.accepts("") for matcher in parsed):
             raise Refused("these matchers fit every alert; name at least one value", status=422)
+        self._refuse_too_many(parsed, id)
+        return parsed
 
-    def _parsed(self, text: str) -> Matcher:
+    def _refuse_too_many(self, parsed: Sequence[Matcher], id: str | None) -> None:
+        """Raises Refused where alerts would be compared with too much, not counting the one that is changed."""
+        silences, patterns = self.core.mutes.load(self.core.clock.now(), but=id)
+        if silences >= MOST_SILENCES:
+            raise Refused(f"{silences} silences have not ended yet: expire some first", status=409)
+        if patterns + sum(one.is_pattern for one in parsed) > MOST_PATTERNS:
+            because = f"the silences that have not ended have {patterns} patterns already: expire some, or write ="
+            raise Refused(because, status=409)
+
+    @staticmethod
+    def _parsed(text: str, index: int) -> Matcher:
         try:
-            return parse(text)
+            return parse(text, small=True)
         except ValueError as wrong:
-            raise Refused(f"matcher {text!r}: {wrong}", status=422) from None
+            culprits = ((f"/matchers/{index}", str(wrong)),)
+            raise Refused(f"matcher {text[:200]!r}: {wrong}", status=422, culprits=culprits) from None
 
-    async def _keep(self, work: Callable[[Tx], Awaitable[Silence]]) -> Silence:
-        """Commit a new version, and let the open incidents follow: the newest in the same transaction."""
+    async def _keep(self, work: Callable[[Tx], Awaitable[Sequence[Silence]]]) -> Silence:
+        """Commit new versions, and let the open incidents follow: the newest in the same transaction. The last one."""
 
-        async def keep(tx: Tx) -> tuple[Silence, Effects, int | None]:
-            silence = await work(tx)
-            tx.add_silence(silence)
-            return silence, *await self._follow_some(tx)
+        async def keep(tx: Tx) -> tuple[Sequence[Silence], Effects, int | None]:
+            silences = await work(tx)
+            for silence in silences:
+                tx.add_silence(silence)
+            return silences, *await self._follow_some(tx)
 
-        silence, effects, rest = await self.core.store.write(keep)
-        effects.silences.append(silence)
+        silences, effects, rest = await self.core.store.write(keep)
+        effects.silences.extend(silences)
         effects.apply(self.core)
         if not self.core.store.exclusive:
-            self._changed.add(silence.id)
+            self._changed.update(silence.id for silence in silences)
         if rest is not None:
             await follow_all(self.core, rest)
-        return silence
+        return silences[-1]
 
     async def _follow_some(self, tx: Tx) -> tuple[Effects, int | None]:
         """The newest open incidents follow. With the number to go on below."""

@@ -479,6 +479,18 @@ delete from inhibitors where alert in (
     where $1::bigint is not null and a.id is null limit $2
 ) returning alert;
 
+-- name: firing_in
+-- A slice of the firing alerts of several incidents, the newest incident first, behind one alert of one of them (0, 0: from the start).
+select {alert} from (
+    select {a.alert} from unnest($1::bigint[]) as k(value)
+    join alerts a on a.incident = k.value and a.joined and a.ended_at is null
+    union all
+    select {a.alert} from incidents i join alerts a on a.id = i.alert
+    where i.number = any($1::bigint[]) and a.incident = i.number and not a.joined and a.ended_at is null
+) as found
+where status = 'firing' and ($2::bigint = 0 or incident < $2 or (incident = $2 and id > $3))
+order by incident desc, id limit $4;
+
 -- name: firing_of
 -- The open alerts of several incidents.
 select {a.alert} from unnest($1::bigint[]) as k(value)
