@@ -62,6 +62,7 @@ class Metrics:
         self.due_timers = gauge("due_timers", "Timers that are due and have not run.")
         self.pages = counter("pages", "Pages that reached an end.", "channel", "outcome")
         self.attempts = counter("attempts", "Calls to providers.", "channel", "provider", "outcome")
+        self.messages = counter("messages", "Calls to providers, by what they carried.", "channel", "kind", "outcome")
         self.attempt_seconds = histogram("attempt_seconds", "Length of calls to providers.", FAST, "channel")
         self.open_intents = gauge("open_intents", "Calls whose outcome is not recorded yet.")
         self.acks = counter("acks", "Acknowledgements.", "via")

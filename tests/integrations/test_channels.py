@@ -6,8 +6,10 @@ import email
 import email.policy
 import subprocess
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
+import orjson
 import pytest
 
 from tests.integrations.messages import Gatekeeper, Shown, page, real_tools
@@ -15,7 +17,7 @@ from tests.vendors import twilio as vendor
 from tests.vendors.sink import Answer, WebhookSink
 from tests.vendors.smtp import PretendMailServer
 from tests.vendors.twilio import PretendTwilio, Trouble
-from tocsin.model import Accepted, Cancelled, Failed, Message, Millis, Outcome, Secret, Unknown
+from tocsin.model import Accepted, Cancelled, Failed, Message, Millis, Outcome, PageKind, Secret, Unknown
 from tocsin_integrations.channels import console, smtp, twilio_sms, twilio_voice, webhook
 from tocsin_integrations.channels.gsm import segments
 
@@ -70,10 +72,33 @@ async def test_a_webhook_page_is_the_signed_document_of_the_manual() -> None:
     assert outcome == Accepted()
     assert [p.signed for p in sink.pages] == [True]
     assert sink.pages[0].body == {
-        "page": "0" * 32, "attempt": "a" * 32, "cycle": 1, "round": 1, "step": 2, "rule": 1, "try": 1, "channel": "hook",
+        "kind": "page", "page": "0" * 32, "attempt": "a" * 32, "cycle": 1, "round": 1, "step": 2, "rule": 1, "try": 1, "channel": "hook",
         "incident": {"number": 42, "title": "db down", "status": "triggered"}, "user": "ana", "to": "ops-room",
         "urgency": "high", "text": "P1 INC 42 db down\nReply ACK 42", "ack_url": "https://tocsin.example.org/a/tok",
     }  # fmt: skip
+
+
+MESSAGE_KINDS = ("page", "update", "summary", "notice", "test", "code")
+
+
+@pytest.mark.parametrize("kind", MESSAGE_KINDS)
+async def test_programs_are_told_what_it_is_by_webhook_and_by_mail(kind: Any) -> None:
+    message = page(channel="hook", kind=kind, incidents=(42, 43) if kind == "summary" else ())
+
+    body = orjson.loads(webhook.document(message))
+    mail = smtp.compose(message, "tocsin@example.org")
+
+    assert body["kind"] == kind
+    assert body.get("incidents") == ([42, 43] if kind == "summary" else None)
+    assert mail["X-Tocsin-Kind"] == kind
+    assert mail["X-Tocsin-Incident"] == ("42, 43" if kind == "summary" else "42")
+
+
+def test_the_manual_names_every_kind() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "channels.md").read_text(encoding="utf-8")
+
+    assert set(get_args(PageKind)) == set(MESSAGE_KINDS)
+    assert all(f"| `{kind}` |" in manual for kind in MESSAGE_KINDS)
 
 
 async def test_another_secret_does_not_fit_the_signature() -> None:

@@ -417,3 +417,32 @@ async def test_that_a_p1_is_resolved_does_not_take_the_slot_kept_for_a_p1_that_f
     await town.alert("the shop is down again", service="shop")
 
     assert heard(town) == [(0, "sms", "page"), (0, "sms", "page"), (1, "sms", "page")]
+
+
+KINDS_TOWN = (
+    'channels: {hook: {type: webhook, url: "https://hook.example.org/in"}}\n'
+    "users: {ana: {name: Ana, timezone: UTC, contacts: {hook: ana}}}\nthrottle: {hook: [2/1m]}\n"
+)
+
+
+async def test_each_message_says_of_what_kind_it_is_to_programs_metrics_and_timeline(build: Build) -> None:
+    town = await build(ANA + KINDS_TOWN)
+    for name in ("one", "two", "three"):
+        await town.alert(name)
+    await town.pass_time(minutes=1)
+    for name in ("one", "two", "three"):
+        await town.clear(name)
+    await town.pass_time(minutes=3)
+    await town.daemon.contacts.test("ana", "hook", Actor("user", "ana"))
+    await town.pass_time(minutes=3)
+    await town.daemon.contacts.verify("ana", "hook", Actor("user", "ana"), admin=False)
+    await town.settle()
+
+    told = [(one.body["kind"], one.body.get("incidents")) for one in town.told]
+    assert told == [
+        ("page", None), ("summary", [2, 3]), ("update", [1, 2, 3]), ("test", None), ("code", None)
+    ]  # fmt: skip
+    for kind, count in {"page": 1, "summary": 1, "update": 1, "test": 1, "code": 1}.items():
+        assert town.metric("tocsin_messages_total", channel="hook", kind=kind, outcome="accepted") == count
+    said = {entry.detail["message"] for number in (1, 2, 3) for entry in await town.timeline(number) if entry.kind == "attempt"}
+    assert said == {"page", "update", "summary"}

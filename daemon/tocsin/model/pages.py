@@ -109,7 +109,7 @@ class Message:
 
     page: str
     attempt: str
-    kind: PageKind
+    kind: PageKind                     # "summary": several pages in one message
     channel: str
     to: str
     user: str                          # key; "" for a channel target
@@ -130,3 +130,4 @@ class Message:
     try_number: int
     expires_in: Millis                 # after this the message is stale
     now: Instant
+    incidents: tuple[int, ...] = ()    # the numbers of all that it is about: several in a summary

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from tocsin.decide.matchers import written
 from tocsin.decide.text import DESCRIPTION, TITLE, clean
-from tocsin.model import Impact, Instant, Priority, Rejected, Role, Severity, Status, Urgency, instant
+from tocsin.model import Impact, Instant, PageKind, Priority, Rejected, Role, Severity, Status, Urgency, instant
 from tocsin.settings.scalars import duration
 
 # ------------------------------------------------------------------------------------------ words
@@ -247,6 +247,9 @@ class AttemptShape(Shape):
 
 class PageShape(Shape):
     page: str
+    kind: PageKind = Field(
+        description="`page`: answer it. `update`: it has resolved. The others are about no incident."
+    )
     cycle: int
     round: int
     step: int

@@ -14,6 +14,7 @@ from tocsin.model import (
     Instant,
     Outcome,
     Page,
+    PageKind,
     User,
 )
 from tocsin.work.channels import Line
@@ -31,6 +32,17 @@ class Call:
     carried: tuple[Page, ...] = ()  # the other pages that travel in it
     more: int = 0  # pages beyond these that join it behind
     intent_at: float = 0.0
+
+    @property
+    def kind(self) -> PageKind:
+        """What kind of message it is: several pages in one are a summary."""
+        return "summary" if self.bundled and self.page.kind == "page" else self.page.kind
+
+    @property
+    def incidents(self) -> tuple[int, ...]:
+        """The numbers of the incidents it names."""
+        named = self.bundled or ((self.incident,) if self.incident is not None else ())
+        return tuple(one.number for one in named)
 
 
 @dataclass(slots=True, eq=False)

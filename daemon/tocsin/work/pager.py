@@ -324,7 +324,7 @@ class Pager:
         return Message(
             page=page.id,
             attempt=call.attempt.id,
-            kind=page.kind,
+            kind=call.kind,
             channel=line.name,
             to=call.attempt.address,
             user=page.user,
@@ -345,6 +345,7 @@ class Pager:
             try_number=call.attempt.number,
             expires_in=STALE_AFTER,
             now=now,
+            incidents=call.incidents,
         )
 
     async def _words(self, line: Line, call: Call, ack_url: str) -> Words:
@@ -443,6 +444,7 @@ class Pager:
         """After the commit: count, log, watch the channel's health."""
         line, call = one.line, one.call
         self.core.metrics.attempts.labels(line.name, line.config.type, state).inc()
+        self.core.metrics.messages.labels(line.name, call.kind, state).inc()
         log.info(
             "attempt", attempt=call.attempt.id, page=call.page.id, incident=call.page.incident, channel=line.name,
             user=call.page.user, outcome=state, because=getattr(one.outcome, "because", ""),

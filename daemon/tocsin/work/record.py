@@ -57,7 +57,7 @@ class Record:
             return self._late(attempt, page, outcome)
         attempt, page = self._ended(attempt, page, outcome)
         self.tx.save_attempts([attempt])
-        await self._tell(page, attempt)
+        await self._tell(page, attempt, carried)
         self.ledger.call_ended(page)
         if isinstance(outcome, Cancelled) and carried:
             self._plan_again(page)  # the answer may have been to another one of the summary's incidents
@@ -237,15 +237,17 @@ class Record:
         self.tx.save_contact_state(state)
         self.ledger.effects.contacts.append(state)
 
-    async def _tell(self, page: Page, attempt: Attempt) -> None:
+    async def _tell(self, page: Page, attempt: Attempt, carried: list[Attempt]) -> None:
         if page.incident is None:
             return
         await self.ledger.load([page.incident])
         incident = self.ledger.get(page.incident)
+        several = page.kind == "page" and any(one.incident != page.incident for one in carried)
         if incident is not None:
             self.ledger.note(
                 incident, "attempt", TOCSIN, "pager", outcome_of(page, attempt), attempt.channel, page=page.id,
                 attempt=attempt.id, user=page.user, contact=page.contact, outcome=attempt.state,
+                message="summary" if several else page.kind,
             )  # fmt: skip
 
     # ---------------------------------------------------------------- unconfirmed, lost, receipts
@@ -277,7 +279,7 @@ class Record:
         outcome = Unknown("the process ended with the call under way")
         ended, tried = self._ended(attempt, page, outcome)
         self.tx.save_attempts([ended])
-        await self._tell(tried, ended)
+        await self._tell(tried, ended, carried)
         self.ledger.call_ended(tried)
         await self._follow(tried, ended, outcome)
         await self._share(carried, outcome)

@@ -18,6 +18,7 @@ from tocsin.model import Accepted, Attempt, Cancelled, Failed, Message, Option, 
 
 Security = Literal["none", "starttls", "tls"]
 
+MOST_NAMED = 100  # numbers in a header
 PORTS: Mapping[Security, int] = MappingProxyType({"none": 25, "starttls": 587, "tls": 465})
 
 
@@ -118,7 +119,8 @@ def compose(message: Message, sender: str) -> EmailMessage:
         thread = f"<incident-{number}@{domain}>"
         mail["In-Reply-To"] = thread
         mail["References"] = thread
-        mail["X-Tocsin-Incident"] = str(number)
+        mail["X-Tocsin-Incident"] = ", ".join(str(one) for one in message.incidents[:MOST_NAMED] or (number,))
+    mail["X-Tocsin-Kind"] = message.kind
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
     mail["X-Auto-Response-Suppress"] = "All"  # the same for Exchange
     if message.urgency == "high":

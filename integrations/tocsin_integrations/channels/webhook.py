@@ -71,8 +71,9 @@ class Webhook:
 
 
 def document(message: Message) -> bytes:
-    """The body: page, attempt, the counts from 1, the incident as in the HTTP API, whom and what."""
-    shown = {
+    """The body: its kind, page, attempt, the counts from 1, the incident as in the HTTP API, whom and what."""
+    shown: dict[str, Any] = {
+        "kind": message.kind,
         "page": message.page,
         "attempt": message.attempt,
         "cycle": message.cycle,
@@ -88,6 +89,8 @@ def document(message: Message) -> bytes:
         "text": message.text,
         "ack_url": message.ack_url,
     }
+    if len(message.incidents) > 1:
+        shown["incidents"] = message.incidents
     return orjson.dumps(shown, default=_plain, option=orjson.OPT_NON_STR_KEYS)
 
 
