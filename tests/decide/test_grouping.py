@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tocsin.decide.grouping import LONGEST, group_of
 from tocsin.decide.rules import Rulebook, Verdict
+from tocsin.decide.text import clean, clean_identity
 from tocsin.model import Alert, IntegrationConfig, Rule, RuleSet, Settings
 
 PROMETHEUS = IntegrationConfig("prometheus", "alertmanager")
@@ -96,3 +97,46 @@ def test_whatever_the_texts_a_group_a_dedup_key_and_an_alert_alone_never_share_a
     alone = group_of(verdict({}, service=service), source_key, "prometheus").key
     keyed = group_of(verdict({}, service=service)._replace(dedup_key=dedup_key), source_key, "prometheus").key
     assert len({group, alone, keyed}) == 3
+
+
+LONG = "x" * 5_000
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(f"{LONG}1", f"{LONG}2"), ("a\x00b", "ab"), ("a\ud800", "a\ud801"), ("a\u202eb", "ab"), (f"{LONG}é1", f"{LONG}é2")],
+    ids=["long", "a control character", "lone surrogates", "bidirectional", "long and not ASCII"],
+)
+def test_two_texts_that_tell_things_apart_never_become_one(one: str, other: str):
+    for limit in (64, 512, 1_024):
+        kept = [clean_identity(text, limit) for text in (one, other)]
+        assert kept[0] != kept[1]
+        assert all(len(text) <= limit and text == clean(text, limit) for text in kept)
+    keys = [group_of(verdict({"c": text}, "c"), "k1", "apps").key for text in (one, other)]
+    assert keys[0] != keys[1]
+    assert all(len(key) <= 512 and key.encode() for key in keys)
+
+
+@pytest.mark.parametrize("what", ["dedup_key", "service", "labels"])
+@pytest.mark.parametrize("template", ["{{ labels.c }}", "{{ title }}", "{{ description }}", "x{{ labels.c }}{{ labels.c }}", "{{ labels.c | upper }}"])
+def test_a_rules_text_that_is_too_long_ends_in_a_hash(what: str, template: str):
+    """Two alerts that differ behind the place where it is cut stay two incidents."""
+
+    def key_of(end: str) -> str:
+        text = "y" * 20_000 + end
+        given = {"dedup_key": {"dedup_key": template}, "service": {"service": template}, "labels": {"labels": {"g": template}}}[what]
+        rule = Rule("r", set=RuleSet(**given), group_by=None if what == "dedup_key" else ("g",) if what == "labels" else ("all",))
+        alert = Alert("firing", "k", title=text, description=text, labels={"c": text, "all": "1"})
+        found = Rulebook(Settings(rules=(rule,))).walk(alert, IntegrationConfig("apps", "webhook"))
+        assert found.errors == ()
+        return group_of(found, "k", "apps").key
+
+    assert key_of("1") != key_of("2")
+    assert key_of("1") == key_of("1")
+
+
+def test_what_looks_at_the_beginning_alone_groups_by_it():
+    rule = Rule("r", set=RuleSet(dedup_key="{{ title[:20] }}"))
+    book = Rulebook(Settings(rules=(rule,)))
+    keys = {book.walk(Alert("firing", "k", title="x" * 5_000 + end), IntegrationConfig("apps", "webhook")).dedup_key for end in "12"}
+    assert keys == {"x" * 20}

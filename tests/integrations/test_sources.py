@@ -421,7 +421,7 @@ def test_many_alerts_come_in_one_body_and_bad_ones_cost_only_themselves(wrap: An
     base = "/alerts" if wrap([]) else ""
 
     assert [a.title for a in parsed.alerts] == ["a", "b"]
-    assert [r.pointer for r in parsed.rejected] == [f"{base}/1/title", f"{base}/2", f"{base}/4/status"]
+    assert [r.pointer for r in parsed.rejected] == [f"{base}/1/title", f"{base}/2", f"{base}/4/title"]
 
 
 @pytest.mark.parametrize(
@@ -485,12 +485,45 @@ def test_a_map_that_finds_no_alerts_says_so(body: Any) -> None:
     assert refused.value.pointer == "/events"
 
 
-def test_an_expression_that_cannot_be_applied_costs_only_that_alert() -> None:
-    given_config = config("webhook", map={"each": "a", "title": "join('-', t)"})
-    parsed = parse(webhook.SOURCE, {"a": [{"t": ["x", "y"]}, {"t": 7}]}, given_config)
+def test_an_expression_that_cannot_be_applied_costs_only_that_part() -> None:
+    given_config = config("webhook", map={"each": "a", "title": "join('-', t)", "service": "s"})
+    parsed = parse(webhook.SOURCE, {"a": [{"t": ["x", "y"]}, {"t": 7, "s": "shop"}, {"t": 7}]}, given_config)
 
-    assert [a.title for a in parsed.alerts] == ["x-y"]
-    assert [r.detail.startswith("map.title cannot be applied") for r in parsed.rejected] == [True]
+    assert [a.title for a in parsed.alerts] == ["x-y", "shop", "(an alert without a title)"]
+    assert parsed.rejected == ()
+    assert [(one.pointer, one.detail.startswith("map.title cannot be applied")) for one in parsed.left_out] == [("map.title", True)]
+
+
+BROKEN = ["join(' ', [app, nothing])", "upper(t)", "sum(t)", "to_number(t, t)", "max_by(t, &x)", "abs(t)", "sort([t, `1`])"]
+DECORATION = sorted({*webhook.ALIASES} - {"dedup_key"})
+
+
+@pytest.mark.parametrize("part", DECORATION)
+@pytest.mark.parametrize("broken", BROKEN)
+def test_no_part_that_cannot_be_computed_costs_the_alert_or_its_resolve(part: str, broken: str) -> None:
+    whole = {name: name for name in webhook.ALIASES}
+    body = {"title": "db down", "dedup_key": "db", "status": "firing", "severity": "critical", "t": "x", "app": "shop"}
+    given_config = config("webhook", map={**whole, part: broken})
+
+    fires = parse(webhook.SOURCE, body, given_config)
+    assert ([a.source_key for a in fires.alerts], [a.status for a in fires.alerts]) == (["db"], ["firing"])
+    assert [one.pointer for one in fires.left_out] == ([] if part == "ended_at" else [f"map.{part}"])
+    if part != "status":
+        ends = parse(webhook.SOURCE, {**body, "status": "resolved"}, given_config)
+        assert [(a.source_key, a.status) for a in ends.alerts] == [("db", "resolved")]
+
+
+def test_a_firing_whose_identity_cannot_be_computed_pages_all_the_same() -> None:
+    given_config = config("webhook", map={"dedup_key": "upper(id)", "title": "t"})
+    assert [a.source_key for a in parse(webhook.SOURCE, {"id": "x", "t": "db down"}, given_config).alerts] == [None]
+
+
+@pytest.mark.parametrize("odd", [{}, [], {"code": 1}, [1], 7, True, 1e300, "???", "x" * 5_000])
+@pytest.mark.parametrize("part", DECORATION)
+def test_no_odd_value_of_a_part_costs_a_page(part: str, odd: Any) -> None:
+    alert = one(webhook.SOURCE, {"title": "db down", "dedup_key": "db", part: odd})
+    assert alert.source_key == "db"
+    assert alert.title
 
 
 def test_without_each_a_map_reads_one_alert_or_a_list_of_them() -> None:

@@ -235,6 +235,8 @@ def _show(found: dict[str, Any], settings: Settings, all_rules: bool) -> None:
         _show_alert(alert, settings, all_rules)
     for one in found["rejected"]:
         say(f"rejected {one['pointer'] or 'the body'}: {one['detail']}")
+    for one in found["not_computed"]:
+        say(f"{one['pointer']} is left out: {one['detail']}")
     if found["left_out"]:
         say(f"{found['left_out']} more alerts of this body are left out")
     if not found["alerts"] and not found["rejected"]:

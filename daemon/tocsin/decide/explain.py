@@ -21,7 +21,7 @@ from tocsin.decide.rules import Rulebook, Traced, Verdict, value_of
 from tocsin.decide.sending import NO_LIMITS, Limits, Sent
 from tocsin.decide.sending import of as sending_of
 from tocsin.decide.terms import terms_of
-from tocsin.decide.text import DESCRIPTION, TITLE, clean, clean_labels
+from tocsin.decide.text import DESCRIPTION, TITLE, clean, clean_identity, clean_labels
 from tocsin.decide.views import in_words
 from tocsin.model import (
     EMPTY,
@@ -323,7 +323,7 @@ class Asking:
             key=group.key,
             status="triggered",
             title=clean(verdict.title, TITLE) or "(no title)",
-            service=clean(verdict.service, 256),
+            service=clean_identity(verdict.service, 256),
             severity=verdict.severity,
             impact=assessed.impact,
             urgency=assessed.urgency,
@@ -497,7 +497,7 @@ class Asking:
             verdict.severity,
             clean(verdict.title, TITLE) or "(no title)",
             clean(alert.description, DESCRIPTION, lines=True),
-            clean(verdict.service, 256),
+            clean_identity(verdict.service, 256),
             clean(alert.source, 256),
             clean_labels(verdict.labels)[0],
             (),

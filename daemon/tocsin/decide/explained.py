@@ -45,6 +45,7 @@ def whole(
         "timezone": settings.defaults.timezone,
         "alerts": alerts,
         "rejected": [{"pointer": one.pointer, "detail": one.detail} for one in parsed.rejected],
+        "not_computed": [{"pointer": one.pointer, "detail": one.detail} for one in parsed.left_out],
         "left_out": left_out,
         "cut": cut,
     }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from functools import lru_cache
 from typing import NamedTuple
 
 from tocsin.decide.rules import Verdict, fields_of, meaning
+from tocsin.decide.text import clean_identity
 
 LONGEST = 512
 """Characters of a key; what is beyond is replaced by a hash of the whole."""
@@ -81,7 +81,5 @@ def _quoted(text: str) -> str:
 
 
 def _bounded(key: str) -> str:
-    if len(key) <= LONGEST:
-        return key
-    digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-    return f"{key[: LONGEST - len(digest) - 1]}~{digest}"
+    """A key that any database can keep; two that differ stay apart."""
+    return key if len(key) <= LONGEST and key.isascii() and key.isprintable() else clean_identity(key, LONGEST)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from jinja2 import nodes
 
-from tocsin.decide.text import DESCRIPTION, LABEL_VALUE, LABELS, TITLE
+from tocsin.decide.text import DESCRIPTION, LABEL_VALUE, LABELS, TITLE, cut_with_hash
 
 LONGEST = {"description": DESCRIPTION, "labels": LABELS * LABEL_VALUE}  # characters of an input; of others TITLE
 MOST = 5_000_000
@@ -79,14 +79,18 @@ def _replaced(text: nodes.Node, old: nodes.Node, new: nodes.Node, sizes: dict[st
     return length + places * _size(new, sizes)
 
 
-def clipped(text: str, name: str) -> str:
-    """An input as long as it may be."""
+def clipped(text: str, name: str, *, identity: bool = False) -> str:
+    """An input as long as it may be; for a text that tells things apart what is cut leaves a hash."""
     most = DESCRIPTION if name == "description" else TITLE
-    return text if len(text) <= most else text[:most]
+    if len(text) <= most:
+        return text
+    return cut_with_hash(text, most) if identity else text[:most]
 
 
-def clipped_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
+def clipped_labels(labels: Mapping[str, str], *, identity: bool = False) -> Mapping[str, str]:
     """The same of labels, which are mostly short."""
     if max(map(len, labels.values()), default=0) <= LABEL_VALUE:
         return labels
+    if identity:
+        return {name: cut_with_hash(value, LABEL_VALUE) for name, value in labels.items()}
     return {name: value[:LABEL_VALUE] for name, value in labels.items()}

@@ -12,6 +12,7 @@ from tocsin.decide.matchers import Matcher, parse
 from tocsin.decide.sieve import Memory, Sieve
 from tocsin.decide.templates import INPUTS, Broken, Template, Text, template
 from tocsin.decide.terms import Terms
+from tocsin.decide.text import TITLE, clean
 from tocsin.decide.views import in_words
 from tocsin.model import (
     DAY,
@@ -33,6 +34,9 @@ from tocsin.model import (
 
 RAW_FIELDS = ("severity", "service", "title", "description", "source")
 """Fields an alert brings; rules may match on these, on `integration`, and on what rules set."""
+
+IDENTITIES = frozenset({"dedup_key", "service"})
+"""Texts of a rule that tell things apart, besides labels: one that is too long ends in a hash instead of being cut."""
 
 _WORTH_KEEPING = 4096  # characters of one remembered label set: a sender must not choose how much we remember
 _DESKS = 1024
@@ -189,8 +193,8 @@ class _Compiled:
 
     __slots__ = (
         "auto_resolve", "changes", "drop", "ends", "enrich", "fixed", "fixed_labels", "flap", "group_by", "hold",
-        "join_within", "labels", "matchers", "name", "position", "re_page", "resolve_after", "suppress", "terms",
-        "texts", "threshold", "touches", "when", "where",
+        "join_within", "labels", "matchers", "name", "names_things", "position", "re_page", "resolve_after", "suppress",
+        "terms", "texts", "threshold", "touches", "when", "where",
     )  # fmt: skip
 
     def __init__(self, position: int, rule: Rule) -> None:
@@ -205,6 +209,7 @@ class _Compiled:
         self.fixed = (*_fixed(rule), *((field, text.source.strip()) for field, text in texts if _is_fixed(field, text)))
         self.labels = tuple(pair for pair in labels if not pair[1].plain)
         self.fixed_labels = {label: text.source for label, text in labels if text.plain}
+        self.names_things = bool(self.labels) or any(field in IDENTITIES for field, _ in self.texts)
         self.changes = frozenset(field for field, _ in (*self.texts, *self.fixed))
         self.group_by = rule.group_by
         self.join_within = rule.join_within if rule.group_by is not None or rule.join_within != DAY else None
@@ -352,14 +357,24 @@ class _Draft:
             self._add_labels({label: row[column] for label, column in enrich.set.items() if row.get(column)})
 
     def _write(self, rule: _Compiled) -> None:
-        inputs: dict[str, Any] = {name: clipped(self.fields.get(name, ""), name) for name in INPUTS}
-        inputs["labels"] = clipped_labels(self.labels)
-        fields = [(field, self._text(rule, field, text, inputs)) for field, text in rule.texts]
-        labels = [(label, self._text(rule, f"labels.{label}", text, inputs)) for label, text in rule.labels]
+        inputs = self._inputs(identity=False)
+        whole = self._inputs(identity=True) if rule.names_things else inputs
+        fields = [
+            (field, self._text(rule, field, text, whole if field in IDENTITIES else inputs))
+            for field, text in rule.texts
+        ]
+        labels = [(label, self._text(rule, f"labels.{label}", text, whole)) for label, text in rule.labels]
         for field, said in fields:
             if said:
                 self._set(field, said)
         self._add_labels({label: said for label, said in labels if said is not None})
+
+    def _inputs(self, *, identity: bool) -> dict[str, Any]:
+        inputs: dict[str, Any] = {
+            name: clipped(self.fields.get(name, ""), name, identity=identity) for name in INPUTS
+        }
+        inputs["labels"] = clipped_labels(self.labels, identity=identity)
+        return inputs
 
     def _add_labels(self, more: Mapping[str, str]) -> None:
         self.labels_set.update(more)
@@ -371,7 +386,7 @@ class _Draft:
 
     def _text(self, rule: _Compiled, what: str, text: Template, inputs: Mapping[str, Any]) -> str | None:
         """What the template says, or None with the error noted: then the earlier value stays."""
-        match text.render(inputs):
+        match text.render(inputs, identity=what in IDENTITIES or what.startswith("labels.")):
             case Broken(because):
                 self.errors.append((rule.name, f"{what}: {because}"))
             case Text("") if not what.startswith("labels."):
@@ -470,7 +485,7 @@ class _Desk:
             severity=cast(Severity, fields["severity"]) if "severity" in written else None,
             service=fields["service"] if "service" in written else None,
             title=fields["title"] if "title" in written else None,
-            category=fields.get("category", ""),
+            category=clean(fields.get("category", ""), TITLE),
             labels=draft.labels_set,
             rest=(
                 fields.get("impact"),

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tocsin.decide.text import cut
+from tocsin.decide.text import cut, cut_with_hash
 from tocsin.decide.views import in_words
 from tocsin.model import EMPTY, HOUR, Incident, Instant, Millis, Storm, StormLimit
 
@@ -62,7 +62,8 @@ def scope_of(incident: Incident, limit: StormLimit) -> str:
         return ""
     name = {"service": incident.service, "integration": incident.integration, "all": ""}[limit.per]
     scope = f"{limit.per}:{name}" if limit.per != "all" else "all"
-    return f"{scope[:LONGEST]}{CRITICAL}" if is_critical(incident) else scope[:LONGEST]
+    scope = cut_with_hash(scope, LONGEST)
+    return f"{scope}{CRITICAL}" if is_critical(incident) else scope
 
 
 def is_critical(incident: Incident) -> bool:

@@ -17,6 +17,7 @@ from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tocsin.decide.growth import too_long
+from tocsin.decide.text import cut_with_hash
 
 LONGEST = 1024
 """Characters a rendered text may have; the rest is cut."""
@@ -168,13 +169,17 @@ class Template:
             self.labels, self.fields = _reads(tree)
             self._template = _SANDBOX.from_string(source)
 
-    def render(self, inputs: Mapping[str, Any]) -> Text | Broken:
-        """The text for these inputs (see INPUTS; `labels` maps text to text). Never raises."""
+    def render(self, inputs: Mapping[str, Any], *, identity: bool = False) -> Text | Broken:
+        """The text for these inputs (see INPUTS; `labels` maps text to text). Never raises.
+
+        `identity`: the text tells things apart, so one that is too long ends in a hash of the whole.
+        """
         if self.plain:
             return Text(self.source)
         try:
             context = self._template.new_context(dict(inputs))
-            return Text(_joined(self._template.root_render_func(context)))
+            pieces = self._template.root_render_func(context)
+            return Text(cut_with_hash("".join(pieces).strip(), LONGEST) if identity else _joined(pieces))
         except (TemplateError, SecurityError) as wrong:
             return Broken(wrong.message or type(wrong).__name__)
         except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as wrong:

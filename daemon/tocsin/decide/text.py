@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -34,6 +35,36 @@ def clean(text: str, limit: int, *, lines: bool = False) -> str:
         return text if len(text) <= limit else text[:limit]
     shown = "".join(filter(None, (_fit(char, lines) for char in text[: limit * 4])))
     return cut(unicodedata.normalize("NFC", shown.translate(BIDI)), limit)
+
+
+def cut_with_hash(text: str, limit: int) -> str:
+    """A text that tells things apart, at most `limit` characters: what is cut is replaced by a hash of the whole."""
+    return text if len(text) <= limit else hashed(text, text, limit)
+
+
+def hashed(shown: str, whole: str, limit: int) -> str:
+    """As much of `shown` as fits before a hash of `whole`. What fits too is told apart by its hash as well."""
+    digest = hashlib.blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return f"{shown[: limit - len(digest) - 1]}~{digest}"
+
+
+def clean_identity(text: str, limit: int, hashed_limit: int | None = None) -> str:
+    """`clean` for a text that tells things apart: two that differ never become one. Canonically equal ones do (NFC).
+
+    Newlines and tabs become spaces, as in any text; other characters that are left out or replaced leave a hash.
+    `hashed_limit`: the length with a hash, where it is another one.
+    """
+    if len(text) <= limit and text.isascii() and text.isprintable():
+        return text
+    shown = clean(text, len(text))
+    if len(shown) <= limit and not _lost(text):
+        return shown
+    return hashed(shown, text, hashed_limit or limit)
+
+
+def _lost(text: str) -> bool:
+    """Whether cleaning leaves something out that could tell this text from another."""
+    return any(ord(char) in BIDI or _fit(char, lines=False) not in (char, " ") for char in text)
 
 
 def _fit(char: str, lines: bool) -> str:

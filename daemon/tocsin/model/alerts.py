@@ -52,10 +52,11 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a source read out of one body."""
+    """What a source read out of one body. `left_out`: parts that could not be read; their alerts are taken without."""
 
     alerts: tuple[Alert, ...]
     rejected: tuple[Rejected, ...] = ()
+    left_out: tuple[Rejected, ...] = ()
 
 
 @record(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import structlog
 from aiohttp import hdrs, web
 
 from tocsin.errors import BadBody, StoreUnavailable
-from tocsin.model import DAY, Parsed, Secret, Token, secret_matches
+from tocsin.model import DAY, HOUR, Parsed, Secret, Token, secret_matches
 from tocsin.web.daemon import Daemon, Taken
 from tocsin.web.doors import Door, Doors, doors_of
 from tocsin.web.heads import Heads
@@ -39,6 +39,7 @@ class Reception:
         self.daemon = daemon
         self._doors = doors_of(daemon.live.settings, daemon.live.sources)
         self._alarmed: dict[str, int] = {}
+        self._told: dict[tuple[str, str], int] = {}  # parts that could not be computed, and the hour they were told of
         self._reading = asyncio.Lock()
         self._huge = asyncio.Semaphore(HUGE_AT_ONCE)
         self._huge_of: dict[str, asyncio.Lock] = {}
@@ -137,6 +138,7 @@ class Reception:
             return False
         try:
             parsed = door.source.parse(raw, headers, door.config, self.daemon.clock.now())
+            self._tell_left_out(door, parsed)
             return bool(parsed.alerts) and self.daemon.intake.take_at_once(door.config, raw, parsed, waiter)
         except Exception:  # noqa: BLE001  # `take` meets it again, and says so
             return False
@@ -144,18 +146,31 @@ class Reception:
     def parse(self, door: Door, raw: bytes, headers: Mapping[str, str]) -> Parsed:
         """The alerts of a body; `headers` look up names in any case."""
         try:
-            return door.source.parse(raw, headers, door.config, self.daemon.clock.now())
+            parsed = door.source.parse(raw, headers, door.config, self.daemon.clock.now())
         except BadBody as error:
             self._unreadable(door, error)
             raise
+        self._tell_left_out(door, parsed)
+        return parsed
 
     async def _parse_apart(self, door: Door, raw: bytes, headers: Mapping[str, str]) -> Parsed:
         """`parse` for a body that would hold the loop up."""
         try:
-            return await asyncio.to_thread(door.source.parse, raw, headers, door.config, self.daemon.clock.now())
+            now = self.daemon.clock.now()
+            parsed = await asyncio.to_thread(door.source.parse, raw, headers, door.config, now)
         except BadBody as error:
             self._unreadable(door, error)
             raise
+        self._tell_left_out(door, parsed)
+        return parsed
+
+    def _tell_left_out(self, door: Door, parsed: Parsed) -> None:
+        """Parts of a `map` that cannot be computed: their alerts page without them. A line once an hour and part."""
+        hour = self.daemon.clock.now() // HOUR
+        for one in parsed.left_out:
+            if self._told.get((door.config.name, one.pointer)) != hour:
+                self._told[door.config.name, one.pointer] = hour
+                log.warning("part_left_out", integration=door.config.name, part=one.pointer, because=one.detail[:500])
 
     def _unreadable(self, door: Door, error: BadBody) -> None:
         self.count_refusal(door, "body")

@@ -113,6 +113,9 @@ class Explanation(Shape):
     timezone: str
     alerts: list[ExplainedShape]
     rejected: list[RejectedShape]
+    not_computed: list[RejectedShape] = Field(
+        description="Parts of the integration's map that cannot be computed: the alerts page without them."
+    )
     left_out: int = Field(description="Alerts of the payload beyond the hundredth: not looked at.")
     cut: bool = Field(description="The plans are longer than is told.")
 

@@ -11,7 +11,7 @@ from tocsin.decide.escalation import People, policy_for, reach, usable_contacts
 from tocsin.decide.lifecycle import Move, Stay
 from tocsin.decide.overtaken import ended_by_hand, without_wait
 from tocsin.decide.priority import by_service
-from tocsin.decide.text import DESCRIPTION, TITLE, clean
+from tocsin.decide.text import DESCRIPTION, TITLE, clean, clean_identity
 from tocsin.decide.views import in_words
 from tocsin.errors import NoSuchIncident, Refused
 from tocsin.model import (
@@ -159,7 +159,7 @@ class Actions:
         """Open an incident by hand; its first step runs at once."""
         if policy is not None and policy not in self.core.settings.policies:
             raise Refused(f"there is no policy '{policy}'", status=422)
-        text, service = clean(title, TITLE).strip(), clean(service, 256)
+        text, service = clean(title, TITLE).strip(), clean_identity(service, 256)
         if not text:
             raise Refused("an incident needs a title", status=422)
 

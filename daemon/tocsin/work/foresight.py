@@ -123,7 +123,7 @@ async def answer(
     limits: Limits,
 ) -> dict[str, Any]:
     """What would happen, as JSON; `looks` None: nothing is known of a running system."""
-    shown = Parsed(asked.parsed.alerts[:MOST_ALERTS], asked.parsed.rejected)
+    shown = replace(asked.parsed, alerts=asked.parsed.alerts[:MOST_ALERTS])
     facts = Facts(people=people)
     if looks is not None:
         facts = await facts_of(looks, rulebook, asked.integration, shown, people, clock)

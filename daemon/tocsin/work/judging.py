@@ -12,7 +12,17 @@ import orjson
 
 from tocsin.decide.grouping import LONGEST, Group, group_of
 from tocsin.decide.rules import Rulebook, Verdict
-from tocsin.decide.text import DESCRIPTION, KEY, LABEL_NAME, LABEL_VALUE, LABELS, TITLE, clean, clean_labels
+from tocsin.decide.text import (
+    DESCRIPTION,
+    KEY,
+    LABEL_NAME,
+    LABEL_VALUE,
+    LABELS,
+    TITLE,
+    clean,
+    clean_identity,
+    clean_labels,
+)
 from tocsin.model import (
     Alert,
     ChangeEvent,
@@ -97,7 +107,7 @@ def fit_to_keep(one: Judged, verdict: Verdict) -> Fit:
     if not fit_texts(title, description, service, source):
         title = clean(title, TITLE) or "(no title)"
         description = clean(description, DESCRIPTION, lines=True)
-        service, source = clean(service, NAME), clean(source, NAME)
+        service, source = clean_identity(service, NAME), clean(source, NAME)
     labels_text, truncated = one.labels if labels is alert.labels else as_json(labels), False
     if not fit_labels(labels, labels_text):
         labels, truncated = clean_labels(labels)
@@ -179,11 +189,8 @@ def _hash_of(alert: Alert, labels: str, links: str) -> int:
 
 
 def fit_key(key: str) -> str:
-    """An identity that can be stored: cleaned, and when too long its tail replaced by a hash of the whole."""
-    text = clean(key, len(key))
-    if len(text) <= KEY:
-        return text
-    return f"{text[: KEY - 34]}~{hashlib.blake2b(key.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"
+    """An identity that can be stored: cleaned, and where that costs something a hash of the whole at its end."""
+    return clean_identity(key, KEY, KEY - 1)  # as ever: what is open under such a key must be found
 
 
 def bytes_of(raw: bytes, alert: Alert) -> str:

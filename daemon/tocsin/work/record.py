@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tocsin.contracts import Tx
 from tocsin.decide import retry
 from tocsin.decide.escalation import run_catch_all
-from tocsin.decide.text import clean
+from tocsin.decide.text import clean, clean_identity
 from tocsin.model import (
     MINUTE,
     TOCSIN,
@@ -70,7 +70,7 @@ class Record:
         """Word of this attempt was here before its outcome: a callback, or another replica that gave it up for lost."""
         if not isinstance(outcome, Accepted):
             return attempt.state
-        known = replace(attempt, ref=attempt.ref or clean(outcome.ref, 200))
+        known = replace(attempt, ref=attempt.ref or clean_identity(outcome.ref, 200))
         if attempt.state == "unknown":
             known = replace(known, state="accepted", confirm_by=None)
             self._no_second(page)
@@ -88,7 +88,7 @@ class Record:
         tried = replace(page, tries=page.tries + 1)
         match outcome:
             case Accepted(ref):
-                return replace(ended, state="accepted", ref=clean(ref, 200)), tried
+                return replace(ended, state="accepted", ref=clean_identity(ref, 200)), tried
             case Failed(because, permanent):
                 failed = replace(page, failures=page.failures + 1)
                 return replace(ended, state="failed", because=clean(because, 500), permanent=permanent), failed

@@ -7,7 +7,7 @@ the least that pages is {"title": "..."}. With `map` each name is an expression 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -87,7 +87,9 @@ def _read(body: Any, written: Mapping[str, str]) -> Parsed:
         return _read_all(*_own_shape(body), _by_name, "")
     expressions = compiled(tuple(sorted(written.items())))
     bodies, base = _each(expressions, written, body)
-    return _read_all(bodies, base, _by_expression(expressions), written.get("resolved_when", ""))
+    left_out: dict[str, str] = {}
+    parsed = _read_all(bodies, base, _by_expression(expressions, left_out), written.get("resolved_when", ""))
+    return replace(parsed, left_out=tuple(Rejected(f"map.{part}", why) for part, why in left_out.items()))
 
 
 def _read_all(bodies: list[Any], base: str, find: Find, resolved_when: str) -> Parsed:
@@ -105,14 +107,16 @@ def _read_all(bodies: list[Any], base: str, find: Find, resolved_when: str) -> P
 def _alert(body: Any, find: Find, resolved_when: str, pointer: str) -> Alert:
     if type(body) is not dict and find is _by_name:
         raise BadBody("an alert is an object", pointer)
-    status = _status(find("status", body), resolved_when, pointer)
+    status = _status(find("status", body), resolved_when)
     key = key_of(find("dedup_key", body))
     if status in ("resolved", "acknowledged"):
         return _answer(body, find, status, key, pointer)
     description = text(find("description", body))
     title = text(find("title", body)) or description.partition("\n")[0] or key or ""
     if not title.strip():
-        raise BadBody('title is missing; the least that pages is {"title": "..."}', f"{pointer}/title")
+        if find is _by_name:
+            raise BadBody('title is missing; the least that pages is {"title": "..."}', f"{pointer}/title")
+        title = _stand_in(find, body)
     return Alert(
         status=status,
         source_key=key,
@@ -146,10 +150,16 @@ def _answer(body: Any, find: Find, status: SignalStatus, key: str | None, pointe
     )
 
 
-def _status(value: Any, resolved_when: str, pointer: str) -> SignalStatus:
+def _stand_in(find: Find, body: Any) -> str:
+    """A title of last resort for what another tool's body does not name: what it is about pages, not its title."""
+    labels = labels_of(find("labels", body))
+    named = ", ".join(f"{name}={value}" for name, value in sorted(labels.items()))[:200]
+    found = (text(find("service", body)), text(find("source", body)), labels.get("alertname", ""), named)
+    return next((each for each in found if each.strip()), "(an alert without a title)")
+
+
+def _status(value: Any, resolved_when: str) -> SignalStatus:
     """`resolved_when`: the words (separated by commas) that mean resolved; all others then mean firing."""
-    if isinstance(value, dict | list):
-        raise BadBody('status is not a word like "firing" or "resolved"', f"{pointer}/status")
     word = text(value).strip().lower()
     if resolved_when:
         return "resolved" if word in (each.strip().lower() for each in resolved_when.split(",")) else "firing"
@@ -217,16 +227,24 @@ def _each(expressions: Expressions, written: Mapping[str, str], body: Any) -> tu
             raise BadBody(f"map.each: {where!r} finds no list of alerts in this body", pointer)
 
 
-def _by_expression(expressions: Expressions) -> Find:
+def _by_expression(expressions: Expressions, left_out: dict[str, str]) -> Find:
+    """A part that cannot be computed is left out, and told in `left_out`: its alert pages without it."""
+
     def find(part: str, body: Any) -> Any:
         expression = expressions.get(part)
-        return None if expression is None else _search(expression, body, part, "")
+        if expression is None:
+            return None
+        try:
+            return _search(expression, body, part, "")
+        except BadBody as error:
+            left_out.setdefault(part, error.detail)
+            return None
 
     return find
 
 
 def _search(expression: Any, body: Any, name: str, pointer: str) -> Any:
-    """Functions of an expression may meet values they were not written for: that alert cannot be read."""
+    """Functions of an expression may meet values they were not written for. Raises BadBody."""
     try:
         return expression.search(body)
     except (JMESPathError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as e:

@@ -6,13 +6,25 @@ from collections.abc import Callable, Iterator
 from types import MappingProxyType
 
 from tocsin.model import Instant, Problem
-from tocsin.settings.lint import doors, matching, names, people, policies, rules, schedules, secrets, windows
+from tocsin.settings.lint import (
+    doors,
+    integrations,
+    matching,
+    names,
+    people,
+    policies,
+    rules,
+    schedules,
+    secrets,
+    windows,
+)
 from tocsin.settings.lint.facts import Doubts, Facts
 from tocsin.settings.loading import Loaded
 from tocsin.settings.reading import MOST_PROBLEMS
 
 ASKED: tuple[Callable[[Facts], Iterator[Problem]], ...] = (
     doors.findings,
+    integrations.findings,
     secrets.findings,
     schedules.findings,
     people.findings,
