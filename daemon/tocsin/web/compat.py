@@ -17,6 +17,7 @@ from tocsin.web.doors import Door, digest
 from tocsin.web.limits import read_body
 from tocsin.web.problems import BASE_HEADERS, JSON_HEADERS, Handler, Problem, as_problem, log_refusal, refuse
 from tocsin.web.webhooks import Reception
+from tocsin_integrations.sources import reading
 
 WRONG_LENGTH = "Length of 'routing_key' is incorrect (should be 32 characters)"
 UNKNOWN_KEY = "'routing_key' is invalid"
@@ -81,8 +82,8 @@ def door_of(reception: Reception, raw: bytes, field: str) -> Door:
 def key_in(raw: bytes, field: str) -> str:
     """The key a body holds; "" when it holds none that is text."""
     try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError:
+        body = reading.read_json(raw)
+    except BadBody:
         raise BadBody("Event object is not valid JSON") from None
     if not isinstance(body, Mapping):
         raise BadBody("Event object is not a JSON object")

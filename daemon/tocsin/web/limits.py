@@ -11,21 +11,19 @@ import re
 import zlib
 from typing import Any
 
-import orjson
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 
 from tocsin.contracts import Clock
-from tocsin.errors import BadBody
 from tocsin.model import Millis
 from tocsin.web.budget import Crowded, Held, holding
 from tocsin.web.problems import Problem, overloaded, peer_of
+from tocsin_integrations.sources import reading
 
 MAX_BODY = 4 * 1024 * 1024       # bytes, as sent and inflated
 MAX_FORM = 64 * 1024             # bytes; a provider's callback is some 1,500
-MAX_DEPTH = 32
 BODY_TIME = Millis(30_000)
 QUOTED = re.compile(r"""(\s+(bytearray\()?b|:\s+)['"].*""", re.DOTALL)  # as aiohttp quotes what it could not read
 HEAD_TIME = 75                   # seconds; idle connections and unfinished heads alike
@@ -128,32 +126,13 @@ def gunzip(body: bytes, most: int) -> bytes:
 
 
 def read_json(raw: bytes) -> Any:
-    """The JSON of a request to the API; nothing at all counts as `{}`. Raises BadBody."""
+    """The JSON of a request to the API, read as the doors for alerts read it; nothing at all counts as `{}`.
+
+    Raises BadBody.
+    """
     if not raw.strip():
         return {}
-    try:
-        document = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise BadBody(f"the body is not JSON: {error}") from None
-    if deeper_than(document, MAX_DEPTH):
-        raise BadBody(f"the body is nested deeper than {MAX_DEPTH} levels")
-    return document
-
-
-def deeper_than(document: Any, most: int) -> bool:
-    """Whether more than `most` objects and lists stand one in another."""
-    level = containers([document])
-    for _ in range(most):
-        level = [inner for outer in level for inner in containers(inside(outer))]
-    return bool(level)
-
-
-def containers(values: list[Any]) -> list[Any]:
-    return [value for value in values if isinstance(value, (dict, list))]
-
-
-def inside(container: dict[str, Any] | list[Any]) -> list[Any]:
-    return list(container.values()) if isinstance(container, dict) else container
+    return reading.read_json(raw)
 
 
 def one_line(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -176,12 +177,19 @@ def _parsed(ask: Ask, integration: IntegrationConfig, payload: Any, at: Instant)
     source = ask.daemon.live.sources.get(integration.type)
     if source is None:
         raise _wrong("/integration", f"alerts of type {integration.type!r} cannot be read by this daemon")
-    raw = payload.encode("utf-8", "surrogatepass") if isinstance(payload, str) else orjson.dumps(payload)
+    raw = payload.encode("utf-8", "surrogatepass") if isinstance(payload, str) else _as_posted(payload)
     headers = {"content-type": "application/json", "content-length": str(len(raw))}
     try:
         return source.parse(raw, headers, integration, at)
     except BadBody as wrong:
         raise _wrong(f"/payload{wrong.pointer}", wrong.detail) from None
+
+
+def _as_posted(payload: Any) -> bytes:
+    try:
+        return orjson.dumps(payload)
+    except TypeError:  # lone surrogates and whole numbers beyond 64 bits
+        return json.dumps(payload).encode()
 
 
 def _wrong(pointer: str, detail: str) -> Problem:

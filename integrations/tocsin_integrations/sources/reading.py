@@ -26,19 +26,18 @@ KEY_LENGTH = 512
 
 # ------------------------------------------------------------------------------------------- JSON
 
-_LENIENT = re.compile(rb"\\u[dD][89a-fA-F]|^\xef\xbb\xbf")
-"""What orjson refuses and others do send: escaped (perhaps lone) surrogates, a byte order mark."""
-
 def read_json(raw: bytes, *, exact: bool = False) -> Any:
-    """The value of a JSON body. Raises BadBody for anything else, NaN and nesting beyond 32 included.
+    """The value of a JSON body, as every door for alerts reads it. Raises BadBody for anything else.
 
-    Lone surrogates are let through (intake replaces them). Whole numbers beyond 64 bits are rounded
-    unless `exact`, which is slower.
+    Refused: what is no UTF-8, NaN and infinities, nesting beyond 32. Let through, since a page may depend on it: lone
+    surrogates (intake replaces them), a byte order mark, raw control characters in texts, a NUL behind the body. Of a
+    key that is there twice the last one counts. Whole numbers beyond 64 bits are rounded unless
+    `exact`, which is slower.
     """
     try:
         value = _exact(raw) if exact else orjson.loads(raw)
-    except orjson.JSONDecodeError as e:
-        value = _second_reading(raw, e)
+    except orjson.JSONDecodeError:
+        value = _exact(raw)
     if too_deep(raw, value):
         raise BadBody(f"the body is nested deeper than {DEPTH} levels")
     return value
@@ -49,15 +48,9 @@ def rounded(alerts: Iterable[Alert]) -> bool:
     return any(alert.source_key is not None and "e+" in alert.source_key for alert in alerts)
 
 
-def _second_reading(raw: bytes, first: orjson.JSONDecodeError) -> Any:
-    if not _LENIENT.search(raw):
-        raise BadBody(f"the body is not JSON: {first}") from first
-    return _exact(raw)
-
-
 def _exact(raw: bytes) -> Any:
     try:
-        return json.loads(raw.decode("utf-8-sig"), parse_constant=_no_constant)
+        return _READER.decode(raw.decode("utf-8-sig").rstrip("\0 \t\r\n"))
     except RecursionError as e:
         raise BadBody(f"the body is nested deeper than {DEPTH} levels") from e
     except ValueError as e:
@@ -67,6 +60,14 @@ def _exact(raw: bytes) -> Any:
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON value")
 
+
+def _whole(digits: str) -> int | float:
+    """A whole number; rounded where it is longer than Python reads."""
+    return int(digits) if len(digits) <= _LONGEST_NUMBER else float(digits)
+
+
+_LONGEST_NUMBER = 4_000
+_READER = json.JSONDecoder(parse_constant=_no_constant, parse_int=_whole, strict=False)
 
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 
