@@ -23,6 +23,7 @@ from tocsin.clock import SystemChance, SystemClock, Tasks
 from tocsin.contracts import Chance, ChannelKind, Clock, Http, Mail, ReadFeed, Source, Store, Tools
 from tocsin.control import SOCKET, Control, actions_of
 from tocsin.decide.rules import Rulebook
+from tocsin.decide.turn_changes import in_words, turn_changes
 from tocsin.errors import Refused, SettingsError, StoreUnavailable
 from tocsin.logs import tell_counted
 from tocsin.metrics import Metrics
@@ -354,11 +355,20 @@ class Daemon:
             most = ", ".join(changed.removes_most)
             log.error("reload_refused", removes_most=most)
             raise Refused(f"this would remove more than half of: {most}; if it is meant: tocsin reload --yes")
+        before = self.core.settings
         self._put_in_force(loaded)
         await self.housekeeping.learn_contacts()
         await self.following.learn()
         log.info("reloaded", changed=str(changed))
-        return str(changed)
+        return "\n".join([str(changed), *self._turns_changed(before)])
+
+    def _turns_changed(self, before: Settings) -> list[str]:
+        """Who is on call now and was not before the reload, and what would keep the present turn."""
+        made = self.core.people().overrides
+        said = list(in_words(turn_changes(before, self.core.settings, self.clock.now(), made, made), done=True))
+        for line in said:
+            log.warning("turn_changed", said=line)
+        return said
 
     def running(self) -> Mapping[str, Any]:
         """The files of the configuration in force, as they were read."""

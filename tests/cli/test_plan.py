@@ -350,3 +350,27 @@ def test_a_change_of_people_alone_touches_the_incidents_that_page_them(tocsin, t
     new = changed(tmp_path, ("layers: [{name: always, users: [ana]}]", "layers: [{name: always, users: [bo]}]"))
     (one,) = answer(tocsin, new)["incidents"]["affected"]
     assert (one["number"], one["next_before"][0]["user"], one["next_after"][0]["user"]) == (8, "ana", "bo")
+
+
+def test_whose_turn_it_is_now_is_said_in_words_with_what_keeps_it(tocsin, tmp_path):
+    start = datetime.fromtimestamp((NOW - 7 * DAY) // 1000).strftime("%Y-%m-%d 00:00")
+    rotation = "layers: [{{name: week, users: {users}, rotation: {{every: 1d, start: {start}}}}}]"
+    old = ("layers: [{name: always, users: [bo]}]", rotation.format(users="[ana, bo, cleo, dora]", start=start))
+    people = "  cleo: {contacts: {terminal: C}}\n  dora: {contacts: {terminal: D}}\nschedules:\n  primary:"
+    with_people = ("schedules:\n  primary:", people)
+    (tmp_path / "tocsin.yaml").write_text(Path(tmp_path / changed(tmp_path, old, with_people)).read_text())
+    text = (tmp_path / "new.yaml").read_text()
+    found = []
+    for users in ("[bo, cleo, dora]", "[ana, cleo, dora]", "[ana, bo, dora]", "[ana, bo, cleo]"):
+        (tmp_path / "new.yaml").write_text(text.replace("[ana, bo, cleo, dora]", users))
+        said = answer(tocsin, "new.yaml")
+        assert [one["schedule"] for one in said["turns"]] in ([], ["nights"])
+        for one in said["turns"]:
+            assert f"write start: {one['start'].replace('T', ' ')}" in said["in_words"][-1]
+            assert said["in_words"][-1] in tocsin("new.yaml")[1]
+            (tmp_path / "new.yaml").write_text(text.replace("[ana, bo, cleo, dora]", users).replace(start, one["start"].replace("T", " ")))
+            kept = answer(tocsin, "new.yaml")
+            assert kept["turns"] == []
+            assert kept["on_call_now"] in ([], [{"schedule": "nights", "before": one["before"], "after": one["keeps"]}])
+        found += said["turns"]
+    assert found

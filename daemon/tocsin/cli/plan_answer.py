@@ -12,6 +12,7 @@ from tocsin.decide.course import Planned
 from tocsin.decide.oncall import zone_of
 from tocsin.decide.overrides import Extra
 from tocsin.decide.replay import Group, Tally
+from tocsin.decide.turn_changes import in_words, turn_changes
 from tocsin.model import EMPTY, Instant, Millis, Settings, rfc3339
 from tocsin.settings import Difference, difference
 from tocsin.settings.difference import PLAIN
@@ -53,6 +54,7 @@ def as_json(found: Compared, origin: str, new: str) -> dict[str, Any]:
         "other": [name for name in PLAIN if name in changed.counts],
         "needs_restart": list(changed.needs_restart),
         "removes_most": list(changed.removes_most),
+        **_now(found),
         "shifts": list(_shifts(found)),
         "policies": [_lines(one) for one in amended.policies(found.before, found.after)],
         "users": [
@@ -70,6 +72,26 @@ def _sections(changed: Difference) -> dict[str, Any]:
         name: {"added": list(names.added), "removed": list(names.removed), "changed": list(names.changed)}
         for name, names in changed.names.items()
     }
+
+
+def _now(found: Compared) -> dict[str, Any]:
+    """Whose turn it is at this moment, where that would change."""
+    changes = turn_changes(
+        found.before, found.after, found.now, found.known.made_before, found.known.made_after
+    )
+    return {
+        "on_call_now": [
+            {"schedule": name, "before": list(was), "after": list(will)} for name, was, will in changes.on_call
+        ],
+        "turns": [
+            {
+                "schedule": one.schedule, "layer": one.layer, "before": list(one.was), "after": list(one.will),
+                "keeps": list(one.keeps), "start": one.start, "order": [list(entry) for entry in one.order],
+            }
+            for one in changes.moved
+        ],
+        "in_words": list(in_words(changes, done=False)),
+    }  # fmt: skip
 
 
 def _shifts(found: Compared) -> Iterable[dict[str, Any]]:

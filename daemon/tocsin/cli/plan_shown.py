@@ -45,6 +45,7 @@ def summary(answer: Answer) -> Iterator[str]:
         yield "rules: walked in another order"
     if answer["other"]:
         yield f"also changed: {', '.join(answer['other'])}"
+    yield from answer["in_words"]
     yield from _of_alerts(answer["alerts"])
     yield from _of_incidents(answer["incidents"])
     if answer["needs_restart"]:

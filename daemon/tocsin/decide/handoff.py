@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from tocsin.decide import swap_notices
 from tocsin.decide.escalation import People, personal_rules, usable_contacts
 from tocsin.decide.oncall import shifts
 from tocsin.decide.text import cut
@@ -106,6 +107,8 @@ def end_of_turn(notice: Notice, schedule: Schedule, extra: Sequence[Override] = 
 
 def out_of_time(key: str, created_at: Instant, now: Instant) -> str:
     """Why a planned notice of this key is no news any more; "" while it is."""
+    if key.startswith(swap_notices.PREFIX):
+        return swap_notices.past_due(key, now)
     _, _, start, _, which = key.split("/")
     if which == "before" and now >= int(start):
         return "the shift has begun"

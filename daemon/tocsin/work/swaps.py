@@ -8,9 +8,11 @@ from dataclasses import replace
 import structlog
 
 from tocsin.contracts import Tx
+from tocsin.decide.escalation import NOTICE
 from tocsin.decide.overrides import AskedSwap, Window, Wrong, checked_swap, halves, not_theirs, reason_of, swap_state
+from tocsin.decide.swap_notices import key_of, silent_contact, text_of
 from tocsin.errors import Refused
-from tocsin.model import Actor, Instant, MadeOverride, Swap
+from tocsin.model import Actor, Contact, Instant, MadeOverride, Page, Swap
 from tocsin.work.core import Core
 from tocsin.work.overrides import new_id, refusal
 from tocsin.work.relief import BACK
@@ -46,12 +48,38 @@ class Swaps:
                 other.start if other else None, other.end if other else None, reason_of(asked.reason), now,
             )  # fmt: skip
             tx.add_swap(swap)
+            tx.add_pages([self._notice(swap, now)])
             return swap
 
         await self._room(actor)
         swap = await self.core.store.write(work)
-        log.info("swap_asked", id=swap.id, schedule=swap.schedule, by=swap.asker, of=swap.asked)
+        contact = self._contact(swap)
+        over = "" if contact is None else contact.name
+        log.info("swap_asked", id=swap.id, schedule=swap.schedule, by=swap.asker, of=swap.asked, told_over=over)
+        if contact is not None:
+            self.core.planned({contact.channel}, None)
         return swap
+
+    def _contact(self, swap: Swap) -> Contact | None:
+        core = self.core
+        return silent_contact(core.settings.users[swap.asked], core.settings, core.people(), self._calls)
+
+    def _calls(self, contact: Contact) -> bool:
+        channel = self.core.settings.channels.get(contact.channel)
+        kind = self.core.kinds.get(channel.type) if channel is not None else None
+        return kind is not None and kind.throttle == "voice"
+
+    def _notice(self, swap: Swap, now: Instant) -> Page:
+        """For the one who is asked; of the lowest rank, as every notice. Failed from the start where nothing but a call
+        reaches them: that they were not told stays known."""
+        core, user, contact = self.core, self.core.settings.users[swap.asked], self._contact(swap)
+        return Page(
+            id=core.chance.token(), key=key_of(swap), kind="notice", incident=None, cycle=0, round=0, step=0, rule=0,
+            target=f"user:{swap.asked}", user=swap.asked, contact=contact.name if contact else "",
+            channel=contact.channel if contact else "", due_at=now, created_at=now,
+            status="planned" if contact else "failed", rank=NOTICE, because=f"{swap.asker} asks for swap {swap.id}",
+            config=core.settings.hash, text=text_of(swap, user, core.settings),
+        )  # fmt: skip
 
     async def accept(self, id: str, actor: Actor) -> Swap:
         """By the one who was asked: from the commit on both shifts are the other's."""
