@@ -205,6 +205,27 @@ def test_show_gathers_alerts_pages_and_timeline(daemon, tocsin):
     assert "accepted" in shown.stdout
 
 
+@pytest.mark.parametrize(
+    ("key", "total", "said"),
+    [
+        ("storm/service:shop", 0, "no alerts of its own: a storm, which pages for the incidents that it took in"),
+        ("manual/7", 0, "no alerts: opened by hand"),
+        ("apps/db", 3, "no alerts: they are not kept any more"),
+    ],
+)
+def test_show_says_why_there_are_no_alerts(daemon, tocsin, key, total, said):
+    counted = {**INCIDENT, "key": key, "alerts": {"firing": 0, "resolved": total, "total": total}}
+    daemon.on("GET", "/v1/incidents/7", counted)
+    daemon.on("GET", "/v1/incidents/7/alerts", {"alerts": [], "next": None})
+    daemon.on("GET", "/v1/incidents/7/pages", {"pages": []})
+    daemon.on("GET", "/v1/incidents/7/timeline", {"entries": []})
+    daemon.on("GET", "/v1/incidents/7/members", {"incidents": [], "next": None})
+
+    shown = tocsin("show", "7", TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t")
+
+    assert said in shown.stdout, shown.stderr
+
+
 # ------------------------------------------------------------------------------------- how it fails
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -98,3 +99,36 @@ def test_a_pages_fate_in_one_word(status: PageStatus, states: list[str], fate: s
     page = replace(PAGE, status=status)
 
     assert page_outcome(page, [attempt(state) for state in states]) == fate
+
+
+def several(*titles: str) -> list[Incident]:
+    return [replace(INCIDENT, number=number, title=title) for number, title in enumerate(titles, start=1)]
+
+
+def test_a_list_too_long_for_all_titles_names_the_most_urgent_and_the_numbers_of_the_rest() -> None:
+    titles = [f"{word * 8} is out of order since noon" for word in "abcdefgh"]
+    text = summary_text(several(*titles))
+    assert "INC 1 P1 aaaaaaaa is out of order" in text
+    assert re.search(r"; INC (\d, )+8\. Reply ACK", text)
+
+
+def test_what_all_titles_begin_with_is_said_once() -> None:
+    titles = [f"https://site-{number}.example.org/health is down" for number in range(1, 9)]
+    text = summary_text(several(*titles))
+    assert "INC 1 P1 …1.example.org" in text
+    assert text.count("https://site") == 1
+
+
+def test_one_title_for_all_is_said_once() -> None:
+    text = summary_text(several(*["the certificate of the shop expires in five days"] * 12))
+    assert text.startswith("12 incidents wait for you: the certificate of the shop expires in five days: INC 1 P1, 2 P1, ")
+    assert "12 P1" in text
+
+
+@given(st.lists(st.text(min_size=13, max_size=60), min_size=2, max_size=40))
+def test_no_title_in_a_list_is_cut_to_a_dozen_letters(titles: list[str]) -> None:
+    text = summary_text(several(*titles))
+    assert len(text) <= SMS
+    for one, title in re.findall(r"INC (\d+) P1 ([^;]*)", text):
+        whole = titles[int(one) - 1]
+        assert len(title) >= min(20, len(whole)) or title.startswith("…") or ";" in whole or "INC" in whole

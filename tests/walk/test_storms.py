@@ -39,7 +39,7 @@ async def test_beyond_the_limit_one_incident_pages_for_all_that_come(build: Buil
 
     storm = await town.incident(await storm_of(town))
     assert (storm.title, storm.service, storm.policy) == (
-        f"{STORM} of shop, 90 taken in: DiskFull (90), trouble 0 (1), trouble 1 (1) and 8 other names", "shop", "default",
+        f"{STORM} of shop, 90 taken in: DiskFull (90)", "shop", "default",
     )  # fmt: skip
     assert len(town.pages) == 11
     assert len(town.pages_of(storm.title)) + len([told for told in town.told if told.incident == storm.number]) >= 1
@@ -325,3 +325,93 @@ async def test_the_manuals_example_is_what_holds_when_nothing_is_written(build: 
         await pour(town, 1, first=30)
 
         assert (await town.incident(await storm_of(town))).key == "storm/service:shop"
+
+
+MAILS = """
+users: {ana: {name: Ana, timezone: UTC, contacts: {mail: ana@example.org}}}
+policies: {default: {steps: [{notify: [user:ana], wait: 60m}], repeat: 0, ack_timeout: 2h}}
+schedules: {primary: ""}
+teams: {platform: {members: [ana]}}
+"""
+
+
+async def test_a_storm_of_sixty_by_mail_is_told_in_few_and_each_with_its_link(build: Build) -> None:
+    town = await build(MAILS)
+    for number in range(60):
+        await town.alert(f"disk of host-{number} is full", "error", service="shop", labels={"alertname": "DiskFull"})
+    await town.pass_time(minutes=1)
+
+    storm = await town.incident(await storm_of(town))
+    assert storm.title == "storm: more than 30 new incidents of shop, 30 taken in: DiskFull (30)"
+    assert len(town.mail) <= 12  # ten in a minute, and what waited for the next one together
+    (summary,) = [told for told in town.told if told.kind == "summary"]
+    named = [one for one in await town.incidents() if f"INC {one.number} " in summary.text]
+    assert len(named) >= 15
+    for one in named:
+        assert f"https://tocsin.example.org/incidents/{one.number}\r\n" in summary.text
+    assert summary.text.count("Acknowledge: https://tocsin.example.org/a/") == len(named)
+    assert "All that is open: https://tocsin.example.org/" in summary.text
+
+
+async def test_each_link_of_a_summary_acknowledges_its_own_incident(build: Build) -> None:
+    town = await build(MAILS + 'throttle: {mail: ["1/1m"]}')
+    for title in ("first", "second", "third"):
+        await town.alert(title, "error")
+    await town.pass_time(minutes=1.1)
+    (summary,) = [told.text for told in town.told if told.kind == "summary"]
+    token = summary.partition("* INC 3 P2 third")[2].partition("/a/")[2].split()[0]
+
+    assert await town.daemon.answers.press(token) is not None
+    await town.settle()
+
+    assert [(await town.incident(number)).status for number in (2, 3)] == ["triggered", "acknowledged"]
+
+
+async def test_a_storm_that_is_calm_does_not_call_resolved_what_fires_and_offers_no_acknowledgement(build: Build) -> None:
+    town = await build(MAILS + "storm: {new_incidents: 3, within: 1m}")
+    await pour(town, 8)
+    await town.pass_time(minutes=2)
+
+    (calm,) = [told.text for told in town.told if told.kind == "update"]
+    number = await storm_of(town)
+    assert f"INC {number}: the storm is calm. What it took in and still fires pages by itself from now on" in calm
+    assert "resolved" not in calm
+    assert "Acknowledge" not in calm
+    assert "/a/" not in calm
+
+
+async def test_a_storm_that_somebody_resolved_is_resolved(build: Build) -> None:
+    town = await build(SMALL)
+    await pour(town, 20)
+    number = await storm_of(town)
+    await town.pass_time(seconds=1)
+    await town.resolve(number, "bo")
+    await town.pass_time(seconds=1)
+    assert [line.partition(": ")[2].partition(":")[0] for line in town.updates] == [f"INC {number} resolved by bo"]
+
+
+async def test_what_a_storm_takes_in_that_reaches_nobody_pages_by_itself(build: Build) -> None:
+    """The storm pages by its service's policy; one of its incidents has another, by a rule."""
+    nobody = """
+storm: {new_incidents: 3, within: 1m}
+throttle: {sms: [1000/1m]}
+catch_all: [user:grace]
+policies:
+  default: {steps: [{notify: [user:ana], wait: 60m}], repeat: 0}
+  others: {steps: [{notify: [user:bo], wait: 60m}], repeat: 0}
+rules: [{name: others, match: ['team="others"'], set: {policy: others}}]
+"""
+    town = await build(nobody)
+    town.expected_errors.add("own_trouble")
+    await town.phones["grace"].reply("STOP")
+    await pour(town, 8, labels={"team": "others"})
+    assert len([told for told in town.told if told.user == "bo"]) == 3
+    assert len([told for told in town.told if told.user == "ana" and told.kind == "page"]) >= 1
+
+    await town.phones["ana"].reply("STOP")  # now nobody hears of the storm
+    await town.pass_time(seconds=5)
+
+    assert len([told for told in town.told if told.user == "bo" and told.kind == "page"]) >= 8
+    await pour(town, 1, first=8, labels={"team": "others"})
+    await town.pass_time(seconds=1)
+    assert town.pages_of("trouble 8") != []

@@ -58,7 +58,7 @@ def show(number: Number, as_json: AsJson = False) -> None:
         return
     _print_facts(facts["incident"])
     _print_beside(facts["incident"])
-    _print_alerts(facts["alerts"])
+    _print_alerts(facts["alerts"], _no_alerts(facts["incident"]))
     if facts["members"] is not None:
         _print_members(facts["members"])
     _print_pages(facts["pages"])
@@ -152,7 +152,14 @@ def _by(at: object, who: object) -> str:
     return f"{local(at)} by {who}" if at else ""
 
 
-def _print_alerts(alerts: list[dict[str, Any]]) -> None:
+def _no_alerts(incident: dict[str, Any]) -> str:
+    """Why none is shown."""
+    if str(incident["key"]).startswith("storm/"):
+        return "no alerts of its own: a storm, which pages for the incidents that it took in"
+    return "no alerts: opened by hand" if not incident["alerts"]["total"] else "no alerts: they are not kept any more"
+
+
+def _print_alerts(alerts: list[dict[str, Any]], empty: str) -> None:
     say("")
     print_table(
         ("alert", "status", "severity", "title", "integration", "seen", "count", "rules", "because"),
@@ -170,7 +177,7 @@ def _print_alerts(alerts: list[dict[str, Any]]) -> None:
             )
             for alert in alerts
         ],
-        empty="no alerts: opened by hand",
+        empty=empty,
     )
 
 

@@ -79,11 +79,16 @@ def arrive(weather: Weather, name: str, limit: StormLimit, now: Instant) -> None
         weather.recent[-1] = (weather.recent[-1][0], weather.recent[-1][1] + 1)
     else:
         weather.recent.append((at, 1))
+    _name(weather, name, counts=weather.incident is None)
+    weather.touched_at, weather.changed = now, True
+
+
+def _name(weather: Weather, name: str, *, counts: bool) -> None:
+    """A kind of alert that was seen; within a storm only what it takes in counts."""
     if name in weather.names or len(weather.names) < NAMES:
-        weather.names[name] += 1
+        weather.names[name] += counts
     else:  # room for a new one: what came once or twice makes way (Misra and Gries)
         weather.names = +(weather.names - Counter(dict.fromkeys(weather.names, 1)))
-    weather.touched_at, weather.changed = now, True
 
 
 def forget(weather: Weather, limit: StormLimit, now: Instant) -> None:
@@ -95,8 +100,16 @@ def forget(weather: Weather, limit: StormLimit, now: Instant) -> None:
 
 
 def begin(weather: Weather, incident: int, now: Instant) -> None:
-    """This incident stands for the storm from now on."""
+    """This incident stands for the storm from now on. What paged by itself before is known, and counted no more."""
     weather.incident, weather.since, weather.collected, weather.changed = incident, now, 0, True
+    weather.names = Counter(dict.fromkeys(weather.names, 0))
+
+
+def collect(weather: Weather, name: str) -> None:
+    """The storm takes one in that it has not counted yet."""
+    weather.collected += 1
+    weather.changed = True
+    _name(weather, name, counts=True)
 
 
 def end(weather: Weather) -> None:
@@ -123,20 +136,21 @@ def is_new_kind(weather: Weather, kind: str) -> bool:
     return bool(kind) and kind not in weather.names and len(weather.names) <= KINDS
 
 
-def title(weather: Weather, limit: StormLimit, coming: int = 0) -> str:
-    """What the storm's incident is called: how many, of what, the names that came most. `coming`: taken in next."""
+def title(weather: Weather, limit: StormLimit) -> str:
+    """What the storm's incident is called: how many it took in, of what, the names that came most among these."""
     what = weather.scope.removesuffix(CRITICAL)
     kind, _, name = what.partition(":")
     of = f" of {name}" if name else " without a service" if kind == "service" else ""
     critical = "critical " if weather.scope.endswith(CRITICAL) else ""
     many = f"more than {limit.new_incidents:,} new {critical}incidents{of}"
-    return f"storm: {many}, {weather.collected + coming:,} taken in: {top_names(weather, SHOWN)}"
+    return f"storm: {many}, {weather.collected:,} taken in: {top_names(weather, SHOWN)}"
 
 
 def top_names(weather: Weather, most: int) -> str:
-    first = weather.names.most_common(most)
+    names = +weather.names
+    first = names.most_common(most)
     shown = ", ".join(f"{cut(name, 60)} ({many:,})" for name, many in first)
-    more = len(weather.names) - len(first)
+    more = len(names) - len(first)
     return f"{shown} and {more} other names" if more > 0 else shown
 
 

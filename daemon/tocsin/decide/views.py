@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from tocsin.decide.text import cut, without_addresses
-from tocsin.model import Attempt, Entry, Incident, Instant, Page, Settings, StoredAlert, rfc3339
+from tocsin.model import TOCSIN, Attempt, Entry, Incident, Instant, Page, Settings, StoredAlert, rfc3339
 
+SAME_BEGINNING = 8  # characters that titles begin alike with: so many and more are left out of a list
 AFFECTED = 60  # characters for the names of services that need the one it is about
 SMS = 300  # characters: two GSM-7 segments, or close to it, with the link
 
@@ -261,22 +263,40 @@ def over_text(incident: Incident) -> str:
     title = cut(incident.title, 120)
     if incident.merged_into is not None:
         return f"INC {incident.number} is part of INC {incident.merged_into} from now on: {title}"
+    if is_calm(incident):
+        said = "the storm is calm. What it took in and still fires pages by itself from now on"
+        return f"INC {incident.number}: {said}: {title.removeprefix('storm: ')}"
     return f"INC {incident.number} {'canceled' if incident.status == 'canceled' else 'resolved'}{by}: {title}"
+
+
+def is_storm(incident: Incident) -> bool:
+    """Whether it stands for many others."""
+    return incident.key.startswith("storm/")
+
+
+def is_calm(incident: Incident) -> bool:
+    """Whether it was a storm that ended by itself: what it took in may fire on."""
+    return is_storm(incident) and incident.status == "resolved" and incident.resolved_by == TOCSIN.shown
 
 
 def all_resolved_text(incidents: Sequence[Incident]) -> str:
     """The same of several, in one message that fits an SMS."""
-    return _each_named(f"{len(incidents)} incidents are resolved: ", incidents, "")
+    return _each_named(f"{len(incidents)} incidents are {_ended(incidents)}: ", incidents, "")
 
 
 def all_resolved_body(incidents: Sequence[Incident]) -> str:
     """The same for a mail, one a line."""
     lines = [f"* {cut(over_text(one), 200)}" for one in sorted(incidents, key=_most_urgent)]
-    return "\n".join([f"{len(incidents)} incidents are resolved:", "", *lines])
+    return "\n".join([f"{len(incidents)} incidents are {_ended(incidents)}:", "", *lines])
+
+
+def _ended(incidents: Sequence[Incident]) -> str:
+    return "resolved" if all(one.status == "resolved" and not is_calm(one) for one in incidents) else "over"
 
 
 def summary_text(incidents: Sequence[Incident], more: int = 0, code: str = "") -> str:
-    """Several pages in one message that fits an SMS: each incident is named, with as much title as fits.
+    """Several pages in one message that fits an SMS: each incident is named, the most urgent ones with enough of their
+    titles to tell them apart.
 
     `more`: so many besides these. `code`: four letters that the answer must have.
     """
@@ -288,23 +308,70 @@ def summary_text(incidents: Sequence[Incident], more: int = 0, code: str = "") -
 def _each_named(head: str, incidents: Sequence[Incident], tail: str, more: int = 0) -> str:
     incidents = sorted(incidents, key=_most_urgent)
     room = SMS - len(head) - len(tail)
-    for width in (40, 24, 12):
-        names = "; ".join(f"INC {one.number} {one.priority} {cut(one.title, width)}" for one in incidents)
-        if len(names) <= room and not more:
+    for names in _ways_to_name(incidents, more):
+        if len(names) <= room:
             return head + names + tail
     return head + _numbers(incidents, room, more) + tail
 
 
-def summary_body(incidents: Sequence[Incident], more: int = 0) -> str:
-    """The same for a mail, which has room for all: one a line."""
+def _ways_to_name(incidents: Sequence[Incident], more: int) -> Iterator[str]:
+    """All of them, the fullest first: each with its title, one title for all, titles for the most urgent ones only."""
+    if not more:
+        yield "; ".join(_named(one, one.title, 40) for one in incidents)
+    titles = {one.title for one in incidents}
+    if len(titles) == 1 and len(incidents) > 1:
+        numbers = [f"{one.number} {one.priority}" for one in incidents]
+        yield f"{cut(titles.pop(), 80)}: {_and_more(numbers, len(numbers), more)}"
+        return
+    same = _beginning([one.title for one in incidents])
+    lead = f"{cut(same, 40)}…: " if same else ""
+
+    def named(one: Incident, width: int) -> str:
+        return _named(one, f"…{one.title[len(same):]}" if same else one.title, width)
+
+    if not more:
+        yield lead + "; ".join(named(one, 40) for one in incidents)
+        yield lead + "; ".join(named(one, 24) for one in incidents)
+    for width in (40, 24):
+        for shown in range(len(incidents) - 1, 1, -1):
+            names = "; ".join(named(one, width) for one in incidents[:shown])
+            rest = [str(one.number) for one in incidents[shown:]]
+            yield f"{lead}{names}; {_and_more(rest, len(rest), more)}"
+
+
+def _named(incident: Incident, title: str, width: int) -> str:
+    return f"INC {incident.number} {incident.priority} {cut(title, width)}"
+
+
+def _beginning(titles: Sequence[str]) -> str:
+    """The words that all of them begin with, to be said once; "" where they are few."""
+    alike = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(min(titles), max(titles), strict=False))
+    same = "".join(one for one, _ in alike)
+    same = same[: max(same.rfind(end) for end in " /-_.:") + 1]
+    return same if len(same) >= SAME_BEGINNING and all(len(title) > len(same) for title in titles) else ""
+
+
+def summary_body(
+    incidents: Sequence[Incident], more: int, settings: Settings, links: Mapping[int, str]
+) -> str:
+    """The same for a mail, which has room for all: one a line, each with its own link. `links`: to acknowledge, by
+    number."""
     lines = [f"{len(incidents) + more} incidents wait for you:", ""]
-    lines += [f"* {cut(headline(one), 200)}" for one in sorted(incidents, key=_most_urgent)]
+    base = settings.server.public_url
+    for one in sorted(incidents, key=_most_urgent):
+        lines.append(f"* {cut(headline(one), 200)}")
+        if links.get(one.number):
+            lines.append(f"  Acknowledge: {links[one.number]}")
+        if base:
+            lines.append(f"  {incident_url(one.number, settings)}")
+    if base:
+        lines += ["", f"All that is open: {base}/"]
     return "\n".join([*lines, "", "On the command line: tocsin ack NUMBER…"])
 
 
 def _most_urgent(incident: Incident) -> tuple[bool, str, int]:
     """Storms first, since each stands for many; then by priority."""
-    return not incident.key.startswith("storm/"), incident.priority, incident.number
+    return not is_storm(incident), incident.priority, incident.number
 
 
 def _numbers(incidents: Sequence[Incident], room: int, more: int) -> str:

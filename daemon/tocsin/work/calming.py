@@ -78,6 +78,9 @@ class Calming:
         self._call_it(ledger, storm, decide.title(weather, limit))
         if decide.is_calm(weather, limit, ledger.now):
             return self._resolve(ledger, weather, storm.number)
+        await ledger.people()
+        if not self.storms.stands(storm, ledger):  # nobody hears of it: what it took in pages by itself
+            wake(ledger, storm.number, mute_of(weather, storm.number), FOREVER)
         self._pass_on(ledger, weather, storm)
         return None
 

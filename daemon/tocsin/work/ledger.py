@@ -200,6 +200,11 @@ class Ledger:
                 self._people = People(extra_of(made, core.settings), core.is_dead)
         return self._people
 
+    @property
+    def people_known(self) -> People:
+        """The same; before `people` was awaited, as this process knows them."""
+        return self._people or self.core.people()
+
     async def _mutes_of_all(self) -> Mutes:
         tx, known = self.tx, self.core.mutes
         silences = await tx.silences(self.now)

@@ -77,15 +77,6 @@ class Words(NamedTuple):
     spoken: str
 
 
-def bundled_words(call: Call, *, mail: bool, code: str) -> Words:
-    """Of several incidents: that they resolved, or that they wait. `code`: what an answer must have."""
-    if call.page.kind == "update":
-        text, body = all_resolved_text(call.bundled), all_resolved_body(call.bundled)
-    else:
-        text, body = summary_text(call.bundled, call.more, code), summary_body(call.bundled, call.more)
-    return Words(text, text, body if mail else text, text)
-
-
 class Pager:
     """Sends what is planned. `start` once, `configure` after each reload."""
 
@@ -316,7 +307,7 @@ class Pager:
         """What the channel carries. Whatever fails here falls back to the headline: the page goes out."""
         page, incident, settings = call.page, call.incident, self.core.settings
         now = self.core.clock.now()
-        alone = incident is not None and bool(page.user) and not call.bundled  # a link answers for one incident alone
+        alone = page.kind == "page" and bool(page.user) and not call.bundled  # a link answers for one that waits, alone
         ack_url = self.core.links(incident, page.user, page.id) if alone and incident is not None else ""
         words = await self._words(line, call, ack_url)
         base = settings.server.public_url
@@ -354,7 +345,7 @@ class Pager:
         sms = line.kind.throttle == "sms"
         code = code_of(page.id) if sms and self.core.settings.answers.get("sms") == "code" else ""
         if call.bundled:
-            return bundled_words(call, mail=line.kind.address == "email", code=code)
+            return self._bundled(call, mail=line.kind.address == "email", code=code)
         if page.kind == "code" and call.user is not None and page.contact in call.user.contacts:
             proof = self.core.code_of(page.id)
             text = code_text(proof, page.user, call.user.contacts[page.contact])
@@ -365,6 +356,20 @@ class Pager:
             body = await self._body(line, incident, call.user, ack_url, affected)
             return Words(headline(incident), text, body, spoken_text(incident, affected))
         return Words(page.text.splitlines()[0] if page.text else "", page.text, page.text, page.text)
+
+    def _bundled(self, call: Call, *, mail: bool, code: str) -> Words:
+        """Of several incidents: that they are over, or that they wait. `code`: what an answer must have."""
+        if call.page.kind == "update":
+            text, body = all_resolved_text(call.bundled), all_resolved_body(call.bundled)
+        else:
+            pages = {page.incident: page.id for page in (*call.carried, call.page) if mail and page.user}
+            links = {
+                one.number: self.core.links(one, call.page.user, pages[one.number])
+                for one in call.bundled if one.number in pages
+            }  # fmt: skip
+            text = summary_text(call.bundled, call.more, code)
+            body = summary_body(call.bundled, call.more, self.core.settings, links)
+        return Words(text, text, body if mail else text, text)
 
     async def _body(
         self, line: Line, incident: Incident, user: User | None, ack_url: str, affected: Sequence[str]

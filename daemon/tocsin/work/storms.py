@@ -15,6 +15,7 @@ import structlog
 from tocsin.contracts import Tx
 from tocsin.decide import lifecycle
 from tocsin.decide import storms as decide
+from tocsin.decide.attention import is_told
 from tocsin.decide.escalation import policy_for
 from tocsin.decide.priority import RANK
 from tocsin.decide.storms import Weather
@@ -74,25 +75,32 @@ class Storms:
 
     async def _page_one(self, ledger: Ledger, weather: Weather, one: First, incident: Incident) -> None:
         new_kind = decide.is_new_kind(weather, one.kind)
+        name = one.kind or clean(incident.title, TITLE)
         if incident.storm is None:
-            decide.arrive(weather, one.kind or clean(incident.title, TITLE), self.limit, ledger.now)
+            decide.arrive(weather, name, self.limit, ledger.now)
         begins = weather.incident is None and decide.is_storm(weather, self.limit)
         if begins:
-            await self._open(ledger, weather, incident)
-        if weather.incident is None or (new_kind and not begins):
+            await self._open(ledger, weather, incident, name)
+        storm = ledger.get(weather.incident) if weather.incident is not None else None
+        if storm is None or (new_kind and not begins) or not self.stands(storm, ledger):
             ledger.step(incident, one.policy)
         else:
-            self._take_in(ledger, weather, incident)
+            self._take_in(ledger, storm, incident, "" if begins else name, weather)
 
-    def _take_in(self, ledger: Ledger, weather: Weather, incident: Incident) -> None:
-        storm = ledger.get(weather.incident or 0)
-        assert storm is not None
+    def stands(self, storm: Incident, ledger: Ledger) -> bool:
+        """Whether an open storm may page for others: somebody hears of it, or has answered."""
+        people = ledger.people_known
+        return storm.open and (storm.status != "triggered" or is_told(storm, self.core.settings, people, ledger.now))
+
+    def _take_in(self, ledger: Ledger, storm: Incident, incident: Incident, name: str, weather: Weather) -> None:
+        """`name`: as which it is counted; "": it is already."""
         look_at = Instant(ledger.now + decide.LOOKED_AFTER)
         because = f"one of many: INC {storm.number} pages for all of them"
         critical = weather.scope.endswith(decide.CRITICAL)
         ledger.take(lifecycle.taken_in(incident, storm.number, critical, look_at, ledger.now, because))
         if incident.storm is None:
-            weather.collected += 1
+            if name:
+                decide.collect(weather, name)
             ledger.effects.collapsed += 1
         self._rise(ledger, storm, incident)
 
@@ -113,15 +121,19 @@ class Storms:
             because = f"priority rose from {storm.priority} to {after.priority}"
             ledger.take(lifecycle.retrigger(after, ledger.now, because, "storm"))
 
-    async def _open(self, ledger: Ledger, weather: Weather, incident: Incident) -> None:
-        """One incident for all; it pages by the service's policy, in this very transaction."""
+    async def _open(self, ledger: Ledger, weather: Weather, incident: Incident, name: str) -> None:
+        """One incident for all; it pages by the service's policy, in this very transaction.
+
+        `name`: the alert's that it is for, and the first that it takes in.
+        """
         number = (await ledger.tx.next_numbers(1))[0]
         policy = policy_for(None, incident.service, self.core.settings)
         decide.begin(weather, number, ledger.now)
+        decide.collect(weather, name)
         storm = ledger.open(
             number,
             f"storm/{weather.scope}",
-            decide.title(weather, self.limit, coming=1),
+            decide.title(weather, self.limit),
             incident.service if self.limit.per != "all" else "",
             incident.severity,
             incident,
@@ -175,10 +187,12 @@ class Storms:
             evidence = f"INC {number}, the storm that took it in, was {did}"
             ledger.take(lifecycle.acknowledge(incident, by, "storm", ledger.now, timeout, evidence), "storm")
             return False
-        if storm is not None and storm.open:
+        await ledger.people()
+        if storm is not None and self.stands(storm, ledger):
             ledger.put(replace(incident, due_at=Instant(ledger.now + decide.LOOKED_AFTER)))
             return False
-        return ledger.take(lifecycle.released(incident, ledger.now, f"the storm INC {number} is over"))
+        why = "reaches nobody" if storm is not None and storm.open else "is over"
+        return ledger.take(lifecycle.released(incident, ledger.now, f"the storm INC {number} {why}"))
 
 
 def wake(ledger: Ledger, storm: int, muted_by: str, until: Instant) -> None:
