@@ -58,6 +58,7 @@ class Daemon:
     port: int = field(default_factory=free_port)
     bearer: str = ""
     process: asyncio.subprocess.Process | None = None
+    under: tuple[str, ...] = ()  # a command that starts it, as `prlimit …`
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -89,7 +90,7 @@ class Daemon:
         """Start the process; it need not be ready when this returns."""
         with (self.folder / "daemon.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *TOCSIN, "serve", "-c", str(self.main),
+                *self.under, *TOCSIN, "serve", "-c", str(self.main),
                 cwd=self.folder, env=self._environment(env), stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
 

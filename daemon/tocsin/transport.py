@@ -334,6 +334,10 @@ class AioSmtp:
                     return dialled
         raise refused
 
+    def prepare(self) -> None:
+        """Load what the first mail would: its files may not open when descriptors are scarce."""
+        self._context()
+
     def _context(self) -> ssl.SSLContext:
         """The trust given, or the system's, loaded once."""
         if self.trust is None:

@@ -34,6 +34,7 @@ from tocsin.store import open_store
 from tocsin.store.postgres import PostgresStore
 from tocsin.transport import AioHttp, AioSmtp
 from tocsin.web.app import RECEPTION, make_admin_app, make_app
+from tocsin.web.connections import Connections
 from tocsin.web.front import Front
 from tocsin.web.limits import HEAD_TIME
 from tocsin.work.access import Access
@@ -144,6 +145,7 @@ class Daemon:
         self._runners: list[web.AppRunner] = []
         self._doors: list[asyncio.Server] = []  # of the main address
         self._front: Front | None = None
+        self._admin: asyncio.Server | None = None
         self._control: Control | None = None
         self.paging = False
 
@@ -251,6 +253,9 @@ class Daemon:
 
     async def _start_paging(self) -> None:
         self.paging = True
+        prepare = getattr(self.ports.mail, "prepare", None)
+        if prepare is not None and any(one.type == "smtp" for one in self._settings.channels.values()):
+            prepare()
         await self.pager.recover()
         self.tasks(self.timers.run(), "timers")
         self.tasks(self.following.run(), "following")
@@ -273,7 +278,7 @@ class Daemon:
         """Close the doors, let what is under way end, close the store last."""
         if self._control is not None:
             await self._control.stop()
-        for door in self._doors:
+        for door in (*self._doors, *([self._admin] if self._admin is not None else [])):
             door.close()
         if self._front is not None:
             await self._front.close()
@@ -303,7 +308,9 @@ class Daemon:
         server, app = self._settings.server, make_app(self)
         runner = await self._set_up(app)
         assert runner.server is not None
-        self._front = front = Front(runner.server, app[RECEPTION], self.clock, self.metrics, HEAD_TIME)
+        connections = Connections(lambda: self.live.settings.server.trusted_proxies)
+        doors = (app[RECEPTION], self.clock, self.metrics, HEAD_TIME, connections)
+        self._front = front = Front(runner.server, *doors)
         loop = asyncio.get_running_loop()
         if sockets:
             self._doors = [await loop.create_server(front, sock=one, backlog=BACKLOG) for one in sockets]
@@ -314,7 +321,11 @@ class Daemon:
         if server.admin_port is not None:
             admin = await self._set_up(make_admin_app(self))
             host = server.admin_host or "127.0.0.1"
-            await web.TCPSite(admin, host, server.admin_port, backlog=BACKLOG, reuse_address=True).start()
+            assert admin.server is not None
+            watched = Front(admin.server, *doors, learns=False)
+            self._admin = await loop.create_server(
+                watched, host, server.admin_port, backlog=BACKLOG, reuse_address=True
+            )
         if self.state is not None:
             self._control = Control(self.state / SOCKET, actions_of(self), self.clock)
             await self._control.start()

@@ -16,6 +16,7 @@ from aiohttp import web
 from tocsin.contracts import Clock
 from tocsin.metrics import Metrics
 from tocsin.model import Millis
+from tocsin.web.connections import Connections
 from tocsin.web.daemon import Taken
 from tocsin.web.doors import Door
 from tocsin.web.heads import Head, whole
@@ -25,6 +26,8 @@ from tocsin.web.webhooks import Reception
 log = structlog.stdlib.get_logger("tocsin.web")
 
 PATIENCE = Millis(15_000)  # at the end, for posts that are being stored
+CURRENT = "_current_request"  # aiohttp's: the request that is being answered
+WAITING = "_messages"  # aiohttp's: requests behind it
 UNTIL_IDLE = "_next_keepalive_close_time"  # aiohttp's: when a connection on which nothing comes is closed
 
 
@@ -41,16 +44,20 @@ class Front:
     """Makes the protocol of each connection to the main address; `server` is aiohttp's."""
 
     def __init__(
-        self, server: web.Server, reception: Reception, clock: Clock, metrics: Metrics, head_time: float
-    ) -> None:
+        self, server: web.Server, reception: Reception, clock: Clock, metrics: Metrics, head_time: float,
+        connections: Connections | None = None, *, learns: bool = True,
+    ) -> None:  # fmt: skip
+        """`learns` False: every request is aiohttp's (the admin address)."""
         self.server, self.reception, self.clock, self.head_time = server, reception, clock, head_time
+        self.connections = connections or Connections(lambda: ())
         self.receipts, self.seconds = Receipts(clock), metrics.ingest_seconds
         self.loop = asyncio.get_running_loop()
-        self.open = hasattr(web.RequestHandler, UNTIL_IDLE)
+        self.open = learns and hasattr(web.RequestHandler, UNTIL_IDLE)
         self.under_way = 0
         self._all_answered = asyncio.Event()
         self._lines: dict[web.RequestHandler, Line] = {}
-        reception.opened = self.opened
+        if learns:
+            reception.opened = self.opened
 
     def __call__(self) -> asyncio.Protocol:
         return Line(self)
@@ -91,7 +98,7 @@ class Line(asyncio.Protocol):
     """One connection."""
 
     __slots__ = (
-        "_asked", "_behind", "_choked", "_deaf", "_front", "_handler", "_head", "_started", "_transport", "_turn",
+        "_asked", "_behind", "_choked", "_deaf", "_front", "_handler", "_head", "_started", "_transport", "_turn", "address",
     )  # fmt: skip
 
     def __init__(self, front: Front) -> None:
@@ -102,14 +109,30 @@ class Line(asyncio.Protocol):
         self._choked = False  # the sender does not read its answers
         self._deaf = False  # nothing is read of it here
         self._started = 0.0
+        self.address = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._handler = self._front.server()
+        self.address = address_of(transport)
+        if not self._front.connections.opened(self):
+            self._turn = Turn.AIOHTTP
+            self._transport.abort()
         self._front.connected(self, self._handler)
         self._handler.connection_made(transport)
 
+    def is_idle(self) -> bool:
+        """Whether no whole request is under way: nothing came, or half of one, or the answer has gone."""
+        if self._turn is Turn.OURS or getattr(self._handler, WAITING, None):
+            return False
+        request: web.BaseRequest | None = getattr(self._handler, CURRENT, None)
+        return request is None or not request.content.is_eof()
+
+    def leave(self) -> None:
+        self._transport.abort()
+
     def connection_lost(self, exc: BaseException | None) -> None:
+        self._front.connections.closed(self)
         self._front.disconnected(self._handler)
         self._handler.connection_lost(exc)
 
@@ -127,6 +150,7 @@ class Line(asyncio.Protocol):
         self._handler.eof_received()
 
     def data_received(self, data: bytes) -> None:
+        self._front.connections.used(self)
         if self._turn is Turn.SENDER:
             self._begin(data)
         elif self._turn is Turn.OURS:
@@ -207,6 +231,12 @@ class Line(asyncio.Protocol):
     def _keep_open(self, times: int) -> None:
         """aiohttp closes idle connections; this one is not idle, though it hears nothing of that."""
         setattr(self._handler, UNTIL_IDLE, self._front.loop.time() + times * self._front.head_time)
+
+
+def address_of(transport: asyncio.BaseTransport) -> str:
+    """Whose connection it is; "" for one without an address (a Unix socket)."""
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]) if isinstance(peer, tuple) and peer else ""
 
 
 class Pending:

@@ -8,6 +8,7 @@ which the package's exceptions lose the headers. Loaded when a Twilio channel is
 from __future__ import annotations
 
 import base64
+import importlib
 import ipaddress
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -27,6 +28,8 @@ from tocsin.model import Accepted, Cancelled, Failed, Outcome, Secret, Unknown
 from tocsin_integrations.channels.twilio import refusal
 
 API = "https://api.twilio.com"
+
+importlib.import_module("twilio.rest.api.v2010.account")  # the package would load it at the first send: too late
 
 Call = Callable[[Client], Awaitable[Any]]
 """One creation on the package's client, whose instance has a `sid`."""

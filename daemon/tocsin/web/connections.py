@@ -1,0 +1,97 @@
+"""How many connections may be open, in total and of one address; the idlest is closed where one more comes.
+
+Descriptors are kept back for what a page needs: the database, providers, answers. Whoever opens connections and lets them
+lie takes them from nobody but itself. A connection on which a request is under way is never closed for another.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from tocsin.web.problems import is_among
+
+log = structlog.stdlib.get_logger("tocsin.web")
+
+MOST = 8_192             # connections, however many descriptors there are: each takes some memory
+LEAST = 16               # and however few
+KEPT_BACK = 256          # descriptors, at most, for everything else; of a few a third
+SHARE = 2                # one address may have MOST divided by this
+
+
+class Connection(Protocol):
+    """One connection as it is counted."""
+
+    @property
+    def address(self) -> str: ...
+    def is_idle(self) -> bool: ...
+    def leave(self) -> None:
+        """Close it at once."""
+
+
+class Connections:
+    """Those that are open, the one that was used least lately first. One for all doors of a daemon."""
+
+    def __init__(self, trusted: Callable[[], tuple[str, ...]], most: int | None = None) -> None:
+        self.most = room() if most is None else most
+        self._trusted = trusted
+        self._open: dict[Connection, None] = {}
+        self._of: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def opened(self, one: Connection) -> bool:
+        """Count it, after room was made for it; False: there is none, and it is to be left."""
+        address = one.address
+        if self._of.get(address, 0) >= max(LEAST, self.most // SHARE) and not is_among(address, self._trusted()):
+            if not self._leave_idlest(address):
+                log.warning("connections_refused", peer=address, open=len(self._open))
+                return False
+        elif len(self._open) >= self.most and not self._leave_idlest():
+            log.warning("connections_refused", peer=address, open=len(self._open))
+            return False
+        self._open[one] = None
+        self._of[address] = self._of.get(address, 0) + 1
+        return True
+
+    def used(self, one: Connection) -> None:
+        """Something came on it."""
+        if one in self._open:
+            del self._open[one]
+            self._open[one] = None
+
+    def closed(self, one: Connection) -> None:
+        if one not in self._open:
+            return
+        del self._open[one]
+        left = self._of[one.address] - 1
+        if left:
+            self._of[one.address] = left
+        else:
+            del self._of[one.address]
+
+    def _leave_idlest(self, address: str | None = None) -> bool:
+        for one in self._open:
+            if (address is None or one.address == address) and one.is_idle():
+                log.info("connections_closed", peer=one.address, open=len(self._open))
+                self.closed(one)
+                one.leave()
+                return True
+        return False
+
+
+def room() -> int:
+    """Connections that this process has descriptors for, beside those it has open and those kept back."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        taken = len(os.listdir("/proc/self/fd"))
+    except OSError:  # no /proc
+        taken = 64
+    if limit == resource.RLIM_INFINITY:
+        return MOST
+    return max(LEAST, min(MOST, limit - taken - min(KEPT_BACK, limit // 3)))
