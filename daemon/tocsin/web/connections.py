@@ -1,7 +1,7 @@
 """How many connections may be open, in total and of one address; the idlest is closed where one more comes.
 
-Descriptors are kept back for what a page needs: the database, providers, answers. Whoever opens connections and lets them
-lie takes them from nobody but itself. A connection on which a request is under way is never closed for another.
+Descriptors are kept back for what a page needs: the database, providers, answers. Whoever opens connections and lets
+them lie takes them from nobody but itself. A connection on which a request is under way is never closed for another.
 """
 
 from __future__ import annotations

@@ -98,7 +98,8 @@ class Line(asyncio.Protocol):
     """One connection."""
 
     __slots__ = (
-        "_asked", "_behind", "_choked", "_deaf", "_front", "_handler", "_head", "_started", "_transport", "_turn", "address",
+        "_asked", "_behind", "_choked", "_deaf", "_front", "_handler", "_head", "_started", "_transport", "_turn",
+        "address",
     )  # fmt: skip
 
     def __init__(self, front: Front) -> None:
