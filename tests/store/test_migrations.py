@@ -25,6 +25,14 @@ def one_more(text):
     return (*migrations("sqlite"), Migration(NEWEST + 1, text))
 
 
+@pytest.mark.parametrize("dialect", ["sqlite", "postgres"])
+def test_no_two_steps_have_one_number(dialect):
+    numbers = [step.number for step in migrations(dialect)]
+
+    assert numbers == sorted(set(numbers))
+    assert numbers == [step.number for step in migrations("sqlite")]
+
+
 @pytest.fixture
 async def used(tmp_path):
     """A database file with one incident in it, closed."""
