@@ -48,6 +48,12 @@ def test_the_provider_may_ask_for_a_longer_pause() -> None:
     assert found == Again(Instant(NOW + 90_000), "429", next_contact=True)
 
 
+def test_no_provider_asks_for_more_than_an_hour() -> None:
+    found = following(Failed("429", retry_after=Millis(90_000_000)), failures=1)
+
+    assert found == Again(Instant(NOW + 3_600_000), "429", next_contact=True)
+
+
 def test_a_fallback_is_used_at_once_and_not_for_itself() -> None:
     assert following(Failed("refused"), failures=1, fallback="sms-b") == Again(NOW, "refused", "sms-b", next_contact=True)
     assert following(Failed("refused"), failures=1, fallback="sms") == Again(

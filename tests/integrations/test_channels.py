@@ -11,17 +11,22 @@ from typing import Any, get_args
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.integrations.messages import Gatekeeper, Shown, page, real_tools
 from tests.vendors import twilio as vendor
 from tests.vendors.sink import Answer, WebhookSink
 from tests.vendors.smtp import PretendMailServer
 from tests.vendors.twilio import PretendTwilio, Trouble
-from tocsin.model import Accepted, Cancelled, Failed, Message, Millis, Outcome, PageKind, Secret, Unknown
+from tocsin.model import Accepted, Cancelled, Failed, Instant, Message, Millis, Outcome, PageKind, Secret, Unknown
 from tocsin_integrations.channels import console, smtp, twilio_sms, twilio_voice, webhook
+from tocsin_integrations.channels.answers import retry_after_of
 from tocsin_integrations.channels.gsm import segments
 
 SECRET = "hook-secret"
+NOON, SOON = "Fri, 20 Nov 2026 12:00:00 GMT", "Fri, 20 Nov 2026 12:01:30 GMT"
+NOW = Instant(1_795_176_000_000)  # NOON
 
 
 # ---------------------------------------------------------------------------------------- console
@@ -114,6 +119,7 @@ async def test_another_secret_does_not_fit_the_signature() -> None:
         (Answer(204, body=""), Accepted, {}),
         (Answer(429, retry_after=7), Failed, {"retry_after": 7_000, "permanent": False}),
         (Answer(429), Failed, {"retry_after": None}),
+        (Answer(429, retry_after=SOON, date=NOON), Failed, {"retry_after": 90_000, "permanent": False}),
         (Answer(400, body="no such room"), Failed, {"account": True, "permanent": False}),
         (Answer(302), Failed, {"account": True}),
         (Answer(408), Unknown, {}),
@@ -133,6 +139,39 @@ async def test_what_each_answer_of_a_webhook_means(answer: Answer, kind: type, d
     assert isinstance(outcome, kind)
     assert {name: getattr(outcome, name) for name in detail} == detail
     assert len(sink.pages) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "date", "now", "pause"),
+    [
+        ("7", "", NOW, 7_000),
+        (" 7 ", "", NOW, 7_000),
+        ("0", "", NOW, 0),
+        ("999999999999", "", NOW, 3_600_000),
+        (SOON, NOON, Instant(0), 90_000),  # of the answer's own clock, whatever ours says
+        (SOON, "", NOW, 90_000),
+        (SOON, "yesterday", NOW, 90_000),
+        ("Friday, 20-Nov-26 12:01:30 GMT", NOON, NOW, 90_000),
+        ("Fri Nov 20 12:01:30 2026", NOON, NOW, 90_000),
+        ("Fri, 20 Nov 2026 11:00:00 GMT", NOON, NOW, 0),  # it is over
+        ("Sat, 20 Nov 2027 12:00:00 GMT", NOON, NOW, 3_600_000),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", "", NOW, 3_600_000),
+        (SOON, "", None, None),
+        ("", NOON, NOW, None),
+        ("soon", NOON, NOW, None),
+        ("-5", NOON, NOW, None),
+        ("Fri, 99 Nov 2026 12:00:00 GMT", NOON, NOW, None),
+    ],
+)
+def test_what_pause_an_answer_asks_for(value: str, date: str, now: Instant | None, pause: int | None) -> None:
+    assert retry_after_of(value, date, now) == pause
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_whatever_stands_in_the_header_is_a_pause_within_an_hour_or_none(value: str, date: str) -> None:
+    found = retry_after_of(value, date, NOW)
+
+    assert found is None or 0 <= found <= 3_600_000
 
 
 async def test_a_webhook_to_this_machine_needs_permission() -> None:

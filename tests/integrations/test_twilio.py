@@ -191,4 +191,6 @@ def test_what_a_code_asks_us_to_do(code: int | str | None, fate: str) -> None:
 def test_a_late_retry_is_asked_for_at_most_an_hour_ahead() -> None:
     assert twilio.refusal(429, 20429, "", "999999") == Failed("twilio answered 429, error 20429", retry_after=Millis(3_600_000))
     assert twilio.refusal(429, None, "", "Fri, 20 Nov 2026 03:14:08 GMT") == Failed("twilio answered 429")
+    noon, soon = "Fri, 20 Nov 2026 12:00:00 GMT", "Fri, 20 Nov 2026 12:01:30 GMT"
+    assert twilio.refusal(429, None, "", soon, noon) == Failed("twilio answered 429", retry_after=Millis(90_000))
     assert isinstance(twilio.refusal(503, None, "", "5"), Unknown)

@@ -35,7 +35,8 @@ class Answer:
 
     status: int = 200
     body: str = "{}"
-    retry_after: int = 0
+    retry_after: int | str = 0
+    date: str = ""
     delay: float = 0.0
     then: Literal["answer", "reset", "hang"] = "answer"
 
@@ -88,6 +89,7 @@ class WebhookSink:
         if answer.then == "hang":
             await self._closing.wait()
         headers = {"Retry-After": str(answer.retry_after)} if answer.retry_after else {}
+        headers |= {"Date": answer.date} if answer.date else {}
         return web.Response(status=answer.status, text=answer.body, headers=headers)
 
     def _is_signed(self, raw: bytes, signature: str) -> bool:

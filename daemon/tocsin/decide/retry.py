@@ -10,6 +10,7 @@ MOST_DELIVERED = 2  # attempts that may have been delivered, per page (I3)
 MOST_FAILURES = 4  # attempts that surely were not
 FIRST_BACKOFF = Millis(5_000)
 LONGEST_BACKOFF = Millis(60_000)
+LONGEST_PAUSE = Millis(3_600_000)  # that a provider may ask for
 CONFIRM_WITHIN = Millis(20_000)  # an unknown outcome may be confirmed for so long
 
 
@@ -78,4 +79,5 @@ def _after_failure(failed: Failed, because: str, page: Page, now: Instant, fallb
     if fallback and fallback != page.channel:
         return Again(now, because, fallback, next_contact=True)
     wait = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** (page.failures - 1))
-    return Again(Instant(now + max(wait, failed.retry_after or 0)), because, next_contact=True)
+    asked = min(failed.retry_after or 0, LONGEST_PAUSE)
+    return Again(Instant(now + max(wait, asked)), because, next_contact=True)

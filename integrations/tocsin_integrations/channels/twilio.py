@@ -19,7 +19,7 @@ from twilio.twiml.messaging_response import MessagingResponse  # type: ignore[im
 from twilio.twiml.voice_response import Gather, VoiceResponse  # type: ignore[import-untyped]
 
 from tocsin.errors import BadBody
-from tocsin.model import Failed, Outcome, Secret, Unknown
+from tocsin.model import Failed, Instant, Outcome, Secret, Unknown
 from tocsin_integrations.channels.answers import retry_after_of
 from tocsin_integrations.channels.gsm import fit
 
@@ -154,13 +154,16 @@ def fate(code: int | str | None) -> Fate:
     return next((kind for codes, kind in kinds if number in codes), "other")
 
 
-def refusal(status: int, code: int | None, text: str, retry_after: str = "") -> Outcome:
-    """What an answer of Twilio's API other than 2xx means for the page."""
+def refusal(
+    status: int, code: int | None, text: str, retry_after: str = "", date: str = "", now: Instant | None = None
+) -> Outcome:
+    """What an answer of Twilio's API other than 2xx means for the page. `retry_after`, `date`: its headers; `now`: when
+    it came."""
     because = f"twilio answered {status}" + (f", error {code}" if code else "") + (f": {text}" if text else "")
     if status in (408, 409, 425) or status >= 500:
         return Unknown(because)
     if status == 429 or fate(code) == "later":
-        return Failed(because, retry_after=retry_after_of(retry_after))
+        return Failed(because, retry_after=retry_after_of(retry_after, date, now))
     if fate(code) == "contact":
         return Failed(because, permanent=True)
     return Failed(because, account=fate(code) == "account" or status in (401, 403, 404) or status < 400)

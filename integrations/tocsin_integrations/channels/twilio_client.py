@@ -22,9 +22,9 @@ from twilio.http import AsyncHttpClient  # type: ignore[import-untyped]
 from twilio.http.response import Response  # type: ignore[import-untyped]
 from twilio.rest import Client  # type: ignore[import-untyped]
 
-from tocsin.contracts import Gate, Http, Reply, Tools
+from tocsin.contracts import Clock, Gate, Http, Reply, Tools
 from tocsin.errors import GateClosed, MaybeSent, NotSent
-from tocsin.model import Accepted, Cancelled, Failed, Outcome, Secret, Unknown
+from tocsin.model import Accepted, Cancelled, Failed, Instant, Outcome, Secret, Unknown
 from tocsin_integrations.channels.twilio import refusal
 
 API = "https://api.twilio.com"
@@ -45,6 +45,7 @@ class Account:
     api: str
     allow_private: bool
     http: Http
+    clock: Clock
 
     @classmethod
     def of(cls, options: Mapping[str, Any], tools: Tools) -> Account:
@@ -56,6 +57,7 @@ class Account:
             api=(options.get("api_base") or API).rstrip("/"),
             allow_private=bool(options.get("allow_private")),
             http=tools.http,
+            clock=tools.clock,
         )
 
     async def create(self, call: Call, gate: Gate) -> Outcome:
@@ -74,18 +76,19 @@ class Account:
         except MaybeSent as e:
             return Unknown(str(e))
         except (TwilioException, ValueError, TypeError, KeyError, AttributeError) as e:
-            return _outcome_without_instance(wire.reply, e)
+            return _outcome_without_instance(wire.reply, e, self.clock.now())
         return Accepted(ref=str(made.sid or ""))
 
 
-def _outcome_without_instance(reply: Reply | None, error: Exception) -> Outcome:
+def _outcome_without_instance(reply: Reply | None, error: Exception, now: Instant) -> Outcome:
     """What came of it where the package could make no instance of the answer."""
     if reply is None:
         return Failed(f"the twilio client refused: {error}", account=True)
     if 200 <= reply.status < 300:
         return Unknown(f"twilio answered {reply.status} and something that cannot be read")
     code, said = _error_in(reply.body)
-    return refusal(reply.status, code, said, reply.headers.get("retry-after", ""))
+    headers = reply.headers
+    return refusal(reply.status, code, said, headers.get("retry-after", ""), headers.get("date", ""), now)
 
 
 def _error_in(body: bytes) -> tuple[int | None, str]:

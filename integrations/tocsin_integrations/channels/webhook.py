@@ -62,7 +62,7 @@ class Webhook:
             )
         ):
             case Reply(status=status) as reply:
-                return Accepted() if 200 <= status < 300 else refusal("the webhook", reply)
+                return Accepted() if 200 <= status < 300 else refusal("the webhook", reply, self.tools.clock.now())
             case outcome:
                 return outcome
 
