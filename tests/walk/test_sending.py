@@ -146,6 +146,91 @@ async def test_a_channel_that_keeps_failing_becomes_an_incident_and_one_that_rec
     assert town.metric("tocsin_channel_healthy", channel="sms") == 1
 
 
+async def own_alarms(town: Town) -> list[str]:
+    return [f"{one.title}: {one.status}" for one in await town.incidents() if one.integration == "tocsin"]
+
+
+MANY_PAGES = NO_LIMITS + "storm: {new_incidents: 1000, within: 1m}\n"
+
+
+async def test_one_outage_is_one_incident_however_late_its_time_outs_come(build: Build) -> None:
+    town = await build(MANY_PAGES)
+    town.expected_errors.add("own_trouble")
+    town.trouble("sms", "hangs", times=None)
+    for number in range(15):
+        await town.alert(f"trouble {number}")
+        await town.pass_time(seconds=1)
+    assert await own_alarms(town) == ["channel sms is failing: triggered"]
+
+    town.peace()
+    await town.alert("the first that goes through")
+    await town.pass_time(seconds=2)
+    assert await own_alarms(town) == ["channel sms is failing: resolved"]
+    await town.pass_time(minutes=2)
+
+    assert await own_alarms(town) == ["channel sms is failing: resolved"]
+    assert town.metric("tocsin_channel_healthy", channel="sms") == 1
+
+
+async def test_a_call_that_began_before_the_outage_does_not_end_it(build: Build) -> None:
+    town = await build(MANY_PAGES)
+    town.expected_errors.add("own_trouble")
+    town.trouble("sms", "slow to answer")
+    await town.alert("slow")
+    await town.pass_time(seconds=1)
+    town.trouble("sms", "unreachable", times=None)
+    for number in range(3):
+        await town.alert(f"trouble {number}")
+
+    await town.pass_time(seconds=11)  # the slow one was accepted
+
+    assert await own_alarms(town) == ["channel sms is failing: triggered"]
+
+
+async def test_what_a_channel_failed_at_before_it_was_mended_by_a_reload_tells_nothing_of_it(build: Build) -> None:
+    town = await build(MANY_PAGES)
+    town.trouble("sms", "hangs", times=None)
+    for number in range(6):
+        await town.alert(f"trouble {number}")
+    await town.pass_time(seconds=5)
+
+    path = town.folder / "tocsin.yaml"
+    path.write_text(path.read_text().replace("auth_token: secret", "auth_token: mended"))
+    await town.daemon.reload(yes=True)
+    town.peace()
+    await town.pass_time(minutes=1)
+
+    assert await own_alarms(town) == []
+
+
+async def test_an_alarm_about_a_channel_is_over_with_the_first_success_after_a_restart(build: Build) -> None:
+    town = await build(MANY_PAGES, database="file")
+    town.expected_errors.add("own_trouble")
+    town.trouble("sms", "unreachable", times=None)
+    for number in range(3):
+        await town.alert(f"trouble {number}")
+    assert await own_alarms(town) == ["channel sms is failing: triggered"]
+    town.peace()
+
+    await town.restart(after_minutes=0.2)
+    await town.pass_time(minutes=2)
+
+    assert await own_alarms(town) == ["channel sms is failing: resolved"]
+
+
+async def test_late_word_of_an_old_message_does_not_bury_a_contact_that_is_alive_again(town: Town) -> None:
+    town.expected_errors.add("own_trouble")
+    await town.alert("db down")
+    await town.pass_time(minutes=1)
+    await town.phones["ana"].reply("STOP", opt_out="STOP")
+    await town.pass_time(minutes=1)
+    await town.phones["ana"].reply("START", opt_out="START")
+
+    await town.phones["ana"].receipt("undelivered", "21610", nth=0)
+
+    assert town.daemon.core.dead == {}
+
+
 async def test_that_a_channel_fails_is_told_over_another_one(build: Build) -> None:
     town = await build(SMS_AND_VOICE)
     town.expected_errors.add("own_trouble")

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 
 from tocsin.contracts import Channel, ChannelKind, Tools
 from tocsin.decide.throttle import PAGES
-from tocsin.model import ChannelConfig, PageKind, Settings
+from tocsin.model import ChannelConfig, Instant, PageKind, Settings
 
 SLOTS = 32
 QUIET_SLOTS = 8  # besides those, for what is no page: thousands of these at a slow provider hold up no page
 SICK_AFTER = 3  # calls in a row without success
+SAY_AGAIN = 100  # such calls after which the alarm is raised once more: another replica may have ended it
+NEVER = Instant(-1)
 
 
 @dataclass(slots=True)
@@ -25,6 +27,9 @@ class Line:
     busy: int = 0
     quiet: int = 0  # calls that are no page
     failed_in_a_row: int = 0
+    good_at: Instant = NEVER  # when the newest call began that went through
+    sick_at: Instant = NEVER  # when it was last known to fail
+    proven: bool = False  # something went through since it was opened
     because: str = ""
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -58,17 +63,31 @@ class Line:
         else:
             self.quiet -= 1
 
-    def succeeded(self) -> bool:
-        """Note a call that went through; True when the line has recovered by it."""
+    def succeeded(self, begun_at: Instant) -> bool:
+        """Note a call that went through; True when the line has recovered by it.
+
+        One that began before the line was known to fail tells nothing of how it is since.
+        """
+        self.good_at = max(self.good_at, begun_at)
+        if not self.healthy and begun_at < self.sick_at:
+            return False
         recovered = not self.healthy
         self.failed_in_a_row, self.because = 0, ""
         return recovered
 
-    def failed(self, because: str) -> bool:
-        """Note a call that did not; True when the line counts as failing from now on."""
+    def failed(self, because: str, begun_at: Instant, now: Instant) -> bool:
+        """Note a call that did not; True when the line counts as failing from now on, and again while it goes on.
+
+        One that began before another that went through is old news: time-outs come late, and would make of one
+        outage many.
+        """
+        if begun_at < self.good_at:
+            return False
         self.failed_in_a_row += 1
         self.because = because
-        return self.failed_in_a_row == SICK_AFTER
+        if self.failed_in_a_row == SICK_AFTER:
+            self.sick_at = now
+        return self.failed_in_a_row == SICK_AFTER or self.failed_in_a_row % SAY_AGAIN == 0
 
 
 def open_lines(

@@ -49,7 +49,7 @@ from tocsin.work.claim import Claim, due_below
 from tocsin.work.core import Core
 from tocsin.work.ledger import Effects
 from tocsin.work.record import Record
-from tocsin.work.selfcare import Selfcare
+from tocsin.work.selfcare import OWN, Selfcare
 
 log = structlog.stdlib.get_logger("tocsin.pager")
 
@@ -454,23 +454,35 @@ class Pager:
             "attempt", attempt=call.attempt.id, page=call.page.id, incident=call.page.incident, channel=line.name,
             user=call.page.user, outcome=state, because=getattr(one.outcome, "because", ""),
         )  # fmt: skip
-        self._health(line, one.outcome)
+        if self.lines.get(line.name) is line:  # of a channel that was configured anew the old one's calls tell nothing
+            self._health(line, one.outcome, call.attempt.started_at)
         if not isinstance(one.outcome, Accepted):
             self.confirm_wake.set()
         if not one.done.done():
             one.done.set_result(None)
 
-    def _health(self, line: Line, outcome: Outcome) -> None:
+    def _health(self, line: Line, outcome: Outcome, begun_at: Instant) -> None:
         match outcome:
             case Accepted():
-                if line.succeeded():
+                if line.succeeded(begun_at):
                     self.selfcare.recovered(f"channel/{line.name}")
+                elif line.healthy and not line.proven:
+                    self.core.spawn(self._end_an_old_alarm(line.name), f"alarm of channel {line.name}")
+                line.proven |= line.healthy
             case Failed(permanent=True, account=False) | Cancelled():
                 return
             case Failed(because=because) | Unknown(because=because):
-                if line.failed(because):
+                if line.failed(because, begun_at, self.core.clock.now()):
                     self.selfcare.alarm(f"channel/{line.name}", f"channel {line.name} is failing", because)
         self.core.metrics.channel_healthy.labels(line.name).set(line.healthy)
+
+    async def _end_an_old_alarm(self, channel: str) -> None:
+        """What was raised before a restart, or before the channel was configured anew, is over with a first success."""
+        try:
+            if await self.core.store.open_alert(OWN.name, f"channel/{channel}") is not None:
+                self.selfcare.recovered(f"channel/{channel}")
+        except StoreUnavailable as error:
+            log.warning("old_alarm_not_ended", channel=channel, error=str(error))
 
     def fallback_of(self, channel: str) -> str:
         """The channel to use while this one fails: the first healthy of its fallbacks."""

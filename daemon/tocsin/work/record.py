@@ -106,7 +106,7 @@ class Record:
             confirms=confirms, fallback=self.pager.fallback_of(page.channel), more_contacts=bool(next_pages),
         )  # fmt: skip
         if isinstance(outcome, Failed) and outcome.permanent and not outcome.account and page.user and line is not None:
-            self._bury_contact(line, attempt, outcome)
+            await self._bury_contact(line, attempt, outcome)
         await self._do(page, attempt, found, next_pages)
 
     async def _share(self, carried: list[Attempt], outcome: Outcome, *, waited: bool = False) -> None:
@@ -231,8 +231,12 @@ class Record:
         run = run_catch_all(incident, page.round, core.settings, people, self.now, core.chance.token, because)
         self.ledger.keep(run)
 
-    def _bury_contact(self, line: Line, attempt: Attempt, failed: Failed) -> None:
-        """A number that cannot be reached this way: skipped from now on, shown, and alarmed on."""
+    async def _bury_contact(self, line: Line, attempt: Attempt, failed: Failed) -> None:
+        """A number that cannot be reached this way: skipped from now on, shown, and alarmed on; unless it came back to
+        life since this attempt began."""
+        known = await self.tx.contact_state(line.config.type, attempt.address)
+        if known is not None and known.usable and known.at > attempt.started_at:
+            return
         state = ContactState(line.config.type, attempt.address, False, failed.because, self.now)
         self.tx.save_contact_state(state)
         self.ledger.effects.contacts.append(state)
@@ -322,7 +326,7 @@ class Record:
     async def _not_delivered(self, page: Page, attempt: Attempt, state: str, error: str | None, dead: bool) -> None:
         line = self.pager.lines.get(page.channel)
         if dead and line is not None:
-            self._bury_contact(line, attempt, Failed(f"{state} ({error})", permanent=True))
+            await self._bury_contact(line, attempt, Failed(f"{state} ({error})", permanent=True))
         self.tx.save_pages([replace(page, status="failed", updated_at=self.now)])
         self.ledger.lost(page)
         self.ledger.untold(page)
