@@ -225,7 +225,7 @@ async def test_open_escalations_of_the_version_before_know_whom_they_page(kind, 
 
     await store.write(add)
     await store.close()
-    undo = ("alter table incidents drop column paged", "update meta set value = '9' where name = 'schema'")
+    undo = ("alter table incidents drop column paged", "update meta set value = '10' where name = 'schema'")
     if kind == "sqlite":
         conn = sqlite3.connect(tmp_path / "tocsin.db")
         for statement in undo:
