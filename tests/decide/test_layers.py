@@ -8,6 +8,9 @@ from random import Random
 
 import pytest
 
+from tocsin.decide.export import calendar, entries_of
+from tocsin.decide.fairness import shares
+from tocsin.decide.ical import read_feed
 from tocsin.decide.oncall import Gap, Shift, local_instant, next_on_call, on_call, shifts
 from tocsin.model import DAY, HOUR, MINUTE, Holidays, Hours, Instant, Layer, Rotation, Schedule, instant
 
@@ -334,3 +337,31 @@ def test_a_list_of_shifts_says_at_each_minute_of_the_hard_nights_what_the_resolv
             said = next(one for one in reversed(pieces) if one.start <= minute)
             answer = on_call(schedule, Instant(minute))
             assert (getattr(said, "users", ()), getattr(said, "layer", None)) == (answer.users, answer.layer)
+
+
+@pytest.mark.parametrize("zone", [LISBON, NEW_YORK, SYDNEY])
+def test_what_is_exported_to_a_calendar_and_imported_again_are_the_same_shifts(zone):
+    layers = (
+        base(),
+        Layer("weekend", (("bo",), ("chen",)), Rotation(1, "weeks", "2026-01-09T17:00"), (WEEKEND,), SYDNEY, "2026-07-01T00:00", off("2026-04-04")),
+        Layer("holidays", (("dora",),), None, (Hours(ALL_WEEK, 540, 1020),), NEW_YORK, None, only("2026-04-03", "2026-05-01")),
+    )
+    schedule, now = plan(*layers, zone=zone), at("2026-04-01T00:00Z")
+    read = read_feed(calendar("x", entries_of(schedule, {}, now), now), "UTC", Instant(now - 20 * DAY), Instant(now + 100 * DAY))
+
+    pieces: list[tuple[int, int, tuple[str, ...]]] = []
+    for one in shifts(schedule, Instant(now - 20 * DAY), Instant(now + 100 * DAY)).shifts:
+        joins = pieces and (pieces[-1][1], pieces[-1][2]) == (one.start, one.users)
+        pieces.append((pieces.pop()[0] if joins else one.start, one.end, one.users))
+    imported = [(one.start, one.end, one.marked) for one in read.events]
+    assert imported[1:-1] == pieces[1:-1], "but for the first and last, which are cut here"
+    assert {"bo", "chen", "dora"} <= {user for _, _, users in pieces for user in users}
+    assert read.notes == ()
+
+
+def test_the_load_of_layers_is_that_of_their_shifts():
+    schedule = plan(Layer("weekend", (("bo",), ("chen",)), Rotation(1, "weeks", "2026-01-09T17:00"), (WEEKEND,), "", "2026-04-01T00:00", off("2026-03-28")))
+    start, end = at("2026-03-16T00:00Z"), at("2026-04-16T00:00Z")
+    shares_of = {one.user: one.total.on_call for one in shares([schedule], {}, start, end)}
+
+    assert shares_of == {"bo": 64 * HOUR, "chen": (9 + 39) * HOUR}, "a Monday morning; then 63 hours less a holiday"

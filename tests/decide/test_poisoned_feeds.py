@@ -94,14 +94,12 @@ BEFORE = poisoned(START, END, "RRULE:FREQ=DAILY;COUNT=2", "EXDATE:20261208T08000
 EARLIER = [f"two {AT}", "two 26-12-10T08:00 26-12-10T09:00"]
 UNREADABLE = [
     (lines, note) for lines, _, note in POISONS if note and (", and " in note or "left out" in note) and "leniently" not in note
-    and "ends when it begins" not in note
+    and "ends when it begins" not in note and "RECURRENCE-ID" not in note
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("lines", "note"), UNREADABLE, ids=[str(lines[-1]) for lines, _ in UNREADABLE])
 def test_an_event_that_was_readable_in_the_copy_before_keeps_that_reading(lines, note):
-    if lines[-1].startswith("RECURRENCE-ID"):
-        pytest.skip("another event of the series; below")
     found = read(poisoned(*lines), BEFORE)
 
     assert told(found) == sorted([*OTHERS, *EARLIER])
@@ -151,7 +149,7 @@ def test_a_change_without_its_uid_is_found_by_its_recurrence_id():
 
 def test_two_events_with_one_uid_both_count():
     other = ("UID:s", "SUMMARY:other", "DTSTART:20261209T080000Z", "DTEND:20261209T090000Z")
-    found = read(calendar(vevent(*WEEKLY), vevent(*other), vevent(*other, "SEQUENCE:7")))
+    found = read(calendar(vevent(*WEEKLY), vevent(*other), vevent(*other)))
 
     assert told(found)[:3] == [SERIES[0], *["other 26-12-09T08:00 26-12-09T09:00"] * 2]
     assert len(found.events) == 5
@@ -161,10 +159,17 @@ def test_two_events_with_one_uid_both_count():
     )
 
 
+def test_a_later_version_of_an_event_takes_the_place_of_an_earlier_one():
+    moved = [line.replace("1207", "1208") for line in WEEKLY]
+    found = read(calendar(vevent(*moved, "SEQUENCE:2"), vevent(*WEEKLY, "SEQUENCE:1")))
+
+    assert told(found)[0] == "weekly 26-12-08T08:00 26-12-08T09:00"
+    assert found.notes == ("line 12: the event 'weekly' is left out: a later version of it is there",)
+
+
 def test_two_changes_of_one_occurrence_both_count():
     found = read(calendar(vevent(*WEEKLY), vevent(*MOVED, SECOND), vevent(*MOVED[:-2], "DTSTART:20261216T100000Z", "DURATION:PT1H", SECOND)))
 
-    assert [one[:20] for one in told(found)] == ["weekly 26-12-07T08:00", "moved 26-12-15T10:00", "moved 26-12-16T10:00", "weekly 26-12-21T08:00"] or told(found)
     assert {"moved 26-12-15T10:00 26-12-15T12:00", "moved 26-12-16T10:00 26-12-16T11:00"} <= set(told(found))
     assert "has the RECURRENCE-ID of another one; both count" in found.notes[0]
 
@@ -193,7 +198,6 @@ def test_what_takes_too_long_costs_itself_and_stays_as_it_was():
     for before, expected in ((b"", []), (calendar(vevent(*WEEKLY)), [f"weekly 26-12-{day}" for day in ("07", "14", "21")])):
         calls = iter(range(9))
         found = read_feed(calendar(endless, event("one")), PARIS, FROM, TO, before, budget=lambda calls=calls: budget(calls))
-        assert [one[:15] for one in told(found)] == ["one 26-01-05T08", *expected][: len(expected) + 1] or True
         assert [one.split("T")[0] for one in told(found)] == ["one 26-01-05", *expected]
         assert "takes too long to spell out; does it repeat without end?" in found.notes[0]
 

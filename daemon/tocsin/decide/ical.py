@@ -158,24 +158,28 @@ class _Reading:
             yield from self._series_of(events)
 
     def _series_of(self, events: list[Event]) -> Iterator[list[Event]]:
-        masters = [event for event in events if not event.recurrence]
+        masters = self._newest([event for event in events if not event.recurrence], "UID")
+        yield from ([event] for event in masters[:-1])
         changed: dict[str, Event] = {}
         for event in events:
-            if event.recurrence:
-                earlier = changed.get(event.recurrence)
-                changed[event.recurrence] = event
-                if earlier is not None:
-                    self._twice(event, "RECURRENCE-ID")
-                    yield [earlier.alone()]
-        for event in masters[1:]:
-            self._twice(event, "UID")
-        yield from ([event] for event in masters[:-1])
+            if event.recurrence and event.recurrence not in changed:
+                same = [other for other in events if other.recurrence == event.recurrence]
+                *others, changed[event.recurrence] = self._newest(same, "RECURRENCE-ID") if len(same) > 1 else same
+                yield from ([other.alone()] for other in others)
         lasts = masters[-1].lasts if masters else NO_TIME
         others = [replace(one, lasts=lasts) if one.lasts is AS_ITS_SERIES else one for one in changed.values()]
         yield [*masters[-1:], *others]
 
-    def _twice(self, event: Event, what: str) -> None:
-        self.flaws.append((event.at, f"the event {event.title!r} has the {what} of another one; both count"))
+    def _newest(self, same: list[Event], what: str) -> list[Event]:
+        """Events that claim to be one: a later version (SEQUENCE) takes the place of an earlier one; else all count."""
+        latest = max((event.sequence or 0 for event in same), default=0)
+        for event in same:
+            if (event.sequence or 0) < latest:
+                self.flaws.append((event.at, f"the event {event.title!r} is left out: a later version of it is there"))
+        newest = [event for event in same if (event.sequence or 0) == latest]
+        for event in newest[1:]:
+            self.flaws.append((event.at, f"the event {event.title!r} has the {what} of another one; both count"))
+        return newest
 
     def _occurrences(self, series: list[Event]) -> Sequence[tuple[Event, date]]:
         """(event, when) of one series; none, or those of the copy before, where it cannot be spelled out."""

@@ -79,7 +79,7 @@ def _whole(raw: bytes) -> list[Flaw]:
     flaws: list[Flaw] = []
     if not text[:15].upper().startswith(b"BEGIN:VCALENDAR"):
         begins = clean(text[:40].decode("utf-8", "replace"), 40) or "nothing"
-        if not _EVENT.search(text) or text[:1] == b"<":
+        if not _EVENT.search(text) or not text[-20:].upper().endswith(b"END:VCALENDAR"):
             raise BadFeed(f"is not a calendar: it begins with {begins!r}")
         flaws.append((1, f"BEGIN:VCALENDAR is missing; it begins with {begins!r}"))
     last = _BREAK.split(text)[-1].decode("utf-8", "replace").strip().upper()
