@@ -647,6 +647,9 @@ class Store(Protocol):
     async def next_confirmation(self) -> Instant | None:
         """The earliest confirm_by of unknown attempts whose page is `waiting`."""
 
+    async def open_intents(self, limit: int) -> list[tuple[str, str, Instant]]:
+        """(attempt, owner, started_at) of calls that were begun and have no outcome, the oldest first; not held."""
+
     async def counts(self) -> Counts: ...
 
     async def open_keys(self) -> AsyncIterator[tuple[str, str, int, int, int | None]]:

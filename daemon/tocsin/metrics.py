@@ -94,6 +94,10 @@ class Metrics:
         self.db_errors = counter("db_errors", "Database errors.", "kind")
         self.database_file_lost = gauge("database_file_lost", "1 while the database file is deleted or replaced.")
         self.event_loop_lag_seconds = histogram("event_loop_lag_seconds", "How late the event loop is.", FAST)
+        self.duty_last_success_timestamp_seconds = gauge(
+            "duty_last_success_timestamp_seconds", "When a background duty last succeeded.", "duty"
+        )
+        self.duty_late = gauge("duty_late", "1 while a background duty is later than promised.", "duty")
         self.deadman_last_success_timestamp_seconds = gauge(
             "deadman_last_success_timestamp_seconds", "When the outbound heartbeat last went out."
         )

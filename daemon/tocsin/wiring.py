@@ -53,6 +53,7 @@ from tocsin.work.housekeeping import Housekeeping
 from tocsin.work.intake import Intake
 from tocsin.work.keys import Keys
 from tocsin.work.last_resort import LastResort
+from tocsin.work.late_duties import LateDuties
 from tocsin.work.links import Links
 from tocsin.work.notices import Notices
 from tocsin.work.outbound import Outbound
@@ -198,7 +199,7 @@ class Daemon:
         self.pager = Pager(core, self._tools(), self.selfcare)
         self.last_resort = LastResort(core, lambda: self.pager.lines)
         self.answers = Answers(core, self.actions, links, self.pager)
-        self.health = Health(core, self.timers, self.pager)
+        self.health = Health(core, self.intake, self.pager)
         self.outbound = Outbound(core, self.health, self.ports.http)
         self.feeds = Feeds(core, self.ports.http, self.ports.read_feed or ReadApart(self.clock))
         self.health.feeds = self.feeds.troubles
@@ -235,9 +236,15 @@ class Daemon:
             await self._start_paging()
         await self.heartbeats.begin(was_down=was_down)
         await keeping.alive()  # judged: a crash right behind this start is no longer downtime
-        keeping.start((Millis(1_000), self.notices.look), (Millis(1_000), self.heartbeats.look),
-                      (Millis(1_000), Calming(self.core).look), (Millis(1_000), tell_counted),
-                      (Millis(1_000), self.last_resort.look))  # fmt: skip
+        every = Millis(1_000)
+        keeping.start(
+            ("shift notices", every, self.notices.look),
+            ("heartbeats", every, self.heartbeats.look),
+            ("storms", every, Calming(self.core).look),
+            ("refusals", every, tell_counted),
+            ("last resort", every, self.last_resort.look),
+            ("late duties", every, LateDuties(self.core, self.selfcare).look),
+        )
         self._tell_made_again()
         self.tasks(self.outbound.run(), "outbound heartbeat")
         self.tasks(self.feeds.run(), "feeds")
@@ -252,23 +259,31 @@ class Daemon:
             self.selfcare.alarm("database", "Tocsin began with an empty database", because)
 
     async def _start_paging(self) -> None:
-        self.paging = True
         prepare = getattr(self.ports.mail, "prepare", None)
         if prepare is not None and any(one.type == "smtp" for one in self._settings.channels.values()):
             prepare()
         await self.pager.recover()
+        self.paging = True
         self.tasks(self.timers.run(), "timers")
         self.tasks(self.following.run(), "following")
         self.tasks(self.overtaken.run(), "overtaken")
         self.pager.configure()
         self.tasks(self.pager.run_confirmations(), "confirmations")
+        self.tasks(self.pager.run_strandings(), "stranded pages")
+        self.tasks(self.pager.run_takeover(), "takeover")
 
     async def _await_release(self) -> None:
-        while self.health.quarantined:
+        duty = self.core.duties.add("end of quarantine", self._end_if_released, within=Millis(15_000))
+        while not self.paging:
             await self.clock.sleep(Millis(1_000))
-            self.health.quarantined = bool(await self.store.meta("quarantine"))
-        log.warning("quarantine_ended")
-        await self._start_paging()
+            await duty.run()
+        self.core.duties.drop(duty)
+
+    async def _end_if_released(self) -> None:
+        self.health.quarantined = bool(await self.store.meta("quarantine"))
+        if not self.health.quarantined:
+            log.warning("quarantine_ended")
+            await self._start_paging()
 
     async def end_quarantine(self) -> None:
         """The restored copy is the one to go on with: page again."""
@@ -439,12 +454,10 @@ class Daemon:
                 log.error("clock_off", milliseconds=off, advice="this machine's clock differs from the database's")
 
     async def _keep_anchored(self) -> None:
+        duty = self.core.duties.add("database clock", self._anchor, within=Millis(120_000), limit=Millis(10_000))
         while True:
             await self.clock.sleep(Millis(30_000))
-            try:
-                await self._anchor()
-            except Exception as error:  # noqa: BLE001  # the next round tries again
-                log.warning("not_anchored", error=repr(error))
+            await duty.run()
 
 
 def tune_interpreter() -> None:

@@ -286,7 +286,7 @@ async def test_a_providers_words_that_no_database_can_keep_lose_no_page(build: B
 
 async def test_an_outcome_that_the_store_refuses_at_first_is_kept_in_the_end(build: Build) -> None:
     town = await build(NO_LIMITS)
-    town.expected_errors |= {"outcome_not_stored", "claim_failed", "confirmations_failed", "chore_failed"}
+    town.expected_errors |= {"outcome_not_stored", "claim_failed", "duty_failed"}
     town.trouble("sms", "slow to answer")
     await town.alert("db down")
     kept = town.daemon.store.write
@@ -322,8 +322,8 @@ async def test_one_poisoned_page_does_not_stop_the_channel(build: Build) -> None
 async def test_no_task_ends_for_an_error_of_the_store(build: Build) -> None:
     town = await build(NO_LIMITS)
     town.expected_errors |= {
-        "timers_failed", "claim_failed", "confirmations_failed", "page_postponed", "not_postponed", "timers_batch_failed",
-        "timer_postponed", "chore_failed",
+        "claim_failed", "duty_failed", "page_postponed", "not_postponed", "timers_batch_failed", "timer_postponed",
+        "alarm_not_stored", "post_poisoned",
     }  # fmt: skip
     store = town.daemon.store
     kept = {name: getattr(store, name) for name in ("write", "next_due", "next_due_page", "next_confirmation")}

@@ -194,7 +194,7 @@ async def test_a_crash_loop_after_a_downtime_does_not_put_a_heartbeat_off_for_ev
 
 async def test_a_crash_between_the_silence_and_its_alert_loses_nothing(build: Build) -> None:
     town = await build(BACKUP, database="file")
-    town.expected_errors |= {"chore_failed"}
+    town.expected_errors |= {"duty_failed"}
     intake = town.daemon.intake
 
     async def gone(*_: object) -> None:

@@ -74,7 +74,7 @@ UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
 def test_the_promises_hold_whatever_happens_in_whatever_order(story: Sequence[tuple[Any, ...]]) -> None:
     with structlog.testing.capture_logs() as logs, tempfile.TemporaryDirectory() as folder:
         asyncio.run(tell(Path(folder), story))
-    broken = {"channel_broke", "claim_failed", "timers_batch_failed", "post_poisoned", "task_failed", "chore_failed"}
+    broken = {"channel_broke", "claim_failed", "timers_batch_failed", "post_poisoned", "task_failed", "duty_failed"}
     assert [entry for entry in logs if entry["event"] in broken] == []
 
 

@@ -22,7 +22,7 @@ from tocsin.cli.starter import leave_token
 from tocsin.cli.tables import warn
 from tocsin.cli.trouble import UNREACHABLE, WRONG, Trouble
 from tocsin.clock import SystemClock
-from tocsin.errors import StoreError, StoreUnavailable, TocsinError
+from tocsin.errors import StoreError, TocsinError
 from tocsin.model import Instant, Millis
 from tocsin.systemd import Notify, inherited_sockets
 from tocsin.wiring import Daemon
@@ -103,8 +103,8 @@ async def _until_stopped(daemon: Daemon, signals: Signals, notify: Notify) -> No
     every = notify.watchdog_every or STATUS_EVERY
     seen: Instant | None = None
     while not signals.stop:
-        progressed = daemon.timers.progressed_at
-        if progressed != seen or daemon.health.quarantined or not await _store_answers(daemon):
+        progressed = daemon.timers.duty.at if daemon.timers.duty is not None else None
+        if progressed != seen or daemon.health.quarantined or not await daemon.health.store_answers():
             notify.alive()
         seen = progressed
         await daemon.clock.wait(signals.heard, Instant(daemon.clock.now() + every))
@@ -112,15 +112,6 @@ async def _until_stopped(daemon: Daemon, signals: Signals, notify: Notify) -> No
         if signals.reload:
             signals.reload = False
             await _reload(daemon, notify)
-
-
-async def _store_answers(daemon: Daemon) -> bool:
-    """Without its database the daemon cannot make progress, and a restart would not help it."""
-    try:
-        await daemon.store.check()
-    except StoreUnavailable:
-        return False
-    return True
 
 
 async def _reload(daemon: Daemon, notify: Notify) -> None:

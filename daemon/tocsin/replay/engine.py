@@ -8,7 +8,7 @@ at the recorded time, or, where their page goes out later here, as long after it
 from __future__ import annotations
 
 import heapq
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, cast
 
@@ -42,7 +42,7 @@ from tocsin.settings import Loaded
 from tocsin.store.history import History
 from tocsin.wiring import Daemon, Ports
 from tocsin.work.core import Core
-from tocsin.work.housekeeping import Housekeeping
+from tocsin.work.housekeeping import Chore, Housekeeping
 from tocsin.work.selfcare import OWN
 
 STRIDE = MINUTE
@@ -152,16 +152,13 @@ class Chores(Housekeeping):
     """Without what is of no account in a replay: gauges, signs of life, pruning, notices of shifts; and without
     overdue heartbeats, since nobody checks in here."""
 
-    needless = frozenset({
-        "Housekeeping.alive", "Housekeeping.gauges", "Housekeeping.learn_from_others", "Housekeeping.gaps",
-        "Housekeeping.prune", "Notices.look", "Heartbeats.look",
-    })  # fmt: skip
+    needed = frozenset({"repeats", "silences", "storms"})
 
-    async def _every(self, length: Millis, chore: Callable[[], Awaitable[object]]) -> None:
-        if chore == self.intake.flush_repeats:
+    async def _every(self, name: str, length: Millis, chore: Chore) -> None:
+        if name == "repeats":
             length = HOUR  # memory knows the counts; only a crash needs them written sooner
-        if chore.__qualname__ not in self.needless:
-            await super()._every(length, chore)
+        if name in self.needed:
+            await super()._every(name, length, chore)
 
     async def _lag(self) -> None:
         return None

@@ -54,8 +54,8 @@ MIGRATING = 7267244  # the advisory lock of whoever migrates
 MIGRATION_SECONDS = 3600.0  # for one step, or to wait for another replica's
 MIGRATION_SILENT = "'60s'"
 PROMPT = frozenset({
-    "next_due", "next_due_page", "next_confirmation", "one_attempt", "one_incident", "policy_version", "meta", "held",
-    "what_became_of", "which_server", "database_now",
+    "next_due", "next_due_page", "next_confirmation", "open_intents", "one_attempt", "one_incident",
+    "policy_version", "meta", "held", "what_became_of", "which_server", "database_now",
 })  # fmt: skip
 
 

@@ -263,6 +263,9 @@ class Reads(History):
     async def next_confirmation(self) -> Instant | None:
         return only(await self._look("next_confirmation"), Instant)
 
+    async def open_intents(self, limit: int) -> list[tuple[str, str, Instant]]:
+        return [(row[0], row[1], Instant(row[2])) for row in await self._look("open_intents", limit)]
+
     async def counts(self) -> Counts:
         now = self._clock.now()
         by_kind = {(status, priority): count for status, priority, count in await self._look("open_incidents_counted")}

@@ -10,6 +10,7 @@ from tocsin.decide import storms as decide
 from tocsin.decide.storms import Weather
 from tocsin.model import MINUTE, SECOND, TOCSIN, Incident, Instant, Millis
 from tocsin.work.core import Core
+from tocsin.work.duties import each, in_turn
 from tocsin.work.ledger import Effects, Ledger
 from tocsin.work.storms import FOREVER, mute_of, wake
 
@@ -37,13 +38,16 @@ class Calming:
 
     async def look(self) -> None:
         """Storms that are over end, answers to a storm are passed on, counts are kept for the next start."""
-        for scope in await self._on():
-            await self._look_after(scope)
-        for ended in self._ended:
-            await self._let_go(ended)
+        await in_turn(
+            self._look_after_all,
+            lambda: each(self._ended, self._let_go),
+            lambda: self._keep(self.core.clock.now()),
+        )
         now = self.core.clock.now()
         self._ended = [one for one in self._ended if now - one.at < AGAIN]
-        await self._keep(now)
+
+    async def _look_after_all(self) -> None:
+        await each(await self._on(), self._look_after)
 
     async def _on(self) -> list[str]:
         """Scopes where a storm is on."""

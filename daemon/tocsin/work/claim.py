@@ -121,9 +121,7 @@ class Claim:
     async def take_in(self, pages: list[Page]) -> int:
         """Pages of a channel that is no more: each is moved or ended as at a claim."""
         await self.ledger.load([page.incident for page in pages if page.incident is not None])
-        if not self.core.store.exclusive:
-            pages = await self._still_planned(pages)
-        for page in pages:
+        for page in await self._still_planned(pages):
             self._fits(page)
         vain, self.in_vain = self.in_vain, []
         for page in vain:

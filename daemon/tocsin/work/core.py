@@ -17,6 +17,7 @@ from tocsin.decide.rules import Rulebook
 from tocsin.decide.text import without_addresses
 from tocsin.errors import StoreUnavailable
 from tocsin.model import Contact, ContactState, Incident, Instant, Millis, Only, Policy, Settings, Step, Target
+from tocsin.work.duties import Duties
 from tocsin.work.relief import Relief
 
 if TYPE_CHECKING:  # commands that only think start without the metrics' library
@@ -60,6 +61,7 @@ class Core:
     kinds: dict[str, ChannelKind]
     policies: Policies = field(init=False)
     stops: Stops = field(init=False)
+    duties: Duties = field(init=False)
     mutes: Mutes = field(init=False)
     storms: Storms = field(init=False)  # made by the wiring: what only thinks needs none
     relief: Relief = field(default_factory=Relief)
@@ -77,6 +79,7 @@ class Core:
 
     def __post_init__(self) -> None:
         self.policies, self.stops, self.mutes = Policies(self.store), Stops(), self.fresh_mutes()
+        self.duties = Duties(self.clock)
 
     def fresh_mutes(self) -> Mutes:
         """What mutes under the configuration in force, with nothing known yet of what fires."""

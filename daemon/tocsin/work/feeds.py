@@ -15,14 +15,16 @@ from tocsin.contracts import Http, ReadFeed, Tx
 from tocsin.decide.copies import AHEAD, BACK, Held, held, instead_of, readable_of, source_of, trouble
 from tocsin.decide.feeds import Fed, FeedEvents, fed, from_json, growing, names_of
 from tocsin.errors import BadFeed, StoreUnavailable
-from tocsin.model import DAY, MINUTE, FeedCopy, FeedShift, Ical, Instant, Millis, Schedule, Settings
+from tocsin.model import DAY, MINUTE, SECOND, FeedCopy, FeedShift, Ical, Instant, Millis, Schedule, Settings
 from tocsin.work.core import Core, InForce
+from tocsin.work.duties import promise
 from tocsin.work.fetching import Fetched, fetch
 
 log = structlog.stdlib.get_logger("tocsin.feeds")
 
 FRESH = Millis(DAY)  # events are spelled out again after this, as the window moves on
 AT_ONCE = 8
+LONGEST = Millis(5 * MINUTE)  # for one feed, its fetching and its reading
 SOONEST = MINUTE  # a broken feed is tried again after this, then ever later
 
 
@@ -35,6 +37,7 @@ class Feeds:
         self._due: dict[str, Instant] = {}
         self._failures: dict[str, int] = {}
         self._changed = Event()
+        self._more = False  # another round at once
 
     async def load(self) -> None:
         """The last good copies, in force before the first page is planned."""
@@ -70,21 +73,31 @@ class Feeds:
     # ------------------------------------------------------------------------------ the task
 
     async def run(self) -> None:
-        """For ever; a feed's trouble is its own."""
+        """For ever; a feed's trouble is its own, and told with it. The duty is that each gets its turn."""
+        rest = Millis(max(MINUTE, self.core.poll))
+        duty = self.core.duties.add("feeds", self._round, within=promise(rest), limit=Millis(10 * MINUTE))
         while True:
-            self._measure()
-            now = self.core.clock.now()
-            wanted = {name for name, one in self.core.settings.schedules.items() if one.ical is not None}
-            self._due = {name: self._due.get(name, now) for name in wanted}
-            due = sorted((name for name, at in self._due.items() if at <= now), key=lambda name: self._due[name])
-            for name in due[:AT_ONCE]:
-                self._due[name] = self._next(name, now)
-            tasks = [self.core.spawn(self._look(name), f"feed {name}") for name in due[:AT_ONCE]]
-            for task in tasks:
-                await task
-            if not due:
+            if not await duty.run():
+                await self.core.clock.sleep(Millis(SECOND))
+            elif not self._more:
                 self._changed.clear()
-                await self.core.clock.wait(self._changed, min(self._due.values(), default=None))
+                at = min([*self._due.values(), Instant(self.core.clock.now() + rest)])
+                await self.core.clock.wait(self._changed, at)
+
+    async def _round(self) -> None:
+        """Fetch those that are due, some at a time. Raises behind the last what one of them raised."""
+        self._measure()
+        now = self.core.clock.now()
+        wanted = {name for name, one in self.core.settings.schedules.items() if one.ical is not None}
+        self._due = {name: self._due.get(name, now) for name in wanted}
+        due = sorted((name for name, at in self._due.items() if at <= now), key=lambda name: self._due[name])
+        self._more = bool(due)
+        for name in due[:AT_ONCE]:
+            self._due[name] = self._next(name, now)
+        tasks = [self.core.spawn(self._look(name), f"feed {name}") for name in due[:AT_ONCE]]
+        failed = [error for task in tasks if (error := await task) is not None]
+        if failed:
+            raise failed[0]
 
     def _next(self, name: str, now: Instant) -> Instant:
         """After `every`; sooner while it fails, up to that. A little apart, so that not all ask at once."""
@@ -94,13 +107,18 @@ class Feeds:
         length = min(feed.every, SOONEST * 2 ** min(failures - 1, 10)) if failures else feed.every
         return Instant(now + int(length * (1 + self.core.chance.fraction() / 10)))
 
-    async def _look(self, name: str) -> None:
+    async def _look(self, name: str) -> Exception | None:
+        """What went wrong, other than with the feed itself."""
         try:
-            await self._fetch(name)
+            async with self.core.clock.timeout(LONGEST):
+                await self._fetch(name)
         except StoreUnavailable as error:
             log.warning("feed_postponed", schedule=name, error=str(error))
+            return error
         except Exception as error:  # one feed must not end the others
             log.error("feed_failed", schedule=name, error=repr(error), exc_info=True)
+            return error
+        return None
 
     # ------------------------------------------------------------------------------ one feed
 

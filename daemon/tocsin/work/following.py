@@ -20,6 +20,7 @@ from tocsin.decide.muting import Mutes, counts_as_source, stored_values
 from tocsin.errors import StoreUnavailable
 from tocsin.model import OPEN, SECOND, TOCSIN, Incident, Instant, Millis, Settings, rfc3339
 from tocsin.work.core import Core
+from tocsin.work.duties import each, in_turn, promise
 from tocsin.work.ledger import Effects, Ledger, incidents_of
 
 log = structlog.stdlib.get_logger("tocsin.following")
@@ -71,49 +72,56 @@ class Following:
     async def run(self) -> None:
         """Forever: what happened, and what the clock says of windows."""
         clock = self.core.clock
+        within = promise(Millis(max(LOOK, self.core.poll)))
+        duty = self.core.duties.add("following", lambda: self._look(woken), within=within)
         while True:
-            try:
-                woken = await clock.wait(self._wake, self._next_look())
-                self._wake.clear()
-                await self._look(woken)
-            except StoreUnavailable as error:
-                log.warning("following_postponed", error=str(error))
+            woken = await clock.wait(self._wake, self._next_look())
+            self._wake.clear()
+            if not await duty.run():
                 await clock.sleep(BREATH)
                 self.wake()
-            except Exception as error:  # the next look must come; timers look at each incident meanwhile
-                log.error("following_failed", error=repr(error), exc_info=True)
-                await clock.sleep(BREATH)
 
     def _next_look(self) -> Instant | None:
         now = self.core.clock.now()
         edge = self.core.mutes.windows.next_edge(now)
-        shared = None if self.core.store.exclusive else Instant(now + LOOK)
-        return min((at for at in (edge, shared) if at is not None), default=None)
+        look = Instant(now + max(LOOK, self.core.poll))
+        return look if edge is None else min(edge, look)
 
     async def _look(self, woken: bool) -> None:
-        if self._learnt is not self.core.settings:
-            await self.learn()
-        if self._unmarked:
-            await self._mark_sources()
-        shared = not self.core.store.exclusive
-        changed = await self._learn_from_others() if shared else False
-        told = await self._tell_windows()
-        if woken or changed or told or self._once_more:
+        """Each step for itself: what one cannot do holds up none of the others, least of all the incidents."""
+        shared, before = not self.core.store.exclusive, len(self._told)
+        mutes = (self.core.mutes.inhibited, self.core.mutes.parents)
+        failed: Exception | None = None
+        try:
+            others = [self._learn_from_others] if shared else []
+            await in_turn(self._learn_if_new, self._mark_if_new, *others, self._tell_windows)
+        except Exception as error:  # noqa: BLE001  # raised below, behind the incidents
+            failed = error
+        changed = shared and mutes != (self.core.mutes.inhibited, self.core.mutes.parents)
+        if woken or changed or len(self._told) > before or self._once_more:
             await follow_all(self.core)
         self._once_more = shared and (woken or changed)
+        if failed is not None:
+            raise failed
 
-    async def _learn_from_others(self) -> bool:
-        """Whether sources or parents came or went at another replica, or whom they page."""
+    async def _learn_if_new(self) -> None:
+        if self._learnt is not self.core.settings:
+            await self.learn()
+
+    async def _mark_if_new(self) -> None:
+        if self._unmarked:
+            await self._mark_sources()
+
+    async def _learn_from_others(self) -> None:
+        """Sources and parents that came or went at another replica, and whom they page."""
         store, mutes = self.core.store, self.core.mutes
         for state in await store.contact_states():  # who sent STOP there is called here no more
             self.core.learn(state)
         if not mutes.watching:
-            return False
-        inhibited, parents = mutes.inhibited, mutes.parents
-        sources = await store.inhibitors() if inhibited.rules else []
-        incidents = await store.down(sorted(parents.services), incidents_of(sources))
+            return
+        sources = await store.inhibitors() if mutes.inhibited.rules else []
+        incidents = await store.down(sorted(mutes.parents.services), incidents_of(sources))
         mutes.learn(sources, incidents, self.core.clock.now())
-        return mutes.inhibited != inhibited or mutes.parents != parents
 
     # --------------------------------------------------------------------------------- sources
 
@@ -140,16 +148,15 @@ class Following:
 
     # --------------------------------------------------------------------------------- windows
 
-    async def _tell_windows(self) -> bool:
+    async def _tell_windows(self) -> None:
         """Windows that began or ended: a line in the log, and one in each open incident they are about."""
-        now, before = self.core.clock.now(), len(self._told)
+        now = self.core.clock.now()
+        found: list[tuple[Window, str]] = []
         for one in self.core.mutes.windows.planned:
             current, ended = in_force(one, now), last_ended(one, now)
-            if current is not None:
-                await self._tell(current, "began")
-            if ended is not None:
-                await self._tell(ended, "ended")
-        return len(self._told) > before
+            found += [(current, "began")] if current is not None else []
+            found += [(ended, "ended")] if ended is not None else []
+        await each(found, lambda told: self._tell(*told))
 
     async def _tell(self, window: Window, phase: str) -> None:
         key = (window.name, window.start, phase)
@@ -200,20 +207,34 @@ class Following:
 async def follow_all(core: Core, before: int | None = None) -> None:
     """The triggered incidents below a number, or all: each is muted while all its firing alerts are, whatever by.
 
-    They are looked at without a lock; only those that change are written, some at a time.
+    They are looked at without a lock; only those that change are written, some at a time. One that cannot be followed
+    stops no other; what it raised is raised behind the last.
     """
-    more = True
+    more, failed = True, None
     while more:
         found = await core.store.incidents(IncidentFilter(status=("triggered",)), AT_ONCE, before)
-        numbers = await _changing(core, found)
-        if numbers:
-
-            async def work(tx: Tx, numbers: Sequence[int] = numbers) -> Effects:
-                return await follow(core, tx, numbers)
-
-            (await core.store.write(work)).apply(core)
+        try:
+            await _follow_those(core, await _changing(core, found))
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # one by one, and the culprit is left to its own timer
+            log.error("followed_one_by_one", error=repr(error), exc_info=True)
+            try:
+                await each(found, lambda one: _follow_those(core, [one.number]))
+            except Exception as culprit:  # noqa: BLE001  # raised below, behind the others
+                failed = culprit
         before = found[-1].number if found else None
         more = len(found) == AT_ONCE
+    if failed is not None:
+        raise failed
+
+
+async def _follow_those(core: Core, numbers: Sequence[int]) -> None:
+    async def work(tx: Tx) -> Effects:
+        return await follow(core, tx, numbers)
+
+    if numbers:
+        (await core.store.write(work)).apply(core)
 
 
 async def _changing(core: Core, found: Sequence[Incident]) -> list[int]:

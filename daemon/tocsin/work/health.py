@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tocsin.contracts import Task
 from tocsin.errors import StoreUnavailable
 from tocsin.model import Millis
 from tocsin.work.core import Core
+from tocsin.work.duties import ESSENTIAL, TIMERS
+from tocsin.work.intake import Intake
 from tocsin.work.pager import Pager
-from tocsin.work.timers import Timers
 
 FAILING = "its last calls failed; the incident about it says how"  # providers quote numbers, and /readyz is open
-STUCK = Millis(10_000)  # timers that made no round for so long do not run
+WITHIN = Millis(2_000)  # a database that takes longer to answer is not there: nor may the probe wait for it
 
 
 class Health:
     """What /readyz says. Trouble with sending is `degraded`, never unready: alerts and answers still come in."""
 
-    def __init__(self, core: Core, timers: Timers, pager: Pager) -> None:
-        self.core, self.timers, self.pager = core, timers, pager
+    def __init__(self, core: Core, intake: Intake, pager: Pager) -> None:
+        self.core, self.intake, self.pager = core, intake, pager
+        self._asked: Task | None = None  # whoever asks meanwhile waits for the same answer
+        self._said = ""
         self.quarantined = False
         self.feeds: Callable[[], Mapping[str, str]] = dict  # schedule → what is wrong with its calendar feed
         self.on_last_good = ""  # why the configuration asked for is not in force
@@ -27,14 +32,15 @@ class Health:
     async def ready(self) -> tuple[bool, dict[str, Any]]:
         """(ready, body): `{"status": "ready|degraded|unready", "checks": {...}}`."""
         store = await self._store()
-        timers = "ok" if self._timers_run() else "no progress"
+        late = self.core.duties.late()
+        timers = "ok" if TIMERS not in late else "no progress"
         failing = {name: FAILING for name, line in self.pager.lines.items() if not line.healthy}
-        ready = store == "ok" and timers == "ok"
+        ready = store == "ok" and not any(name in late for name in ESSENTIAL)
         feeds = self.feeds()
-        degraded = bool(failing) or self.quarantined or bool(self.on_last_good) or bool(feeds)
+        degraded = bool(failing) or self.quarantined or bool(self.on_last_good) or bool(feeds) or bool(late)
         body: dict[str, Any] = {
             "status": "unready" if not ready else "degraded" if degraded else "ready",
-            "checks": {"store": store, "timers": timers, "channels": failing or "ok"},
+            "checks": {"store": store, "timers": timers, "channels": failing or "ok", "duties": late or "ok"},
         }
         if feeds:
             body["checks"]["feeds"] = dict(feeds)
@@ -54,17 +60,42 @@ class Health:
             return f"nothing can be stored: {store}"
         if self.quarantined:
             return "a restored copy pages nobody"
-        if not self._timers_run():
+        late = [name for name in ESSENTIAL if name in self.core.duties.late()]
+        if TIMERS in late:
             return "the timers make no progress"
+        if late:
+            return f"late: {', '.join(late)}"
         lines = self.pager.lines.values()
         return "every channel is failing" if lines and not any(line.healthy for line in lines) else ""
 
-    def _timers_run(self) -> bool:
-        return self.quarantined or self.core.clock.now() - self.timers.progressed_at < STUCK
+    async def exercise(self) -> None:
+        """Whether the database takes what answers and posts need. Raises StoreUnavailable."""
+        said = await self._store()
+        if said != "ok":
+            raise StoreUnavailable(said)
+        self.intake.still_idle()
+
+    async def store_answers(self) -> bool:
+        """Without its database the daemon cannot make progress, and a restart would not help it."""
+        return await self._store() == "ok"
 
     async def _store(self) -> str:
+        """ "ok", or what is wrong; never later than promised, and asked once for all who ask at the same time."""
+        if self._asked is None or self._asked.done():
+            self._said = ""
+            self._asked = self.core.spawn(self._check(), "readiness")
+        asked = self._asked
+        try:
+            async with self.core.clock.timeout(WITHIN):
+                await asyncio.shield(asked)
+        except TimeoutError:
+            return f"no answer within {WITHIN // 1000} s"
+        return self._said
+
+    async def _check(self) -> None:
         try:
             await self.core.store.check()
-        except StoreUnavailable as error:
-            return str(error) or "unavailable"
-        return "ok"
+        except Exception as error:  # noqa: BLE001  # whatever it is, the database does not take what it should
+            self._said = str(error) or "unavailable"
+        else:
+            self._said = "ok"

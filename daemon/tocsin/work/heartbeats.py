@@ -15,6 +15,7 @@ from tocsin.contracts import Tx
 from tocsin.decide import heartbeats as decide
 from tocsin.model import EMPTY, Alert, Beat, Heartbeat, Instant, IntegrationConfig, Parsed
 from tocsin.work.core import Core
+from tocsin.work.duties import each, in_turn
 from tocsin.work.intake import Intake
 
 log = structlog.stdlib.get_logger("tocsin.heartbeats")
@@ -100,18 +101,22 @@ class Heartbeats:
             return
         known = {beat.name: beat for beat in await self.core.store.beats()}
         self._may_have_rows = bool(known)
-        await self._follow_configuration(known)
         now = self.core.clock.now()
-        for name, beat in known.items():
-            heartbeat = self.configured.get(name)
-            if heartbeat is None:
-                await self._forget(beat)
-            elif beat.due_at <= now and beat.expects == decide.expects(heartbeat):
-                await self._miss(name)
-            elif decide.is_unsettled(beat):
-                await self._settle(name)
+        await in_turn(
+            lambda: self._follow_configuration(known),
+            lambda: each(known.values(), lambda beat: self._look_at(beat, now)),
+        )
         silent = [beat for name, beat in known.items() if name in self.configured and _is_silent(beat, now)]
         self.core.metrics.heartbeats_overdue.set(len(silent))
+
+    async def _look_at(self, beat: Beat, now: Instant) -> None:
+        heartbeat = self.configured.get(beat.name)
+        if heartbeat is None:
+            await self._forget(beat)
+        elif beat.due_at <= now and beat.expects == decide.expects(heartbeat):
+            await self._miss(beat.name)
+        elif decide.is_unsettled(beat):
+            await self._settle(beat.name)
 
     async def _follow_configuration(self, known: Mapping[str, Beat]) -> None:
         """A reload brought new ones, or other times for known ones."""

@@ -10,10 +10,10 @@ import structlog
 from tocsin.contracts import Tx
 from tocsin.decide.escalation import usable_contacts
 from tocsin.decide.oncall import on_call, shifts
-from tocsin.errors import StoreUnavailable
-from tocsin.model import DAY, HOUR, MINUTE, SECOND, ContactState, Instant, Millis, Settings
+from tocsin.model import DAY, HOUR, MINUTE, SECOND, ContactState, Instant, Millis, Schedule, Settings
 from tocsin.work.access import Access
 from tocsin.work.core import Core
+from tocsin.work.duties import ANSWERS, LIMIT, each, promise
 from tocsin.work.health import Health
 from tocsin.work.intake import Intake
 from tocsin.work.overrides import Overrides
@@ -24,10 +24,13 @@ log = structlog.stdlib.get_logger("tocsin.housekeeping")
 ALIVE = "alive_at"
 DOWN = Millis(30 * SECOND)
 PRUNED_AT_ONCE = 500
+LONGEST = Millis(30 * MINUTE)  # for a chore that is done rarely
+
+Chore = Callable[[], Awaitable[object]]
 
 
 class Housekeeping:
-    """Each chore in a loop of its own; a chore that fails is logged and done again next time."""
+    """Each chore a duty in a loop of its own; one that fails is logged and done again next time, or in a minute."""
 
     def __init__(
         self, core: Core, intake: Intake, silences: Silences, overrides: Overrides, access: Access, health: Health
@@ -35,30 +38,39 @@ class Housekeeping:
         self.core, self.intake, self.silences, self.overrides = core, intake, silences, overrides
         self.access, self.health = access, health
 
-    def start(self, *more: tuple[Millis, Callable[[], Awaitable[object]]]) -> None:
+    def start(self, *more: tuple[str, Millis, Chore]) -> None:
         """Begin all chores, and those that others bring."""
-        for every, chore in (
+        for name, every, chore in (
             *more,
-            (Millis(SECOND), self.intake.flush_repeats),
-            (Millis(SECOND), self.silences.begin),
-            (Millis(5 * SECOND), self.alive),
-            (Millis(5 * SECOND), self.gauges),
-            (Millis(5 * SECOND), self.learn_from_others),
-            (Millis(5 * MINUTE), self.gaps),
-            (Millis(HOUR), self.prune),
+            (ANSWERS, Millis(5 * SECOND), self.health.exercise),
+            ("repeats", Millis(SECOND), self.intake.flush_repeats),
+            ("silences", Millis(SECOND), self.silences.begin),
+            ("sign of life", Millis(5 * SECOND), self.alive),
+            ("gauges", Millis(5 * SECOND), self.gauges),
+            *self.learning(),
+            ("gaps", Millis(5 * MINUTE), self.gaps),
+            ("retention", Millis(HOUR), self.prune),
         ):
-            self.core.spawn(self._every(every, chore), f"chore {chore.__name__}")
+            self.core.spawn(self._every(name, every, chore), name)
         self.core.spawn(self._lag(), "event loop lag")
 
-    async def _every(self, length: Millis, chore: Callable[[], Awaitable[object]]) -> None:
+    def learning(self) -> list[tuple[str, Millis, Chore]]:
+        """Where other replicas write too: their silences, overrides and keys, and what they learnt of contacts."""
+        every = Millis(5 * SECOND)
+        theirs: list[tuple[str, Millis, Chore]] = [
+            ("silences of others", every, self.silences.refresh),
+            ("overrides of others", every, self.overrides.refresh),
+            ("contacts", every, self.learn_contacts),
+            ("keys", every, self.access.learn_keys),
+        ]
+        return [("quarantine", every, self.learn_quarantine), *([] if self.core.store.exclusive else theirs)]
+
+    async def _every(self, name: str, length: Millis, chore: Chore) -> None:
+        duty = self.core.duties.add(name, chore, within=promise(length), limit=LONGEST if length >= MINUTE else LIMIT)
+        rest = length
         while True:
-            await self.core.clock.sleep(length)
-            try:
-                await chore()
-            except StoreUnavailable as error:
-                log.warning("chore_postponed", chore=chore.__name__, error=str(error))
-            except Exception as error:  # a chore must not end the daemon
-                log.error("chore_failed", chore=chore.__name__, error=repr(error), exc_info=True)
+            await self.core.clock.sleep(rest)
+            rest = length if await duty.run() else Millis(min(length, MINUTE))
 
     async def _lag(self) -> None:
         clock = self.core.clock
@@ -98,10 +110,14 @@ class Housekeeping:
 
     async def gaps(self) -> None:
         now, overrides = self.core.clock.now(), self.core.people().overrides
-        for schedule in self.core.settings.schedules.values():
+        schedules = list(self.core.settings.schedules.values())
+
+        async def look(schedule: Schedule) -> None:
             gaps = shifts(schedule, now, Instant(now + 30 * DAY), overrides.get(schedule.name, ())).gaps
             seconds = sum(gap.end - gap.start for gap in gaps) / 1000
             self.core.metrics.schedule_gap_seconds_ahead.labels(schedule.name).set(seconds)
+
+        await each(schedules, look)
 
     async def prune(self) -> None:
         """In small slices, so that nobody waits for it."""
@@ -114,14 +130,9 @@ class Housekeeping:
     async def _forget_tallies(self, before: Instant) -> int:
         return await self.core.store.write(lambda tx: tx.forget_tallies(before, PRUNED_AT_ONCE), lane="ingest")
 
-    async def learn_from_others(self) -> None:
-        """Where other replicas write too: their silences, overrides and keys, and what they learnt of contacts."""
+    async def learn_quarantine(self) -> None:
+        """Another process may have begun or ended it."""
         self.health.quarantined = bool(await self.core.store.meta("quarantine"))
-        if not self.core.store.exclusive:
-            await self.silences.refresh()
-            await self.overrides.refresh()
-            await self.learn_contacts()
-            await self.access.learn_keys()
 
     # --------------------------------------------------------------------------------- at start
 

@@ -23,6 +23,7 @@ from tocsin.model import (
     Alert,
     Instant,
     IntegrationConfig,
+    Millis,
     Parsed,
     Rejected,
     SignalStatus,
@@ -30,6 +31,7 @@ from tocsin.model import (
 )
 from tocsin.work.batch import Batch
 from tocsin.work.core import Core
+from tocsin.work.duties import INGEST, Duty
 from tocsin.work.judging import Judged, fit_key, judge, read
 from tocsin.work.known import Known
 from tocsin.work.longway import SLICE
@@ -41,6 +43,8 @@ log = structlog.stdlib.get_logger("tocsin.intake")
 BATCH_ALERTS = 400  # alerts in one transaction: while it commits the next ones are read
 LOOP_TIME = 0.005  # seconds of the loop that judging may take in one go
 WAITING_BYTES = 64 << 20  # posts that may wait; beyond it senders are told to come back
+PROMISED = Millis(10_000)  # in which a batch is stored, or it is said that none can be
+LONGEST = Millis(45_000)  # for a batch: then its senders are told to come again
 TURNS = 8  # of the loop, at most, before a batch begins
 GATHERED = 64 << 10  # bytes of posts that are enough for one
 COUNTED = "repeats_counted"  # the meta value that says up to which post repeats are counted
@@ -58,6 +62,8 @@ class Intake:
         self.core = core
         self._queue = Waiting()
         self._wake = asyncio.Event()
+        self._busy = False
+        self.duty: Duty | None = None
         self.known = Known()
         self.fires_later = asyncio.Event()  # set when something began to wait behind its end (work/overtaken.py)
         self._repeats: dict[int, tuple[int, Instant, Instant | None]] = {}
@@ -176,16 +182,34 @@ class Intake:
 
     async def run(self) -> None:
         """Take what is queued, commit it, answer; forever."""
+        self.duty = duty = self.core.duties.add(INGEST, self._next, within=PROMISED, limit=LONGEST)
         while True:
             await self._wake.wait()
             self._wake.clear()
             while self._queue:
-                await self._gather()
-                batch = self._queue.batch(BATCH_ALERTS)
-                try:
-                    await self._commit_or_halve(batch)
-                except Exception as error:  # noqa: BLE001  # a fault behind the commit must not shut the door for what follows
-                    not_answered(batch, error)
+                self._busy = True
+                await duty.run()
+                self._busy = False
+
+    def still_idle(self) -> None:
+        """The database took what a post needs: where none waits, that counts as having taken one."""
+        if self.duty is not None and not self._queue and not self._busy:
+            self.duty.done()
+
+    async def _next(self) -> None:
+        """One batch. Raises StoreUnavailable when it was not stored; its senders have heard so."""
+        await self._gather()
+        batch = self._queue.batch(BATCH_ALERTS)
+        try:
+            unavailable = await self._commit_or_halve(batch)
+        except asyncio.CancelledError:
+            _fail(batch, StoreUnavailable("the database took too long; send it again"))
+            raise
+        except Exception as error:  # noqa: BLE001  # a fault behind the commit must not shut the door for what follows
+            not_answered(batch, error)
+            return
+        if unavailable is not None:
+            raise unavailable
 
     async def _gather(self) -> None:
         """Let the loop read the small posts that have arrived already: many cost little more to commit than one."""
@@ -195,22 +219,24 @@ class Intake:
             if len(self._queue) == waiting or self._queue.bytes > GATHERED:
                 return
 
-    async def _commit_or_halve(self, batch: list[Queued]) -> None:
+    async def _commit_or_halve(self, batch: list[Queued]) -> StoreUnavailable | None:
+        """Whether the database was there; whatever became of the batch, its senders have heard of it."""
         try:
             outcome = await self._commit(batch)
         except StoreUnavailable as error:
             _fail(batch, error)
+            return error
         except Exception as error:  # whatever one post can raise must cost only that post
             if len(batch) == 1:
                 log.error("post_poisoned", integration=batch[0].integration.name, error=repr(error), exc_info=True)
                 _fail(batch, BadBody("this post cannot be stored", status=422))
-                return
+                return None
             log.warning("batch_halved", posts=len(batch), error=repr(error))
             middle = len(batch) // 2
-            await self._commit_or_halve(batch[:middle])
-            await self._commit_or_halve(batch[middle:])
-        else:
-            self._apply(batch, outcome)
+            first = await self._commit_or_halve(batch[:middle])
+            return await self._commit_or_halve(batch[middle:]) or first
+        self._apply(batch, outcome)
+        return None
 
     async def _commit(self, batch: list[Queued]) -> Outcome:
         self.known.batch_begins()
@@ -312,7 +338,7 @@ class Intake:
         try:
             await self.core.store.flush_repeats([(key, *row) for key, row in rows.items()], counted)
             self._written = counted
-        except StoreUnavailable:
+        except Exception:
             for key, (count, seen, expires) in rows.items():
                 now = self._repeats.get(key, (0, seen, None))
                 self._repeats[key] = (now[0] + count, max(now[1], seen), now[2] or expires)

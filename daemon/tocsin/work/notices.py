@@ -19,6 +19,7 @@ from tocsin.decide.reachable import Lines, Reachability, Rings, Unproven, Unreac
 from tocsin.decide.views import in_words
 from tocsin.model import DAY, MINUTE, OPEN, Alert, Contact, Incident, Instant, Override, Page, Parsed, Schedule, User
 from tocsin.work.core import Core
+from tocsin.work.duties import each
 from tocsin.work.pager import Pager
 from tocsin.work.selfcare import OWN, Selfcare
 
@@ -45,9 +46,7 @@ class Notices:
         for schedule in self.core.settings.schedules.values():
             due += due_notices(schedule, now, self._overrides(schedule))
             await self.core.clock.turn()
-        for notice in due:
-            if notice.key not in self._told:
-                await self._tell(notice, now)
+        await each([one for one in due if one.key not in self._told], lambda notice: self._tell(notice, now))
         self._told.intersection_update([notice.key for notice in due])
         self._end_alarms({notice.alarm_key for notice in due})
         self._minute = now // MINUTE

@@ -8,6 +8,7 @@ from tocsin.contracts import Http
 from tocsin.errors import MaybeSent, NotSent
 from tocsin.model import SECOND, Millis
 from tocsin.work.core import Core
+from tocsin.work.duties import promise
 from tocsin.work.health import Health
 
 log = structlog.stdlib.get_logger("tocsin.outbound")
@@ -23,14 +24,18 @@ class Outbound:
 
     async def run(self) -> None:
         """Forever; the configuration in force is read each time."""
+        duty = self.core.duties.add("outbound heartbeat", self._beat_if_asked, within=promise(LOOK))
         while True:
             asked = self.core.settings.heartbeat_out
-            if asked is not None:
-                try:
-                    await self.beat(asked[0])
-                except Exception as error:  # the outermost loop: the next beat must come
-                    log.error("outbound_heartbeat_failed", because=repr(error), exc_info=True)
-            await self.core.clock.sleep(LOOK if asked is None else asked[1])
+            every = LOOK if asked is None else asked[1]
+            duty.within = promise(every)
+            await duty.run()
+            await self.core.clock.sleep(every)
+
+    async def _beat_if_asked(self) -> None:
+        asked = self.core.settings.heartbeat_out
+        if asked is not None:
+            await self.beat(asked[0])
 
     async def beat(self, url: str) -> bool:
         """Whether the watcher heard. Silence, and the reason in the log, while something essential does not work."""

@@ -17,6 +17,7 @@ from tocsin.decide.overtaken import was_sent
 from tocsin.errors import StoreUnavailable
 from tocsin.model import Instant, IntegrationConfig, Millis, StoredAlert
 from tocsin.work.core import Core
+from tocsin.work.duties import promise
 from tocsin.work.intake import Intake
 
 log = structlog.stdlib.get_logger("tocsin.overtaken")
@@ -32,23 +33,23 @@ class Overtaken:
     def __init__(self, core: Core, intake: Intake) -> None:
         self.core, self.intake = core, intake
         self._doors: dict[str, IntegrationConfig] = {}
+        self._due: Instant | None = None
 
     async def run(self) -> None:
-        wake = self.intake.fires_later
+        """Forever."""
+        wake, within = self.intake.fires_later, promise(self.core.poll)
+        duty = self.core.duties.add("fires behind its end", self._fire_all, within=within)
         while True:
             wake.clear()
-            try:
-                due = await self.fire_due()
-            except StoreUnavailable as error:
-                log.warning("overtaken_postponed", error=str(error))
+            if not await duty.run():
                 await self.core.clock.sleep(BREATH)
                 continue
-            except Exception as error:  # the next look must come
-                log.error("overtaken_failed", error=repr(error), exc_info=True)
-                await self.core.clock.sleep(BREATH)
-                continue
+            due = self._due
             rest = Instant(self.core.clock.now() + self.core.poll)  # others may have left some behind
             await self.core.clock.wait(wake, rest if due is None else min(due, rest))
+
+    async def _fire_all(self) -> None:
+        self._due = await self.fire_due()
 
     async def fire_due(self) -> Instant | None:
         """Fire all whose wait is over; when the next one is. Raises StoreUnavailable."""

@@ -7,7 +7,7 @@ what it may have done is never forgotten: the attempt's row was there before the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -40,6 +40,7 @@ from tocsin.model import (
     Message,
     Millis,
     Outcome,
+    Page,
     Unknown,
     User,
 )
@@ -47,6 +48,7 @@ from tocsin.work.calls import Call, Ended, why_not
 from tocsin.work.channels import Line, open_lines
 from tocsin.work.claim import Claim, due_below
 from tocsin.work.core import Core
+from tocsin.work.duties import CLAIMS, CONFIRMATIONS, TAKEOVER
 from tocsin.work.ledger import Effects
 from tocsin.work.record import Record
 from tocsin.work.selfcare import OWN, Selfcare
@@ -54,16 +56,23 @@ from tocsin.work.selfcare import OWN, Selfcare
 log = structlog.stdlib.get_logger("tocsin.pager")
 
 POLL = Millis(1_000)
+CLAIMS_WITHIN = Millis(10_000)  # what readiness is promised
+CONFIRMED_WITHIN = Millis(15_000)
+TAKEN_OVER_WITHIN = Millis(10_000)
 BREATH = Millis(500)
 FRESH = 0.1  # seconds: an intent younger than this needs no second look at the store
 LOOKED = 0.15  # seconds: what a look told is good for so long, counted from its question
 LOOKS = 20  # at a store this slow, a call that may come too late is better than none
 DEAD_AFTER = Millis(30_000)  # an intent of another replica older than this was left by a crash
+MISSED_FOR = 2.5  # seconds without its name after which a replica is dead; who lost a connection has it back by then
+FORGOTTEN_AFTER = Millis(15_000)  # an intent of ours that no call is under way for: longer than any call takes
 STALE_AFTER = Millis(10 * MINUTE)  # what a provider may still deliver late
 LONGEST_CALL = Millis(11_000)  # a channel that keeps to the transport's deadlines never takes as long
 LAST_CALLS = Millis(12_000)  # at the daemon's end: longer than any call may take
 STRANDED_AT_ONCE = 500
 CLAIMED_AT_ONCE = 200
+ALL_TOGETHER = 100  # unknown or lost calls in one transaction
+MOST_TAKEN_OVER = 1_000
 POSTPONED = Millis(30_000)  # a page that cannot be claimed is asked again after this
 FOREVER = Instant(1 << 62)
 
@@ -85,9 +94,14 @@ class Pager:
         self.owner = core.chance.token()
         self.lines: dict[str, Line] = {}
         self.confirm_wake = asyncio.Event()
+        self.strand_wake = asyncio.Event()  # a channel may be gone
         self.stopping = False
         self._under_way = 0  # claims and calls
         self._ended: list[Ended] = []
+        self._calls: set[str] = set()  # attempts that are under way here
+        self._missing: dict[str, float] = {}  # other replicas → since when their names are not held
+        self._next_claim: dict[str, Instant | None] = {}
+        self._next_confirmation: Instant | None = None
         self._idle = asyncio.Event()
 
     def configure(self) -> None:
@@ -100,7 +114,7 @@ class Pager:
         for name, line in old.items():
             if self.lines.get(name) is not line:
                 line.wake.set()
-        self.confirm_wake.set()  # what waits for a channel that is gone must go another way
+        self.strand_wake.set()  # what waits for a channel that is gone must go another way
 
     async def stop(self) -> None:
         """Claim no more; what the calls under way come to is kept. No call takes as long as this waits."""
@@ -123,22 +137,28 @@ class Pager:
 
     async def _run_line(self, line: Line) -> None:
         """Claim and call for one channel, until a reload replaces the line."""
-        clock = self.core.clock
+        clock, within = self.core.clock, Millis(max(CLAIMS_WITHIN, 3 * self.core.poll))
+        duty = self.core.duties.add(CLAIMS, lambda: self._claim_round(line), within=within, part=line.name)
         while self._serves(line):
             line.wake.clear()
-            try:
-                due = await self._claim_all(line)
-            except StoreUnavailable as error:
-                log.error("store_unavailable", channel=line.name, error=str(error))
+            if not await duty.run():
                 await clock.sleep(BREATH)
                 continue
-            except Exception as error:  # the loop of a channel never ends, and one poisoned page stops no other
-                log.error("claim_failed", channel=line.name, error=repr(error), exc_info=True)
-                await clock.sleep(BREATH)
-                await self._claim_one_by_one(line)
-                continue
-            rest = Instant(clock.now() + self.core.poll)
+            rest, due = Instant(clock.now() + self.core.poll), self._next_claim.get(line.name)
             await clock.wait(line.wake, rest if due is None else min(due, rest))
+        self.core.duties.drop(duty)
+
+    async def _claim_round(self, line: Line) -> None:
+        """Claim all that is due; a poisoned page stops no other."""
+        try:
+            self._next_claim[line.name] = await self._claim_all(line)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # one by one, and the culprit is postponed
+            log.error("claim_failed", channel=line.name, error=repr(error), exc_info=True)
+            await self.core.clock.sleep(BREATH)
+            await self._claim_one_by_one(line)
+            self._next_claim[line.name] = self.core.clock.now()
 
     def _serves(self, line: Line) -> bool:
         return not self.stopping and self.lines.get(line.name) is line
@@ -159,6 +179,7 @@ class Pager:
         try:
             for call in await self._claim(line, at_most):
                 line.begin(call.page.kind)
+                self._calls.add(call.attempt.id)
                 self._begin()
                 self.core.spawn(self._call(line, call), f"call {call.attempt.id}")
                 if call.more:
@@ -167,15 +188,23 @@ class Pager:
             self._end()
 
     async def _claim_one_by_one(self, line: Line) -> None:
-        """As many as there are slots; the page that cannot be claimed is postponed, and the others go."""
+        """As many as there are slots; the page that cannot be claimed is postponed, and the others go.
+
+        Raises what the last one raised where not a single one could be claimed.
+        """
+        claimed, culprit = 0, None
         for _ in range(line.free):
             try:
                 await self._claim_and_call(line, 1)
+                claimed += 1
             except StoreUnavailable:
-                return
+                raise
             except Exception as error:  # noqa: BLE001  # postponed first, then seen
+                culprit = error
                 await self._postpone_first(line)
                 log.error("page_postponed", channel=line.name, error=repr(error))
+        if culprit is not None and not claimed:
+            raise culprit
 
     async def _postpone_first(self, line: Line) -> None:
         async def work(tx: Tx) -> None:
@@ -240,6 +269,7 @@ class Pager:
             outcome = await self._send(line, call)
             await self._record(line, call, outcome)
         finally:
+            self._calls.discard(call.attempt.id)
             line.end(call.page.kind)
             line.wake.set()
             self._end()
@@ -494,67 +524,175 @@ class Pager:
 
     async def run_confirmations(self) -> None:
         """Unknown attempts whose time to be confirmed is over get their one more attempt; forever."""
-        clock = self.core.clock
+        clock, within = self.core.clock, Millis(max(CONFIRMED_WITHIN, 3 * self.core.poll))
+        duty = self.core.duties.add(CONFIRMATIONS, self._confirm_all, within=within)
         while True:
             self.confirm_wake.clear()
-            try:
-                if not self.core.store.exclusive:
-                    await self.recover()
-                await self.take_in_stranded()
-                while (due := await self.core.store.next_confirmation()) is not None and due <= clock.now():
-                    await self._confirm()
-            except StoreUnavailable as error:
-                log.error("store_unavailable", error=str(error))
+            if not await duty.run():
                 await clock.sleep(BREATH)
                 continue
-            except Exception as error:  # this loop never ends: it is the second chance of every page
-                log.error("confirmations_failed", error=repr(error), exc_info=True)
-                await clock.sleep(POLL)
-                continue
-            rest = Instant(clock.now() + 5 * self.core.poll)
+            rest, due = Instant(clock.now() + 5 * self.core.poll), self._next_confirmation
             await clock.wait(self.confirm_wake, rest if due is None else min(due, rest))
 
-    async def _confirm(self) -> None:
-        async def work(tx: Tx) -> Effects:
-            record = Record(self, tx, None)
-            for attempt in await tx.unconfirmed(self.core.clock.now(), 100):
-                await record.unconfirmed(attempt)
-            return await record.ledger.close()
+    async def run_strandings(self) -> None:
+        """Pages for channels that are no more go another way; after each reload, and now and then; forever."""
+        clock, within = self.core.clock, Millis(max(MINUTE, 3 * self.core.poll))
+        duty = self.core.duties.add("stranded pages", self.take_in_stranded, within=within)
+        while True:
+            self.strand_wake.clear()
+            if await duty.run():
+                await clock.wait(self.strand_wake, Instant(clock.now() + 5 * self.core.poll))
+            else:
+                await clock.sleep(POLL)
 
-        effects = await self.core.store.write(work, paging=True)
-        effects.apply(self.core)
+    async def run_takeover(self) -> None:
+        """Calls that nobody is making any more get their second attempt; forever."""
+        every = Millis(self.core.poll if not self.core.store.exclusive else 5 * self.core.poll)
+        duty = self.core.duties.add(TAKEOVER, self.recover, within=Millis(max(TAKEN_OVER_WITHIN, 3 * every)))
+        while True:
+            await self.core.clock.sleep(every)
+            await duty.run()
 
-    async def recover(self) -> int:
-        """Open intents whose process lives no more are unknown; so are those of one that has stood still for long."""
-        await self.core.store.hold(self.owner)
+    async def _confirm_all(self) -> None:
+        clock = self.core.clock
+        while (due := await self.core.store.next_confirmation()) is not None and due <= clock.now():
+            if not await self._one_or_all(self._confirm):
+                due = Instant(clock.now() + BREATH)  # another replica has them
+                break
+        self._next_confirmation = due
+
+    async def _confirm(self, most: int, *, put_off: bool) -> int:
+        """Up to `most` of them in one transaction, or only put off; how many there were."""
 
         async def work(tx: Tx) -> tuple[int, Effects]:
             record = Record(self, tx, None)
-            before = self.core.clock.now() - DEAD_AFTER
-            others = [one for one in await tx.open_attempts(None, 1000) if one.owner != self.owner]
-            alive = await self.core.store.alive({one.owner for one in others}) if others else set()
-            lost = [one for one in others if one.owner not in alive or one.started_at <= before]
-            for attempt in lost:
-                await record.lost(attempt)
-            return len(lost), await record.ledger.close()
+            found = await tx.unconfirmed(self.core.clock.now(), most)
+            later = Instant(self.core.clock.now() + POSTPONED)
+            if put_off:
+                tx.save_attempts([replace(attempt, confirm_by=later) for attempt in found])
+            for attempt in () if put_off else found:
+                await record.unconfirmed(attempt)
+            return len(found), await record.ledger.close()
 
         count, effects = await self.core.store.write(work, paging=True)
         effects.apply(self.core)
         return count
 
+    async def _one_or_all(self, some: Callable[..., Awaitable[int]]) -> int:
+        """A hundred together; where that fails one by one, with the culprits put off. Raises when all are culprits."""
+        try:
+            return await some(ALL_TOGETHER, put_off=False)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # one poisoned row stops no other
+            log.error("confirmations_one_by_one", error=repr(error), exc_info=True)
+        count, culprits = 0, 0
+        for count in range(ALL_TOGETHER):  # noqa: B007  # how far it came
+            try:
+                if not await some(1, put_off=False):
+                    break
+            except StoreUnavailable:
+                raise
+            except Exception as error:  # noqa: BLE001  # put off first, then seen
+                culprits += 1
+                await some(1, put_off=True)
+                log.error("confirmation_postponed", error=repr(error))
+        if culprits and culprits == count:
+            raise RuntimeError("none of the unknown calls could be confirmed")
+        return count
+
+    async def recover(self) -> int:
+        """Open intents whose call nobody makes any more are unknown: of replicas that are no more or stood still for
+        long, and of this one where it never heard that it had claimed them."""
+        store, now = self.core.store, self.core.clock.now()
+        await store.hold(self.owner)
+        begun = await store.open_intents(MOST_TAKEN_OVER)
+        others = {owner for _, owner, _ in begun if owner != self.owner}
+        dead = self._dead(others, await store.alive(others) if others else set())
+        lost = [
+            id for id, owner, at in begun
+            if (owner in dead or at <= now - DEAD_AFTER if owner != self.owner
+                else id not in self._calls and at <= now - FORGOTTEN_AFTER)
+        ]  # fmt: skip
+        count, failed = 0, None
+        for start in range(0, len(lost), ALL_TOGETHER):
+            some = lost[start : start + ALL_TOGETHER]
+            try:
+                count += await self._take_over(some)
+            except StoreUnavailable:
+                raise
+            except Exception as error:  # noqa: BLE001  # one by one: a poisoned one stops no other
+                failed = error
+                count += await self._take_over_one_by_one(some)
+        if failed is not None and not count:
+            raise failed
+        return count
+
+    def _dead(self, others: set[str], alive: set[str]) -> set[str]:
+        """Those that are missing for long enough; where only one process can be, at once."""
+        now = self.core.clock.monotonic()
+        self._missing = {owner: self._missing.get(owner, now) for owner in others - alive}
+        longest = 0.0 if self.core.store.exclusive else MISSED_FOR
+        return {owner for owner, since in self._missing.items() if now - since >= longest}
+
+    async def _take_over(self, ids: Sequence[str]) -> int:
+        async def work(tx: Tx) -> tuple[int, Effects]:
+            record = Record(self, tx, None)
+            found = [one for one in (await tx.attempts(ids)).values() if one.state == "open"]
+            for attempt in found:
+                await record.lost(attempt)
+            return len(found), await record.ledger.close()
+
+        count, effects = await self.core.store.write(work, paging=True)
+        effects.apply(self.core)
+        self.confirm_wake.set()
+        return count
+
+    async def _take_over_one_by_one(self, ids: Sequence[str]) -> int:
+        count = 0
+        for id in ids:
+            try:
+                count += await self._take_over([id])
+            except StoreUnavailable:
+                raise
+            except Exception as error:  # tried again in the next round
+                log.error("not_taken_over", attempt=id, error=repr(error), exc_info=True)
+        return count
+
     async def take_in_stranded(self) -> int:
         """Pages planned for channels that are configured no more go another way, or their step is asked again."""
-
-        async def work(tx: Tx) -> tuple[int, Effects]:
-            claim = Claim(self, None, tx)
-            gone = [name for name in await tx.planned_channels() if name not in self.lines]
-            count = 0
-            for name in gone:
-                count += await claim.take_in(await tx.due_pages(name, FOREVER, STRANDED_AT_ONCE))
-            return count, await claim.ledger.close()
-
         if not self.lines:
             return 0
+        pages = await self.core.store.write(self._stranded, paging=True)
+        if not pages:
+            return 0
+        try:
+            return await self._take_in(pages)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # one by one: a poisoned one stops no other
+            log.error("strandings_one_by_one", error=repr(error), exc_info=True)
+        count, failed = 0, None
+        for page in pages:
+            try:
+                count += await self._take_in([page])
+            except StoreUnavailable:
+                raise
+            except Exception as error:  # noqa: BLE001  # tried again in the next round
+                failed = error
+        if failed is not None:
+            raise failed
+        return count
+
+    async def _stranded(self, tx: Tx) -> list[Page]:
+        gone = [name for name in await tx.planned_channels() if name not in self.lines]
+        return [page for name in gone for page in await tx.due_pages(name, FOREVER, STRANDED_AT_ONCE)]
+
+    async def _take_in(self, pages: Sequence[Page]) -> int:
+        async def work(tx: Tx) -> tuple[int, Effects]:
+            claim = Claim(self, None, tx)
+            return await claim.take_in(list(pages)), await claim.ledger.close()
+
         count, effects = await self.core.store.write(work, paging=True)
         effects.apply(self.core)
         return count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from tocsin.errors import StoreUnavailable
 from tocsin.model import Alert, Instant, IntegrationConfig, Parsed, Severity
 from tocsin.work.core import Core
 from tocsin.work.intake import Intake
@@ -25,7 +26,22 @@ class Selfcare:
         self._send(Alert("firing", key, severity, title, because, labels={"tocsin": key.partition("/")[0]}))
 
     def recovered(self, key: str) -> None:
-        self._send(Alert("resolved", key, ended_at=self.core.clock.now()))
+        self._send(_over(key, self.core.clock.now()))
+
+    async def late(self, duty: str, because: str) -> bool:
+        """Open, or repeat, the incident of a duty that is late; whether that is stored."""
+        title = f"{duty} is late: a background duty of Tocsin does not get through"
+        return await self._take(
+            Alert("firing", f"duty/{duty}", "error", title, because, labels={"tocsin": "duty", "duty": duty})
+        )
+
+    async def in_time(self, duty: str) -> bool:
+        """Close the incident of a duty that gets through again; whether that is stored."""
+        return await self._take(_over(f"duty/{duty}", self.core.clock.now()))
+
+    async def is_told(self, duty: str) -> bool:
+        """Whether an incident of this duty is open; an earlier process may have opened it."""
+        return await self.core.store.open_alert(OWN.name, f"duty/{duty}") is not None
 
     def refused_post(self, integration: str, detail: str) -> None:
         """A post of a valid token could not be taken: one incident a day and integration."""
@@ -41,8 +57,17 @@ class Selfcare:
     def _send(self, alert: Alert) -> None:
         self.core.spawn(self._take(alert), f"alarm {alert.source_key}")
 
-    async def _take(self, alert: Alert) -> None:
+    async def _take(self, alert: Alert) -> bool:
         try:
             await self.intake.take(OWN, b"{}", Parsed((alert,)))
+        except StoreUnavailable as error:
+            log.warning("alarm_not_stored", key=alert.source_key, error=str(error))
+            return False
         except Exception as error:  # noqa: BLE001  # an alarm about trouble must not make more of it
             log.error("alarm_not_stored", key=alert.source_key, error=repr(error))
+            return False
+        return True
+
+
+def _over(key: str, now: Instant) -> Alert:
+    return Alert("resolved", key, ended_at=now)

@@ -12,7 +12,7 @@ from tocsin.decide.matchers import Matcher, parse
 from tocsin.decide.muting import Mutes
 from tocsin.decide.silencing import changed, ended
 from tocsin.decide.text import clean
-from tocsin.errors import Refused, StoreUnavailable
+from tocsin.errors import Refused
 from tocsin.model import DAY, Actor, Instant, Silence
 from tocsin.work.core import Core
 from tocsin.work.following import follow, follow_all
@@ -113,7 +113,7 @@ class Silences:
             try:
                 await follow_all(self.core)
                 self._begun = True
-            except StoreUnavailable:
+            except Exception:
                 self._changed |= changed
                 self.core.mutes.look_again()
                 raise

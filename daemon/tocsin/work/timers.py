@@ -17,8 +17,9 @@ from tocsin.decide import due, lifecycle
 from tocsin.decide.escalation import StepRun
 from tocsin.decide.oncall import in_hours
 from tocsin.errors import StoreUnavailable
-from tocsin.model import MINUTE, Incident, Instant, Millis, StoredAlert
+from tocsin.model import MINUTE, SECOND, Incident, Instant, Millis, StoredAlert
 from tocsin.work.core import Core
+from tocsin.work.duties import TIMERS, Duty
 from tocsin.work.ending import end_in_incident, ended_in_silence, sink
 from tocsin.work.intake import Intake
 from tocsin.work.ledger import Effects, Ledger
@@ -31,37 +32,38 @@ log = structlog.stdlib.get_logger("tocsin.timers")
 AT_ONCE = 200  # rows a transaction
 POSTPONED = Millis(30_000)  # a row that failed is asked again after this
 BREATH = Millis(500)  # after the database did not answer
+HELD = Millis(250)  # what is due and held by another replica is asked for again after this
+PROMISED = Millis(10 * SECOND)  # a round at least so often
 
 
 class Timers:
-    """Runs what is due. `progressed_at` moves with every round, for the watchdog."""
+    """Runs what is due. `duty` tells when it last got through, for readiness and the watchdog."""
 
     def __init__(self, core: Core, intake: Intake) -> None:
         self.core, self.intake = core, intake
         self.wake = asyncio.Event()
-        self.progressed_at = core.clock.now()
+        self.duty: Duty | None = None
+        self._due: Instant | None = None
         self._waits_until: Instant | None = None
         self._minute = -1
         self._in_hours: dict[str, bool] = {}
 
     async def run(self) -> None:
-        """Forever."""
+        """Forever. Support hours are a duty of their own: their trouble holds up no step."""
+        within = Millis(max(PROMISED, 3 * self.core.poll))
+        duty = self.duty = self.core.duties.add(TIMERS, self._round, within=within)
+        hours = self.core.duties.add(
+            "support hours", self._begin_support_hours, within=Millis(within + 3 * MINUTE), limit=PROMISED
+        )
         while True:
             self.wake.clear()
-            try:
-                await self._begin_support_hours()
-                waits = await self._run_all_due()
-            except StoreUnavailable as error:
-                log.error("store_unavailable", error=str(error))
+            if self.core.clock.now() // MINUTE != self._minute:
+                await hours.run()
+            if not await duty.run():
                 await self.core.clock.sleep(BREATH)
                 continue
-            except Exception as error:  # the next round must come; readiness tells when none gets through
-                log.error("timers_failed", error=repr(error), exc_info=True)
-                await self.core.clock.sleep(BREATH)
-                continue
-            self.progressed_at = now = self.core.clock.now()
-            rest = Instant(now + self.core.poll)
-            self._waits_until = rest if waits is None else min(waits, rest)
+            rest = Instant(self.core.clock.now() + self.core.poll)
+            self._waits_until = rest if self._due is None else min(self._due, rest)
             await self.core.clock.wait(self.wake, self._waits_until)
             self._waits_until = None
 
@@ -70,17 +72,27 @@ class Timers:
         if self._waits_until is None or at < self._waits_until:
             self.wake.set()
 
-    async def _run_all_due(self) -> Instant | None:
-        """Run until nothing is due; the instant at which something will be."""
+    async def _round(self) -> None:
+        """Run until nothing is due, and note the instant at which something will be."""
         while (earliest := await self.core.store.next_due()) is not None and earliest <= self.core.clock.now():
-            await self.run_due()
-            self.progressed_at = self.core.clock.now()
-        return earliest
+            if not await self.run_due():
+                earliest = Instant(self.core.clock.now() + HELD)
+                break
+            if self.duty is not None:
+                self.duty.done()
+        self._due = earliest
 
     async def run_due(self) -> int:
-        """Run everything due now once; how many rows there were."""
-        count = await self._batch(self._incidents)
-        return count + await self._batch(self._alerts)
+        """Run everything due now once; how many rows there were. Trouble with one kind holds up no other kind."""
+        count, failed = 0, None
+        for work in (self._incidents, self._alerts):
+            try:
+                count += await self._batch(work)
+            except Exception as error:  # noqa: BLE001  # raised below, behind the other kind
+                failed = failed or error
+        if failed is not None:
+            raise failed
+        return count
 
     async def _batch(self, work: Work) -> int:
         """One transaction over up to AT_ONCE rows; when it fails, row by row with the culprits postponed."""
@@ -172,16 +184,20 @@ class Timers:
 
     async def _begin_support_hours(self) -> None:
         """What nobody has yet gets its urgency back. Hours begin with a minute: it looks once in each."""
-        now = self.core.clock.now()
-        if now // MINUTE == self._minute:
-            return
-        self._minute = now // MINUTE
+        now, failed = self.core.clock.now(), None
         for service in self.core.settings.services.values():
             hours = service.support_hours
             within = hours is not None and in_hours(hours, now)
-            if within and not self._in_hours.get(service.name, False):
-                await self._give_urgency_back(service.name)
-            self._in_hours[service.name] = within
+            try:
+                if within and not self._in_hours.get(service.name, False):
+                    await self._give_urgency_back(service.name)
+            except Exception as error:  # noqa: BLE001  # raised below, behind the other services
+                failed = failed or error
+            else:
+                self._in_hours[service.name] = within
+        if failed is not None:
+            raise failed
+        self._minute = now // MINUTE
 
     async def _give_urgency_back(self, service: str) -> None:
         where = IncidentFilter(status=("triggered",), service=service)

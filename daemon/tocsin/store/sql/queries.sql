@@ -320,6 +320,10 @@ select {attempt} from attempts
 where state = 'open' and ($1::text is null or owner = $1::text)
 order by started_at, id limit $2 for update skip locked;
 
+-- name: open_intents
+-- The same as ids with owners and times, not held.
+select id, owner, started_at from attempts where state = 'open' order by started_at, id limit $1;
+
 -- name: unconfirmed
 -- Unknown calls whose time for a confirmation is over and whose page still waits for it.
 select {a.attempt} from attempts a join pages p on p.id = a.page
