@@ -12,12 +12,15 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from tocsin.decide.matchers import compiled
 from tocsin.decide.text import DESCRIPTION, LABEL_VALUE, LABELS, cut
 
 FIELDS = ("title", "description", "service", "severity", "source", "integration", "category", "policy")
 """Text variables beside `labels`; what is not set is ""."""
 
 LONGEST = 2_000
+MOST_MACROS, MOST_SUMS, SUMS_INSIDE = 8, 32, 4
+MOST_PATTERN = 40_000  # instructions of all patterns that one evaluation compiles
 FUNCTIONS = ("size", "contains", "startsWith", "endsWith", "matches", "int", "double", "string", "min", "max")
 MACROS = ("has", "all", "exists", "exists_one", "filter", "map")
 MISSING = "needs the package common-expression-language; run: pip install tocsin[cel]"
@@ -28,6 +31,7 @@ _NAMED = re.compile(
     r"\blabels\s*(?:\.\s*([A-Za-z_]\w*)(?!\s*\(|\w)|\[\s*§(\d+)\s*\])"  # labels.x, labels["x"]
     r"|§(\d+)\s+in\s+labels\b(?!\s*[.\[])"  # "x" in labels
 )
+_MATCHES = re.compile(r"\bmatches\s*\((?:\s*§(\d+)\s*\)|(?:[^()]*,\s*§(\d+)\s*\))?)")
 _USED = re.compile(r"(?<![.\w])labels\b")
 
 
@@ -51,6 +55,8 @@ class Condition:
         program = _compiled(self.source)
         bare, texts = _without_texts(self.source)
         _refuse_nesting(bare)
+        _refuse_growth(bare)
+        _refuse_costly_patterns(bare, texts)
         _check_names(program, bare)
         self.labels = _labels_read(bare, texts)
         self.fields = frozenset(program.variables()) & frozenset(FIELDS)
@@ -139,6 +145,45 @@ def _refuse_nesting(bare: str) -> None:
         nested = _MACRO.search(inside)
         if nested is not None:
             raise ValueError(f".{nested[1]}() within .{found[1]}() could run for long; write two rules instead")
+
+
+def _refuse_growth(bare: str) -> None:
+    """Texts that are joined again and again, for every label, would become longer than any memory."""
+    macros = list(_MACRO.finditer(bare))
+    if len(macros) > MOST_MACROS:
+        raise ValueError(f"the expression has {len(macros)} macros; {MOST_MACROS} are the most: write several rules")
+    if sum(found[1] == "map" for found in macros) > 1:
+        raise ValueError("one .map() is the most; write several rules")
+    if bare.count("+") > MOST_SUMS:
+        raise ValueError(f"the expression joins {bare.count('+')} times; {MOST_SUMS} are the most")
+    for found in macros:
+        if _argument(bare, found.end()).count("+") > SUMS_INSIDE:
+            raise ValueError(f"within .{found[1]}() at most {SUMS_INSIDE} texts may be joined")
+
+
+def _refuse_costly_patterns(bare: str, texts: list[str]) -> None:
+    """A pattern is compiled each time it is asked for: within a macro for every label."""
+    inside = [range(found.end(), found.end() + len(_argument(bare, found.end()))) for found in _MACRO.finditer(bare)]
+    cost = 0
+    for found in _MATCHES.finditer(bare):
+        which = found[1] or found[2]
+        if which is None:
+            raise ValueError('the pattern of matches() is written into the rule: title.matches("^db-[0-9]+$")')
+        times = LABELS if any(found.start() in each for each in inside) else 1
+        cost += times * _size_of(texts[int(which)])
+        if cost > MOST_PATTERN:
+            raise ValueError("the patterns of this expression cost too much; name fewer classes, repeat less, or use `match`")
+
+
+def _size_of(pattern: str) -> int:
+    """Instructions of a pattern, its classes as wide as CEL's; a wrong one costs nothing: it is refused later."""
+    wide = pattern.replace("\\\\", "\\")
+    for short, long in (("\\w", r"[\pL\pN_]"), ("\\W", r"[^\pL\pN_]"), ("\\d", r"\pN"), ("\\D", r"\PN")):
+        wide = wide.replace(short, long)
+    try:
+        return int(compiled(wide, small=True).programsize)
+    except ValueError as wrong:
+        return MOST_PATTERN + 1 if "too costly" in str(wrong) else 0
 
 
 def _argument(bare: str, start: int) -> str:

@@ -1,8 +1,8 @@
 """What does this text say about this alert? Jinja2 in a sandbox, for what rules set; it fails to plain text.
 
 A template is an expression over one alert, not a program: what it may contain is fixed when it is
-read (no calls but a few methods of texts, no nested loops, no arithmetic that grows), so that its
-time and output are bounded by the alert's size without a clock.
+read (no calls but a few methods of texts, no nested loops, no arithmetic that grows), and what it may do is
+counted while it runs (decide/render_budget.py), so that its time and output are bounded without a clock.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from jinja2 import StrictUndefined, TemplateError, meta, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from tocsin.decide import render_budget as budget
 from tocsin.decide.growth import too_long
 from tocsin.decide.text import cut_with_hash
 
@@ -112,12 +113,16 @@ class _Missing(StrictUndefined):
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
-    """No globals, only the filters and tests named above."""
+    """No globals, only the filters and tests named above; sums and methods are charged too."""
+
+    intercepted_binops = frozenset({"+", "-"})
 
     def __init__(self) -> None:
         super().__init__(undefined=_Missing, autoescape=False, keep_trailing_newline=False)
         self.globals.clear()
-        self.filters = {name: self.filters[name] for name in FILTERS}
+        self.filters = {name: budget.charged(self.filters[name]) for name in FILTERS}
+        self.filters["round"] = budget.rounded(self.filters["round"])
+        self.filters |= {budget.COUNTED: budget.counted, budget.TOGETHER: budget.together}
         self.tests = {name: self.tests[name] for name in TESTS}
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -131,6 +136,16 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             found = obj.get(argument)
             return self.undefined(hint=f"the alert has no label {argument!r}") if found is None else found
         return super().getitem(obj, argument)
+
+
+    def call(self, context: Any, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
+        made = super().call(context, obj, *args, **kwargs)
+        budget.charge(getattr(obj, "__self__", None), made)
+        return made
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        budget.charge(left, right)
+        return super().call_binop(context, operator, left, right)
 
 
 _SANDBOX = _Sandbox()
@@ -162,12 +177,20 @@ class Template:
         self.labels: frozenset[str] | None = frozenset()
         self.fields: frozenset[str] = frozenset()
         if not self.plain:
-            tree = _parsed(source)
-            _check(tree)
-            _check_names(tree)
-            _check_length(tree)
-            self.labels, self.fields = _reads(tree)
-            self._template = _SANDBOX.from_string(source)
+            if len(source) > budget.LONGEST_SOURCE:
+                raise ValueError(f"a template of {len(source)} characters is too long: {budget.LONGEST_SOURCE} at most")
+            try:
+                self._compile(source)
+            except (RecursionError, SyntaxError, MemoryError) as wrong:
+                raise ValueError(f"{source[:80]!r}… is nested too deeply, or too long, for a template") from wrong
+
+    def _compile(self, source: str) -> None:
+        tree = _parsed(source)
+        _check(tree)
+        _check_names(tree)
+        _check_length(tree)
+        self.labels, self.fields = _reads(tree)
+        self._template = _SANDBOX.from_string(budget.Watched().visit(tree))
 
     def render(self, inputs: Mapping[str, Any], *, identity: bool = False) -> Text | Broken:
         """The text for these inputs (see INPUTS; `labels` maps text to text). Never raises.
@@ -177,6 +200,7 @@ class Template:
         if self.plain:
             return Text(self.source)
         try:
+            budget.begin(inputs.values())
             context = self._template.new_context(dict(inputs))
             pieces = self._template.root_render_func(context)
             return Text(cut_with_hash("".join(pieces).strip(), LONGEST) if identity else _joined(pieces))

@@ -18,6 +18,7 @@ from jmespath.exceptions import JMESPathError
 from tocsin.contracts import Source
 from tocsin.errors import BadBody
 from tocsin.model import Alert, Instant, IntegrationConfig, Option, Parsed, Rejected, SignalStatus
+from tocsin_integrations.sources.jmespath_steps import search
 from tocsin_integrations.sources.reading import (
     instant_of,
     key_of,
@@ -246,7 +247,7 @@ def _by_expression(expressions: Expressions, left_out: dict[str, str]) -> Find:
 def _search(expression: Any, body: Any, name: str, pointer: str) -> Any:
     """Functions of an expression may meet values they were not written for. Raises BadBody."""
     try:
-        return expression.search(body)
+        return search(expression, body)
     except (JMESPathError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as e:
         raise BadBody(f"map.{name} cannot be applied: {e}", pointer) from e
 
