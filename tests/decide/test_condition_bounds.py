@@ -34,17 +34,17 @@ HOSTILE = [
 @pytest.mark.parametrize("source", HOSTILE)
 def test_a_hostile_condition_is_refused_or_ends_soon(source: str) -> None:
     pytest.importorskip("cel")
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         made = Condition(source)
     except ValueError:
         made = None
-    made_in = time.perf_counter() - began
-    began = time.perf_counter()
+    made_in = time.process_time() - began
+    began = time.process_time()
     if made is not None:
         made.holds(LABELS_AS_LARGE, FIELDS)
     assert made_in < 4 * SOON
-    assert time.perf_counter() - began < SOON
+    assert time.process_time() - began < SOON
 
 
 @pytest.mark.parametrize(
@@ -81,10 +81,10 @@ BODY = {"a": "x" * 1000, "alerts": [{"name": f"n{number}", "tags": ["a", "b"]} f
     ],
 )
 def test_a_hostile_expression_ends_soon(expression: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     with contextlib.suppress(TooMuch, jmespath.exceptions.JMESPathError, RecursionError):
         search(jmespath.compile(expression), BODY)
-    assert time.perf_counter() - began < 4 * SOON
+    assert time.process_time() - began < 4 * SOON
 
 
 def test_a_usual_expression_finds_what_the_package_finds() -> None:

@@ -48,15 +48,15 @@ HOSTILE = [
 
 @pytest.mark.parametrize("source", HOSTILE)
 def test_a_hostile_template_ends_soon(source: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         made = template(source)
     except ValueError:  # told by `check`
         made = None
-    compiled = time.perf_counter() - began
-    began = time.perf_counter()
+    compiled = time.process_time() - began
+    began = time.process_time()
     said = made.render(LARGE) if made is not None else None
-    rendered = time.perf_counter() - began
+    rendered = time.process_time() - began
 
     assert isinstance(said, Text | Broken | None)
     assert compiled < 4 * SOON

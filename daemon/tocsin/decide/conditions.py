@@ -172,7 +172,7 @@ def _refuse_costly_patterns(bare: str, texts: list[str]) -> None:
         times = LABELS if any(found.start() in each for each in inside) else 1
         cost += times * _size_of(texts[int(which)])
         if cost > MOST_PATTERN:
-            raise ValueError("the patterns of this expression cost too much; name fewer classes, repeat less, or use `match`")
+            raise ValueError("the patterns of this expression cost too much; repeat less, or use `match`")
 
 
 def _size_of(pattern: str) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
-STEPS = 400_000
+STEPS = 200_000
 WIDTH = 64  # characters of one step
 ELEMENT = 4  # steps for each element of a list: it may be sorted
 LISTS = (list, tuple)
