@@ -16,12 +16,13 @@ IS_ROOT := $(shell test "$$(id -u)" = 0 && echo yes)
 PEERS := prometheus=prometheus prometheus-alertmanager=prometheus-alertmanager initdb=postgresql \
          systemd-analyze=systemd
 
-.PHONY: help run demo test oracle check bench clean peers lock
+.PHONY: help run demo test test-full oracle check bench clean peers lock
 
 help:
 	@echo "make run      install into $(VENV) and serve $(CONFIG) in the foreground"
 	@echo "make demo     the same with sample alerts: see pages, answer them"
 	@echo "make test     every test (installs the real neighbours when root)"
+	@echo "make test-full  what \`make test\` takes a sample of, whole: half an hour"
 	@echo "make oracle   who is on call, compared with another algorithm a million times (COUNT=, SEED=)"
 	@echo "make check    lint, types, import arrows"
 	@echo "make bench    the benchmarks, as a table and as JSON"
@@ -37,6 +38,10 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev peers
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(or $(TESTS),--ignore=tests/crash)
 	$(if $(TESTS),,$(BIN)/python -m pytest tests/crash)
+
+# Every value of the example configuration broken in every way, and whatever else reads TOCSIN_FULL.
+test-full: $(VENV)/.installed-dev
+	TOCSIN_FULL=1 $(BIN)/python -m pytest $(or $(TESTS),tests/settings/test_hostile.py)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check daemon integrations tests benchmarks

@@ -7,6 +7,11 @@ class TocsinError(Exception):
     """Something Tocsin expected to be able to go wrong."""
 
 
+def is_bug(error: BaseException) -> bool:
+    """Whether something went wrong that nobody expected: any Exception, and a panic inside a library, which is none."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
 class BadBody(TocsinError):
     """The posted body cannot be read as alerts.
 

@@ -24,12 +24,13 @@ from tocsin.contracts import Chance, ChannelKind, Clock, Http, Mail, ReadFeed, S
 from tocsin.control import SOCKET, Control, actions_of
 from tocsin.decide.rules import Rulebook
 from tocsin.decide.turn_changes import in_words, turn_changes
-from tocsin.errors import Refused, SettingsError, StoreUnavailable
+from tocsin.errors import Refused, SettingsError, StoreUnavailable, TocsinError, is_bug
 from tocsin.logs import tell_counted
 from tocsin.metrics import Metrics
-from tocsin.model import Instant, Millis, Settings
+from tocsin.model import Instant, Millis, Problem, Settings, Where
 from tocsin.settings import LastGood, Loaded, difference, load
 from tocsin.settings.lastgood import packed
+from tocsin.settings.reading import stumbling
 from tocsin.store import open_store
 from tocsin.store.postgres import PostgresStore
 from tocsin.transport import AioHttp, AioSmtp
@@ -148,6 +149,7 @@ class Daemon:
         self._front: Front | None = None
         self._admin: asyncio.Server | None = None
         self._control: Control | None = None
+        self._reloading = asyncio.Lock()
         self.paging = False
 
     # ----------------------------------------------------------------------------- start, stop
@@ -368,7 +370,16 @@ class Daemon:
         Returns what changed, in counts. Raises SettingsError with every problem, Refused when most of
         something would go and `yes` was not said; then nothing has changed.
         """
-        loaded = load(self.loaded.main, env=self.env)
+        async with self._reloading:
+            try:
+                return await self._reload(yes)
+            except BaseException as bug:
+                if isinstance(bug, TocsinError) or not is_bug(bug):
+                    raise
+                raise self._stumbled(bug) from bug
+
+    async def _reload(self, yes: bool) -> str:
+        loaded = await asyncio.to_thread(load, self.loaded.main, env=self.env)  # a large one takes its time
         if loaded.settings is None:
             self.metrics.config_last_reload_successful.set(0)
             for problem in loaded.problems:
@@ -376,17 +387,23 @@ class Daemon:
                     log.error("configuration", problem=str(problem))
             raise SettingsError(tuple(problem for problem in loaded.problems if problem.level == "error"))
         changed = difference(self._settings, loaded.settings)
-        if changed.removes_most and not yes:
+        if changed.objection and not yes:
             self.metrics.config_last_reload_successful.set(0)
-            most = ", ".join(changed.removes_most)
-            log.error("reload_refused", removes_most=most)
-            raise Refused(f"this would remove more than half of: {most}; if it is meant: tocsin reload --yes")
+            log.error("reload_refused", because=changed.objection)
+            raise Refused(f"{changed.objection}; if it is meant: tocsin reload --yes")
         before = self.core.settings
         self._put_in_force(loaded)
-        await self.housekeeping.learn_contacts()
-        await self.following.learn()
         log.info("reloaded", changed=str(changed))
-        return "\n".join([str(changed), *self._turns_changed(before)])
+        try:
+            await self.housekeeping.learn_contacts()
+            await self.following.learn()
+            said = self._turns_changed(before)
+        except Exception as bug:
+            if isinstance(bug, TocsinError):
+                raise
+            log.error("after_reload", error=repr(bug), exc_info=True)  # it is in force all the same
+            said = []
+        return "\n".join([str(changed), *said])
 
     def _turns_changed(self, before: Settings) -> list[str]:
         """Who is on call now and was not before the reload, and what would keep the present turn."""
@@ -396,16 +413,28 @@ class Daemon:
             log.warning("turn_changed", said=line)
         return said
 
+    def _stumbled(self, bug: BaseException) -> SettingsError:
+        """An error of ours while reading or changing over: what was in force still is."""
+        self.metrics.config_last_reload_successful.set(0)
+        log.error("reload_failed", error=repr(bug), exc_info=bug)
+        return SettingsError((Problem(Where(str(self.loaded.main), 1, 1), "error", "internal", stumbling(bug)),))
+
     def running(self) -> Mapping[str, Any]:
         """The files of the configuration in force, as they were read."""
         return packed(self.loaded)
 
     def _put_in_force(self, loaded: Loaded) -> None:
         assert loaded.settings is not None
-        self.loaded, self.on_last_good, self._settings = loaded, "", loaded.settings
-        self.core.live = InForce(self.feeds.over(loaded.settings), Rulebook(loaded.settings), self.sources)
-        if self.paging:
+        live = InForce(self.feeds.over(loaded.settings), Rulebook(loaded.settings), self.sources)
+        before = self.loaded, self.on_last_good, self._settings, self.core.live
+        self.loaded, self.on_last_good, self._settings, self.core.live = loaded, "", loaded.settings, live
+        try:
+            if self.paging:
+                self.pager.configure()
+        except BaseException:
+            self.loaded, self.on_last_good, self._settings, self.core.live = before
             self.pager.configure()
+            raise
         self._keep_last_good()
 
     def _keep_last_good(self) -> None:

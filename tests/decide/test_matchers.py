@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.decide.matchers import Matcher, hit_all, parse
+from tocsin.decide.matchers import Matcher, hit_all, parse, refuse_typographic
 
 
 @pytest.mark.parametrize(
@@ -120,3 +120,24 @@ def test_a_pattern_remembers_a_bounded_number_of_values():
 def test_whatever_stands_in_quotes_comes_out_again(value, op):
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     assert parse(f'name{op}"{escaped}"') == Matcher("name", op, value)
+
+
+TYPOGRAPHIC = ["a=“b”", "a=‘b’", "a=~“b.*”", "a!=„b“", "a=«b»", "“a”=b", 'a="b”', "a=＂b＂", "severity=”critical”"]
+
+
+@pytest.mark.parametrize("text", TYPOGRAPHIC)
+def test_typographic_quotes_are_refused_where_somebody_writes_them(text: str) -> None:
+    with pytest.raises(ValueError, match="typographic quotes"):
+        refuse_typographic(text)
+
+
+@pytest.mark.parametrize("text", ["a=it’s", 'a="“b”"', 'a=~"x“y"', '"“a”"="b"', "a=b", 'a="b"'])
+def test_within_plain_quotes_and_words_they_are_themselves(text: str) -> None:
+    refuse_typographic(text)
+
+    assert parse(text).text == text
+
+
+def test_a_refused_one_is_told_plainly() -> None:
+    with pytest.raises(ValueError, match=r'write severity="critical"$'):
+        refuse_typographic("severity=“critical”")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pwd
+import socket
 import stat
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from tests.settings.conftest import Folder
 from tocsin.model import Secret
 from tocsin.settings import LastGood, find, load, state_directory
-from tocsin.settings.files import others_can_write
+from tocsin.settings.trusted_files import others_can_write
 
 TERMINAL = "channels: {terminal: {type: console}}\n"
 
@@ -128,7 +130,7 @@ def test_the_credentials_directory_goes_first(folder: Folder) -> None:
 MISSING = [
     ("{file: nope}", "3:36: file: cannot read the secret file {folder}/nope: No such file or directory"),
     ("{file: empty}", "3:36: file: the secret file {folder}/empty is empty"),
-    ("{file: .}", "3:36: file: {folder} is not a file"),
+    ("{file: .}", "3:36: file: {folder} is not a file but a directory"),
     ("{file: binary}", "3:36: file: the secret file {folder}/binary is not text in UTF-8"),
     ("{env: NOPE}", "3:35: env: the environment variable NOPE is not set"),
 ]
@@ -156,13 +158,66 @@ def test_a_secret_file_that_everyone_can_read_is_a_warning(folder: Folder) -> No
     ]
 
 
-def test_a_secret_file_that_others_can_write_is_a_warning_too(folder: Folder) -> None:
+def test_a_secret_file_that_others_can_write_is_an_error(folder: Folder) -> None:
     folder.write({"tocsin.yaml": HOOK % "{file: key}", "key": "x"})
     (folder.path / "key").chmod(0o602)
 
-    assert folder.said(folder.load()) == [
-        "tocsin.yaml:3:36: file: the secret file key can be written by others; run chmod 600 key"
+    assert folder.said(folder.load(), "error") == [
+        "tocsin.yaml:3:36: file: others can write the secret file key (mode 602); run chmod 600 key"
     ]
+
+
+def test_on_the_last_good_configuration_a_secret_that_others_can_write_is_used_and_told(folder: Folder) -> None:
+    """It is loud already; without its secret it would be mute as well."""
+    folder.write({"tocsin.yaml": HOOK % "{file: key}", "key": "x"})
+    (folder.path / "key").chmod(0o602)
+
+    loaded = folder.load(lenient_secrets=True)
+
+    assert loaded.settings is not None
+    assert loaded.settings.integrations["a"].token == Secret(("x",))
+    assert [problem.level for problem in loaded.problems] == ["warning"]
+
+
+STRANGER = 54_321
+OF_A_STRANGER = {
+    "tocsin.yaml": "tocsin.yaml:1:1: this file belongs to user 54321, who can write it; run chown {me} tocsin.yaml",
+    "people.yaml": "people.yaml:1:1: this file belongs to user 54321, who can write it; run chown {me} people.yaml",
+    "key": "tocsin.yaml:4:36: file: the secret file key belongs to user 54321, who can write it; run chown {me} key",
+    "hosts.csv": "tocsin.yaml:5:25: file: this file belongs to user 54321, who can write it; run chown {me} hosts.csv",
+    "days": "tocsin.yaml:6:40: holidays: this file belongs to user 54321, who can write it; run chown {me} days",
+}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("name", OF_A_STRANGER)
+def test_a_file_of_another_user_is_an_error(folder: Folder, name: str) -> None:
+    folder.write(
+        {
+            "tocsin.yaml": (
+                f"include: [people.yaml]\n{HOOK % '{file: key}'}"
+                "lookups: {hosts: {file: hosts.csv, on: host, set: {team: owner}}}\n"
+                "calendars: {off: {days: Mon, holidays: days}}\n"
+            ),
+            "people.yaml": "users: {}\n", "key": "x", "hosts.csv": "host,owner\na,b\n", "days": "2026-01-01\n",
+        }
+    )  # fmt: skip
+    assert folder.load().settings is not None
+    os.chown(folder.path / name, STRANGER, -1)
+
+    said = [line.replace(f"{folder.path}/", "") for line in folder.said(folder.load(), "error")]
+
+    assert said == [OF_A_STRANGER[name].format(me=pwd.getpwuid(0).pw_name)]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_root_checks_the_files_of_the_daemons_own_user(folder: Folder) -> None:
+    folder.write({"tocsin.yaml": TERMINAL})
+    os.chown(folder.path / "tocsin.yaml", STRANGER, -1)
+    (folder.path / ".tocsin").mkdir()
+    os.chown(folder.path / ".tocsin", STRANGER, -1)
+
+    assert folder.said(folder.load(), "error") == []
 
 
 def test_after_a_bad_start_a_missing_secret_switches_off_only_what_needs_it(folder: Folder) -> None:
@@ -310,3 +365,87 @@ def test_the_starter_lies_read_only_and_keeps_its_state_in_the_working_directory
     assert loaded.settings.database == f"sqlite:{tmp_path}/.tocsin/tocsin.db"
     assert state_directory(starter, {}) == tmp_path / ".tocsin"
     assert list(tmp_path.iterdir()) == []
+
+
+# --------------------------------------------------------------------------- what is no plain file
+
+NAMED = {
+    "main": "",
+    "an include": "include: [odd]\n",
+    "an include by pattern": "include: ['od[d]']\n",
+    "a secret": HOOK % "{file: odd}",
+    "a lookup": "lookups: {hosts: {file: odd, on: host, set: {team: owner}}}\n",
+    "a lookup in YAML": "lookups: {hosts: {file: odd.yaml, on: host, set: {team: owner}}}\n",
+    "a calendar": "calendars: {off: {days: Mon, holidays: odd}}\n",
+    "a folder of credentials": HOOK % "{file: odd}",
+}
+ODD = ("fifo", "socket", "directory", "zero", "full", "loop", "endless", "empty", "unreadable text")
+
+
+def make_odd(path: Path, kind: str) -> None:
+    """Something at `path` that a careless reader waits for, or drowns in."""
+    match kind:
+        case "fifo":
+            os.mkfifo(path)
+        case "socket":
+            with socket.socket(socket.AF_UNIX) as door:
+                door.bind(str(path))
+        case "directory":
+            path.mkdir()
+        case "zero" | "full":
+            path.symlink_to(f"/dev/{kind}")
+        case "loop":
+            path.symlink_to(path.name)
+        case "endless":
+            with path.open("wb") as file:
+                file.truncate(1 << 40)
+            path.chmod(0o600)
+        case "unreadable text":
+            path.write_bytes(b"\xff\0" * 100)
+            path.chmod(0o600)
+        case _:
+            path.touch(0o600)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.parametrize("place", NAMED)
+def test_whatever_stands_where_a_file_should_is_told_and_never_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, kind: str
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the address of a socket is short
+    folder = Folder(tmp_path)
+    name = "tocsin.yaml" if place == "main" else "odd.yaml" if "YAML" in place else "odd"
+    if place == "a folder of credentials":
+        folder.env = {"CREDENTIALS_DIRECTORY": "."}
+    if place != "main":
+        folder.write({"tocsin.yaml": NAMED[place]})
+    make_odd(Path(name), kind)
+
+    loaded = folder.load()
+
+    fine = kind == "empty" and place in ("main", "an include", "an include by pattern", "a calendar")
+    fine |= place == "a lookup in YAML" and kind == "empty"
+    assert (loaded.settings is not None) == fine, folder.said(loaded)
+    assert all(problem.code != "internal" for problem in loaded.problems)
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_read_whole(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever writes it in place empties it first: half of it would be a configuration that nobody wrote."""
+    folder.write({"tocsin.yaml": TERMINAL + "users: {ana: {contacts: {terminal: ana}}}\n"})
+    main, whole = folder.path / "tocsin.yaml", (folder.path / "tocsin.yaml").read_bytes()
+    real, seen = os.fstat, []
+
+    def writing(descriptor: int) -> os.stat_result:
+        about = real(descriptor)
+        if stat.S_ISREG(about.st_mode) and about.st_ino == main.stat().st_ino and len(seen) < 4:
+            seen.append(about.st_size)
+            main.write_bytes(whole if len(seen) % 2 == 0 else whole[:30])
+        return about
+
+    monkeypatch.setattr(os, "fstat", writing)
+    loaded = folder.load()
+
+    assert len(seen) == 4
+    assert loaded.settings is not None
+    assert list(loaded.settings.users) == ["ana"]

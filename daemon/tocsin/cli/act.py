@@ -130,8 +130,8 @@ def _until(text: str) -> dict[str, Any]:
     if text[:1].isdigit() and text[-1:] in "smhdw" and "-" not in text:
         length(text)
         return {"for": text}
-    if not text[:1].isdigit() or "-" not in text:
-        raise Trouble(f"{text!r} is neither a length nor a time; write 30m or 2026-01-05 09:00", WRONG)
+    if ":" not in text and "-" not in text:
+        raise Trouble(f"{text!r} is neither a length nor a time; write 30m, 2026-01-05 09:00 or Sunday 03:10", WRONG)
     return {"until": rfc3339(moment(text))}
 
 

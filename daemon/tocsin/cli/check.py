@@ -12,14 +12,16 @@ from typing import Annotated, Literal
 
 import typer
 
+from tocsin.cli.configured import state_folder
 from tocsin.cli.known_contacts import known_doubts
 from tocsin.cli.known_feeds import feed_problems
 from tocsin.cli.sarif import sarif
 from tocsin.cli.tables import Line, print_lines
 from tocsin.cli.trouble import WRONG, Trouble
 from tocsin.clock import SystemClock
-from tocsin.model import Problem, Rule
-from tocsin.settings import Loaded, find, load
+from tocsin.model import Problem, Rule, Where
+from tocsin.settings import LastGood, Loaded, find, load
+from tocsin.settings import emptied as settings_emptied
 from tocsin.settings.codes import codes, fix, hint, why
 from tocsin.settings.lint import NO_DOUBTS
 from tocsin.settings.reviewing import Ignored, Review, review
@@ -53,7 +55,7 @@ def check(
         raise Trouble("--json and --sarif are two formats; write one of them", WRONG)
     disabled = disabled_codes(disable or [])
     loaded = load(find(config, os.environ))
-    loaded = _with_feeds(loaded, online=online)
+    loaded = _with_feeds(replace(loaded, problems=(*loaded.problems, *emptied(loaded))), online=online)
     doubts = known_doubts(loaded.settings) if loaded.settings is not None else NO_DOUBTS
     found = review(loaded, SystemClock().now(), doubts=doubts, disabled=disabled)
     if as_sarif:
@@ -67,6 +69,21 @@ def check(
     if rules and loaded.settings is not None and not as_json and not as_sarif:
         _print_rules(loaded.settings.rules)
     raise typer.Exit(exit_code(found.problems, strict=strict))
+
+
+def emptied(loaded: Loaded) -> Iterator[Problem]:
+    """That a configuration pages nobody, or no longer: what a reload and a start would ask for `--yes` for."""
+    current = loaded.settings
+    if current is None:
+        return
+    kept = LastGood(state_folder(loaded.main), loaded.main).load()
+    lost = settings_emptied(kept.settings, current) if kept is not None and kept.settings is not None else ()
+    if lost:
+        said = f"nothing is left of {', '.join(lost)}, where the last good configuration has some"
+        yield Problem(Where(str(loaded.main), 1, 1), "warning", "emptied", said)
+    elif not current.users and not current.integrations:
+        said = "there are no users and no integrations, so nobody is paged"
+        yield Problem(Where(str(loaded.main), 1, 1), "warning", "emptied", said)
 
 
 def exit_code(problems: Sequence[Problem], *, strict: bool) -> int:

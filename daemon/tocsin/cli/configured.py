@@ -16,7 +16,7 @@ from tocsin.model import Problem, Secret, Settings
 def locate(config: Path | None) -> Path:
     """The main file: -c, $TOCSIN_CONFIG, ./config/tocsin.yaml, ./tocsin.yaml, /etc/tocsin/tocsin.yaml."""
     main = asked_for(config)
-    if not main.is_file():
+    if not os.path.isfile(main):
         raise Trouble(f"{main}: no such file; give the configuration with -c", WRONG)
     return main
 

@@ -12,18 +12,18 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from tocsin.cli.oncall import settings_without_secrets, this_second
+from tocsin.cli.oncall import moment_in, settings_without_secrets, this_second
 from tocsin.cli.tables import print_json, print_table, say, warn
 from tocsin.cli.times import length
 from tocsin.cli.trouble import REFUSED, WRONG, Trouble
 from tocsin.clock import SystemClock
 from tocsin.contracts import ChannelKind, Source
 from tocsin.decide.escalation import People
-from tocsin.decide.moments import moment_of
 from tocsin.decide.rules import Rulebook
 from tocsin.errors import BadBody, StoreError
 from tocsin.model import SEVERITIES, Alert, Instant, IntegrationConfig, Millis, Parsed, Settings, Severity
 from tocsin.settings.plugins import Broken, Kinds
+from tocsin.settings.trusted_files import Unreadable, read_whole
 from tocsin.store import Reader, is_absent, open_reader
 from tocsin.work.foresight import Asked, answer, limits_of, people_in
 
@@ -66,7 +66,7 @@ def explain(
     Where there is a database, what is open and silenced now counts; it is only read.
     """
     settings = settings_without_secrets(config)
-    now = this_second() if at is None else _moment(at, settings)
+    now = this_second() if at is None else moment_in(at, settings.defaults.timezone)
     if (file is None) == (title is None):
         raise Trouble('give a FILE (- for stdin) with --integration, or an alert by --title "db down"', WRONG)
     if file is not None:
@@ -83,13 +83,6 @@ def explain(
         print_json(found)
     else:
         _show(found, settings, all_rules)
-
-
-def _moment(text: str, settings: Settings) -> Instant:
-    try:
-        return moment_of(text, settings.defaults.timezone, this_second())
-    except ValueError as wrong:
-        raise Trouble(str(wrong), WRONG) from None
 
 
 # ------------------------------------------------------------------------------------ which alerts
@@ -166,17 +159,14 @@ def _read_by(source: Source, raw: bytes, file: str, integration: IntegrationConf
 
 def _raw(file: str) -> bytes:
     try:
-        raw = sys.stdin.buffer.read(LARGEST + 1) if file == "-" else _whole(Path(file))
+        raw = sys.stdin.buffer.read(LARGEST + 1) if file == "-" else read_whole(Path(file), LARGEST).raw
     except OSError as wrong:
         raise Trouble(f"{file}: {wrong.strerror or wrong}", WRONG) from None
+    except Unreadable as wrong:
+        raise Trouble(wrong.of(file), WRONG) from None
     if len(raw) > LARGEST:
         raise Trouble(f"{file}: larger than the 4 MiB the daemon takes", WRONG)
     return raw
-
-
-def _whole(path: Path) -> bytes:
-    with path.open("rb") as opened:
-        return opened.read(LARGEST + 1)
 
 
 # ------------------------------------------------------------------------------ what is open now

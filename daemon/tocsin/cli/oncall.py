@@ -18,11 +18,11 @@ from tocsin.cli.known_overrides import known_overrides
 from tocsin.cli.tables import print_json, print_table, say, warn
 from tocsin.cli.trouble import REFUSED, WRONG, Trouble
 from tocsin.clock import SystemClock
-from tocsin.decide.oncall import OnCall, Shifts, local_instant, on_call, shifts, zone_of
-from tocsin.model import DAY, Instant, Override, Schedule, Settings, instant, rfc3339
+from tocsin.decide.moments import moment_of
+from tocsin.decide.oncall import OnCall, Shifts, on_call, shifts, zone_of
+from tocsin.model import DAY, Instant, Override, Schedule, Settings, rfc3339
 from tocsin.settings import load
 
-FIRST_YEAR, LAST_YEAR = 1970, 9000
 AHEAD = 30 * DAY  # of --diff and --load, where no window is given
 WIDEST = 200 * 366 * DAY
 
@@ -38,7 +38,9 @@ Given = tuple[str | None, str | None]
 def oncall(
     schedule: Annotated[str | None, typer.Argument(help="One schedule; without: all of them.")] = None,
     config: Annotated[Path | None, typer.Option("-c", "--config", help="The main file.")] = None,
-    at: Annotated[str | None, typer.Option(help="2026-01-05T09:00:00Z, or local to the schedule.")] = None,
+    at: Annotated[
+        str | None, typer.Option(help="2026-01-05T09:00:00Z, or by the schedule's clock: 2026-01-05 09:00, Tue 06:00.")
+    ] = None,
     since: Annotated[str | None, typer.Option("--from", help="The start of a window; needs --to.")] = None,
     until: Annotated[str | None, typer.Option("--to", help="The end of a window (not included).")] = None,
     diff: Annotated[Path | None, typer.Option(metavar="OTHER.yaml", help="Who gains and loses which shifts.")] = None,
@@ -75,17 +77,13 @@ def _only_what_goes_together(
         raise Trouble("give one of --diff OTHER.yaml, --load, --at TIME; --diff and --load take --from and --to", WRONG)
 
 
-def moment_in(text: str, timezone: str) -> Instant:
-    """RFC 3339, or a time local to `timezone`. Raises Trouble that says what to write instead."""
+def moment_in(text: str, timezone: str, after: Instant | None = None) -> Instant:
+    """RFC 3339, a time local to `timezone`, or the next `Sunday 03:10` after `after` (now). Raises Trouble that says
+    what to write instead."""
     try:
-        written = datetime.fromisoformat(text)
-        if not FIRST_YEAR <= written.year <= LAST_YEAR:
-            raise ValueError
-        return local_instant(written.isoformat(), timezone) if written.tzinfo is None else instant(written)
-    except (ValueError, OverflowError):
-        raise Trouble(
-            f"{text!r} is not a time; write 2026-01-05T09:00:00Z, or 2026-01-05 09:00 for {timezone}", WRONG
-        ) from None
+        return moment_of(text, timezone, this_second() if after is None else after)
+    except ValueError as wrong:
+        raise Trouble(str(wrong), WRONG) from None
 
 
 def this_second() -> Instant:
@@ -111,7 +109,7 @@ def settings_without_secrets(config: Path | None, *, database: str | None = None
 
 def _other(diff: Path, ours: Settings) -> Known:
     """The other configuration, with what our daemon knows of its feeds and schedules: it has none of its own yet."""
-    if not diff.is_file():
+    if not os.path.isfile(diff):
         raise Trouble(f"{diff}: no such file; --diff takes the main file of the other configuration", WRONG)
     other = settings_without_secrets(diff, database=ours.database)
     return other, known_overrides(other, database=ours.database)
@@ -137,7 +135,8 @@ def _span(given: Given, timezone: str) -> tuple[Instant, Instant]:
     if since is None or until is None:
         now = this_second()
         return now, Instant(now + AHEAD)
-    start, end = moment_in(since, timezone), moment_in(until, timezone)
+    start = moment_in(since, timezone)
+    end = moment_in(until, timezone, max(start, this_second()))
     if end <= start:
         raise Trouble(f"--to {until!r} is not after --from {since!r}", WRONG)
     if end - start > WIDEST:

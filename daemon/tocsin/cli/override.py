@@ -15,7 +15,7 @@ from tocsin.cli.trouble import WRONG, Trouble
 app = typer.Typer(help="Somebody else is on call for a while: add, list, remove.", no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 Schedule = Annotated[str, typer.Argument(help="The schedule.")]
-WHEN = "2026-12-24 09:00 on the schedule's clock, or RFC 3339."
+WHEN = "2026-12-24 09:00 or Tue 06:00 on the schedule's clock, or RFC 3339."
 
 
 MODES = ("replace", "add", "remove")

@@ -17,7 +17,7 @@ from tocsin.clock import SystemClock
 from tocsin.contracts import Source
 from tocsin.decide.records import line_of
 from tocsin.errors import StoreError
-from tocsin.model import Instant, Settings
+from tocsin.model import DAY, Instant, Settings
 from tocsin.settings.plugins import Broken, Kinds
 from tocsin.store import Reader, open_reader
 from tocsin.work.recorded import Recorded
@@ -27,9 +27,16 @@ SINCE = "How far back: 7d, 12h; or a time, 2026-01-05 09:00."
 
 def since_when(text: str, timezone: str) -> Instant:
     """An instant from a length before now, or from a time. Raises Trouble that says what to write instead."""
-    if re.match(r"\d{4}-", text):
-        return moment_in(text, timezone)
+    if ":" in text or re.match(r"\d{4}-", text):
+        return _last(text, timezone)
     return Instant(SystemClock().now() - length(text) // timedelta(milliseconds=1))
+
+
+def _last(text: str, timezone: str) -> Instant:
+    """`Sunday 03:10` is the last one, where people look back."""
+    now = Instant(SystemClock().now())
+    found = [moment_in(text, timezone, Instant(now - ago)) for ago in (0, DAY, 7 * DAY)]
+    return next((one for one in found if one <= now), found[0])
 
 
 @asynccontextmanager

@@ -103,10 +103,10 @@ def _of_daemon(main: Path) -> Loaded | None:
 
 def _settings_of(new: Path, main: Path) -> Settings:
     """The new file as if it stood in the old one's place: a relative database is the same one."""
-    if not new.is_file():
+    if not os.path.isfile(new):
         raise Trouble(f"{new}: no such file", WRONG)
     gathered = gather(new)
-    reading = Reading(os.environ, INSTALLED, False, True, gathered.incomplete)
+    reading = Reading(os.environ, INSTALLED, made_up_secrets=True, incomplete=gathered.incomplete)
     loaded = compiled(gathered.files, main, reading, gathered.problems)
     if loaded.settings is None:
         print_problems(loaded.problems)

@@ -54,6 +54,7 @@ def as_json(found: Compared, origin: str, new: str) -> dict[str, Any]:
         "other": [name for name in PLAIN if name in changed.counts],
         "needs_restart": list(changed.needs_restart),
         "removes_most": list(changed.removes_most),
+        "empties": list(changed.empties),
         **_now(found),
         "shifts": list(_shifts(found)),
         "policies": [_lines(one) for one in amended.policies(found.before, found.after)],

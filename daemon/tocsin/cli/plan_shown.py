@@ -50,6 +50,8 @@ def summary(answer: Answer) -> Iterator[str]:
     yield from _of_incidents(answer["incidents"])
     if answer["needs_restart"]:
         yield f"needs a restart: {', '.join(answer['needs_restart'])}"
+    if answer["empties"]:
+        yield f"leaves nothing of: {', '.join(answer['empties'])}; a reload needs: tocsin reload --yes"
     if answer["removes_most"]:
         yield f"removes more than half of: {', '.join(answer['removes_most'])}; a reload needs: tocsin reload --yes"
 

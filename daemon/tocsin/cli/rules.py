@@ -85,7 +85,7 @@ def _loaded(file: TrialFile, config: Path | None) -> Loaded:
     if config is None and file.rules:
         return load_alone(BENCH, file.rules, only=RULES)
     main = asked_for(config)
-    if not main.is_file():
+    if not os.path.isfile(main):
         raise Trouble(f"{main}: no such file; give the configuration with -c, or name `rules` in {file.path}", WRONG)
     if file.rules:
         return load_over(main, file.rules, always=("rules",), only=RULES)

@@ -67,10 +67,11 @@ def expire(
 
 def _window(start: str | None, until: str | None, how_long: str | None) -> dict[str, str]:
     """As the API takes it. A length counts from the daemon's clock, not from this machine's."""
-    window = {"starts_at": rfc3339(moment(start))} if start else {}
+    begins = moment(start) if start else None
+    window = {"starts_at": rfc3339(begins)} if begins is not None else {}
     match (until, how_long):
         case (str(), None):
-            return {**window, "ends_at": rfc3339(moment(until))}
+            return {**window, "ends_at": rfc3339(moment(until, begins))}
         case (None, str()):
             length(how_long)
             return {**window, "for": how_long}

@@ -16,7 +16,7 @@ app = typer.Typer(help="Change shifts with a colleague: ask, accept, decline, wi
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 Id = Annotated[str, typer.Argument(help="Its id, as `tocsin swap list` shows it.")]
 InName = Annotated[str | None, typer.Option("--user", help="In whose name; an admin's token only.")]
-WHEN = "2026-12-24 09:00 on the schedule's clock, or RFC 3339."
+WHEN = "2026-12-24 09:00 or Tue 06:00 on the schedule's clock, or RFC 3339."
 
 
 @app.command()

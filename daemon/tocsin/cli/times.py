@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import re
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from tocsin.cli.trouble import WRONG, Trouble
 
@@ -21,14 +24,31 @@ def length(text: str) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def moment(text: str) -> datetime:
-    """RFC 3339, or a local `2026-01-05 09:00`. Raises Trouble that says what to write instead."""
+def moment(text: str, after: datetime | None = None) -> datetime:
+    """RFC 3339, a local `2026-01-05 09:00`, or the next `Sunday 03:10` after `after` (now), as every command reads
+    times. Raises Trouble that says what to write instead."""
+    reader = importlib.import_module("tocsin.decide.moments")  # a command without a time starts without it
+    since = datetime.now(UTC) if after is None else after
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
+        found = reader.moment_of(text, local_zone(), int(since.timestamp() * 1000))
+        return datetime.fromtimestamp(found / 1000, UTC)
     except (ValueError, OverflowError):
         raise Trouble(
-            f"{text!r} is not a time; write 2026-01-05T09:00:00Z, or 2026-01-05 09:00 for the local zone", WRONG
+            f"{text!r} is not a time; write 2026-01-05T09:00:00Z, or local: 2026-01-05 09:00 or Sunday 03:10",
+            WRONG,
         ) from None
+
+
+def local_zone() -> str:
+    """This machine's zone by its name in the IANA database; UTC where it has none."""
+    linked = os.path.realpath("/etc/localtime").partition("zoneinfo/")[2]
+    for name in (os.environ.get("TZ", "").lstrip(":"), linked):
+        try:
+            if name:
+                return ZoneInfo(name).key
+        except (ValueError, OSError):
+            continue
+    return "UTC"
 
 
 def rfc3339(at: datetime) -> str:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from tocsin.decide.matchers import compiled
 from tocsin.decide.text import DESCRIPTION, LABEL_VALUE, LABELS, cut
+from tocsin.errors import is_bug
 
 FIELDS = ("title", "description", "service", "severity", "source", "integration", "category", "policy")
 """Text variables beside `labels`; what is not set is ""."""
@@ -69,8 +70,8 @@ class Condition:
             found = self._run(self._inputs(labels, fields))
         except Exception as wrong:  # noqa: BLE001  # whatever it is: the rule does not match, the page goes out
             return Held(False, _because(wrong))
-        except BaseException as wrong:  # a panic inside the library is no Exception
-            if type(wrong).__name__ != "PanicException":
+        except BaseException as wrong:
+            if not is_bug(wrong):
                 raise
             return Held(False, "the expression cannot be evaluated")
         return Held(found) if isinstance(found, bool) else Held(False, _no_answer(found))
@@ -107,11 +108,13 @@ def _compiled(source: str) -> Any:
         raise ValueError("the expression has more than a hundred brackets; split it into several rules")
     try:
         return compile_cel(source)
-    except Exception as wrong:  # noqa: BLE001  # the library raises ValueError, and for odd texts others
+    except BaseException as wrong:  # the library raises ValueError, for odd texts others, and it may panic
+        if not is_bug(wrong):
+            raise
         raise ValueError(f"{source!r} is no CEL expression: {_because(wrong)}") from None
 
 
-def _because(wrong: Exception) -> str:
+def _because(wrong: BaseException) -> str:
     """The library's word in one line; an absent label is what it mostly is."""
     if isinstance(wrong, KeyError):
         return f"the alert has no {wrong.args[0]!r}; ask for it first: has(labels.{wrong.args[0]}) && …"

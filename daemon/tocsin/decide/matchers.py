@@ -28,6 +28,7 @@ _WORTH_KEEPING = 1024  # longer values are matched anew: a sender must not choos
 _SHAPE = re.compile(r"""("(?:[^"\\]|\\.)*"|[^\s=!~"'{},]+)\s*(=~|!~|!=|=)\s*(.*)""", re.DOTALL)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _CHEAPER = "repeat less, or name fewer classes of letters: write [a-z]{1,99} instead of \\pL{1,99}"
+_TYPOGRAPHIC = re.compile("[\u2018-\u201f\u00ab\u00bb\u2032\u2033\u301d-\u301f\uff02]")  # made of " by word processors
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -129,6 +130,23 @@ def written(text: str) -> Written:
         raise ValueError(_what_is_wrong(text))
     name, op, value = _name(found[1]), cast(Op, found[2]), found[3]
     return Written(name, op, _value(name, op, value, text))
+
+
+def _curly(name: str, value: str) -> bool:
+    """Whether typographic quotes stand where plain ones are meant: around the value, or in the name. Within plain
+    quotes they are themselves."""
+    around = bool(value) and (_TYPOGRAPHIC.match(value) is not None or _TYPOGRAPHIC.match(value[-1]) is not None)
+    return around or (not name.startswith('"') and _TYPOGRAPHIC.search(name) is not None)
+
+
+def refuse_typographic(text: str) -> None:
+    """For what a person writes: typographic quotes belong to the value, so that it would never match. Raises
+    ValueError. `parse` takes them: what was accepted before goes on."""
+    found = _SHAPE.fullmatch(text.strip())
+    if found is not None and _curly(found[1], found[3]):
+        name, value = (_TYPOGRAPHIC.sub("", part) for part in (found[1], found[3]))
+        plain = value.replace('"', "")
+        raise ValueError(f"{text[:200]!r} has typographic quotes, which never match; write {name}{found[2]}\"{plain}\"")
 
 
 def hit_all(matchers: Iterable[Matcher], value_of: ValueOf) -> bool:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal, NamedTuple
 
-from tocsin.decide.oncall import local_instant, shifts, zone_of
+from tocsin.decide.moments import moment_of
+from tocsin.decide.oncall import shifts, zone_of
 from tocsin.decide.text import clean
 from tocsin.model import (
     DAY,
@@ -24,14 +25,12 @@ from tocsin.model import (
     Schedule,
     Settings,
     Swap,
-    instant,
     rfc3339,
 )
 
 LONGEST = Millis(366 * DAY)
 MOST_USERS = 20
 REASON = 500
-YEARS = range(1970, 9001)
 
 Extra = Mapping[str, tuple[Override, ...]]
 """Run-time overrides by schedule, as `on_call` takes them."""
@@ -265,7 +264,7 @@ def _window(asked: Asked, settings: Settings, now: Instant) -> Window | Wrong:
     start = asked.start if asked.start is not None else rfc3339(Instant(_second(now)))
     if asked.end is not None or asked.length is None:
         return _span(asked.schedule, start, asked.end or "", asked.timezone, settings, now, "")
-    begun = _moment(asked.schedule, start, asked.timezone, settings, "/from")
+    begun = _moment(asked.schedule, start, asked.timezone, settings, "/from", now)
     if isinstance(begun, Rejected):
         return Wrong((begun,))
     return _judged(Window(begun, Instant(begun + asked.length)), now, "/for", settings.schedules.get(asked.schedule))
@@ -274,15 +273,18 @@ def _window(asked: Asked, settings: Settings, now: Instant) -> Window | Wrong:
 def _span(
     schedule: str, start: str, end: str, timezone: str | None, settings: Settings, now: Instant, pointer: str
 ) -> Window | Wrong:
-    one = _moment(schedule, start, timezone, settings, f"{pointer}/from")
-    other = _moment(schedule, end, timezone, settings, f"{pointer}/to")
+    one = _moment(schedule, start, timezone, settings, f"{pointer}/from", now)
+    since = now if isinstance(one, Rejected) else Instant(max(now, one))
+    other = _moment(schedule, end, timezone, settings, f"{pointer}/to", since)
     wrong = tuple(dict.fromkeys(found for found in (one, other) if isinstance(found, Rejected)))
     if isinstance(one, Rejected) or isinstance(other, Rejected):
         return Wrong(wrong)
     return _judged(Window(one, other), now, f"{pointer}/to", settings.schedules.get(schedule))
 
 
-def _moment(schedule: str, text: str, timezone: str | None, settings: Settings, pointer: str) -> Instant | Rejected:
+def _moment(
+    schedule: str, text: str, timezone: str | None, settings: Settings, pointer: str, after: Instant
+) -> Instant | Rejected:
     known = settings.schedules.get(schedule)
     zone = timezone or (known.timezone if known is not None else "UTC")
     try:
@@ -290,21 +292,9 @@ def _moment(schedule: str, text: str, timezone: str | None, settings: Settings, 
     except ValueError as wrong:
         return Rejected("/timezone", str(wrong))
     try:
-        return moment_in(text, zone)
-    except (ValueError, OverflowError):
-        return Rejected(
-            pointer, f"{text[:40]!r} is not a time; write 2026-01-05T09:00:00Z, or 2026-01-05 09:00 for {zone}"
-        )
-
-
-def moment_in(text: str, timezone: str) -> Instant:
-    """RFC 3339, or a time local to `timezone`. Raises ValueError or OverflowError for anything else."""
-    written = datetime.fromisoformat(text)
-    if written.year not in YEARS:
-        raise ValueError("the year must be between 1970 and 9000")
-    if written.tzinfo is None:
-        return local_instant(written.isoformat(), timezone)
-    return instant(written.astimezone(UTC))
+        return moment_of(text, zone, after)
+    except (ValueError, OverflowError) as wrong:
+        return Rejected(pointer, str(wrong))
 
 
 def _judged(window: Window, now: Instant, pointer: str, schedule: Schedule | None) -> Window | Wrong:

@@ -23,6 +23,9 @@ from tocsin.decide.text import cut_with_hash
 LONGEST = 1024
 """Characters a rendered text may have; the rest is cut."""
 
+DEEPEST = 50
+TOO_DEEP = f"the template is nested or chained more than {DEEPEST} deep; write a plainer one"
+
 INPUTS = frozenset({"labels", "title", "description", "service", "severity", "source", "integration"})
 FILTERS = frozenset(
     [
@@ -186,6 +189,7 @@ class Template:
 
     def _compile(self, source: str) -> None:
         tree = _parsed(source)
+        _check_depth(tree)
         _check(tree)
         _check_names(tree)
         _check_length(tree)
@@ -232,6 +236,19 @@ def _parsed(source: str) -> nodes.Template:
         return _SANDBOX.parse(source)
     except TemplateError as wrong:
         raise ValueError(f"{source!r} is not a template: {wrong.message}") from None
+    except (RecursionError, MemoryError):
+        raise ValueError(TOO_DEEP) from None
+
+
+def _check_depth(tree: nodes.Template) -> None:
+    """Neither the checks below nor Python's compiler may run out of stack, whoever calls."""
+    depth = 0
+    level: list[nodes.Node] = [tree]
+    while level:
+        depth += 1
+        level = [child for node in level for child in node.iter_child_nodes()]
+    if depth > DEEPEST:
+        raise ValueError(TOO_DEEP)
 
 
 def _check(tree: nodes.Node, looping: bool = False) -> None:

@@ -1,6 +1,6 @@
 """The configuration: YAML files in, typed Settings out, every mistake at once with file, line and column."""
 
-from tocsin.settings.difference import Difference, difference
+from tocsin.settings.difference import Difference, difference, emptied
 from tocsin.settings.lastgood import LastGood
 from tocsin.settings.loading import Loaded, load
 from tocsin.settings.overlay import load_alone, load_over
@@ -12,6 +12,7 @@ __all__ = [
     "LastGood",
     "Loaded",
     "difference",
+    "emptied",
     "find",
     "json_schema",
     "load",

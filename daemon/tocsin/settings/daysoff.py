@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from tocsin.settings.nodes import Node, Scalar, Sequence
 from tocsin.settings.reading import Reading
 from tocsin.settings.scalars import did_you_mean
 from tocsin.settings.shapes import BROKEN, Many, Nothing, Shape, Word, wrong_kind
+from tocsin.settings.trusted_files import Unreadable, read_whole, who_else_writes
 
 YEARS = range(2020, 2051)  # a configuration reads no clock, so that it means the same whenever it is read
 LONGEST = 256 * 1024
@@ -75,7 +77,7 @@ def _of_country(node: Scalar, written: re.Match[str], reading: Reading) -> tuple
 
 def _of_file(node: Scalar, reading: Reading) -> tuple[str, ...] | Nothing:
     path = reading.folders.get(node.at.file, Path()) / node.text
-    text = _text_of(path)
+    text = _text_of(path, node, reading)
     if isinstance(text, ValueError):
         return _without(node, reading, str(text))
     dates, mistakes = [], 0
@@ -89,18 +91,20 @@ def _of_file(node: Scalar, reading: Reading) -> tuple[str, ...] | Nothing:
     return BROKEN if mistakes else _in_order(tuple(dates))
 
 
-def _text_of(path: Path) -> str | ValueError:
+def _text_of(path: Path, node: Scalar, reading: Reading) -> str | ValueError:
     try:
-        if not path.is_file():
-            hint = f"write a country in capitals, '{path.name.upper()}'" if re.fullmatch("[a-z]{2}", path.name) else ""
-            return ValueError(f"there is no file {path}{'; ' if hint else ''}{hint}")
-        with path.open("rb") as file:
-            raw = file.read(LONGEST + 1)
-        if len(raw) > LONGEST:
+        found = read_whole(path, LONGEST)
+        others = who_else_writes(found.about, path, reading.owners)
+        if others:
+            reading.error(node, "permission", others)
+        if len(found.raw) > LONGEST:
             return ValueError(f"{path} has more than {LONGEST // 1024} KiB; it should have dates, one a line")
-        return raw.decode("utf-8-sig")
-    except OSError as error:
-        return ValueError(f"cannot read {path}: {error.strerror}")
+        return found.raw.decode("utf-8-sig")
+    except Unreadable as wrong:
+        capitals = re.fullmatch("[a-z]{2}", path.name) is not None and not os.path.lexists(path)
+        hint = f"; write a country in capitals, '{path.name.upper()}'" if capitals else ""
+        there = "\0" in str(path) or os.path.lexists(path)
+        return ValueError(wrong.of(path) if there else f"there is no file {path}{hint}")
     except ValueError:
         return ValueError(f"{path} is not text in UTF-8; it should have dates, one a line")
 

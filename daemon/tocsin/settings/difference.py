@@ -10,6 +10,7 @@ from tocsin.model import Settings
 
 NAMED = ("users", "teams", "schedules", "policies", "services", "integrations", "channels", "heartbeats")
 GUARDED = ("users", "services", "rules")
+NEVER_EMPTIED = ("users", "catch_all", "integrations")  # without them no alert comes in, or none reaches anybody
 PLAIN = (
     "server", "retention", "defaults", "catch_all", "heartbeat_out", "fallbacks", "priorities", "throttle", "storm",
     "answers", "inhibitions", "maintenance",
@@ -46,13 +47,23 @@ class Change:
 class Difference:
     """`counts` by section, only those that changed; `names`: the same by name, where a section has names.
     `needs_restart`: what a reload cannot apply. `removes_most`: sections that lose more than half of their names: ask
-    first. `moved`: the rules that stay are walked in another order."""
+    first. `empties`: sections that had something and have nothing left, so that nobody would be paged: ask first.
+    `moved`: the rules that stay are walked in another order."""
 
     counts: Mapping[str, Change]
     names: Mapping[str, Names]
     needs_restart: tuple[str, ...] = ()
     removes_most: tuple[str, ...] = ()
+    empties: tuple[str, ...] = ()
     moved: bool = False
+
+    @property
+    def objection(self) -> str:
+        """Why it should be meant before it is done; "" when it need not be asked for."""
+        most = [name for name in self.removes_most if name not in self.empties]
+        said = [f"leave nothing of: {', '.join(self.empties)}"] * bool(self.empties)
+        said += [f"remove more than half of: {', '.join(most)}"] * bool(most)
+        return f"this would {' and '.join(said)}" if said else ""
 
     def __bool__(self) -> bool:
         return bool(self.counts or self.needs_restart or self.moved)
@@ -74,8 +85,14 @@ def difference(old: Settings, new: Settings) -> Difference:
         names={name: found for name, found in names.items() if found != Names()},
         needs_restart=tuple(_needs_restart(old, new)),
         removes_most=tuple(name for name in GUARDED if 2 * counts[name].removed > _size(old, name)),
+        empties=emptied(old, new),
         moved=_staying(old, new) != _staying(new, old),
     )
+
+
+def emptied(old: Settings, new: Settings) -> tuple[str, ...]:
+    """Which of the sections that nobody can be paged without had something in `old` and have nothing in `new`."""
+    return tuple(name for name in NEVER_EMPTIED if getattr(old, name) and not getattr(new, name))
 
 
 def _compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> Names:

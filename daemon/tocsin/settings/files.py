@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import glob
-import grp
 import os
-import pwd
-import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tocsin import shipped
 from tocsin.model import Problem, Where
 from tocsin.settings.nodes import MAX_BYTES, Scalar, Sequence, Tree, read_tree
+from tocsin.settings.trusted_files import Unreadable, read_whole, stamp, who_else_writes
 
 MOST_FILES = 1000
+TRIES = 5  # to read files that somebody is writing meanwhile
 SHIPPED = "shipped:"  # of an include: what Tocsin brings, wherever it is installed
 
 
@@ -27,6 +26,7 @@ class File:
     shown: str  # as problems name it
     raw: bytes
     tree: Tree
+    stamp: tuple[int, ...] = ()  # of the file on the disk, as long as it is the one that was read
 
 
 @dataclass(slots=True)
@@ -42,11 +42,21 @@ class Gathered:
         self.incomplete = True
 
 
-def gather(main: Path) -> Gathered:
-    """Reads `main` and what it includes. Never raises; what cannot be read is a problem."""
+def gather(main: Path, owners: Collection[int] | None = None) -> Gathered:
+    """Reads `main` and what it includes, all as they stood at one moment. Never raises; what cannot be read is a
+    problem. `owners`: whose files are believed; None: anybody's."""
+    for _ in range(TRIES):
+        gathered = _gather(main, owners)
+        if all(stamp(file.path) == file.stamp for file in gathered.files):
+            return gathered
+    gathered.trouble(Where(str(main), 1, 1), "file", "these files are being changed just now; try again")
+    return gathered
+
+
+def _gather(main: Path, owners: Collection[int] | None) -> Gathered:
     gathered = Gathered()
     start = Where(str(main), 1, 1)
-    first = _read(main, str(main), start, gathered)
+    first = _read(main, str(main), start, gathered, owners)
     if first is None:
         gathered.problems.append(Problem(start, "info", "file", "the main file is given by -c or $TOCSIN_CONFIG"))
         return gathered
@@ -56,7 +66,7 @@ def gather(main: Path) -> Gathered:
         if identity in taken:
             continue
         taken.add(identity)
-        file = _read(path, _shown(path), where, gathered)
+        file = _read(path, _shown(path), where, gathered, owners)
         if file is not None:
             gathered.files.append(file)
     gathered.files.append(first)
@@ -68,40 +78,19 @@ def parsed(path: Path, shown: str, raw: bytes) -> File:
     return File(path, shown, raw, read_tree(raw, shown))
 
 
-def _read(path: Path, shown: str, named_at: Where, gathered: Gathered) -> File | None:
+def _read(
+    path: Path, shown: str, named_at: Where, gathered: Gathered, owners: Collection[int] | None
+) -> File | None:
     """One file, or a problem at the place that names it."""
     try:
-        with path.open("rb") as file:
-            about = os.fstat(file.fileno())
-            if not stat.S_ISREG(about.st_mode):
-                gathered.trouble(named_at, "file", f"{shown} is not a file")
-                return None
-            raw = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        because = getattr(error, "strerror", None) or str(error)
-        gathered.trouble(named_at, "file", f"cannot read {shown}: {because}")
+        found = read_whole(path, MAX_BYTES)
+    except Unreadable as wrong:
+        gathered.trouble(named_at, "file", wrong.of(shown))
         return None
-    if others_can_write(about):
-        message = f"others can write this file (mode {stat.S_IMODE(about.st_mode):o}); run chmod go-w {shown}"
-        gathered.problems.append(Problem(Where(shown, 1, 1), "error", "permission", message))
-    return parsed(path.absolute(), shown, raw)
-
-
-def others_can_write(about: os.stat_result) -> bool:
-    """World-writable, or writable by a group of others. A group that holds its owner alone (as distributions
-    with umask 002 give every user) adds nobody."""
-    if about.st_mode & stat.S_IWOTH:
-        return True
-    return bool(about.st_mode & stat.S_IWGRP) and not _private_group(about)
-
-
-def _private_group(about: os.stat_result) -> bool:
-    try:
-        owner, group = pwd.getpwuid(about.st_uid), grp.getgrgid(about.st_gid)
-    except KeyError:
-        return False
-    alone = not [member for member in group.gr_mem if member != owner.pw_name]
-    return about.st_uid != 0 and owner.pw_gid == about.st_gid and owner.pw_name == group.gr_name and alone
+    others = who_else_writes(found.about, shown, owners)
+    if others:
+        gathered.problems.append(Problem(Where(shown, 1, 1), "error", "permission", others))
+    return File(path.absolute(), shown, found.raw, read_tree(found.raw, shown), found.stamp)
 
 
 def _identity(path: Path) -> str:
@@ -145,7 +134,7 @@ def _matching(item: Scalar, folder: Path, gathered: Gathered) -> Iterator[tuple[
         yield item.at, folder / text
         return
     names = sorted(glob.glob(text, root_dir=folder))[:MOST_FILES]
-    found = [folder / name for name in names if (folder / name).is_file()]
+    found = [folder / name for name in names if os.path.isfile(folder / name)]
     if not found:
         gathered.trouble(item.at, "include", f"include: no file matches '{item.text}' (looked in {folder or '.'})")
     for path in found:

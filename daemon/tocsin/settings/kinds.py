@@ -130,17 +130,32 @@ MAP_KEYS = (
     "each", "dedup_key", "status", "resolved_when", "title", "description", "severity", "service", "source",
     "labels", "links", "started_at", "ended_at",
 )  # fmt: skip
+DEEPEST = 60
 LITERAL_MAP_KEYS = frozenset({"resolved_when"})  # compared with what `status` yields; not an expression
 
 
 def jmespath_expression(written: str) -> str:
     """A JMESPath expression that compiles."""
+    shown = scalars.short(written)
     try:
-        jmespath.compile(written)
-    except (jmespath.exceptions.JMESPathError, RecursionError) as error:
+        tree = jmespath.compile(written).parsed
+    except RecursionError:
+        raise scalars.Mistake(f"'{shown}' is nested too deeply; write a plainer one") from None
+    except (jmespath.exceptions.JMESPathError, ValueError) as error:
         first = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise scalars.Mistake(f"'{written}' is not a JMESPath expression: {first}") from None
+        raise scalars.Mistake(f"'{shown}' is not a JMESPath expression: {scalars.short(first)}") from None
+    if _depth(tree) > DEEPEST:
+        raise scalars.Mistake(f"'{shown}' has more than {DEEPEST} steps within each other; write a plainer one")
     return written
+
+
+def _depth(tree: Any) -> int:
+    """How deeply an expression is nested; walking it for an alert goes as deep."""
+    deepest, level = 0, [tree]
+    while level:
+        deepest += 1
+        level = [child for node in level for child in node.get("children", ()) if isinstance(child, dict)]
+    return deepest
 
 
 EXPRESSION = Word(jmespath_expression, "a JMESPath expression", example="alerts[].labels", code="bad-expression")

@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tocsin.errors import is_bug
 from tocsin.settings.files import File, parsed
 from tocsin.settings.loading import Loaded, compiled
 from tocsin.settings.plugins import INSTALLED, Kinds
 from tocsin.settings.reading import Reading
+from tocsin.settings.trusted_files import read_whole
 
 NAME = "last-good.json"
+LONGEST = 1 << 30
 
 
 class LastGood:
@@ -52,9 +55,9 @@ class LastGood:
         """What was kept, read again with today's secrets (a missing one switches off what needs it);
         None when nothing usable was kept."""
         try:
-            kept = json.loads(self.path.read_bytes())
+            kept = json.loads(read_whole(self.path, LONGEST).raw)
             main = Path(kept["main"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return None
         if self._main is not None and self._main.absolute() != main:
             return None
@@ -75,7 +78,9 @@ def unpacked(kept: Mapping[str, Any], reading: Reading) -> Loaded | None:
         for path, raw in kept.get("tables", {}).items():
             reading.attached[path] = base64.b64decode(raw, validate=True)
         loaded = compiled(files, Path(kept["main"]), reading)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except BaseException as wrong:  # whatever was kept, and whatever reading it meets: it cannot be used
+        if not is_bug(wrong):
+            raise
         return None
     return loaded if loaded.settings is not None else None
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from tocsin.errors import is_bug
 from tocsin.model import Problem, Settings, Where
-from tocsin.settings.files import File, gather
-from tocsin.settings.places import database_folder
+from tocsin.settings.files import File, Gathered, gather
+from tocsin.settings.places import database_folder, state_directory
 from tocsin.settings.plugins import INSTALLED, Kinds
-from tocsin.settings.reader import Draft, read_settings
-from tocsin.settings.reading import Reading
+from tocsin.settings.reader import Draft, Read, read_settings
+from tocsin.settings.reading import Reading, one_line, stumbling
+from tocsin.settings.trusted_files import owners_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +46,30 @@ def load(
     With `lenient_secrets` a missing secret switches only its integration or channel off, with a warning.
     With `made_up_secrets` it is made up, with a warning: for commands that only think.
     """
-    gathered = gather(main)
-    reading = Reading(env, kinds, lenient_secrets, made_up_secrets, gathered.incomplete)
+    gathered, owners = _gathered(main, env, of_anybody=lenient_secrets or made_up_secrets)
+    reading = Reading(env, kinds, lenient_secrets, made_up_secrets, owners, gathered.incomplete)
     return compiled(gathered.files, main, reading, gathered.problems)
 
 
+def _gathered(main: Path, env: Mapping[str, str], *, of_anybody: bool) -> tuple[Gathered, frozenset[int] | None]:
+    """The files, and whose are believed."""
+    try:
+        owners = None if of_anybody else owners_of(state_directory(main, env), env)
+        return gather(main, owners), owners
+    except Exception as bug:  # noqa: BLE001  # an error of ours is reported, never raised
+        gathered = Gathered()
+        gathered.trouble(Where(str(main), 1, 1), "internal", one_line(stumbling(bug)))
+        return gathered, None
+
+
 def compiled(files: Sequence[File], main: Path, reading: Reading, problems: Sequence[Problem] = ()) -> Loaded:
-    """Files already read, made into settings."""
-    read = read_settings(files, main, database_folder(main, reading.env), reading, problems)
+    """Files already read, made into settings. An error of ours is a problem of the configuration, whatever it is."""
+    try:
+        read = read_settings(files, main, database_folder(main, reading.env), reading, problems)
+    except BaseException as bug:
+        if not is_bug(bug):
+            raise
+        read = _unread(main, bug, dict.fromkeys([*problems, *reading.problems]))
     contents = {file.shown: file.raw for file in files}
     paths = {file.shown: file.path for file in files}
     return Loaded(
@@ -64,3 +82,8 @@ def compiled(files: Sequence[File], main: Path, reading: Reading, problems: Sequ
         draft=read.draft,
         attached=MappingProxyType(reading.attached),
     )
+
+
+def _unread(main: Path, bug: BaseException, problems: Iterable[Problem]) -> Read:
+    problem = Problem(Where(str(main), 1, 1), "error", "internal", one_line(stumbling(bug)))
+    return Read(None, (problem, *problems), MappingProxyType({}), None)

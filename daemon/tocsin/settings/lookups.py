@@ -16,11 +16,11 @@ from typing import Any
 
 from tocsin.model import Enrich, Where
 from tocsin.settings import nodes
-from tocsin.settings.files import others_can_write
 from tocsin.settings.nodes import Node, Scalar
 from tocsin.settings.reading import Reading
 from tocsin.settings.scalars import did_you_mean
 from tocsin.settings.shapes import BROKEN, Got, Key, Name, Nothing, Shape, Table, text
+from tocsin.settings.trusted_files import Unreadable, read_whole, who_else_writes
 
 LONGEST = 8 * 1024 * 1024
 MOST_ROWS = 200_000
@@ -73,13 +73,14 @@ def _bytes(node: Node, path: Path, reading: Reading) -> bytes | None:
     if kept is not None:
         return kept
     try:
-        with path.open("rb") as file:
-            if others_can_write(os.fstat(file.fileno())):
-                reading.error(node, "permission", f"others can write {path}; run chmod go-w {path}")
-            raw = file.read(LONGEST + 1)
-    except (OSError, ValueError) as error:
-        reading.error(node, "file", f"cannot read {path}: {getattr(error, 'strerror', None) or error}")
+        found = read_whole(path, LONGEST)
+    except Unreadable as wrong:
+        reading.error(node, "file", wrong.of(path))
         return None
+    others = who_else_writes(found.about, path, reading.owners)
+    if others:
+        reading.error(node, "permission", others)
+    raw = found.raw
     if len(raw) > LONGEST:
         reading.error(node, "lookup", f"{path} is larger than {LONGEST >> 20} MiB")
         return None

@@ -21,6 +21,7 @@ MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 32
 
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -85,7 +86,16 @@ def read_tree(raw: bytes, file: str) -> Tree:
     if odd is not None:
         where = _place(text[: odd.start()], file)
         return _nothing(where, "encoding", f"the character U+{ord(odd.group()):04X} is not allowed in YAML; remove it")
-    return _Composer(file).compose(text)
+    tree = _Composer(file).compose(text)
+    if tree.broken and _PAIR.search(text):
+        return _Composer(file).compose(_PAIR.sub(_joined, text))
+    return tree
+
+
+def _joined(pair: re.Match[str]) -> str:
+    """JSON writes a character beyond U+FFFF as two escapes, which YAML does not know."""
+    high, low = int(pair[2], 16) - 0xD800, int(pair[3], 16) - 0xDC00
+    return f"{pair[1]}\\U{0x10000 + (high << 10) + low:08X}"
 
 
 def _nothing(where: Where, code: str, message: str) -> Tree:

@@ -9,8 +9,10 @@ from pathlib import Path
 from tocsin.model import Problem, Where
 from tocsin.settings.files import File, gather, parsed
 from tocsin.settings.loading import Loaded, compiled
+from tocsin.settings.nodes import MAX_BYTES
 from tocsin.settings.plugins import INSTALLED
 from tocsin.settings.reading import Reading
+from tocsin.settings.trusted_files import Unreadable, read_whole
 
 PATTERN = "*.yaml"
 
@@ -52,15 +54,14 @@ def _read(others: Sequence[Path]) -> tuple[list[File], list[Problem]]:
     files: list[File] = []
     problems: list[Problem] = []
     for path in others:
-        inside = sorted(path.glob(PATTERN)) if path.is_dir() else [path]
+        inside = sorted(path.glob(PATTERN)) if os.path.isdir(path) else [path]
         if not inside:
             problems.append(Problem(Where(str(path), 1, 1), "error", "include", f"no file matches {path / PATTERN}"))
         for one in inside:
             try:
-                files.append(parsed(one.absolute(), str(one), one.read_bytes()))
-            except OSError as wrong:
-                message = f"cannot read {one}: {wrong.strerror or wrong}"
-                problems.append(Problem(Where(str(one), 1, 1), "error", "file", message))
+                files.append(parsed(one.absolute(), str(one), read_whole(one, MAX_BYTES).raw))
+            except Unreadable as wrong:
+                problems.append(Problem(Where(str(one), 1, 1), "error", "file", wrong.of(one)))
     return files, problems
 
 

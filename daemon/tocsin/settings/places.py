@@ -20,7 +20,7 @@ def find(given: str | None, env: Mapping[str, str]) -> Path:
     asked = given or env.get("TOCSIN_CONFIG")
     if asked:
         return Path(asked)
-    found = [Path(place) for place in SEARCHED if Path(place).is_file()]
+    found = [Path(place) for place in SEARCHED if os.path.isfile(place)]
     return found[0] if found else Path(SEARCHED[0])
 
 
@@ -47,7 +47,7 @@ def database_folder(main: Path, env: Mapping[str, str]) -> Path:
 
 def is_starter(main: Path) -> bool:
     """Whether `main` is the configuration that Tocsin itself brings, in a wheel or in a checkout."""
-    return main.resolve().parent in _STARTERS
+    return Path(os.path.realpath(main)).parent in _STARTERS
 
 
 def _given(main: Path, env: Mapping[str, str]) -> Path | None:

@@ -50,8 +50,8 @@ def _maintenance(got: Got, reading: Reading) -> Maintenance | Nothing:
         got.get("name"), got.get("match"), got.get("timezone", defaults.timezone), days, minute, got.get("for", 0),
         got.get("from", ""), got.get("to", ""),
     )  # fmt: skip
-    if "from" in written and not (window.start and window.end):
-        return BROKEN  # one of them is no time, which was told
+    if any(key not in got.values for key in written):
+        return BROKEN  # what one of them says is no time, which was told
     if window.minute is None and not _has_length(window):
         reading.error(got.at("to"), "maintenance", "is not after the window's beginning")
         return BROKEN

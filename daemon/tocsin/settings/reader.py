@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -19,7 +20,7 @@ from tocsin.settings.nodes import Node, Refused, Scalar, Sequence, plain
 from tocsin.settings.reading import SINGULAR, Reading
 from tocsin.settings.scalars import did_you_mean, nearest
 from tocsin.settings.sections import SECTIONS, Section
-from tocsin.settings.shapes import Nothing, Table
+from tocsin.settings.shapes import Nothing, Shape, Table
 from tocsin.settings.written import Entry, Merged, Written, damaged
 
 
@@ -39,7 +40,7 @@ class Read:
     settings: Settings | None  # None when any problem is an error
     problems: tuple[Problem, ...]
     places: Mapping[tuple[str, str], Where]  # (section, name) → where it is defined
-    draft: Draft
+    draft: Draft | None
 
 
 def read_settings(files: Seq[File], main: Path, database: Path, reading: Reading, problems: Seq[Problem] = ()) -> Read:
@@ -67,7 +68,8 @@ def _draft(settings: Settings, merged: Mapping[str, Merged], main: Path, reading
     written = Written(merged, _ONCE, Where(str(main), 1, 1))
     hidden = any(problem.level == "error" and problem.code in _HIDING for problem in reading.problems)
     places = [*(problem.where for problem in reading.problems if problem.level == "error"), *reading.unsure]
-    return Draft(settings, written, damaged(merged, _ONCE, places), reading.incomplete or hidden)
+    harmed = frozenset() if reading.full else damaged(merged, _ONCE, places)  # nothing is linted then
+    return Draft(settings, written, harmed, reading.incomplete or hidden)
 
 
 # ---------------------------------------------------------------------------------------- merging
@@ -79,7 +81,7 @@ def _merge(files: Seq[File], reading: Reading) -> dict[str, Merged]:
         for name, node in file.tree.top.entries.items() if file.tree.top else ():
             if name in SECTIONS:
                 _add(name, node, merged[name], reading, is_main=file is files[-1])
-            elif name:
+            elif name and not reading.full:
                 hint = did_you_mean(name, SECTIONS) or f"; known are {', '.join(SECTIONS)}"
                 reading.note("error", node.key_at, "unknown-section", f"unknown section '{name}'{hint}")
                 meant = nearest(name, SECTIONS)
@@ -170,14 +172,14 @@ def _read_section(name: str, section: Section, merged: Merged, reading: Reading)
         case "names":
             return cast("Table[Any]", section.shape).read_entries(merged.entries, reading)
         case "list":
-            item = cast("shapes.Many[Any]", section.shape).item
-            return _usable(item.read(node, reading) for node in merged.nodes)
+            return _each(cast("shapes.Many[Any]", section.shape).item, merged.nodes, reading)
         case _:
-            values = _usable(section.shape.read(node, reading) for node in merged.nodes)
+            values = _each(section.shape, merged.nodes, reading)
             return values[0] if values else None
 
 
-def _usable(values: Any) -> tuple[Any, ...]:
+def _each(shape: Shape[Any], nodes: Seq[Node], reading: Reading) -> tuple[Any, ...]:
+    values = [shapes.tried(partial(shape.read, node, reading), node, reading) for node in nodes]
     return tuple(value for value in values if not isinstance(value, Nothing))
 
 

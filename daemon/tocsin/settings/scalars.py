@@ -41,15 +41,25 @@ NAME = re.compile(r"\w[\w.-]*")
 PATH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
+LONGEST_WORD = 100
+
+
 class Mistake(ValueError):
     """A written value that cannot be meant; the message says what to write instead."""
 
 
+def short(text: str) -> str:
+    """As much of it as a message can show."""
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that was probably meant."""
+    """The known word that was probably meant; nobody means a very long one, which would take its time."""
     names = list(known)
     same = [name for name in names if name.lower() == word.lower()]
-    close = same or difflib.get_close_matches(word, names, 1, 0.6)
+    if same or len(word) > LONGEST_WORD:
+        return same[0] if same else None
+    close = difflib.get_close_matches(word, [name for name in names if len(name) <= LONGEST_WORD], 1, 0.6)
     return close[0] if close else None
 
 
@@ -231,6 +241,11 @@ def zone(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=1)
+def _zones() -> list[str]:
+    return sorted(available_timezones())
+
+
 _ABBREVIATED = {
     "PST": "America/Los_Angeles", "PDT": "America/Los_Angeles", "PT": "America/Los_Angeles", "MDT": "America/Denver",
     "CST": "America/Chicago", "CDT": "America/Chicago", "EDT": "America/New_York", "ET": "America/New_York",
@@ -243,7 +258,7 @@ def _zone_instead(text: str) -> str:
     """The zone that was probably meant: by an abbreviation's, a city's or a similar name."""
     if text.upper() in _ABBREVIATED:
         return f"; abbreviations name several zones, write for example {_ABBREVIATED[text.upper()]}"
-    zones = sorted(available_timezones())
+    zones = _zones()
     city = text.rpartition("/")[2].strip().replace(" ", "_").lower()
     cities = [zone for zone in zones if city and zone.rpartition("/")[2].lower() == city and "/" in zone]
     if cities:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from typing import Any
 
 from tocsin.model import Secret
-from tocsin.settings.files import others_can_write
 from tocsin.settings.nodes import Mapping, Node, Scalar, Sequence
 from tocsin.settings.reading import Reading
 from tocsin.settings.scalars import did_you_mean
 from tocsin.settings.shapes import BROKEN, LEFT_OUT, Nothing, Shape, wrong_kind
+from tocsin.settings.trusted_files import Unreadable, read_whole, who_else_writes
 
 LONGEST = 64 * 1024
 WANTED = "a secret: text, {file: NAME} or {env: NAME}"
@@ -82,28 +83,36 @@ def _from_env(node: Scalar, reading: Reading) -> str | Nothing:
 def _from_file(node: Scalar, reading: Reading) -> str | Nothing:
     path = _path(node, reading)
     try:
-        about = path.stat()
-        if not stat.S_ISREG(about.st_mode):
-            return _missing(node, reading, f"{path} is not a file")
-        with path.open("rb") as file:
-            raw = file.read(LONGEST + 1)
-        text = raw.decode("utf-8")
-    except OSError as error:
-        return _missing(node, reading, f"cannot read the secret file {path}: {error.strerror}")
+        found = read_whole(path, LONGEST)
+        text = found.raw.decode("utf-8")
+    except Unreadable as wrong:
+        return _missing(node, reading, wrong.of(path if wrong.is_no_file else f"the secret file {path}"))
     except ValueError:
         return _missing(node, reading, f"the secret file {path} is not text in UTF-8")
-    if len(raw) > LONGEST or not text.strip():
+    if len(found.raw) > LONGEST or not text.strip():
         return _missing(node, reading, f"the secret file {path} is {'too long' if text.strip() else 'empty'}")
-    if about.st_mode & stat.S_IROTH or others_can_write(about):
-        can = "read by everyone" if about.st_mode & stat.S_IROTH else "written by others"
-        reading.warn(node, "permission", f"the secret file {path} can be {can}; run chmod 600 {path}")
+    if not _is_ours(found.about, path, node, reading):
+        return BROKEN
     return text[:-1].removesuffix("\r") if text.endswith("\n") else text
+
+
+def _is_ours(about: os.stat_result, path: Path, node: Scalar, reading: Reading) -> bool:
+    """Whether nobody else decides what the secret is; where others merely know it, a warning is enough."""
+    others = who_else_writes(about, path, reading.owners)
+    if others and not (reading.lenient_secrets or reading.made_up_secrets):
+        told = others.replace("this file", f"the secret file {path}").replace("chmod go-w", "chmod 600")
+        reading.error(node, "permission", told)
+        return False
+    if others or about.st_mode & stat.S_IROTH:
+        can = "written by others" if others else "read by everyone"
+        reading.warn(node, "permission", f"the secret file {path} can be {can}; run chmod 600 {path}")
+    return True
 
 
 def _path(node: Scalar, reading: Reading) -> Path:
     """In the systemd credentials directory if it is there, else beside the file that names it."""
     credentials = reading.env.get("CREDENTIALS_DIRECTORY")
-    if credentials and "\0" not in node.text and (Path(credentials) / node.text).is_file():
+    if credentials and "\0" not in node.text and os.path.isfile(Path(credentials) / node.text):
         return Path(credentials) / node.text
     return reading.folders.get(node.at.file, Path()) / node.text
 

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from collections.abc import Mapping as Map
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any, Generic, TypeVar
 
+from tocsin.errors import is_bug
 from tocsin.settings.nodes import Mapping, Node, Refused, Scalar, Sequence
 from tocsin.settings.reading import Reading
 from tocsin.settings.scalars import Mistake, did_you_mean, nearest, whole
@@ -40,6 +42,19 @@ class Shape(Generic[T]):
     def schema(self) -> dict[str, Any]:
         """JSON Schema, draft 2020-12, of what may be written."""
         raise NotImplementedError
+
+
+def tried(read: Callable[[], T | Nothing], node: Node, reading: Reading) -> T | Nothing:
+    """What `read` gives; an error of ours in it is a problem at `node`, and the rest is read all the same."""
+    if reading.full:
+        return BROKEN
+    try:
+        return read()
+    except BaseException as bug:
+        if not is_bug(bug):
+            raise
+        reading.stumbled(node, bug)
+        return BROKEN
 
 
 def wrong_kind(node: Node, reading: Reading, wanted: str) -> Nothing:
@@ -189,7 +204,7 @@ class Many(Shape[tuple[T, ...]]):
         if len(nodes) < self.least:
             reading.error(node, "empty", "is an empty list; write at least one entry")
             return BROKEN
-        values = [self.item.read(each, reading) for each in nodes]
+        values = [tried(partial(self.item.read, each, reading), each, reading) for each in nodes]
         if BROKEN in values:
             return BROKEN
         return tuple(value for value in values if not isinstance(value, Nothing))
@@ -230,7 +245,7 @@ class Table(Shape[dict[str, T]]):
         values: dict[str, T] = {}
         for key, entry in entries.items():
             self._check_name(key, entry, reading)
-            value = self.item.read(entry, reading)
+            value = tried(partial(self.item.read, entry, reading), entry, reading)
             if value is LEFT_OUT and self.section:
                 reading.left_out.setdefault((self.section, key), "has no effect")
             if not isinstance(value, Nothing):
@@ -308,10 +323,10 @@ class Record(Shape[Any]):
     def _read_key(self, key: str, entry: Node, got: Got, reading: Reading) -> None:
         known = self.keys.get(key)
         if known is None:
-            if key:
+            if key and not reading.full:
                 reading.note("error", entry.key_at, "unknown-key", self._unknown(key, got.node))
             return
-        got.values[key] = known.shape.read(entry, reading)
+        got.values[key] = tried(partial(known.shape.read, entry, reading), entry, reading)
         if known.later:
             reading.no_effect(entry, key)
 
@@ -330,7 +345,7 @@ class Record(Shape[Any]):
         got.values = usable
         if left_out:
             return LEFT_OUT
-        return self.make(got, reading) if whole_ else BROKEN
+        return tried(partial(self.make, got, reading), got.node, reading) if whole_ else BROKEN
 
     def _missing(self, key: str) -> str:
         return f"'{key}' is missing ({self.keys[key].help})"
@@ -390,7 +405,7 @@ class Never(Shape[U]):
     value: U
 
     def read(self, node: Node, reading: Reading) -> U | Nothing:
-        if isinstance(node, Scalar) and node.plain and node.text == self.word:
+        if isinstance(node, Scalar) and node.text == self.word:
             return self.value
         if isinstance(node, Scalar) and (nearest(node.text, (self.word,)) or node.text.lower() in _ENDLESS):
             reading.error(node, "bad-value", f"'{_short(node.text)}' is not known; write {self.word}")

@@ -12,7 +12,7 @@ from typing import Any
 from tocsin.model import EMPTY, MINUTE, Millis, Problem, Where
 from tocsin.settings import nodes
 from tocsin.settings.kinds import DURATION
-from tocsin.settings.nodes import Node, Scalar, Sequence, read_tree
+from tocsin.settings.nodes import MAX_BYTES, Node, Scalar, Sequence, Tree, read_tree
 from tocsin.settings.plugins import INSTALLED
 from tocsin.settings.reading import Reading
 from tocsin.settings.scalars import local_time
@@ -33,6 +33,7 @@ from tocsin.settings.shapes import (
     Word,
     text,
 )
+from tocsin.settings.trusted_files import Unreadable, read_whole
 from tocsin.settings.words import LINE, PRIORITY, SEVERITY
 
 START = "2026-01-05T12:00"  # a Monday
@@ -249,10 +250,17 @@ FILE = Record(
 )
 
 
+def _tree(path: Path, shown: str) -> Tree:
+    try:
+        return read_tree(read_whole(path, MAX_BYTES).raw, shown)
+    except Unreadable as wrong:
+        return Tree(None, (Problem(Where(shown, 1, 1), "error", "file", wrong.of(shown)),), broken=True)
+
+
 def read_trials(path: Path) -> TrialFile:
-    """The tests of one file; with problems there are none. Raises OSError."""
+    """The tests of one file; with problems there are none."""
     shown = str(path)
-    tree = read_tree(path.read_bytes(), shown)
+    tree = _tree(path, shown)
     reading = Reading({}, INSTALLED, incomplete=tree.broken)
     reading.problems.extend(tree.problems)
     got = FILE.read(tree.top, reading) if tree.top is not None else BROKEN

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar, cast
 from zoneinfo import ZoneInfo
 
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from tocsin.contracts import IncidentFilter, Place
 from tocsin.decide import oncall, reasons, views
+from tocsin.decide.moments import moment_of
 from tocsin.model import (
     DAY,
     OPEN,
@@ -480,18 +480,15 @@ def schedule_named(settings: Settings, name: str) -> Schedule:
 
 
 def time_of(ask: Ask, name: str, schedule: Schedule, default: Instant | None = None) -> Instant:
-    """A time parameter: RFC 3339, or local to the schedule; now (or `default`) where absent."""
+    """A time parameter: RFC 3339, or by the schedule's clock as `moment_of` reads it; now or `default` if absent."""
     text = ask.param(name)
     if text is None:
         return ask.now if default is None else default
     try:
-        written = datetime.fromisoformat(text.replace(" ", "+", 1) if "T" in text else text)
-        if written.tzinfo is not None:
-            return models.bounded(written)
-        models.bounded(written.replace(tzinfo=UTC))
-        return oncall.local_instant(written.isoformat(timespec="minutes"), schedule.timezone)
-    except (ValueError, OverflowError):
-        raise bad_value(name, f"{text[:40]!r} is not a time; write 2026-01-05T09:00:00Z or 2026-01-05 09:00") from None
+        plus = re.match(r"\d{4}-\d\d-\d\dT", text) is not None  # a bare + in a query arrives as a space
+        return moment_of(text.replace(" ", "+", 1) if plus else text, schedule.timezone, ask.now)
+    except (ValueError, OverflowError) as wrong:
+        raise bad_value(name, str(wrong)) from None
 
 
 # --------------------------------------------------------------------------------------- silences

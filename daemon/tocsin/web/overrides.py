@@ -18,7 +18,9 @@ from tocsin.web.api import Act, Ask, Endpoint, Param, actor_of, bad_value, sched
 from tocsin.web.problems import json_answer
 
 Written = Annotated[
-    str, StringConstraints(min_length=1, max_length=40), Field(examples=["2026-12-24 09:00", "2026-12-24T08:00:00Z"])
+    str,
+    StringConstraints(min_length=1, max_length=40),
+    Field(examples=["2026-12-24 09:00", "Tue 06:00", "2026-12-24T08:00:00Z"]),
 ]
 Reason = Annotated[str, StringConstraints(max_length=2000)]
 Mode = Literal["replace", "add", "remove"]

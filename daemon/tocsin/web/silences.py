@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from tocsin.decide.oncall import local_instant
+from tocsin.decide.moments import moment_of
 from tocsin.errors import Refused
 from tocsin.model import Actor, Instant, Settings, Silence
 from tocsin.settings.scalars import Mistake, duration
@@ -70,9 +70,9 @@ def span_in(daemon: Daemon, fields: Mapping[str, str]) -> tuple[Instant, Instant
     """From when until when, by the clock of `defaults.timezone`. Raises Refused with what to write instead."""
     zone, now = daemon.live.settings.defaults.timezone, daemon.clock.now()
     try:
-        starts = local_instant(fields["from"], zone) if fields.get("from") else now
+        starts = moment_of(fields["from"], zone, now) if fields.get("from") else now
         if fields.get("to"):
-            return starts, local_instant(fields["to"], zone)
+            return starts, moment_of(fields["to"], zone, Instant(max(now, starts)))
         return starts, Instant(starts + duration(fields.get("for") or ""))
     except Mistake as wrong:
         raise Refused(f"for: {wrong}", status=422) from None

@@ -8,7 +8,7 @@ from dataclasses import replace
 import structlog
 
 from tocsin.contracts import IncidentFilter, Tx
-from tocsin.decide.matchers import Matcher, parse
+from tocsin.decide.matchers import Matcher, parse, refuse_typographic
 from tocsin.decide.muting import Mutes
 from tocsin.decide.silencing import changed, ended
 from tocsin.decide.text import clean
@@ -154,6 +154,7 @@ class Silences:
     @staticmethod
     def _parsed(text: str, index: int) -> Matcher:
         try:
+            refuse_typographic(text)
             return parse(text, small=True)
         except ValueError as wrong:
             culprits = ((f"/matchers/{index}", str(wrong)),)

@@ -20,7 +20,7 @@ from tocsin.settings.lint import (
 )
 from tocsin.settings.lint.facts import Doubts, Facts
 from tocsin.settings.loading import Loaded
-from tocsin.settings.reading import MOST_PROBLEMS
+from tocsin.settings.reading import MOST_PROBLEMS, stumbling
 
 ASKED: tuple[Callable[[Facts], Iterator[Problem]], ...] = (
     doors.findings,
@@ -42,10 +42,21 @@ def lint(loaded: Loaded, now: Instant, doubts: Doubts = NO_DOUBTS) -> tuple[Prob
 
     `doubts`: (user, contact's name) → why pages may not arrive there ("is not verified"), as the database knows.
     """
-    if loaded.draft is None or len(loaded.problems) >= MOST_PROBLEMS:  # not all errors are known then
+    errors = sum(problem.level == "error" for problem in loaded.problems)
+    if loaded.draft is None or errors >= MOST_PROBLEMS:  # not all of them are known then
         return ()
     facts = Facts(loaded.draft, now, loaded.paths, loaded.problems, doubts)
-    return tuple(dict.fromkeys(problem for ask in ASKED for problem in ask(facts)))
+    return tuple(dict.fromkeys(problem for ask in ASKED for problem in _asked(ask, facts)))
+
+
+def _asked(ask: Callable[[Facts], Iterator[Problem]], facts: Facts) -> Iterator[Problem]:
+    """Its findings; an error of ours ends these, is told, and leaves the other findings be."""
+    try:
+        yield from ask(facts)
+    except Exception as bug:  # noqa: BLE001  # of whatever kind: a lint must not hide what else is wrong
+        about = ask.__module__.rpartition(".")[2]
+        message = f"not all of the lint of {about} could be done: {stumbling(bug)}"
+        yield facts.warn(facts.written.top, "internal", message)
 
 
 __all__ = ["Doubts", "lint"]

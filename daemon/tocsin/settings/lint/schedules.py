@@ -39,6 +39,8 @@ def _gaps(facts: Facts) -> Iterator[Problem]:
             target.kind != "schedule" or not facts.known(target) or facts.is_unread(target) for target in step.notify
         ):
             continue
+        if not named:
+            continue  # all it names has no effect, which is told
         found = _uncovered(policy, step, [facts.settings.schedules[name] for name in named], facts)
         if found and named[0] not in told:
             told.add(named[0])
