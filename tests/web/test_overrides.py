@@ -142,7 +142,7 @@ async def test_in_an_hour_that_comes_twice_the_one_that_was_meant_counts(
         ({"user": "bo", "mode": "swap", "for": "1h"}, "/mode", "'replace', 'add' or 'remove'"),
         ({"user": "bo", "for": "1h", "timezone": "Europe/Pariis"}, "/timezone", "'Europe/Pariis' is not a time zone"),
         ({"user": "bo", "from": "2040-01-02 9 Uhr", "for": "1h"}, "/from",
-         "'2040-01-02 9 Uhr' is not a time; write 2026-01-05T09:00:00Z, or 2026-01-05 09:00 for Europe/Paris"),
+         "'2040-01-02 9 Uhr' is not a time; write 2026-01-05T09:00:00Z, or 2026-01-05 09:00 or Sunday 03:10 (for Europe/Paris)"),
         ({"user": "bo", "from": "9999-12-31 23:00", "for": "1h"}, "/from", "is not a time"),
         ({"user": "bo", "for": "1 hour"}, "/for", "'1 hour' is not a duration"),
         ({"user": "bo", "from": "2040-01-02 10:00", "to": "2040-01-02 11:00", "replaces": "NOBODY"}, "/replaces",
