@@ -27,11 +27,11 @@ def length(text: str) -> timedelta:
 def moment(text: str, after: datetime | None = None) -> datetime:
     """RFC 3339, a local `2026-01-05 09:00`, or the next `Sunday 03:10` after `after` (now), as every command reads
     times. Raises Trouble that says what to write instead."""
-    reader = importlib.import_module("tocsin.decide.moments")  # a command without a time starts without it
-    since = datetime.now(UTC) if after is None else after
+    reader = importlib.import_module("tocsin.decide.moments")  # a command without a time starts without these
+    clock = importlib.import_module("tocsin.clock").SystemClock()
+    since = clock.now() if after is None else int(after.timestamp() * 1000)
     try:
-        found = reader.moment_of(text, local_zone(), int(since.timestamp() * 1000))
-        return datetime.fromtimestamp(found / 1000, UTC)
+        return datetime.fromtimestamp(reader.moment_of(text, local_zone(), since) / 1000, UTC)
     except (ValueError, OverflowError):
         raise Trouble(
             f"{text!r} is not a time; write 2026-01-05T09:00:00Z, or local: 2026-01-05 09:00 or Sunday 03:10",
