@@ -373,7 +373,7 @@ class Daemon:
         async with self._reloading:
             try:
                 return await self._reload(yes)
-            except BaseException as bug:
+            except BaseException as bug:  # what was in force stays, and the process pages on
                 if isinstance(bug, TocsinError) or not is_bug(bug):
                     raise
                 raise self._stumbled(bug) from bug
@@ -398,7 +398,7 @@ class Daemon:
             await self.housekeeping.learn_contacts()
             await self.following.learn()
             said = self._turns_changed(before)
-        except Exception as bug:
+        except Exception as bug:  # what was in force stays, and the process pages on
             if isinstance(bug, TocsinError):
                 raise
             log.error("after_reload", error=repr(bug), exc_info=True)  # it is in force all the same
@@ -431,7 +431,7 @@ class Daemon:
         try:
             if self.paging:
                 self.pager.configure()
-        except BaseException:
+        except BaseException:  # what was in force stays, and the process pages on
             self.loaded, self.on_last_good, self._settings, self.core.live = before
             self.pager.configure()
             raise

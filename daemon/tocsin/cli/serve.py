@@ -184,7 +184,7 @@ async def _started(loaded: settings.Loaded, because: str, doors: Sequence[socket
     try:
         daemon = Daemon(loaded, state=state_folder(loaded.main), on_last_good=because)
         await daemon.start(sockets=doors)
-    except BaseException as cause:
+    except BaseException as cause:  # whatever keeps it from starting; the last good configuration may not
         if not is_bug(cause):
             raise
         raise NotStarted(cause) from cause

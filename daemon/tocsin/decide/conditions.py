@@ -70,7 +70,7 @@ class Condition:
             found = self._run(self._inputs(labels, fields))
         except Exception as wrong:  # noqa: BLE001  # whatever it is: the rule does not match, the page goes out
             return Held(False, _because(wrong))
-        except BaseException as wrong:
+        except BaseException as wrong:  # the library may panic, which is no Exception
             if not is_bug(wrong):
                 raise
             return Held(False, "the expression cannot be evaluated")

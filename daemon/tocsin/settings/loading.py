@@ -66,7 +66,7 @@ def compiled(files: Sequence[File], main: Path, reading: Reading, problems: Sequ
     """Files already read, made into settings. An error of ours is a problem of the configuration, whatever it is."""
     try:
         read = read_settings(files, main, database_folder(main, reading.env), reading, problems)
-    except BaseException as bug:
+    except BaseException as bug:  # an error of ours is reported at a place, never raised
         if not is_bug(bug):
             raise
         read = _unread(main, bug, dict.fromkeys([*problems, *reading.problems]))

@@ -50,7 +50,7 @@ def tried(read: Callable[[], T | Nothing], node: Node, reading: Reading) -> T | 
         return BROKEN
     try:
         return read()
-    except BaseException as bug:
+    except BaseException as bug:  # an error of ours costs this value alone
         if not is_bug(bug):
             raise
         reading.stumbled(node, bug)
