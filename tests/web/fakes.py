@@ -444,12 +444,20 @@ class FakeContacts:
 class FakeAccess:
     def __init__(self) -> None:
         self.revoked: set[str] = set()
+        self.ended: set[str] = set()
 
     async def check(self, bearer: str) -> Token | None:
         return TOKENS.get(bearer) if bearer not in self.revoked else None
 
     async def by_id(self, id: str) -> Token | None:
         return next((one for bearer, one in TOKENS.items() if one.id == id and bearer not in self.revoked), None)
+
+
+    async def sign_out(self, mark: str, until: Instant) -> None:
+        self.ended.add(mark)
+
+    async def signed_out(self, mark: str) -> bool:
+        return mark in self.ended
 
 
 class FakeHealth:
@@ -555,11 +563,11 @@ class FakeSubscriptions:
     def __init__(self) -> None:
         self.turns: dict[str, int] = {}
 
-    async def token(self, kind: str, name: str) -> str:
+    async def token(self, kind: str, name: str, by: str = "") -> str:
         return f"{kind}:{name}/{self.turns.get(f'{kind}:{name}', 0)}"
 
-    async def opens(self, token: str, kind: str, name: str) -> bool:
-        return token == await self.token(kind, name)
+    async def opens(self, token: str, kind: str, name: str) -> str | None:
+        return "" if token == await self.token(kind, name) else None
 
     async def take_back(self, kind: str, name: str) -> None:
         self.turns[f"{kind}:{name}"] = self.turns.get(f"{kind}:{name}", 0) + 1

@@ -15,6 +15,7 @@ import structlog
 from aiohttp.test_utils import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from itsdangerous import URLSafeSerializer
 
 from tocsin.clock import SeededChance, VirtualClock
 from tocsin.decide import export
@@ -25,6 +26,7 @@ from tocsin.model import DAY, HOUR, Ical, Instant, Layer, Override, Rotation, Sc
 from tocsin.settings import load
 from tocsin.web.app import make_app
 from tocsin.wiring import Daemon, Ports
+from tocsin.work.subscriptions import SALT
 
 NOW = instant(datetime(2026, 3, 25, 12, tzinfo=UTC))
 USERS = {key: User(key, name, "UTC") for key, name in (("ana", "Ana; Pires, née Ō" + "x" * 70), ("bo", "Bo Dahl"), ("chen", "chen"))}
@@ -209,17 +211,36 @@ async def test_a_link_opens_its_calendar_until_it_is_taken_back_and_nothing_else
     assert token not in str(logs)
 
 
+async def test_a_link_dies_with_the_token_that_asked_for_it(client: TestClient, daemon: Daemon):
+    token, text = await daemon.access.create("phone", "viewer", "ana")
+    headers = {"Authorization": f"Bearer {text}"}
+    urls = [await link(client, f"/v1/{path}/ical-link", headers) for path in ("schedules/primary", "users/ana")]
+    other = await link(client, "/v1/schedules/primary/ical-link", await bearer(daemon, "viewer"))
+    assert [(await client.get(url)).status for url in (*urls, other)] == [200, 200, 200]
+
+    await daemon.access.revoke(token.id)
+
+    assert [(await client.get(url)).status for url in (*urls, other)] == [401, 401, 200]
+
+
+async def test_a_link_made_before_it_named_its_token_still_opens(client: TestClient, daemon: Daemon):
+    subscriptions = daemon.subscriptions
+    text = URLSafeSerializer(await subscriptions._key(), salt=SALT).dumps(["schedule", "primary", ""])
+    assert (await client.get(f"/v1/schedules/primary.ics?token={text}")).status == 200
+    assert (await client.get(f"/v1/users/ana.ics?token={text}")).status == 401
+
+
 async def test_of_links_that_are_taken_back_at_once_none_stays_open(client: TestClient, daemon: Daemon):
-    ana, admin = await bearer(daemon, "responder", "ana"), await bearer(daemon, "admin", "bo")
+    admin = await bearer(daemon, "admin", "bo")
     paths = ["/v1/schedules/primary/ical-link", "/v1/users/ana/ical-link", "/v1/users/bo/ical-link"]
-    urls = await asyncio.gather(*(link(client, path, ana) for path in paths))
+    urls = await asyncio.gather(*(link(client, path, admin) for path in paths))
     assert [(await client.get(url)).status for url in urls] == [200, 200, 200]
     await asyncio.gather(*(client.delete(path, headers=admin) for path in paths))
     assert [(await client.get(url)).status for url in urls] == [401, 401, 401]
 
 
 async def test_an_unchanged_calendar_is_not_sent_again(client: TestClient, daemon: Daemon):
-    url = await link(client, "/v1/users/bo/ical-link", await bearer(daemon, "viewer"))
+    url = await link(client, "/v1/users/bo/ical-link", await bearer(daemon, "viewer", "bo"))
     first = await client.get(url)
     again = await client.get(url, headers={"If-None-Match": first.headers["ETag"]})
     whole = await client.get(url, headers={"If-None-Match": '"other"'})
@@ -228,14 +249,20 @@ async def test_an_unchanged_calendar_is_not_sent_again(client: TestClient, daemo
     assert {str(one["SUMMARY"]) for one in events(await first.read())} == {"On call: primary"}
 
 
-async def test_an_api_token_opens_every_calendar_and_a_link_is_the_owners_to_take_back(client: TestClient, daemon: Daemon):
+async def test_a_persons_calendar_is_their_own_and_an_admins_at_every_door(client: TestClient, daemon: Daemon):
     ana, admin = await bearer(daemon, "responder", "ana"), await bearer(daemon, "admin", "bo")
-    assert (await client.get("/v1/users/bo.ics", headers=ana)).status == 200
-    assert (await client.get(f"/v1/users/bo.ics?token={ana['Authorization'][7:]}")).status == 200
+    assert (await client.get("/v1/users/ana.ics", headers=ana)).status == 200
+    assert (await client.get("/v1/users/ana.ics", headers=admin)).status == 200
+    assert (await client.get(f"/v1/users/ana.ics?token={ana['Authorization'][7:]}")).status == 200
+    assert (await client.get("/v1/users/bo.ics", headers=ana)).status == 403
+    assert (await client.get(f"/v1/users/bo.ics?token={ana['Authorization'][7:]}")).status == 403
+    assert (await client.get("/v1/users/bo/ical-link", headers=ana)).status == 403
+    assert (await client.get("/v1/users/ana/ical-link", headers=admin)).status == 200
+    assert (await client.get("/v1/schedules/primary.ics", headers=ana)).status == 200
     assert (await client.delete("/v1/users/bo/ical-link", headers=ana)).status == 403
     assert (await client.delete("/v1/users/ana/ical-link", headers=ana)).status == 200
     assert (await client.delete("/v1/users/ana/ical-link", headers=admin)).status == 200
-    assert (await client.get("/v1/users/zoe.ics", headers=ana)).status == 404
+    assert (await client.get("/v1/users/zoe.ics", headers=admin)).status == 404
     assert (await client.get("/v1/schedules/nope/ical-link", headers=ana)).status == 404
 
 

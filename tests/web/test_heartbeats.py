@@ -43,6 +43,28 @@ async def test_a_check_in_takes_its_own_token_any_integrations_or_an_api_token(
     assert (await answer.json())["state"] == "ok"
 
 
+ELSEWHERE: list[dict[str, str]] = [
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Origin": "https://evil.example"},
+    {"Origin": "null"},
+    {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"},
+]
+
+
+@pytest.mark.parametrize("headers", ELSEWHERE)
+@pytest.mark.parametrize("password", ["beat-token", "own-token", "ana-token"])
+@pytest.mark.parametrize("path", [HERE, PING, "/v1/webhooks/own"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_password_that_a_browser_keeps_counts_for_nothing_on_a_page_elsewhere(
+    client: TestClient, daemon: FakeDaemon, method: str, path: str, password: str, headers: dict[str, str]
+) -> None:
+    answer = await client.request(method, path, headers={**basic(password), **headers})
+
+    assert answer.status in (401, 403, 404, 405)
+    assert daemon.heartbeats.heard == []
+
+
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH"])
 async def test_opsgenies_ping_is_a_check_in(client: TestClient, daemon: FakeDaemon, method: str) -> None:
     answer = await client.request(method, PING, headers={"Authorization": "GenieKey own-token"})

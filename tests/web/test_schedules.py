@@ -274,6 +274,18 @@ async def test_signing_out_ends_it_in_this_browser(client: TestClient, daemon: D
     assert (await client.post("/logout", allow_redirects=False)).status == 303
 
 
+async def test_a_copy_of_a_cookie_is_good_for_nothing_after_signing_out(client: TestClient, daemon: Daemon) -> None:
+    form = await signed_in(client, daemon)
+    [cookie] = [one for one in client.session.cookie_jar if one.key == "tocsin_session"]
+    copy = {"Cookie": f"tocsin_session={cookie.value}"}
+    assert "Signed in as Ana Pires" in await (await client.get("/login", headers=copy)).text()
+
+    await client.post("/logout", data={"form": form}, allow_redirects=False)
+
+    assert "Signed in as" not in await (await client.get("/login", headers=copy)).text()
+    assert (await client.post(ADD, data={"form": form, **BO_STEPS_IN}, headers=copy)).status == 401
+
+
 @pytest.mark.parametrize("given", ["", "wrong", "tocsin_0", "own-token"])
 async def test_what_is_no_token_opens_no_session(client: TestClient, given: str) -> None:
     answer = await client.post("/login", data={"token": given}, allow_redirects=False)

@@ -35,6 +35,7 @@ class Pruner(Reads):
         for name, before in (
             ("prune_tombstones", now),
             ("prune_minted", now),
+            ("prune_signed_out", now),
             ("prune_inbound", min(alerts_before, now - 2 * DAY)),
             ("prune_silences", incidents_before),
             ("prune_unpaged_attempts", min(alerts_before, now - 2 * DAY)),

@@ -121,7 +121,7 @@ def said(problem: Problem) -> str:
 
 
 async def signed_in(daemon: Daemon, request: web.Request, role: Role) -> Token:
-    given = credential(request)
+    given = credential(request, acts=request.method not in (hdrs.METH_GET, hdrs.METH_HEAD))
     token = await daemon.access.check(given) if given else None
     if token is None:
         raise Problem(401, "send an API token, as a bearer or as the password of basic authentication",

@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 
 from tocsin.decide import export
 from tocsin.decide.export import Entry
-from tocsin.model import Actor, Instant, Override, Settings
+from tocsin.model import Actor, Instant, Override, Settings, Token
 from tocsin.settings.scalars import did_you_mean
 from tocsin.web import models
 from tocsin.web.api import Ask, Endpoint, actor_of, schedule_named
@@ -74,10 +74,21 @@ def person_file(daemon: Daemon, versions: Versions) -> Handler:
 async def _may_read(daemon: Daemon, request: web.Request, kind: Kind, name: str) -> None:
     """By the calendar's own link, or by an API token; neither says whether there is such a calendar."""
     given = credential(request)
-    if given and (await daemon.subscriptions.opens(given, kind, name) or await daemon.access.check(given)):
+    by = await daemon.subscriptions.opens(given, kind, name) if given else None
+    if by == "":  # made before links died with a token
+        return
+    token = await (daemon.access.check(given) if by is None else daemon.access.by_id(by)) if given else None
+    if token is not None:
+        refuse_others(token, kind, name)
         return
     detail = f"this calendar opens by its own link: GET /v1/{kind}s/…/ical-link tells it; it may have been taken back"
     raise Problem(401, detail, headers={"WWW-Authenticate": 'Bearer realm="tocsin"'})
+
+
+def refuse_others(token: Token, kind: Kind, name: str) -> None:
+    """Raises Problem 403 for a person's calendar that is neither one's own nor an admin's to see."""
+    if kind == "user" and token.user != name and token.role != "admin":
+        raise Problem(403, "only its owner, or an admin's token, may read a person's calendar")
 
 
 async def _overrides(daemon: Daemon, since: Instant) -> Mapping[str, Sequence[Override]]:
@@ -143,8 +154,9 @@ async def _renewed(ask: Ask, kind: Kind, name: str) -> web.Response:
 
 
 async def _link(ask: Ask, kind: Kind, name: str) -> web.Response:
+    refuse_others(ask.token, kind, name)
     base = ask.settings.server.public_url or str(ask.request.url.origin())
-    token = await ask.daemon.subscriptions.token(kind, name)
+    token = await ask.daemon.subscriptions.token(kind, name, ask.token.id)
     return json_answer({"calendar": f"{kind}:{name}", "url": f"{base}/v1/{kind}s/{name}.ics?token={token}"})
 
 

@@ -70,7 +70,7 @@ async def admit(reception: Reception, request: web.Request) -> tuple[str, str]:
 def key_of(request: web.Request) -> str:
     """The credential of a request; Opsgenie's clients write `GenieKey` before it."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    return given.strip() if scheme.lower() == "geniekey" else credential(request)
+    return given.strip() if scheme.lower() == "geniekey" else credential(request, acts=True)
 
 
 def opener(reception: Reception, heartbeat: Heartbeat | None, given: str) -> str:
@@ -85,7 +85,7 @@ def opener(reception: Reception, heartbeat: Heartbeat | None, given: str) -> str
 
 async def token_of(reception: Reception, request: web.Request) -> str:
     """The API token a check-in may come with; one that only reads may not. A password is good for reading alone."""
-    given = api_credential(request)
+    given = api_credential(request) if credential(request, acts=True) else ""
     token = await reception.daemon.access.check(given) if given else None
     if token is None:
         return ""

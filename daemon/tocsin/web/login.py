@@ -48,13 +48,14 @@ def logout(daemon: Daemon) -> Handler:
 
     @in_words
     async def logout(request: web.Request) -> web.StreamResponse:
+        session = None
         try:
-            await sessions.submitted(daemon, request, "viewer")
+            session, _ = await sessions.submitted(daemon, request, "viewer")
         except Problem as problem:
             if problem.status != 401:  # nobody was signed in: there is nothing to end
                 raise
         answer = see_other("/")
-        sessions.end(daemon, answer)
+        await sessions.end(daemon, session, answer)
         return answer
 
     return logout

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from aiohttp import web
 from itsdangerous import BadData, URLSafeSerializer
 
-from tocsin.model import HOUR, Millis, Role, Settings, Token
+from tocsin.model import HOUR, Instant, Millis, Role, Settings, Token
 from tocsin.web.daemon import Daemon
 from tocsin.web.limits import MAX_FORM, read_body
 from tocsin.web.problems import Problem
@@ -47,6 +47,8 @@ async def session_of(daemon: Daemon, request: web.Request) -> Session | None:
             token = await daemon.access.by_id(id)
         case _:
             return None
+    if token is not None and await daemon.access.signed_out(mark):
+        return None
     if token is None or token.user is None or token.user not in daemon.live.settings.users:
         return None
     return Session(token, token.user, mark, _signed(daemon, mark, FORM_SALT))
@@ -105,7 +107,10 @@ def begin(daemon: Daemon, token: Token, answer: web.Response) -> None:
     )  # fmt: skip
 
 
-def end(daemon: Daemon, answer: web.Response) -> None:
+async def end(daemon: Daemon, session: Session | None, answer: web.Response) -> None:
+    """The browser forgets its session, and so do we: a copy of its cookie is good for nothing."""
+    if session is not None:
+        await daemon.access.sign_out(session.mark, Instant(daemon.clock.now() + LIVES))
     answer.del_cookie(_name(daemon), path="/", httponly=True, secure=is_secure(daemon), samesite="Strict")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import hdrs, web
@@ -78,7 +79,7 @@ class Reception:
     def by_own_token(self, request: web.Request) -> Door | None:
         """The door this post names, where it has that door's own token."""
         door = self.doors.by_name.get(request.match_info["integration"])
-        given = credential(request)
+        given = credential(request, acts=True)
         accepts = NOBODY if door is None else door.accepts
         return door if given and secret_matches(given, accepts) else None
 
@@ -210,15 +211,32 @@ def known(door: Door | None, name: str) -> Door:
     return door
 
 
-def credential(request: web.Request) -> str:
-    """The bearer token, the password of basic authentication, or `?token=`; "" when there is none."""
+def credential(request: web.Request, *, acts: bool = False) -> str:
+    """The bearer token, the password of basic authentication, or `?token=`; "" when there is none.
+
+    `acts`: for what changes something; there a password counts for nothing where a page elsewhere has it sent.
+    """
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     match scheme.lower():
         case "bearer":
             return given.strip()
         case "basic":
-            return basic_password(given.strip())
+            return "" if acts and from_elsewhere(request) else basic_password(given.strip())
     return request.query.get("token", "")
+
+
+def from_elsewhere(request: web.Request) -> bool:
+    """Whether a browser says that another site's page made this request; what is no browser says nothing of it."""
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    origin = request.headers.get("Origin")
+    return site not in ("none", "same-origin") or (origin is not None and host_of(origin) != request.host.lower())
+
+
+def host_of(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def api_credential(request: web.Request) -> str:

@@ -12,6 +12,7 @@ from tocsin.model import Instant, Millis, Role, Token
 from tocsin.work.keys import Keys
 
 PREFIX = "tocsin_"
+SIGNED_OUT = "signed_out"  # the meta values of sessions that were ended, by their marks
 FRESH = Millis(2_000)  # with a shared database a token revoked elsewhere dies within this
 
 
@@ -42,6 +43,13 @@ class Access:
         if token.user is not None and not self._user_exists(token.user):
             return None
         return token
+
+    async def sign_out(self, mark: str, until: Instant) -> None:
+        """The session of this mark is over, on every replica; it is remembered until it would have ended by itself."""
+        await self._store.set_meta(f"{SIGNED_OUT}/{mark}", str(until))
+
+    async def signed_out(self, mark: str) -> bool:
+        return await self._store.meta(f"{SIGNED_OUT}/{mark}") is not None
 
     async def create(self, name: str, role: Role, user: str | None) -> tuple[Token, str]:
         """A new token and its text, which is never shown again. Raises Refused for an unknown user or a taken name."""

@@ -19,7 +19,8 @@ Kind = Literal["schedule", "user"]
 
 
 class Subscriptions:
-    """A link is signed over (kind, name, turn); taking it back begins another turn of that calendar.
+    """A link is signed over (kind, name, turn, API token that asked for it); taking it back begins another turn of that
+    calendar, and it dies with that token. (Links made before tokens were named in them live until they are taken back.)
 
     Each calendar's turn is a value of its own and never counted on: of two that are taken back at once none comes back.
     """
@@ -27,22 +28,26 @@ class Subscriptions:
     def __init__(self, store: Store, chance: Chance) -> None:
         self._store, self._chance = store, chance
 
-    async def token(self, kind: Kind, name: str) -> str:
-        """The token that opens this calendar now; the same until it is taken back."""
+    async def token(self, kind: Kind, name: str, by: str) -> str:
+        """The token that opens this calendar now, for whoever holds the API token of this id; the same until it is
+        taken back."""
         serializer = URLSafeSerializer(await self._key(), salt=SALT)
-        text = serializer.dumps([kind, name, await self._turn(kind, name)])
+        text = serializer.dumps([kind, name, await self._turn(kind, name), by])
         return text if isinstance(text, str) else text.decode()
 
-    async def opens(self, token: str, kind: Kind, name: str) -> bool:
-        """Whether it is this calendar's, and was not taken back."""
+    async def opens(self, token: str, kind: Kind, name: str) -> str | None:
+        """The id of the API token it was made for, where it is this calendar's and was not taken back; "" of an old
+        one; None: it does not open."""
         key = await self._store.meta(KEY)
         if not key or len(token) > LONGEST:
-            return False
+            return None
         try:
             said = URLSafeSerializer(key, salt=SALT).loads(token)
         except (BadData, ValueError, TypeError):
-            return False
-        return bool(said == [kind, name, await self._turn(kind, name)])
+            return None
+        if not isinstance(said, list) or said[:3] != [kind, name, await self._turn(kind, name)]:
+            return None
+        return str(said[3]) if len(said) == 4 else "" if len(said) == 3 else None
 
     async def take_back(self, kind: Kind, name: str) -> None:
         """All links to this calendar are dead from now on, on every replica."""

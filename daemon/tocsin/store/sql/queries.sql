@@ -786,6 +786,11 @@ delete from attempts where page in (
 delete from pages where id in (
     select id from pages where incident is null and created_at < $1 order by id limit $2) returning id;
 
+-- name: prune_signed_out
+-- Forget ended sessions that would be over by now.
+delete from meta where name in (
+    select name from meta where name like 'signed_out/%' and cast(value as bigint) < $1 limit $2) returning name;
+
 -- name: prune_inbound
 -- Forget provider messages that no provider will deliver again.
 delete from inbound where (door, message_id) in (
