@@ -310,6 +310,9 @@ class Tx(Protocol):
     async def firing_alerts(self, incident: int) -> list[StoredAlert]:
         """Its firing alerts, oldest first."""
 
+    async def oldest_firing(self, incidents: Sequence[int], limit: int) -> dict[int, list[StoredAlert]]:
+        """The one that opened each of these incidents, if it fires, and at most `limit` others; oldest first."""
+
     async def alerts(self, ids: Sequence[int]) -> dict[int, StoredAlert]:
         """By id, locked; unknown ids are absent."""
 
@@ -598,6 +601,9 @@ class Store(Protocol):
     async def firing_in(self, incidents: Sequence[int], after: tuple[int, int], limit: int) -> list[StoredAlert]:
         """Firing alerts of these incidents, the newest incident first, oldest alert first; at most `limit`, behind the
         (incident, alert) given; (0, 0): from the start."""
+
+    async def oldest_firing(self, incidents: Sequence[int], limit: int) -> dict[int, list[StoredAlert]]:
+        """As `Tx.oldest_firing`."""
 
     async def firing_of(self, incidents: Sequence[int]) -> dict[int, list[StoredAlert]]:
         """The firing alerts of each of these incidents, oldest first."""

@@ -1232,3 +1232,17 @@ async def test_the_count_of_an_older_repetition_does_not_move_the_end_of_a_clear
     await store.flush_repeats([(1, 1, at(4), at(99)), (2, 1, at(4), at(99))], 0)
     found = await ask(store, "alerts", [1, 2])
     assert [(found[id].count, found[id].expires_at) for id in (1, 2)] == [(2, at(9)), (2, at(99))]
+
+
+async def test_the_oldest_firing_alerts_of_each_incident_come_in_one_read(store):
+    alerts = [alert(1, 7), *(alert(n, 7, joined=True) for n in range(2, 9)), alert(9, 8), alert(10, 8, joined=True, ended_at=at(3))]
+    await put(store, add_alerts=alerts, add_incidents=[incident(7, alert=1), incident(8, alert=9), incident(9)])
+
+    for found in (await store.oldest_firing([7, 8, 9], 3), await ask(store, "oldest_firing", [7, 8, 9], 3)):
+        assert {number: [one.id for one in some] for number, some in found.items()} == {7: [1, 2, 3, 4], 8: [9], 9: []}
+    assert await store.oldest_firing([], 3) == {}
+
+
+async def test_what_an_incident_counts_comes_back(store):
+    await put(store, add_incidents=[incident(1, counts={"critical": 2, "ruled": 1})])
+    assert (await store.incident(1)).counts == {"critical": 2, "ruled": 1}

@@ -9,14 +9,16 @@ from dataclasses import replace
 import asyncpg
 import pytest
 
-from tests.store.facts import T0, incident, page
+from tests.store.facts import T0, alert, at, incident, page
 from tocsin.clock import SeededChance, VirtualClock
+from tocsin.decide.firing_counts import firing_in
 from tocsin.errors import SchemaTooNew, StoreError
 from tocsin.store import open_store
 from tocsin.store.connections import open_writer
 from tocsin.store.migrations import Migration, migrate_sqlite, migrations, statements, version_of
 from tocsin.store.postgres import migrate_postgres
 from tocsin.store.postgres import version_of as version_there
+from tocsin.store.rows import ALERT, INCIDENT
 
 NEWEST = migrations("sqlite")[-1].number
 
@@ -244,3 +246,37 @@ async def test_open_escalations_of_the_version_before_know_whom_they_page(kind, 
     await store.close()
 
     assert [sorted(one.paged.split()) for one in found] == [["ana", "bo"], [], []]
+
+
+async def test_open_grouped_incidents_of_the_version_before_are_counted(tmp_path):
+    """Their firing alerts are counted once, by the schema's step; nobody else's are."""
+    path = tmp_path / "tocsin.db"
+    conn = open_writer(path)
+    before = tuple(step for step in migrations("sqlite") if step.number < 12)
+    migrate_sqlite(conn, path, apply=True, steps=before)
+
+    def put(table, row):
+        columns = ", ".join(f'"{name}"' for name in row)
+        conn.execute(f"insert into {table} ({columns}) values ({', '.join('?' * len(row))})", list(row.values()))
+
+    def rows(shape, value, *but):
+        return {name: item for name, item in zip(shape.given, shape.row(value), strict=True) if name not in but}
+
+    put("incidents", rows(INCIDENT, incident(1, grouped=True, alert=1, firing=3), "counts"))
+    put("incidents", rows(INCIDENT, incident(2, alert=9, firing=1), "counts"))
+    kept = [
+        alert(1, 1, severity="critical"), alert(2, 1, joined=True, written=("urgency",)), alert(4, 1, joined=True, acknowledged_at=at(3)),
+        alert(5, 1, joined=True, ended_at=at(2)), alert(9, 2),
+    ]  # fmt: skip
+    for one in kept:
+        put("alerts", rows(ALERT, one))
+    conn.close()
+
+    store = await open_store(f"sqlite:{path}", clock=VirtualClock(T0), chance=SeededChance(1))
+    try:
+        found = await store.incident(1)
+        assert {name: many for name, many in found.counts.items() if many} == {"critical": 1, "error": 2, "ruled": 1, "acked": 1}
+        assert firing_in(found) is not None
+        assert (await store.incident(2)).counts == {}
+    finally:
+        await store.close()

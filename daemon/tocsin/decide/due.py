@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 from tocsin.decide import lifecycle
 from tocsin.decide.escalation import People, StepRun, run_step
-from tocsin.decide.flap import rest
+from tocsin.decide.firing_counts import Firing, firing_in, firing_of
+from tocsin.decide.flap import rest, rests
 from tocsin.decide.lifecycle import Move, Stay
-from tocsin.decide.muting import Mute, Mutes, muting, over_now
-from tocsin.decide.priority import reassess, worst
+from tocsin.decide.muting import Mute, Mutes, muting, over_now, stored_values
+from tocsin.decide.priority import reassess
 from tocsin.model import TOCSIN, Entry, Incident, Instant, Policy, Settings, StoredAlert
 
 Deed = Move | StepRun
@@ -23,7 +24,7 @@ Deed = Move | StepRun
 @dataclass(frozen=True, slots=True)
 class Around:
     """All that decides beside the incident itself. `policy`: as frozen for its cycle. `alerts`: its firing ones,
-    wherever `asks_alerts` is true."""
+    wherever `asks_alerts` is true; the oldest of them alone where those `suffice`."""
 
     settings: Settings
     people: People
@@ -41,6 +42,21 @@ def asks_alerts(incident: Incident, settings: Settings, mutes: Mutes) -> bool:
     if incident.resting or settings.steps_may_rest:
         return True
     return bool(mutes) or incident.held_until is not None or may_get_urgency_back(incident, settings)
+
+
+def suffice(incident: Incident, alerts: Sequence[StoredAlert], settings: Settings, mutes: Mutes, now: Instant) -> bool:
+    """Whether further firing alerts could change nothing: already not all are muted, held, quiet or flapping."""
+    if may_get_urgency_back(incident, settings) and firing_in(incident) is None:
+        return False
+    let_go = incident.held_until is None or any((one.hold_until or now) <= now for one in alerts)
+    return let_go and any(not rests(one, now) for one in alerts) and any_unmuted(incident, alerts, mutes, now)
+
+
+def any_unmuted(incident: Incident, alerts: Sequence[StoredAlert], mutes: Mutes, now: Instant) -> bool:
+    """Whether one of these may page, even if what is down keeps this incident quiet; then it is not muted."""
+    if not mutes:
+        return True
+    return any(mutes.of(stored_values(one, incident), now, incident.priority) is None for one in alerts)
 
 
 def fall_due(incident: Incident, around: Around) -> tuple[Deed, ...]:
@@ -162,17 +178,18 @@ def urgency_back(incident: Incident, around: Around) -> tuple[Deed, ...]:
     held = incident.held_until is not None and (incident.held_until > now or still_held(incident, around) is not None)
     if held or not may_get_urgency_back(incident, settings):
         return ()
-    after = reassessed(incident, around.alerts, settings, now)
+    after = reassessed(incident, firing_in(incident) or firing_of(around.alerts), settings, now)
     if after.urgency == "low":
         return ()
     because = f"the support hours of {incident.service} began"
     return (retold(after, "timer", because, now), *_done(lifecycle.retrigger(after, now, because)))
 
 
-def reassessed(incident: Incident, alerts: Sequence[StoredAlert], settings: Settings, now: Instant) -> Incident:
+def reassessed(incident: Incident, firing: Firing, settings: Settings, now: Instant) -> Incident:
     """The incident as its firing alerts make it, at this hour."""
-    severity = worst([alert.severity for alert in alerts]) if alerts else incident.severity
-    found = reassess(incident, severity, settings, now, alerts)
+    severity = firing.severity or incident.severity
+    ruled = None if firing.severity is None else firing.ruled
+    found = reassess(incident, severity, settings, now, ruled=ruled)
     return lifecycle.reassessed(incident, severity, found.impact, found.urgency, found.priority, now)
 
 

@@ -80,6 +80,11 @@ def rest(incident: Incident, alerts: Sequence[StoredAlert], now: Instant) -> Res
     return Rest(min(known), because)
 
 
+def rests(alert: StoredAlert, now: Instant) -> bool:
+    """Whether it may put off a step, be it the first or a later one."""
+    return _rests_until(alert, now, first=False) is not None
+
+
 def _rests_until(alert: StoredAlert, now: Instant, *, first: bool) -> Instant | None:
     if alert.cleared_at is not None:
         return Instant(max(alert.expires_at or now, now) + 1)  # just after it ended

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tocsin.decide.oncall import in_hours
 from tocsin.decide.rules import Verdict
-from tocsin.model import URGENCY_OF, Impact, Incident, Instant, Priority, Settings, Severity, StoredAlert, Urgency
+from tocsin.model import URGENCY_OF, Impact, Incident, Instant, Priority, Settings, Severity, Urgency
 
 RANK = {"critical": 0, "error": 1, "warning": 2, "info": 3}
 LATER = ("P3", "P4", "P5")
@@ -42,13 +41,14 @@ def by_service(service: str, severity: Severity, settings: Settings, now: Instan
 
 
 def reassess(
-    incident: Incident, severity: Severity, settings: Settings, now: Instant, alerts: Sequence[StoredAlert] = ()
+    incident: Incident, severity: Severity, settings: Settings, now: Instant, *, ruled: bool | None = None
 ) -> Assessment:
     """The assessment under another severity or at another hour; what a rule had set stays as it is.
 
-    `alerts`: those that fire; they know what rules set. Without them it is guessed: what the table cannot say.
+    `ruled`: whether a rule set how urgent one of its firing alerts is. None: nothing fires, and it is guessed: what the
+    table cannot say.
     """
-    if any(RULED.intersection(alert.written) for alert in alerts) or not (alerts or _usual(incident, settings)):
+    if ruled or (ruled is None and not _usual(incident, settings)):
         return Assessment(incident.impact, incident.urgency, incident.priority, "set by a rule")
     return by_service(incident.service, severity, settings, now)
 

@@ -53,7 +53,7 @@ from tocsin.store.rows import (
     VERIFICATION,
     Row,
 )
-from tocsin.store.tx import Transaction, first, only
+from tocsin.store.tx import Transaction, by_incident, first, only
 
 T = TypeVar("T")
 SLICE = 5_000
@@ -185,6 +185,10 @@ class Reads(History):
 
     async def waiting_for(self, muted_by: str, limit: int) -> list[str]:
         return [row[0] for row in await self._look("waiting_for", muted_by, limit)]
+
+    async def oldest_firing(self, incidents: Sequence[int], limit: int) -> dict[int, list[StoredAlert]]:
+        rows = await self._look("oldest_firing", list(incidents), limit) if incidents else []
+        return by_incident(incidents, ALERT.values(rows))
 
     async def down(self, services: Sequence[str], numbers: Sequence[int] = ()) -> list[Incident]:
         found = INCIDENT.values(await self._look("down", list(services))) if services else []

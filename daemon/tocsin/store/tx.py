@@ -188,6 +188,10 @@ class Transaction:
     async def firing_alerts(self, incident: int) -> list[StoredAlert]:
         return ALERT.values(await self.ask("firing_alerts", incident))
 
+    async def oldest_firing(self, incidents: Sequence[int], limit: int) -> dict[int, list[StoredAlert]]:
+        rows = await self.ask("oldest_firing", list(incidents), limit) if incidents else []
+        return by_incident(incidents, ALERT.values(rows))
+
     async def alerts(self, ids: Sequence[int]) -> dict[int, StoredAlert]:
         if not ids:
             return {}
@@ -456,6 +460,14 @@ def first(values: list[V]) -> V | None:
 def only(rows: list[Row], kind: Callable[..., V]) -> V | None:
     """The single value of a query that finds at most one row of one column; `kind` names its type."""
     return cast(V, rows[0][0]) if rows else None
+
+
+def by_incident(incidents: Sequence[int], alerts: Sequence[StoredAlert]) -> dict[int, list[StoredAlert]]:
+    found: dict[int, list[StoredAlert]] = {number: [] for number in incidents}
+    for alert in alerts:
+        if alert.incident is not None:
+            found[alert.incident].append(alert)
+    return found
 
 
 def _by_pair(rows: list[Row]) -> dict[tuple[str, str], StoredAlert]:

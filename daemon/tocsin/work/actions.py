@@ -15,6 +15,7 @@ from tocsin.decide.text import DESCRIPTION, TITLE, clean, clean_identity
 from tocsin.decide.views import in_words
 from tocsin.errors import NoSuchIncident, Refused
 from tocsin.model import (
+    EMPTY,
     Actor,
     Contact,
     Incident,
@@ -216,7 +217,7 @@ class Actions:
         self.intake.forget(alerts)  # before the commit: the next post may be decided before we hear of it
         ledger.effects.ended += alerts
         ledger.tx.save_alerts([_ended(one, ledger.now) for one in alerts])
-        counted = replace(move.incident, firing=0, resolved=move.incident.resolved + len(alerts))
+        counted = replace(move.incident, counts=EMPTY, firing=0, resolved=move.incident.resolved + len(alerts))
         if not counted.grouped:
             ledger.tx.add_incident_keys([(counted.key, counted.number, ledger.now)])
         return replace(move, incident=counted)

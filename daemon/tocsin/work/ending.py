@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from tocsin.decide import lifecycle
 from tocsin.decide.due import reassessed, retold
+from tocsin.decide.firing_counts import Firing, changed_alert, counted_anew, firing_in, firing_of, without_alert
 from tocsin.decide.flap import clearing, flaps
 from tocsin.decide.overtaken import ended_by_source, without_wait
-from tocsin.decide.priority import worst
 from tocsin.decide.terms import terms_of
 from tocsin.decide.text import clean
 from tocsin.model import Actor, Incident, Instant, Policy, StoredAlert
@@ -113,6 +112,10 @@ class Ending:
         self.facts.keep(item, after)
         if after.incident is not None:
             self._acked[after.incident] = None
+            incident = self.ledger.get(after.incident)
+            counted = incident and changed_alert(incident, existing, after)
+            if counted is not None and counted is not incident:
+                self.ledger.put(counted)
         self.facts.outcome("acknowledged")
 
     def remark(self, item: Item, existing: StoredAlert | None) -> None:
@@ -136,11 +139,18 @@ class Ending:
             incident = self.ledger.get(number)
             if incident is None or not incident.open:
                 continue
-            alerts = await self.facts.firing_of(number)
-            if number in touched and alerts and worst([alert.severity for alert in alerts]) != incident.severity:
-                sink(self.ledger, incident, alerts)
-            if number in self._acked and alerts and all(alert.acknowledged_at for alert in alerts):
+            firing = firing_in(incident) or await self._read(incident)
+            if number in touched and firing.severity not in (None, incident.severity):
+                sink(self.ledger, incident, firing)
+            if number in self._acked and firing.acknowledged:
                 await self._acknowledge_incident(number)
+
+    async def _read(self, incident: Incident) -> Firing:
+        """An incident that stands alone, or one whose counts do not tell: they do from now on."""
+        alerts = await self.facts.firing_of(incident.number)
+        if incident.grouped:
+            self.ledger.put(counted_anew(replace(incident, firing=len(alerts)), alerts))
+        return firing_of(alerts)
 
     async def _acknowledge_incident(self, number: int) -> None:
         incident = self.ledger.get(number)
@@ -176,7 +186,8 @@ def end_in_incident(
     incident = ledger.get(alert.incident)
     if incident is None or not incident.open:
         return
-    after = replace(incident, firing=max(0, incident.firing - 1), resolved=incident.resolved + 1)
+    counted = without_alert(incident, alert)
+    after = replace(counted, firing=max(0, incident.firing - 1), resolved=incident.resolved + 1)
     ledger.put(after)
     if after.firing:
         ledger.note(after, "alert_resolved", sender_of(alert), "alert", alert.title, alert=alert.id)
@@ -192,8 +203,9 @@ def end_in_incident(
         latest[after.key] = ledger.get(after.number)
 
 
-def sink(ledger: Ledger, incident: Incident, alerts: Sequence[StoredAlert]) -> None:
+def sink(ledger: Ledger, incident: Incident, firing: Firing) -> None:
     """An alert ended or changed: the incident is as bad as those that are left."""
-    after = reassessed(incident, alerts, ledger.core.settings, ledger.now)
+    incident = ledger.get(incident.number) or incident
+    after = reassessed(incident, firing, ledger.core.settings, ledger.now)
     if after is not incident:
         ledger.take(retold(after, "alert", "as its firing alerts are now", ledger.now))

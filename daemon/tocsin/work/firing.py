@@ -82,6 +82,8 @@ class Firing:
         )
         if existing.incident is not None:
             self.opening.update(after, existing, draft.verdict, mute)
+        elif after.incident is not None and after.acknowledged_at is not None:
+            self.opening.acknowledged_before(after)
         facts.keep(item, after)
         facts.outcome(outcome)
 

@@ -18,13 +18,14 @@ from tocsin.decide import due
 from tocsin.decide.maintenance import Window, in_force, last_ended
 from tocsin.decide.muting import Mutes, counts_as_source, stored_values
 from tocsin.errors import StoreUnavailable
-from tocsin.model import OPEN, SECOND, TOCSIN, Incident, Instant, Millis, Settings, rfc3339
+from tocsin.model import OPEN, SECOND, TOCSIN, Incident, Instant, Millis, Settings, StoredAlert, rfc3339
 from tocsin.work.core import Core
 from tocsin.work.duties import each, in_turn, promise
 from tocsin.work.ledger import Effects, Ledger, incidents_of
 
 log = structlog.stdlib.get_logger("tocsin.following")
 
+FEW = 5  # firing alerts of an incident that are looked at first
 AT_ONCE = 500  # incidents or alerts that are looked at in one go
 LOOK = Millis(5 * SECOND)  # how often what other replicas did is looked at
 BREATH = Millis(500)  # after the database did not answer
@@ -241,7 +242,7 @@ async def _changing(core: Core, found: Sequence[Incident]) -> list[int]:
     """Which of these would be muted or not muted any more, as far as this process knows."""
     mutes, now = core.mutes, core.clock.now()
     asked = [one for one in found if mutes or one.muted_by is not None]
-    alerts = await core.store.firing_of([one.number for one in asked]) if mutes else {}
+    alerts = await _telling(core, asked, mutes, now) if mutes else {}
     people = core.people()
 
     def around(incident: Incident) -> due.Around:
@@ -249,6 +250,18 @@ async def _changing(core: Core, found: Sequence[Incident]) -> list[int]:
         return due.Around(core.settings, people, mutes, None, firing, now, core.chance.token)
 
     return [one.number for one in asked if due.follow_mutes(one, around(one))]
+
+
+async def _telling(
+    core: Core, asked: Sequence[Incident], mutes: Mutes, now: Instant
+) -> dict[int, list[StoredAlert]]:
+    """Firing alerts of each that tell whether it is muted: the oldest few where one of them may page, else all."""
+    alerts = await core.store.oldest_firing([one.number for one in asked], FEW)
+    more = [
+        one.number for one in asked
+        if len(alerts[one.number]) != one.firing and not due.any_unmuted(one, alerts[one.number], mutes, now)
+    ]  # fmt: skip
+    return {**alerts, **await core.store.firing_of(more)} if more else alerts
 
 
 async def follow(core: Core, tx: Tx, numbers: Sequence[int], *, anew: bool = False) -> Effects:
@@ -262,9 +275,17 @@ async def follow(core: Core, tx: Tx, numbers: Sequence[int], *, anew: bool = Fal
     for incident in sorted(found, key=lambda one: mutes.parents.depth(one.service)):  # who is needed comes first
         mutes = ledger.what_mutes
         if incident.status == "triggered" and (mutes or incident.muted_by is not None):
-            alerts = await tx.firing_alerts(incident.number) if mutes else []
+            alerts = await _telling_now(tx, incident, mutes, ledger.now) if mutes else []
             ledger.do(due.follow_mutes(incident, ledger.around(None, alerts, mutes)))
     return await ledger.close()
+
+
+async def _telling_now(tx: Tx, incident: Incident, mutes: Mutes, now: Instant) -> list[StoredAlert]:
+    """Firing alerts that tell whether it is muted, read in this transaction."""
+    alerts = (await tx.oldest_firing([incident.number], FEW))[incident.number]
+    if len(alerts) == incident.firing or due.any_unmuted(incident, alerts, mutes, now):
+        return alerts
+    return await tx.firing_alerts(incident.number)
 
 
 def _digest(settings: Settings) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tocsin.decide import threshold
+from tocsin.decide.firing_counts import with_alert
 from tocsin.decide.tally import Mark, bulk_tally, firing_mark, in_window
 from tocsin.decide.terms import PASSING
 from tocsin.model import EMPTY, TOCSIN, Incident, Instant, StoredAlert, Threshold
@@ -55,6 +56,7 @@ class Gathering:
         assert incident is not None
         quiet = draft.verdict.auto_resolve or item.integration.auto_resolve
         kept = EMPTY if draft.verdict.terms is None else draft.verdict.terms.kept()
+        counted = incident
         for alert in draft.window:
             own = alert.expires_at if PASSING not in alert.terms else None
             joined = replace(
@@ -69,10 +71,12 @@ class Gathering:
             )
             self.facts.put(joined)
             if joined.ended_at is None:
+                counted = with_alert(counted, joined)
+            if joined.ended_at is None:
                 self.facts.alerts[(joined.integration, joined.source_key)] = joined
                 if self.facts.watching:
                     self.facts.watch(joined)
-        self._count(incident, draft)
+        self._count(counted, draft)
 
     def _count(self, incident: Incident, draft: Draft) -> None:
         ledger, total = self.facts.ledger, len(draft.window)

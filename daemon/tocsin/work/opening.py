@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from tocsin.decide import lifecycle
 from tocsin.decide.escalation import policy_for
+from tocsin.decide.firing_counts import changed_alert, with_alert
 from tocsin.decide.grouping import Group
 from tocsin.decide.muting import Mute, muting, stored_values
 from tocsin.decide.priority import assess, is_higher, worst
@@ -94,6 +95,9 @@ class Opening:
             previous=before.number if before else None,
         )
         draft.incident = incident.number
+        if group.grouped:
+            incident = with_alert(incident, draft.stored())
+            self.ledger.put(incident)
         facts.latest[group.key] = incident
         if group.grouped:
             facts.tx.add_incident_keys([(group.key, incident.number, incident.joins_until)])
@@ -135,7 +139,7 @@ class Opening:
         verdict = draft.verdict
         severity = worst([incident.severity, verdict.severity]) if incident.firing else verdict.severity
         after = replace(
-            self._assessed(incident, verdict, severity, alone=not incident.firing),
+            with_alert(self._assessed(incident, verdict, severity, alone=not incident.firing), draft.stored()),
             firing=incident.firing + 1,
             total=incident.total + 1,
         )
@@ -154,7 +158,7 @@ class Opening:
         self.ledger.take(lifecycle.reopen(incident, self.now, "the alert fired again"))
         again = self.ledger.get(incident.number) or incident
         assessed = self._assessed(again, draft.verdict, draft.verdict.severity, alone=not again.firing)
-        counted = replace(assessed, firing=again.firing + 1, total=again.total + 1)
+        counted = replace(with_alert(assessed, draft.stored()), firing=again.firing + 1, total=again.total + 1)
         self.ledger.put(lifecycle.held(counted, draft.hold_until, self.now) if draft.hold_until else counted)
         self._tell_joined(counted, draft)
         self.facts.outcome("reopened")
@@ -176,6 +180,10 @@ class Opening:
             return
         if incident.firing > 1 and alert.severity != existing.severity:
             self.facts.touched[incident.number] = None
+        counted = changed_alert(incident, existing, alert)
+        if counted is not incident:
+            self.ledger.put(counted)
+            incident = counted
         severity = alert.severity if incident.firing == 1 else worst([incident.severity, alert.severity])
         after = self._assessed(incident, verdict, severity, alone=incident.firing == 1)
         if incident.firing == 1 and alert.title != incident.title:
@@ -191,6 +199,12 @@ class Opening:
             self.ledger.take(lifecycle.retrigger(after, self.now, because, "alert"))
         elif mute is None:
             self._let_page(after, alert.hold_until, "one of its alerts is not silenced any more")
+
+    def acknowledged_before(self, alert: StoredAlert) -> None:
+        """It was acknowledged by its source before it came into its incident."""
+        incident = self.ledger.get(alert.incident or 0)
+        if incident is not None and incident.grouped:
+            self.ledger.put(changed_alert(incident, replace(alert, acknowledged_at=None), alert))
 
     def _assessed(self, incident: Incident, verdict: Verdict, severity: Severity, *, alone: bool) -> Incident:
         """As this alert would have it; beside others it never makes the incident less urgent."""

@@ -7,7 +7,7 @@ row that fails is postponed and counted; it never stops the loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -15,6 +15,7 @@ import structlog
 from tocsin.contracts import IncidentFilter, Tx
 from tocsin.decide import due, lifecycle
 from tocsin.decide.escalation import StepRun
+from tocsin.decide.firing_counts import firing_in, firing_of
 from tocsin.decide.oncall import in_hours
 from tocsin.errors import StoreUnavailable
 from tocsin.model import MINUTE, SECOND, Incident, Instant, Millis, StoredAlert
@@ -29,6 +30,7 @@ Work = Callable[[Tx, int], Awaitable[tuple[int, Effects, list[StoredAlert]]]]
 
 log = structlog.stdlib.get_logger("tocsin.timers")
 
+FEW = 5  # firing alerts of an incident that are looked at first
 AT_ONCE = 200  # rows a transaction
 POSTPONED = Millis(30_000)  # a row that failed is asked again after this
 BREATH = Millis(500)  # after the database did not answer
@@ -147,11 +149,20 @@ class Timers:
             await ledger.mutes()
             for incident in rows:  # what is about to page counts for those that are due with it
                 ledger.see(incident)
+        oldest = await self._oldest_alerts(ledger, rows)
         for incident in rows:
-            await self._incident(ledger, incident)
+            await self._incident(ledger, incident, oldest)
         return len(rows), await ledger.close(), []
 
-    async def _incident(self, ledger: Ledger, incident: Incident) -> None:
+    async def _oldest_alerts(self, ledger: Ledger, rows: Sequence[Incident]) -> dict[int, list[StoredAlert]]:
+        """In one read, the oldest firing alerts of those where they have a say: nearly always they suffice."""
+        mutes = await ledger.mutes()
+        asked = [one.number for one in rows if due.asks_alerts(one, self.core.settings, mutes)]
+        return await ledger.tx.oldest_firing(asked, FEW)
+
+    async def _incident(
+        self, ledger: Ledger, incident: Incident, oldest: Mapping[int, list[StoredAlert]]
+    ) -> None:
         if incident.due_kind in ("step", "again"):
             planned = incident.planned_at if incident.planned_at is not None else ledger.now
             self.core.metrics.step_lateness_seconds.observe(max(0, ledger.now - planned) / 1000)
@@ -159,7 +170,7 @@ class Timers:
             if not await self.core.storms.leave(ledger, incident):
                 return
             incident = ledger.get(incident.number) or incident
-        around = await self._around(ledger, incident)
+        around = await self._around(ledger, incident, oldest)
         for deed in due.fall_due(incident, around):
             self._do(ledger, deed, around)
 
@@ -172,11 +183,16 @@ class Timers:
         else:
             ledger.do((deed,))
 
-    async def _around(self, ledger: Ledger, incident: Incident) -> due.Around:
-        """What has a say in it; read only where it has."""
-        mutes = await ledger.mutes()
-        asked = due.asks_alerts(incident, self.core.settings, mutes)
-        alerts = await ledger.tx.firing_alerts(incident.number) if asked else []
+    async def _around(
+        self, ledger: Ledger, incident: Incident, oldest: Mapping[int, list[StoredAlert]]
+    ) -> due.Around:
+        """What has a say in it; read only where it has, and as far as it may change the answer."""
+        mutes, settings = await ledger.mutes(), self.core.settings
+        alerts: list[StoredAlert] = []
+        if due.asks_alerts(incident, settings, mutes):
+            alerts = oldest.get(incident.number, [])
+            if len(alerts) != incident.firing and not due.suffice(incident, alerts, settings, mutes, ledger.now):
+                alerts = await ledger.tx.firing_alerts(incident.number)
         await ledger.people()
         return ledger.around(await self.core.policies.thaw(incident.policy_hash), alerts, mutes)
 
@@ -212,7 +228,7 @@ class Timers:
                 for number in numbers:
                     incident = ledger.get(number)
                     if incident is not None:
-                        ledger.do(due.urgency_back(incident, await self._around(ledger, incident)))
+                        ledger.do(due.urgency_back(incident, await self._around(ledger, incident, {})))
                 return await ledger.close()
 
             (await self.core.store.write(work, paging=True)).apply(self.core)
@@ -246,7 +262,8 @@ class Timers:
     async def _sink(self, ledger: Ledger, tx: Tx, touched: dict[int, None]) -> None:
         for number in touched:
             incident = ledger.get(number)
-            left = await tx.firing_alerts(number)
-            if incident is None or not incident.open or not left:
+            if incident is None or not incident.open:
                 continue
-            sink(ledger, incident, left)
+            firing = firing_in(incident) or firing_of(await tx.firing_alerts(number))
+            if firing.severity is not None:
+                sink(ledger, incident, firing)

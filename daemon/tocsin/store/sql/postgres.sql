@@ -130,3 +130,13 @@ select (extract(epoch from clock_timestamp()) * 1000)::bigint;
 -- The highest number that was given to an incident so far.
 select greatest(case when is_called then last_value else 0 end, (select coalesce(max(number), 0) from incidents))
 from incident_numbers;
+
+-- name: oldest_firing
+-- Of each of several incidents the first open alerts: those that joined it, and the one that opened it.
+select {a.alert} from unnest($1::bigint[]) as k(value) cross join lateral (
+    select * from alerts where incident = k.value and joined and ended_at is null order by id limit $2
+) as a
+union all
+select {a.alert} from incidents i join alerts a on a.id = i.alert
+where i.number = any($1::bigint[]) and a.incident = i.number and not a.joined and a.ended_at is null
+order by id;

@@ -94,3 +94,12 @@ select coalesce((select max(number) from incidents), 0), coalesce((select max(id
 -- name: newest_number
 -- The highest number an incident has.
 select coalesce(max(number), 0) from incidents;
+
+-- name: oldest_firing
+-- Of each of several incidents the first open alerts: those that joined it, and the one that opened it.
+select {a.alert} from json_each($1) k cross join alerts a on a.id in (
+    select id from alerts where incident = k.value and joined and ended_at is null order by id limit $2)
+union all
+select {a.alert} from incidents i join alerts a on a.id = i.alert
+where i.number in (select value from json_each($1)) and a.incident = i.number and not a.joined and a.ended_at is null
+order by id;

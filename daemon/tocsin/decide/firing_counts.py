@@ -1,0 +1,84 @@
+"""Counts of what the firing alerts of an incident are like, kept in its row: no event needs to read them all.
+
+Grouped incidents have them. Any other has one firing alert at a time, which is read where it matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from tocsin.decide.priority import RULED, worst
+from tocsin.model import SEVERITIES, Incident, Severity, StoredAlert
+
+RULED_ONES, ACKNOWLEDGED = "ruled", "acked"
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """All firing alerts of an incident in short. `severity`: the worst; None: nothing fires. `ruled`: a rule set how
+    urgent one of them is. `acknowledged`: each was, by its source."""
+
+    severity: Severity | None
+    ruled: bool
+    acknowledged: bool
+
+
+def firing_of(alerts: Sequence[StoredAlert]) -> Firing:
+    """In short, of all firing alerts as they were read."""
+    severity = worst([alert.severity for alert in alerts]) if alerts else None
+    ruled = any(RULED.intersection(alert.written) for alert in alerts)
+    return Firing(severity, ruled, bool(alerts) and all(alert.acknowledged_at for alert in alerts))
+
+
+def firing_in(incident: Incident) -> Firing | None:
+    """What the counts of an incident say; None: they do not tell, and its alerts must be read."""
+    counts = incident.counts
+    if not incident.grouped or sum(counts.get(name, 0) for name in SEVERITIES) != incident.firing:
+        return None
+    severity = next((name for name in SEVERITIES if counts.get(name, 0)), None)
+    everybody = incident.firing > 0 and counts.get(ACKNOWLEDGED, 0) == incident.firing
+    return Firing(severity, counts.get(RULED_ONES, 0) > 0, everybody)
+
+
+def with_alert(incident: Incident, alert: StoredAlert) -> Incident:
+    """Count an alert that fires in this incident from now on; how many there are is counted by the caller."""
+    return _moved(incident, (), kinds(alert))
+
+
+def without_alert(incident: Incident, alert: StoredAlert) -> Incident:
+    """Count one less: this alert has ended."""
+    return _moved(incident, kinds(alert), ())
+
+
+def changed_alert(incident: Incident, before: StoredAlert, after: StoredAlert) -> Incident:
+    """Count a firing alert as it is now."""
+    was, is_ = kinds(before), kinds(after)
+    return incident if was == is_ else _moved(incident, was, is_)
+
+
+def counted_anew(incident: Incident, alerts: Iterable[StoredAlert]) -> Incident:
+    """Count exactly these."""
+    counts: dict[str, int] = {}
+    for alert in alerts:
+        for kind in kinds(alert):
+            counts[kind] = counts.get(kind, 0) + 1
+    return replace(incident, counts=counts)
+
+
+def kinds(alert: StoredAlert) -> tuple[str, ...]:
+    """What an alert counts as."""
+    ruled = (RULED_ONES,) if alert.written and RULED.intersection(alert.written) else ()
+    acked = (ACKNOWLEDGED,) if alert.acknowledged_at is not None else ()
+    return (alert.severity, *ruled, *acked)
+
+
+def _moved(incident: Incident, fewer: Sequence[str], more: Sequence[str]) -> Incident:
+    if not incident.grouped:
+        return incident
+    counts = dict(incident.counts)
+    for kind in more:
+        counts[kind] = counts.get(kind, 0) + 1
+    for kind in fewer:
+        counts[kind] = counts.get(kind, 0) - 1
+    return replace(incident, counts=counts)
