@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.postgres import Server, running_server
+from tocsin.model import Millis
+from tocsin.model.civil import set_ahead
 
 
 class Shouts(logging.Handler):
@@ -39,6 +41,13 @@ def no_unexpected_errors(request: pytest.FixtureRequest) -> Iterator[Shouts]:
         root.removeHandler(shouts)
     if request.node.get_closest_marker("shouts") is None:
         assert shouts.heard == [], "errors were logged that this test does not expect"
+
+
+@pytest.fixture(autouse=True)
+def civil_time_is_the_line_again() -> Iterator[None]:
+    """A test that steps the clock does not do so for the next one."""
+    yield
+    set_ahead(Millis(0))
 
 
 @pytest.fixture(autouse=True)

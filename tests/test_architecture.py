@@ -25,6 +25,19 @@ FORBIDDEN_NAMES = {
 FORBIDDEN_METHODS = {"call_later", "call_at", "create_task"}
 
 
+CIVIL = "daemon/tocsin/model/civil.py"
+CALENDAR = re.compile(r"\bfromtimestamp\(|\.timestamp\(")
+
+
+@pytest.mark.parametrize("file", CODE, ids=lambda file: str(file.relative_to(ROOT)))
+def test_only_civil_time_turns_instants_into_a_calendar_and_back(file):
+    """After a step of the clock the two differ. Milliseconds that are no instants say so on the line."""
+    if str(file.relative_to(ROOT)) == CIVIL:
+        return
+    lines = enumerate(file.read_text().splitlines(), 1)
+    assert [f"{number}: {line.strip()}" for number, line in lines if CALENDAR.search(line) and "# civil" not in line] == []
+
+
 def test_imports_point_one_way():
     assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True) == 0
 

@@ -12,33 +12,73 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
-from tocsin.contracts import Wakeable
+from tocsin.contracts import Reading, Wakeable
 from tocsin.model import Instant, Millis
+from tocsin.model.civil import ahead
 
-LONGEST_NAP = 1.0  # seconds; the wall clock may be set while we sleep
+LONGEST_NAP = 1.0  # seconds; the machine may sleep while we do, and the loop's timers sleep with it
+SLOWLY = 20  # the line runs at most this part faster or slower than time
+
+
+def system_wall() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def system_elapsed() -> int:
+    """Milliseconds since the machine booted, its sleep included: CLOCK_BOOTTIME, which nobody can set."""
+    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)) // 1_000_000
+
+
+def system_boot() -> str:
+    """Names this boot of the machine; "" where the system does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 class SystemClock:
-    """Wall time in whole milliseconds that never goes backwards, and real waiting.
+    """Tocsin's line of time: it runs with the machine's CLOCK_BOOTTIME, so no step of a wall clock moves it.
 
-    With PostgreSQL the wiring calls `anchor` with the database's time, so that replicas agree.
+    It begins at the wall clock. Small differences are run down slowly (`steer`), a twentieth faster or slower; what is
+    larger is a step, and becomes the distance between the line and civil time (`model/civil.py`).
     """
 
-    def __init__(self) -> None:
-        self._last = 0
-        self._offset = 0
+    def __init__(
+        self,
+        wall: Callable[[], int] = system_wall,
+        elapsed: Callable[[], int] = system_elapsed,
+        boot: Callable[[], str] = system_boot,
+    ) -> None:
+        self._wall, self._elapsed, self._boot = wall, elapsed, boot
+        self._since = elapsed()
+        self._base = self._last = wall() - ahead()
+        self._slew = 0
 
     def now(self) -> Instant:
-        self._last = max(self._last, time.time_ns() // 1_000_000 + self._offset)
+        gone = self._elapsed() - self._since
+        now = self._base + gone
+        if self._slew:
+            now += max(-(gone // SLOWLY), min(gone // SLOWLY, self._slew))
+        if now > self._last:
+            self._last = now
         return Instant(self._last)
 
-    def anchor(self, true_now: Instant) -> Millis:
-        """Follow another clock from here on; returns how far this machine's clock is off it."""
-        off = true_now - time.time_ns() // 1_000_000
-        self._offset = off
-        return Millis(off)
+    def reading(self) -> Reading:
+        return Reading(self._wall(), self._elapsed(), self._boot())
+
+    def steer(self, by: Millis) -> None:
+        """Be so much later (or earlier) soon, a twentieth faster or slower meanwhile."""
+        now = self.now()
+        self._base, self._since, self._slew = now, self._elapsed(), by
+
+    def set(self, now: Instant) -> None:
+        """It is `now`: at a start, before anybody asked; later it may only go forward."""
+        self._base, self._since, self._slew = now, self._elapsed(), 0
+        self._last = now
 
     def monotonic(self) -> float:
         return time.monotonic()
@@ -76,9 +116,19 @@ class VirtualClock:
         self._now = start
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
+        self.stepped = Millis(0)  # how far the wall clock was set ahead of time
 
     def now(self) -> Instant:
         return self._now
+
+    def reading(self) -> Reading:
+        return Reading(self._now + self.stepped, self._now, "virtual")
+
+    def steer(self, by: Millis) -> None:
+        """It needs no steering: nothing drifts."""
+
+    def set(self, now: Instant) -> None:
+        self._now = max(self._now, now)
 
     def monotonic(self) -> float:
         return self._now / 1000

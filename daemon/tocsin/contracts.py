@@ -41,11 +41,32 @@ T = TypeVar("T")
 # ------------------------------------------------------------------------------ clock and chance
 
 
+class Reading(NamedTuple):
+    """What the machine says of time: its wall clock, which may be stepped, and how long it is up, which may not be.
+    Milliseconds. `boot` names the boot that `elapsed` counts from."""
+
+    wall: int
+    elapsed: int
+    boot: str
+
+
 class Clock(Protocol):
-    """The only source of time. Code outside clock.py never reads or waits for another one."""
+    """The only source of time. Code outside clock.py never reads or waits for another one.
+
+    Instants lie on a line that runs evenly and is never stepped; `model/civil.py` says where civil time is on it.
+    """
 
     def now(self) -> Instant:
         """The instant now; never goes backwards within a process."""
+
+    def reading(self) -> Reading:
+        """For whoever watches the clocks; everybody else asks `now`."""
+
+    def steer(self, by: Millis) -> None:
+        """Take up a small difference slowly."""
+
+    def set(self, now: Instant) -> None:
+        """It is `now`. At a start, or forward."""
 
     def monotonic(self) -> float:
         """Seconds on a clock that no adjustment moves; for lengths only."""
@@ -376,6 +397,12 @@ class Tx(Protocol):
     ) -> list[Instant]:
         """When attempts to this person over this channel were started, cancelled and failed ones left out;
         with `kinds` only those for pages of these kinds."""
+
+    async def swap_meta(self, name: str, before: str | None, after: str) -> bool:
+        """Another value in the place of `before` (None: there is none yet); False where it is not there any more."""
+
+    def shift_civil(self, by: Millis, now: Instant) -> None:
+        """Move what was meant in civil time and is not over: silences, overrides, swaps, deadlines of crontabs."""
 
     async def page_keys(self, keys: Sequence[str]) -> set[str]:
         """Those of these page keys that a page has, whatever became of it."""

@@ -92,6 +92,8 @@ class Metrics:
         self.db_commit_seconds = histogram("db_commit_seconds", "Length of commits.", FAST)
         self.db_batch_rows = histogram("db_batch_rows", "Rows written per commit.", ROWS)
         self.db_errors = counter("db_errors", "Database errors.", "kind")
+        self.clock_steps = counter("clock_steps", "Steps of the wall clock beyond a second.", "direction")
+        self.clock_ahead_seconds = gauge("clock_ahead_seconds", "How far the wall clock was set ahead of timers' time.")
         self.database_file_lost = gauge("database_file_lost", "1 while the database file is deleted or replaced.")
         self.event_loop_lag_seconds = histogram("event_loop_lag_seconds", "How late the event loop is.", FAST)
         self.duty_last_success_timestamp_seconds = gauge(

@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from aiohttp import web
 
 from tocsin import __version__
 from tocsin.apart import ReadApart
-from tocsin.clock import SystemChance, SystemClock, Tasks
+from tocsin.clock import ReplayClock, SystemChance, SystemClock, Tasks
 from tocsin.contracts import Chance, ChannelKind, Clock, Http, Mail, ReadFeed, Source, Store, Tools
 from tocsin.control import SOCKET, Control, actions_of
 from tocsin.decide.rules import Rulebook
@@ -28,6 +28,7 @@ from tocsin.errors import Refused, SettingsError, StoreUnavailable, TocsinError,
 from tocsin.logs import tell_counted
 from tocsin.metrics import Metrics
 from tocsin.model import Instant, Millis, Problem, Settings, Where
+from tocsin.model.civil import unix
 from tocsin.settings import LastGood, Loaded, difference, load
 from tocsin.settings.lastgood import packed
 from tocsin.settings.reading import stumbling
@@ -42,6 +43,7 @@ from tocsin.work.access import Access
 from tocsin.work.actions import Actions
 from tocsin.work.answers import Answers
 from tocsin.work.calming import Calming
+from tocsin.work.clock_watch import Attendance, ClockWatch
 from tocsin.work.codes import Codes
 from tocsin.work.contacts import Contacts
 from tocsin.work.core import Core, InForce
@@ -50,7 +52,7 @@ from tocsin.work.following import Following
 from tocsin.work.foresight import Foresight
 from tocsin.work.health import Health
 from tocsin.work.heartbeats import Heartbeats
-from tocsin.work.housekeeping import Housekeeping
+from tocsin.work.housekeeping import DOWN, Housekeeping
 from tocsin.work.intake import Intake
 from tocsin.work.keys import Keys
 from tocsin.work.last_resort import LastResort
@@ -124,6 +126,7 @@ class Daemon:
     contacts: Contacts
     notices: Notices
     last_resort: LastResort
+    watch: ClockWatch
 
     def __init__(
         self,
@@ -178,8 +181,7 @@ class Daemon:
         self._tell_started()
 
     async def _wire(self, settings: Settings) -> None:
-        if isinstance(self.store, PostgresStore):
-            await self._anchor()
+        await self._watch_clock()
         live = InForce(settings, Rulebook(settings), self.sources)
         self.core = core = Core(self.store, self.clock, self.chance, self.tasks, self.metrics, live, self.kinds)
         core.storms = Storms(core)
@@ -237,6 +239,7 @@ class Daemon:
         else:
             await self._start_paging()
         await self.heartbeats.begin(was_down=was_down)
+        await self._start_watching()
         await keeping.alive()  # judged: a crash right behind this start is no longer downtime
         every = Millis(1_000)
         keeping.start(
@@ -245,13 +248,12 @@ class Daemon:
             ("storms", every, Calming(self.core).look),
             ("refusals", every, tell_counted),
             ("last resort", every, self.last_resort.look),
+            *([] if isinstance(self.clock, ReplayClock) else [("wall clock", every, self.watch.look)]),
             ("late duties", every, LateDuties(self.core, self.selfcare).look),
         )
         self._tell_made_again()
         self.tasks(self.outbound.run(), "outbound heartbeat")
         self.tasks(self.feeds.run(), "feeds")
-        if isinstance(self.store, PostgresStore):
-            self.tasks(self._keep_anchored(), "database clock")
 
     def _tell_made_again(self) -> None:
         """A database that is gone at the start is made anew, since nobody could be paged without; but not silently."""
@@ -445,7 +447,7 @@ class Daemon:
         if self.on_last_good:
             log.error("running_on_last_good_configuration", because=self.on_last_good)
             return
-        self.metrics.config_last_reload_success_timestamp_seconds.set(self.clock.now() / 1000)
+        self.metrics.config_last_reload_success_timestamp_seconds.set(unix(self.clock.now()) / 1000)
         if self.state is None:
             return
         try:
@@ -473,20 +475,32 @@ class Daemon:
         self._keep_last_good()
         log.info("started", version=__version__, database=kind, users=len(self._settings.users))
 
-    # ---------------------------------------------------------------------------- shared clock
+    # -------------------------------------------------------------------------------- the clocks
 
-    async def _anchor(self) -> None:
-        """With a shared database all replicas follow its clock."""
-        if isinstance(self.store, PostgresStore) and isinstance(self.clock, SystemClock):
-            off = self.clock.anchor(await self.store.database_now())
-            if abs(off) > 1_000:
-                log.error("clock_off", milliseconds=off, advice="this machine's clock differs from the database's")
+    async def _watch_clock(self) -> None:
+        """Learn where the line of time goes on; before anything asks what time it is."""
+        shared = self.store if not self.store.exclusive and isinstance(self.clock, SystemClock) else None
+        self.watch = ClockWatch(self.store, self.clock, self.chance.token(), cast("PostgresStore | None", shared))
+        if not isinstance(self.clock, ReplayClock):
+            await self.watch.resume()
 
-    async def _keep_anchored(self) -> None:
-        duty = self.core.duties.add("database clock", self._anchor, within=Millis(120_000), limit=Millis(10_000))
-        while True:
-            await self.clock.sleep(Millis(30_000))
-            await duty.run()
+    async def _start_watching(self) -> None:
+        watch = self.watch
+        watch.core, watch.alarm = self.core, self.selfcare.tell
+        watch.after += [self._look_at_calendars, self.silences.refresh, self.overrides.refresh, self.feeds.load,
+                        self.heartbeats.follow_step, self.following.learn]  # fmt: skip
+        if watch.stepped:
+            await self.heartbeats.follow_step()
+            await watch.tell_step_over_start()
+        if isinstance(self.clock, SystemClock):
+            self.core.attend = Attendance(self.clock, self._judge_standstill, DOWN).attend
+
+    async def _look_at_calendars(self) -> None:
+        self.core.mutes.windows.forget()
+
+    async def _judge_standstill(self) -> None:
+        if await self.housekeeping.judge_downtime():
+            await self.heartbeats.begin(was_down=True)
 
 
 def tune_interpreter() -> None:

@@ -31,7 +31,7 @@ from tocsin.contracts import Gate, Reply
 from tocsin.decide.feeds import as_json
 from tocsin.decide.ical import read_feed
 from tocsin.errors import MaybeSent, NotSent, StoreUnavailable
-from tocsin.model import Actor, Attempt, Entry, Incident, Instant, Page, Silence, StoredAlert
+from tocsin.model import Actor, Attempt, Entry, Incident, Instant, Millis, Page, Silence, StoredAlert
 from tocsin.settings import load
 from tocsin.wiring import Daemon, Ports
 from tocsin.work.actions import Done
@@ -506,6 +506,11 @@ class Town:
             await self.settle()
         self.clock.advance_to(until)
         await self.settle()
+
+    async def step_clock(self, *, seconds: float = 0, hours: float = 0) -> None:
+        """Somebody sets the machine's clock; a second later that was seen."""
+        self.clock.stepped = Millis(self.clock.stepped + round((seconds + hours * 3600) * 1000))
+        await self.pass_time(seconds=1)
 
     async def pass_quietly(self, *, minutes: float = 0, hours: float = 0) -> None:
         """Like `pass_time`, from one due row to the next: what only looks around meanwhile is skipped. For long waits."""

@@ -20,8 +20,10 @@ from tocsin.clock import SystemClock
 from tocsin.contracts import ChannelKind, Source
 from tocsin.decide.escalation import People
 from tocsin.decide.rules import Rulebook
+from tocsin.decide.senders_time import on_the_line
 from tocsin.errors import BadBody, StoreError
 from tocsin.model import SEVERITIES, Alert, Instant, IntegrationConfig, Millis, Parsed, Settings, Severity
+from tocsin.model.civil import unix
 from tocsin.settings.plugins import Broken, Kinds
 from tocsin.settings.trusted_files import Unreadable, read_whole
 from tocsin.store import Reader, is_absent, open_reader
@@ -151,7 +153,7 @@ def _parsed(file: str, integration: IntegrationConfig, now: Instant) -> Parsed:
 def _read_by(source: Source, raw: bytes, file: str, integration: IntegrationConfig, now: Instant) -> Parsed:
     headers = {"content-type": "application/json", "content-length": str(len(raw))}
     try:
-        return source.parse(raw, headers, integration, now)
+        return on_the_line(source.parse(raw, headers, integration, Instant(unix(now))))
     except BadBody as wrong:
         at = f" at {wrong.pointer}" if wrong.pointer else ""
         raise Trouble(f"{file}: cannot be read as {integration.type}{at}: {wrong.detail}", WRONG) from None

@@ -29,9 +29,10 @@ def moment(text: str, after: datetime | None = None) -> datetime:
     times. Raises Trouble that says what to write instead."""
     reader = importlib.import_module("tocsin.decide.moments")  # a command without a time starts without these
     clock = importlib.import_module("tocsin.clock").SystemClock()
-    since = clock.now() if after is None else int(after.timestamp() * 1000)
+    since = clock.now() if after is None else int(after.timestamp() * 1000)  # civil: a client has no line
     try:
-        return datetime.fromtimestamp(reader.moment_of(text, local_zone(), since) / 1000, UTC)
+        found = reader.moment_of(text, local_zone(), since)
+        return datetime.fromtimestamp(found / 1000, UTC)  # civil
     except (ValueError, OverflowError):
         raise Trouble(
             f"{text!r} is not a time; write 2026-01-05T09:00:00Z, or local: 2026-01-05 09:00 or Sunday 03:10",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from tocsin.decide import due
 from tocsin.decide.due import Around, Deed
@@ -18,6 +18,7 @@ from tocsin.decide.muting import Mutes
 from tocsin.decide.oncall import in_hours, local_instant, zone_of
 from tocsin.decide.sending import Left, Sending
 from tocsin.model import DAY, Entry, Incident, Instant, Millis, Page, Policy, Settings, StoredAlert, Support
+from tocsin.model.civil import civil
 
 LONGEST = Millis(7 * DAY)
 MOST_STEPS = 200
@@ -198,7 +199,7 @@ class Course:
 
 def hours_begin(support: Support, after: Instant) -> Iterator[Instant]:
     """When support hours begin next, later than `after`, in order; for AHEAD_DAYS."""
-    today = datetime.fromtimestamp(after // 1000, zone_of(support.timezone)).date()
+    today = civil(after, zone_of(support.timezone)).date()
     starts = sorted({hours.start for hours in support.hours} | {0})
     for ahead in range(AHEAD_DAYS):
         day = (today + timedelta(days=ahead)).isoformat()

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from tocsin.decide.oncall import local_instant, zone_of
 from tocsin.model import Instant, instant
+from tocsin.model.civil import civil
 
 LONGEST = 200
 """Characters of an expression."""
@@ -105,7 +106,7 @@ def parse(text: str) -> Crontab:
 def next_after(crontab: Crontab, timezone: str, at: Instant) -> Instant:
     """The first instant after `at` at which the job runs. Raises ValueError for a zone that is none."""
     zone = zone_of(timezone)
-    here = datetime.fromtimestamp(at // 1000, zone).date()
+    here = civil(at, zone).date()
     for day in _days_from(here - timedelta(days=1)):
         if crontab.on(day):
             later = [found for found in _times_of(crontab, day, zone) if found > at]

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from tocsin.decide.oncall import Shift, shifts
 from tocsin.decide.text import clean
-from tocsin.model import DAY, MINUTE, Instant, Millis, Override, Schedule, User
+from tocsin.model import DAY, MINUTE, Instant, Millis, Override, Schedule, User, instant
+from tocsin.model.civil import civil, unix
 
 BACK, AHEAD = Millis(30 * DAY), Millis(180 * DAY)
 BEYOND = Millis(62 * DAY)  # a shift that crosses the window's edge is told whole, as it was last time
@@ -105,9 +105,9 @@ def _whole(schedule: Schedule, now: Instant, extra: Sequence[Override]) -> Itera
 
 def _bounds(now: Instant) -> tuple[Instant, Instant]:
     """First days of months: an endless shift must not be another one with every answer."""
-    first = datetime.fromtimestamp((now - BACK - BEYOND) // 1000, UTC).replace(day=1, hour=0, minute=0, second=0)
-    last = datetime.fromtimestamp((now + AHEAD + BEYOND) // 1000, UTC).replace(day=1, hour=0, minute=0, second=0)
-    return Instant(int(first.timestamp()) * 1000), Instant(int(last.timestamp()) * 1000)
+    first = civil(Instant(now - BACK - BEYOND)).replace(day=1, hour=0, minute=0, second=0)
+    last = civil(Instant(now + AHEAD + BEYOND)).replace(day=1, hour=0, minute=0, second=0)
+    return instant(first), instant(last)
 
 
 def _uid(schedule: str, shift: Shift, now: Instant) -> str:
@@ -132,7 +132,7 @@ def _event(one: Entry, stamp: Instant) -> Iterator[str]:
     yield f"UID:{one.uid}"
     yield f"DTSTAMP:{_utc(stamp)}"
     yield f"LAST-MODIFIED:{_utc(stamp)}"
-    yield f"SEQUENCE:{max(0, (stamp - SINCE_2020) // MINUTE)}"
+    yield f"SEQUENCE:{max(0, (unix(stamp) - SINCE_2020) // MINUTE)}"
     yield f"DTSTART:{_utc(one.start)}"
     yield f"DTEND:{_utc(one.end)}"
     yield f"SUMMARY:{_text(one.title)}"
@@ -145,7 +145,7 @@ def _event(one: Entry, stamp: Instant) -> Iterator[str]:
 
 
 def _utc(at: Instant) -> str:
-    return datetime.fromtimestamp(at // 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
+    return civil(at).strftime("%Y%m%dT%H%M%SZ")
 
 
 def _text(text: str) -> str:

@@ -16,6 +16,7 @@ from types import MappingProxyType
 import orjson
 
 from tocsin.model import EMPTY, FeedShift, Instant, Schedule, Settings, User
+from tocsin.model.civil import ahead, on_line, unix
 
 Names = Mapping[str, tuple[str, ...]]
 """What people are called, folded → the users it may mean."""
@@ -62,8 +63,11 @@ class Fed:
 
 
 def as_json(read: FeedEvents) -> bytes:
-    """For keeping; `from_json` reads it."""
-    return orjson.dumps(read)
+    """For keeping, in civil time; `from_json` reads it."""
+    if not ahead():
+        return orjson.dumps(read)
+    events = (replace(one, start=Instant(unix(one.start)), end=Instant(unix(one.end))) for one in read.events)
+    return orjson.dumps(replace(read, events=tuple(events)))
 
 
 def from_json(text: bytes) -> FeedEvents:
@@ -78,7 +82,7 @@ def _event(
 ) -> FeedEvent:
     people = tuple((mail, name) for mail, name in invited)
     by = None if organizer is None else (organizer[0], organizer[1])
-    return FeedEvent(Instant(start), Instant(end), title, people, by, tuple(marked))
+    return FeedEvent(on_line(start), on_line(end), title, people, by, tuple(marked))
 
 
 def shifts_of(read: FeedEvents, names: Names) -> Fed:

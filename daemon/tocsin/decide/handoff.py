@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -27,6 +26,7 @@ from tocsin.model import (
     Settings,
     User,
 )
+from tocsin.model.civil import civil
 
 LOOK_BACK = 8 * DAY
 LOOK_AHEAD = 32 * DAY
@@ -139,7 +139,7 @@ def quiet_contact(
 
 
 def _is_night(user: User, now: Instant) -> bool:
-    hour = datetime.fromtimestamp(now // 1000, ZoneInfo(user.timezone)).hour
+    hour = civil(now, ZoneInfo(user.timezone)).hour
     return hour >= NIGHT_BEGINS or hour < NIGHT_ENDS
 
 
@@ -165,12 +165,12 @@ def _headline(notice: Notice, user: User) -> str:
 
 
 def _day(at: Instant, zone: ZoneInfo) -> str:
-    return f"{datetime.fromtimestamp(at // 1000, zone):%a %H:%M}"
+    return f"{civil(at, zone):%a %H:%M}"
 
 
 def _clock(at: Instant, zone: ZoneInfo, since: Instant) -> str:
     """The weekday alone where it is plain which one is meant."""
-    then = datetime.fromtimestamp(at // 1000, zone)
+    then = civil(at, zone)
     return f"{then:%a %H:%M}" if at - since < 6 * DAY else f"{then:%a} {then.day} {then:%b %H:%M}"
 
 

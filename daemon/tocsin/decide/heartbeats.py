@@ -65,6 +65,17 @@ def anew(beat: Beat, heartbeat: Heartbeat, now: Instant, *, was_down: bool) -> B
     return beat
 
 
+LOOKED_AGAIN = Millis(60_000)
+"""A crontab's deadline that a step of the clock jumped over stands so long (`shift_beats`), until it is judged anew."""
+
+
+def after_step(beat: Beat, heartbeat: Heartbeat, now: Instant) -> Beat:
+    """As it is after a step of the clock: a job whose time the clock jumped over has its grace, as after a downtime."""
+    if heartbeat.every is None and now < beat.due_at <= now + LOOKED_AGAIN:
+        return replace(beat, due_at=due_after_downtime(heartbeat, now))
+    return beat
+
+
 def due_after_downtime(heartbeat: Heartbeat, now: Instant) -> Instant:
     """The first deadline after `now`. Of `every` all of it and the grace; of `cron` the grace counts from the run, so a
     run that was expected just before `now` is missed at `now` and its grace at the latest."""

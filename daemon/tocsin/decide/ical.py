@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import icalendar
 import recurring_ical_events  # type: ignore[import-untyped]  # it has none
@@ -21,6 +21,7 @@ from tocsin.decide.ical_events import AS_ITS_SERIES, NO_TIME, UNUSABLE, Event, Z
 from tocsin.decide.text import clean
 from tocsin.errors import BadFeed
 from tocsin.model import Instant
+from tocsin.model.civil import civil
 
 MOST_EVENTS = 20_000
 MOST_OF_ONE = 12_000  # occurrences of one event: a handoff each hour has 10,000 in the window
@@ -269,7 +270,7 @@ def _copy_of(raw: bytes, timezone: str) -> _Copy:
 
 
 def _utc(at: Instant) -> datetime:
-    return datetime.fromtimestamp(at // 1000, UTC)
+    return civil(at)
 
 
 def _short(error: BaseException) -> str:

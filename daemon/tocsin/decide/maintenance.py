@@ -7,11 +7,12 @@ with shifts (`decide/oncall.py`). `for: 2h` is two hours of real time, whatever 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import NamedTuple
 
 from tocsin.decide.oncall import local_instant, zone_of
 from tocsin.model import DAY, Instant, Maintenance, Millis
+from tocsin.model.civil import civil
 
 WEEK = Millis(7 * DAY)
 FIRST_DAY, LAST_DAY = date(1970, 1, 8), date(9000, 1, 1)
@@ -79,5 +80,5 @@ def _beginnings(maintenance: Maintenance, start: Instant, end: Instant) -> Itera
 
 def _day(at: Instant, timezone: str, more: int) -> date:
     """The day on which that zone's calendar has `at`, and some more; within what a calendar can hold."""
-    found = datetime.fromtimestamp(max(0, at) // 1000, zone_of(timezone)).date() + timedelta(days=more)
+    found = civil(at, zone_of(timezone)).date() + timedelta(days=more)
     return min(max(found, FIRST_DAY), LAST_DAY)

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from tocsin.decide.oncall import local_instant, zone_of
 from tocsin.model import Instant, instant
+from tocsin.model.civil import civil
 
 FIRST_YEAR, LAST_YEAR = 1970, 9000
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -47,7 +48,7 @@ def _next(match: re.Match[str], timezone: str, now: Instant) -> Instant | None:
     wanted = None if day in (None, "today", "tomorrow") else _weekday(day)
     if hour > 23 or minute > 59 or wanted == -1:
         return None
-    today = datetime.fromtimestamp(now // 1000, zone_of(timezone)).date()
+    today = civil(now, zone_of(timezone)).date()
     for ahead in range(1 if day == "tomorrow" else 0, 9):
         then = today + timedelta(days=ahead)
         at = _at(then, hour, minute, timezone)

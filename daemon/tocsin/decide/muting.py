@@ -270,6 +270,10 @@ class Windows:
         self._now: tuple[tuple[Window, tuple[Matcher, ...]], ...] = ()
         self._holds: tuple[Instant, Instant] = (Instant(0), Instant(0))
 
+    def forget(self) -> None:
+        """Work it out anew: the clock was stepped."""
+        self._holds = (Instant(0), Instant(0))
+
     def in_force(self, now: Instant) -> tuple[tuple[Window, tuple[Matcher, ...]], ...]:
         """Those in force; worked out anew only after one began or ended."""
         since, until = self._holds

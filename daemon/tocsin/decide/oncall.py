@@ -32,6 +32,7 @@ from tocsin.model import (
     Support,
     instant,
 )
+from tocsin.model.civil import civil, on_line, remembered, unix
 
 Wall = NewType("Wall", int)
 
@@ -141,7 +142,7 @@ def in_hours(support: Support, at: Instant) -> bool:
 def windows(hours: Hours, timezone: str, start: Instant, end: Instant) -> Iterator[Window]:
     """The windows of `hours` by a zone's clock that touch start..end, in order, whole."""
     zone = zone_of(timezone)
-    for day in range(start // DAY - 3 - hours.across, end // DAY + 3):
+    for day in range(unix(start) // DAY - 3 - hours.across, unix(end) // DAY + 3):
         if _weekday(day) in hours.days:
             since, until = _window(hours, day, zone)
             if since < until and since < end and start < until:
@@ -177,8 +178,8 @@ class _Moment(NamedTuple):
 
 
 def _moment(at: Instant, zone: tzinfo) -> _Moment:
-    shown = datetime.fromtimestamp(at // 1000, zone)
-    return _Moment(at, Wall(at + _offset(shown, zone)), shown.fold == 1)
+    shown = civil(at, zone)
+    return _Moment(at, Wall(unix(at) + _offset(shown, zone)), shown.fold == 1)
 
 
 def _localised(wall: Wall, zone: tzinfo, last: bool = False) -> Instant:
@@ -187,23 +188,23 @@ def _localised(wall: Wall, zone: tzinfo, last: bool = False) -> Instant:
     first = _offset(shown, zone)
     second = _offset(shown.replace(fold=1), zone)
     if first == second:
-        return Instant(wall - first)
+        return on_line(wall - first)
     if first < second:
         return _end_of_gap(wall - second, wall - first, zone)
-    return Instant(wall - (second if last else first))
+    return on_line(wall - (second if last else first))
 
 
 def _end_of_gap(before: int, after: int, zone: tzinfo) -> Instant:
-    """The instant in (before, after] at which the zone's offset changes."""
-    old = datetime.fromtimestamp(before // 1000, zone).utcoffset()
+    """The instant in (before, after], in milliseconds since 1970, at which the zone's offset changes."""
+    old = datetime.fromtimestamp(before // 1000, zone).utcoffset()  # civil
     low, high = before // 1000, after // 1000
     while high - low > 1:
         middle = (low + high) // 2
-        if datetime.fromtimestamp(middle, zone).utcoffset() == old:
+        if datetime.fromtimestamp(middle, zone).utcoffset() == old:  # civil
             low = middle
         else:
             high = middle
-    return Instant(high * 1000)
+    return on_line(high * 1000)
 
 
 def _offset(shown: datetime, zone: tzinfo) -> int:
@@ -391,7 +392,7 @@ def _covered(windows: Iterable[Hours], moment: _Moment, zone: tzinfo, holidays: 
     return False
 
 
-@lru_cache(maxsize=16384)
+@remembered(maxsize=16384)
 def _window(hours: Hours, day: int, zone: tzinfo) -> tuple[Instant, Instant]:
     """When the window of that day begins and ends; one that ends at or before its start ends the day after, one
     across days on its own day."""
@@ -416,8 +417,8 @@ class _Holidays(NamedTuple):
 
     def edges(self, zone: tzinfo, start: Instant, end: Instant) -> Iterator[Instant]:
         """The midnights about these days that may lie within (start, end)."""
-        first = bisect_left(self.ordered, start // DAY - 3)
-        last = bisect_right(self.ordered, end // DAY + 3)
+        first = bisect_left(self.ordered, unix(start) // DAY - 3)
+        last = bisect_right(self.ordered, unix(end) // DAY + 3)
         for day in self.ordered[first:last]:
             yield _midnight(day, zone)
             yield _midnight(day + 1, zone)
@@ -434,7 +435,7 @@ def _day_of(moment: _Moment, zone: tzinfo) -> int:
     return today + (moment.again and _midnight(today + 1, zone) <= moment.at)
 
 
-@lru_cache(maxsize=4096)
+@remembered(maxsize=4096)
 def _midnight(day: int, zone: tzinfo) -> Instant:
     return _localised(Wall(day * DAY), zone)
 
@@ -655,7 +656,7 @@ def _made(extra: Sequence[Override], timezone: str) -> tuple[_Placed, ...]:
     return known[1]
 
 
-@lru_cache(maxsize=4096)
+@remembered(maxsize=4096)
 def _placed(override: Override, timezone: str) -> _Placed:
     return _Placed(_placed_at(override.start, timezone), _placed_at(override.end, timezone), override)
 
@@ -699,7 +700,7 @@ def _handoffs(turns: _Turns, zone: tzinfo, start: Instant, end: Instant) -> Iter
 
 
 def _hour_edges(windows: Iterable[Hours], zone: tzinfo, start: Instant, end: Instant) -> Iterator[Instant]:
-    first, last = start // DAY - 3, end // DAY + 3
+    first, last = unix(start) // DAY - 3, unix(end) // DAY + 3
     for hours in windows:
         for day in range(first - hours.across, last):
             if _weekday(day) in hours.days:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Literal, NamedTuple
 
 from tocsin.decide.moments import moment_of
@@ -27,6 +26,7 @@ from tocsin.model import (
     Swap,
     rfc3339,
 )
+from tocsin.model.civil import civil
 
 LONGEST = Millis(366 * DAY)
 MOST_USERS = 20
@@ -311,4 +311,4 @@ def _judged(window: Window, now: Instant, pointer: str, schedule: Schedule | Non
 
 def shown(at: Instant, timezone: str) -> str:
     """`2026-01-05 09:00 Europe/Paris`."""
-    return f"{datetime.fromtimestamp(at // 1000, zone_of(timezone)):%Y-%m-%d %H:%M} {timezone}"
+    return f"{civil(at, zone_of(timezone)):%Y-%m-%d %H:%M} {timezone}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from tocsin.decide.escalation import People, personal_rules, usable_contacts
 from tocsin.decide.text import clean
 from tocsin.model import Contact, Instant, Settings, Swap, User
+from tocsin.model.civil import civil
 
 PREFIX = "swap/"
 
@@ -51,5 +51,5 @@ def _window(start: Instant, end: Instant, zone: ZoneInfo) -> str:
 
 
 def _clock(at: Instant, zone: ZoneInfo) -> str:
-    then = datetime.fromtimestamp(at // 1000, zone)
+    then = civil(at, zone)
     return f"{then:%a} {then.day} {then:%b %H:%M}"

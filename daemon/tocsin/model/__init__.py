@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from tocsin.model.access import TOCSIN, Actor, Secret, Token, secret_matches
 from tocsin.model.alerts import Alert, ChangeEvent, Link, Parsed, Post, Rejected, StoredAlert, Tombstone
+from tocsin.model.civil import instant, rfc3339
 from tocsin.model.incidents import Arrival, Beat, DueKind, Entry, Incident, Related, Storm
 from tocsin.model.pages import (
     Accepted,
@@ -74,8 +75,6 @@ from tocsin.model.words import (
     SignalStatus,
     Status,
     Urgency,
-    instant,
-    rfc3339,
 )
 
 __all__ = [

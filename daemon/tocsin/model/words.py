@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, tzinfo
 from types import MappingProxyType
 from typing import Literal, NewType
 
@@ -29,14 +28,3 @@ PRIORITIES: tuple[Priority, ...] = ("P1", "P2", "P3", "P4", "P5")
 URGENCY_OF: Mapping[Severity, Urgency] = MappingProxyType(
     {"critical": "high", "error": "high", "warning": "medium", "info": "low"}
 )
-
-
-def rfc3339(at: Instant, zone: tzinfo = UTC) -> str:
-    """`at` as RFC 3339 with its offset; milliseconds only where there are any."""
-    moment = datetime.fromtimestamp(at // 1000, zone).replace(microsecond=at % 1000 * 1000)
-    return moment.isoformat(timespec="milliseconds" if at % 1000 else "seconds").replace("+00:00", "Z")
-
-
-def instant(moment: datetime) -> Instant:
-    """An aware datetime as an Instant, cut to the millisecond."""
-    return Instant(int(moment.timestamp()) * 1000 + moment.microsecond // 1000)

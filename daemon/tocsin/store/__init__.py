@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from tocsin.clock import Tasks
 from tocsin.contracts import Chance, Clock, Spawn, Store
+from tocsin.decide.time_line import anchor_of
 from tocsin.errors import StoreUnavailable
+from tocsin.model import Instant
+from tocsin.model.civil import ahead, set_ahead
 from tocsin.store.connections import Runner
 from tocsin.store.sqlite import SqliteReader, SqliteStore, open_sqlite, open_sqlite_reader
 from tocsin.store.watch import Unwatched, Watch
@@ -66,8 +69,23 @@ async def open_store(
 async def open_reader(url: str, clock: Clock) -> Reader:
     """The reads alone, beside whoever writes; creates nothing. StoreUnavailable when there is nothing to read."""
     if is_postgres(url):
-        return cast("PostgresReader", await _postgres().open_postgres_reader(url, clock=clock))
-    return await open_sqlite_reader(sqlite_path(url), clock=clock)
+        reader: Reader = await _postgres().open_postgres_reader(url, clock=clock)
+    else:
+        reader = await open_sqlite_reader(sqlite_path(url), clock=clock)
+    try:
+        await _read_its_time(reader, clock)
+    except BaseException:
+        await reader.close()
+        raise
+    return reader
+
+
+async def _read_its_time(reader: Reader, clock: Clock) -> None:
+    """Its instants lie on a line that a step of the clock took off civil time: so they are read, and compared with."""
+    anchor = anchor_of(await reader.meta("clock"))
+    if anchor is not None and anchor.ahead != ahead():
+        clock.set(Instant(clock.now() + ahead() - anchor.ahead))
+        set_ahead(anchor.ahead)
 
 
 def _postgres() -> Any:

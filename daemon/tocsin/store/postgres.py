@@ -508,10 +508,14 @@ class PostgresStore(PostgresReader, Pruner):
             with suppress(*Gone):
                 conn.terminate()
 
-    async def database_now(self) -> Instant:
-        """The server's clock. Every replica anchors its own to it."""
-        ((now,),) = await self._look("database_now")
-        return Instant(now)
+    async def database_clock(self) -> tuple[int, str | None]:
+        """The server's wall clock, which every replica anchors its own to, and the value of `meta.clock`."""
+        ((now, agreed),) = await self._look("database_now")
+        return now, agreed
+
+    async def others_live(self) -> bool:
+        """Whether any process holds an owner's lock: asked before this one takes its own."""
+        return bool(await self._look("held"))
 
     async def check(self) -> None:
         """Do what a post, a page and an answer do, but for the rows, over the way that each takes.

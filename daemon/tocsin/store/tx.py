@@ -24,6 +24,7 @@ from tocsin.model import (
     Incident,
     Instant,
     MadeOverride,
+    Millis,
     Page,
     Post,
     Related,
@@ -268,6 +269,17 @@ class Transaction:
     ) -> list[Instant]:
         rows = await self.ask("sent_since", user, channel, since)
         return [at for at, kind in rows if not kinds or kind in kinds]
+
+    async def swap_meta(self, name: str, before: str | None, after: str) -> bool:
+        if before is None:
+            self.changes.insert("meta", "add_meta", [(name, after)])
+            return True
+        return bool(await self.ask("swap_meta", name, before, after))
+
+    def shift_civil(self, by: Millis, now: Instant) -> None:
+        for table in ("silences", "overrides", "swaps"):
+            self.changes.run(table, f"shift_{table}", by, now)
+        self.changes.run("heartbeats", "shift_beats", by, now)
 
     async def page_keys(self, keys: Sequence[str]) -> set[str]:
         return {row[0] for row in await self.ask("page_keys", list(keys))} if keys else set()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from tocsin.decide import oncall, views
 from tocsin.decide.maintenance import agenda
 from tocsin.errors import Refused, StoreUnavailable
 from tocsin.model import OPEN, Instant, Override, Schedule, Settings
+from tocsin.model.civil import civil
 from tocsin.web.api import told
 from tocsin.web.daemon import Daemon, LinkView
 from tocsin.web.limits import MAX_FORM, read_body
@@ -136,7 +136,7 @@ def windows_of(settings: Settings, now: Instant) -> list[dict[str, Any]]:
 
 
 def shown(at: Instant, zone: ZoneInfo) -> str:
-    return datetime.fromtimestamp(at // 1000, zone).strftime("%a %d %b %Y %H:%M")
+    return civil(at, zone).strftime("%a %d %b %Y %H:%M")
 
 
 def on_call_line(schedule: Schedule, now: Instant, extra: Sequence[Override]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from aiohttp import HttpVersion10, web
 from aiohttp.http_writer import StreamWriter
 
 from tocsin.contracts import Clock
+from tocsin.model.civil import unix
 from tocsin.web.daemon import Taken
 from tocsin.web.problems import JSON_HEADERS, shown
 
@@ -34,7 +35,7 @@ class Receipts:
         return f"{self._head_now()}{len(body)}\r\n\r\n".encode() + body
 
     def _head_now(self) -> str:
-        second = self._clock.now() // 1000
+        second = unix(self._clock.now()) // 1000
         if second != self._second:
             self._second = second
             date = f"Date: {formatdate(second, usegmt=True)}\r\n"

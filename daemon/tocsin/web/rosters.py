@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, get_args
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -14,6 +13,7 @@ from tocsin.decide import oncall
 from tocsin.decide.overrides import Asked, Mode
 from tocsin.errors import Refused
 from tocsin.model import DAY, Actor, Instant, MadeOverride, Millis, Override, Schedule, Settings
+from tocsin.model.civil import civil
 from tocsin.web import sessions
 from tocsin.web.api import schedule_named
 from tocsin.web.daemon import Daemon
@@ -167,7 +167,7 @@ def made_line(made: MadeOverride, settings: Settings, schedule: Schedule) -> dic
 
 
 def shown(at: Instant, zone: ZoneInfo, *, year: bool = False) -> str:
-    return datetime.fromtimestamp(at // 1000, zone).strftime("%a %d %b %Y %H:%M" if year else "%a %d %b %H:%M")
+    return civil(at, zone).strftime("%a %d %b %Y %H:%M" if year else "%a %d %b %H:%M")
 
 
 def path_of(schedule: str) -> str:

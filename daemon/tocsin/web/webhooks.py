@@ -13,8 +13,10 @@ from urllib.parse import urlsplit
 import structlog
 from aiohttp import hdrs, web
 
+from tocsin.decide.senders_time import on_the_line
 from tocsin.errors import BadBody, StoreUnavailable
-from tocsin.model import DAY, HOUR, Parsed, Secret, Token, secret_matches
+from tocsin.model import DAY, HOUR, Instant, Parsed, Secret, Token, secret_matches
+from tocsin.model.civil import unix
 from tocsin.web.daemon import Daemon, Taken
 from tocsin.web.doors import Door, Doors, doors_of
 from tocsin.web.heads import Heads
@@ -138,16 +140,20 @@ class Reception:
         if len(raw) >= LARGE:
             return False
         try:
-            parsed = door.source.parse(raw, headers, door.config, self.daemon.clock.now())
+            parsed = on_the_line(door.source.parse(raw, headers, door.config, self._senders_now()))
             self._tell_left_out(door, parsed)
             return bool(parsed.alerts) and self.daemon.intake.take_at_once(door.config, raw, parsed, waiter)
         except Exception:  # noqa: BLE001  # `take` meets it again, and says so
             return False
 
+    def _senders_now(self) -> Instant:
+        """Civil time, which senders' clocks show too: what a source compares with what it reads."""
+        return Instant(unix(self.daemon.clock.now()))
+
     def parse(self, door: Door, raw: bytes, headers: Mapping[str, str]) -> Parsed:
         """The alerts of a body; `headers` look up names in any case."""
         try:
-            parsed = door.source.parse(raw, headers, door.config, self.daemon.clock.now())
+            parsed = on_the_line(door.source.parse(raw, headers, door.config, self._senders_now()))
         except BadBody as error:
             self._unreadable(door, error)
             raise
@@ -179,7 +185,7 @@ class Reception:
 
     def alarm(self, door: Door, detail: str) -> None:
         """Alerts are lost here, and the sender will not tell: once a day and integration it becomes an incident."""
-        name, day = door.config.name, self.daemon.clock.now() // DAY
+        name, day = door.config.name, unix(self.daemon.clock.now()) // DAY
         if self._alarmed.get(name) != day:
             self._alarmed[name] = day
             self.daemon.selfcare.refused_post(name, detail[:500])

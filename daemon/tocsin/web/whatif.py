@@ -10,6 +10,7 @@ from aiohttp import web
 from pydantic import Field, model_validator
 
 from tocsin.decide.moments import moment_of
+from tocsin.decide.senders_time import on_the_line
 from tocsin.errors import BadBody
 from tocsin.model import (
     Alert,
@@ -23,6 +24,7 @@ from tocsin.model import (
     Severity,
     Urgency,
 )
+from tocsin.model.civil import unix
 from tocsin.settings.scalars import did_you_mean, duration
 from tocsin.web.models import Body, Length, Line, Name, RejectedShape, Shape, Text
 from tocsin.web.problems import Problem, json_answer
@@ -180,7 +182,7 @@ def _parsed(ask: Ask, integration: IntegrationConfig, payload: Any, at: Instant)
     raw = payload.encode("utf-8", "surrogatepass") if isinstance(payload, str) else _as_posted(payload)
     headers = {"content-type": "application/json", "content-length": str(len(raw))}
     try:
-        return source.parse(raw, headers, integration, at)
+        return on_the_line(source.parse(raw, headers, integration, Instant(unix(at))))
     except BadBody as wrong:
         raise _wrong(f"/payload{wrong.pointer}", wrong.detail) from None
 

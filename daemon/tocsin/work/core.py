@@ -44,6 +44,10 @@ class InForce:
         self.rules_end_quiet_alerts = any(rule.auto_resolve is not None for rule in self.settings.rules)
 
 
+async def _present() -> None:
+    return None
+
+
 async def _nobody_listens(_names: Sequence[str], _by: str) -> None:
     return None
 
@@ -75,6 +79,7 @@ class Core:
     follow: Callable[[], None] = field(default=lambda: None)  # something that mutes began or ended
     unsettled: bool = False  # so it is, and `follow` waits for a commit
     alarm: Callable[[str, str, str], None] = field(default=lambda _key, _title, _because: None)
+    attend: Callable[[], Awaitable[None]] = field(default=_present)  # asked before anything is judged late
     poll: Millis = POLL  # a loop with nothing due looks again after this: what others wrote is seen then
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from tocsin.decide.copies import AHEAD, BACK, Held, held, instead_of, readable_o
 from tocsin.decide.feeds import Fed, FeedEvents, fed, from_json, growing, names_of
 from tocsin.errors import BadFeed, StoreUnavailable
 from tocsin.model import DAY, MINUTE, SECOND, FeedCopy, FeedShift, Ical, Instant, Millis, Schedule, Settings
+from tocsin.model.civil import unix
 from tocsin.work.core import Core, InForce
 from tocsin.work.duties import promise
 from tocsin.work.fetching import Fetched, fetch
@@ -170,7 +171,7 @@ class Feeds:
 
     async def _spelt(self, body: bytes, schedule: Schedule, now: Instant, copy: FeedCopy) -> bytes:
         """What cannot be read now stays as the last good copy has it."""
-        window = Instant(now - BACK), Instant(now + AHEAD)
+        window = Instant(unix(now) - BACK), Instant(unix(now) + AHEAD)
         before = readable_of(copy)
         if not before:
             return await self._read(body, schedule.timezone, *window)
@@ -279,7 +280,7 @@ class Feeds:
                 continue
             one = self.held.get(name)
             fetched = one.copy.fetched_at if one is not None else None
-            metrics.feed_last_success_timestamp_seconds.labels(name).set((fetched or 0) / 1000)
+            metrics.feed_last_success_timestamp_seconds.labels(name).set(unix(fetched) / 1000 if fetched else 0)
             metrics.feed_working.labels(name).set(one is not None and fetched is not None and not one.copy.error)
             metrics.feed_unknown_names.labels(name).set(len(one.fed.unknown) if one is not None else 0)
             metrics.feed_doubtful_events.labels(name).set(one.events.doubtful if one is not None else 0)

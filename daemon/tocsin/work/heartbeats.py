@@ -58,6 +58,19 @@ class Heartbeats:
             if after != before:
                 tx.save_beat(after)
 
+    async def follow_step(self) -> None:
+        """The clock was stepped: deadlines of crontabs that it jumped over are judged anew."""
+
+        async def work(tx: Tx) -> None:
+            now = self.core.clock.now()
+            for name, beat in (await tx.beats()).items():
+                heartbeat = self.configured.get(name)
+                if heartbeat is not None and (after := decide.after_step(beat, heartbeat, now)) != beat:
+                    tx.save_beat(after)
+
+        if self.configured:
+            await self.core.store.write(work)
+
     # ------------------------------------------------------------------------------- check-ins
 
     async def check_in(self, name: str, by: str) -> Beat:
@@ -97,6 +110,7 @@ class Heartbeats:
 
     async def look(self) -> None:
         """What fell due since the last look, what was configured meanwhile, and what a crash left half done."""
+        await self.core.attend()
         if not self.configured and not self._may_have_rows:
             return
         known = {beat.name: beat for beat in await self.core.store.beats()}

@@ -18,6 +18,7 @@ from tocsin.decide.handoff import Notice, due_notices, end_of_turn, notice_text,
 from tocsin.decide.reachable import Lines, Reachability, Rings, Unproven, Unreachable, will_ring
 from tocsin.decide.views import in_words
 from tocsin.model import DAY, MINUTE, OPEN, Alert, Contact, Incident, Instant, Override, Page, Parsed, Schedule, User
+from tocsin.model.civil import unix
 from tocsin.work.core import Core
 from tocsin.work.duties import each
 from tocsin.work.pager import Pager
@@ -40,7 +41,7 @@ class Notices:
     async def look(self) -> None:
         """Plan what is due and not planned yet. A minute that fails is looked at again."""
         now = self.core.clock.now()
-        if now // MINUTE == self._minute or self.paused():
+        if unix(now) // MINUTE == self._minute or self.paused():
             return
         due: list[Notice] = []
         for schedule in self.core.settings.schedules.values():
@@ -49,7 +50,7 @@ class Notices:
         await each([one for one in due if one.key not in self._told], lambda notice: self._tell(notice, now))
         self._told.intersection_update([notice.key for notice in due])
         self._end_alarms({notice.alarm_key for notice in due})
-        self._minute = now // MINUTE
+        self._minute = unix(now) // MINUTE
 
     def _overrides(self, schedule: Schedule) -> tuple[Override, ...]:
         return self.core.people().overrides.get(schedule.name, ())

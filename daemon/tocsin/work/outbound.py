@@ -7,6 +7,7 @@ import structlog
 from tocsin.contracts import Http
 from tocsin.errors import MaybeSent, NotSent
 from tocsin.model import SECOND, Millis
+from tocsin.model.civil import unix
 from tocsin.work.core import Core
 from tocsin.work.duties import promise
 from tocsin.work.health import Health
@@ -51,5 +52,5 @@ class Outbound:
         if not 200 <= reply.status < 300:
             log.warning("outbound_heartbeat_failed", because=f"the watcher answered {reply.status}")
             return False
-        self.core.metrics.deadman_last_success_timestamp_seconds.set(self.core.clock.now() / 1000)
+        self.core.metrics.deadman_last_success_timestamp_seconds.set(unix(self.core.clock.now()) / 1000)
         return True

@@ -15,8 +15,10 @@ from tocsin.decide.escalation import People
 from tocsin.decide.explain import Facts
 from tocsin.decide.muting import Mutes
 from tocsin.decide.replay import Replay, Tally
+from tocsin.decide.senders_time import on_the_line
 from tocsin.errors import BadBody
 from tocsin.model import OPEN, Incident, Instant, Page, Policy, Post, Settings
+from tocsin.model.civil import unix
 from tocsin.work.foresight import Looks, around, with_what_mutes
 from tocsin.work.selfcare import OWN
 
@@ -90,7 +92,8 @@ def _judge(replay: Replay, post: Post, sources: Mapping[str, Source]) -> None:
         replay.tally.unread += 1
         return
     try:
-        parsed = source.parse(post.body, {"content-type": "application/json"}, reader, post.received_at)
+        at = Instant(unix(post.received_at))
+        parsed = on_the_line(source.parse(post.body, {"content-type": "application/json"}, reader, at))
     except BadBody:
         replay.tally.unread += 1
         return

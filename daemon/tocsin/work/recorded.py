@@ -8,8 +8,10 @@ from typing import Protocol
 
 from tocsin.contracts import Source
 from tocsin.decide.records import Answer, Record, Signal
+from tocsin.decide.senders_time import on_the_line
 from tocsin.errors import BadBody
 from tocsin.model import Instant, Post, Settings
+from tocsin.model.civil import unix
 from tocsin.work.judging import bytes_of
 from tocsin.work.selfcare import OWN
 
@@ -56,7 +58,7 @@ class Recorded:
             self._not_read(post)
             return []
         try:
-            alerts = source.parse(post.body, {}, config, post.received_at).alerts
+            alerts = on_the_line(source.parse(post.body, {}, config, Instant(unix(post.received_at)))).alerts
         except BadBody:
             self._not_read(post)
             return []

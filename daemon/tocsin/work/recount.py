@@ -12,7 +12,9 @@ from collections.abc import Sequence
 import structlog
 
 from tocsin.contracts import Tx
-from tocsin.model import Alert, Post, StoredAlert
+from tocsin.decide.senders_time import on_the_line
+from tocsin.model import Alert, Instant, Post, StoredAlert
+from tocsin.model.civil import unix
 from tocsin.work.core import Core
 from tocsin.work.intake import COUNTED, Intake
 from tocsin.work.judging import bytes_of, content_of, fit_key
@@ -57,7 +59,7 @@ def _read(core: Core, post: Post) -> tuple[bytes, Sequence[Alert]]:
     if config is None or source is None:
         return b"", ()
     try:
-        parsed = source.parse(post.body, {}, config, post.received_at)
+        parsed = on_the_line(source.parse(post.body, {}, config, Instant(unix(post.received_at))))
         alerts = core.live.ears.hear(config.name, parsed)[0].alerts
     except Exception as error:  # noqa: BLE001  # a count is not worth a start that fails
         log.warning("not_recounted", post=post.id, error=repr(error))

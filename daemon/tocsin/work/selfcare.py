@@ -5,7 +5,8 @@ from __future__ import annotations
 import structlog
 
 from tocsin.errors import StoreUnavailable
-from tocsin.model import Alert, Instant, IntegrationConfig, Parsed, Severity
+from tocsin.model import HOUR, Alert, Instant, IntegrationConfig, Parsed, Severity
+from tocsin.model.civil import on_line, unix
 from tocsin.work.core import Core
 from tocsin.work.intake import Intake
 
@@ -24,6 +25,12 @@ class Selfcare:
         """Open (or repeat) the incident of this trouble. Returns at once; failing to store it is logged."""
         log.error("own_trouble", key=key, title=title, because=because)
         self._send(Alert("firing", key, severity, title, because, labels={"tocsin": key.partition("/")[0]}))
+
+    def tell(self, key: str, title: str, because: str) -> None:
+        """Open an incident about something that is over already: a warning, which ends by itself."""
+        log.warning("own_news", key=key, title=title, because=because)
+        ends = Instant(self.core.clock.now() + HOUR)
+        self._send(Alert("firing", key, "warning", title, because, labels={"tocsin": key}, expires_at=ends))
 
     def recovered(self, key: str) -> None:
         self._send(_over(key, self.core.clock.now()))
@@ -45,8 +52,8 @@ class Selfcare:
 
     def refused_post(self, integration: str, detail: str) -> None:
         """A post of a valid token could not be taken: one incident a day and integration."""
-        day = self.core.clock.now() // 86_400_000
-        expires = Instant((day + 1) * 86_400_000)
+        day = unix(self.core.clock.now()) // 86_400_000
+        expires = on_line((day + 1) * 86_400_000)
         self._send(
             Alert(
                 "firing", f"refused/{integration}/{day}", "warning", f"posts of integration {integration} are refused",

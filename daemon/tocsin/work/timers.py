@@ -19,6 +19,7 @@ from tocsin.decide.firing_counts import firing_in, firing_of
 from tocsin.decide.oncall import in_hours
 from tocsin.errors import StoreUnavailable
 from tocsin.model import MINUTE, SECOND, Incident, Instant, Millis, StoredAlert
+from tocsin.model.civil import unix
 from tocsin.work.core import Core
 from tocsin.work.duties import TIMERS, Duty
 from tocsin.work.ending import end_in_incident, ended_in_silence, sink
@@ -59,7 +60,7 @@ class Timers:
         )
         while True:
             self.wake.clear()
-            if self.core.clock.now() // MINUTE != self._minute:
+            if unix(self.core.clock.now()) // MINUTE != self._minute:
                 await hours.run()
             if not await duty.run():
                 await self.core.clock.sleep(BREATH)
@@ -76,6 +77,7 @@ class Timers:
 
     async def _round(self) -> None:
         """Run until nothing is due, and note the instant at which something will be."""
+        await self.core.attend()
         while (earliest := await self.core.store.next_due()) is not None and earliest <= self.core.clock.now():
             if not await self.run_due():
                 earliest = Instant(self.core.clock.now() + HELD)
@@ -213,7 +215,7 @@ class Timers:
                 self._in_hours[service.name] = within
         if failed is not None:
             raise failed
-        self._minute = now // MINUTE
+        self._minute = unix(now) // MINUTE
 
     async def _give_urgency_back(self, service: str) -> None:
         where = IncidentFilter(status=("triggered",), service=service)

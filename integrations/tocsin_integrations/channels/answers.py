@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 
 from tocsin.contracts import Reply
 from tocsin.errors import GateClosed, MaybeSent, NotSent
-from tocsin.model import Cancelled, Failed, Instant, Millis, Outcome, Unknown
+from tocsin.model import Cancelled, Failed, Instant, Millis, Outcome, Unknown, instant
 
 MAYBE = frozenset({408, 409, 425})
 """4xx that do not promise that nothing was done (RFC 9110; RFC 8470)."""
@@ -63,10 +63,9 @@ def _instant(value: str) -> Instant | None:
     """An HTTP date in any of its three forms (RFC 9110, 5.6.7)."""
     try:
         read = parsedate_to_datetime(value)
-        at = (read if read.tzinfo is not None else read.replace(tzinfo=UTC)).timestamp()
+        return instant(read if read.tzinfo is not None else read.replace(tzinfo=UTC))
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
-    return Instant(int(at * 1_000))
 
 
 def _excerpt(body: bytes) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from email.errors import MessageError
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -15,6 +14,7 @@ from typing import Any, Literal
 from tocsin.contracts import Channel, ChannelKind, Gate, Tools
 from tocsin.errors import GateClosed, MaybeSent, NotSent
 from tocsin.model import Accepted, Attempt, Cancelled, Failed, Message, Option, Outcome, Secret, Unknown
+from tocsin.model.civil import civil
 
 Security = Literal["none", "starttls", "tls"]
 
@@ -112,7 +112,7 @@ def compose(message: Message, sender: str) -> EmailMessage:
     mail["From"] = sender
     mail["To"] = message.to
     mail["Subject"] = _one_line(message.title)
-    mail["Date"] = format_datetime(datetime.fromtimestamp(message.now / 1_000, UTC))
+    mail["Date"] = format_datetime(civil(message.now))
     mail["Message-ID"] = f"<{message.attempt}@{domain}>"
     number = message.incident.get("number")
     if number is not None:

@@ -12,7 +12,8 @@ from typing import Any, Literal
 import orjson
 
 from tocsin.contracts import Channel, ChannelKind, Gate, Reply, Tools
-from tocsin.model import Accepted, Attempt, Instant, Message, Option, Outcome, Secret
+from tocsin.model import Accepted, Attempt, Message, Option, Outcome, Secret
+from tocsin.model.civil import unix
 from tocsin_integrations.channels.answers import refusal, sent
 
 SIGNATURE = "Tocsin-Signature"
@@ -55,7 +56,7 @@ class Webhook:
         body = document(message)
         headers = {"Content-Type": "application/json", "User-Agent": "Tocsin"}
         if self.secret is not None:
-            headers[SIGNATURE] = sign(body, self.secret.first, self.tools.clock.now())
+            headers[SIGNATURE] = sign(body, self.secret.first, unix(self.tools.clock.now()))
         match await sent(
             self.tools.http.request(
                 "POST", self.url, headers=headers, body=body, gate=gate, allow_private=self.allow_private
@@ -94,7 +95,7 @@ def document(message: Message) -> bytes:
     return orjson.dumps(shown, default=_plain, option=orjson.OPT_NON_STR_KEYS)
 
 
-def sign(body: bytes, secret: str, now: Instant) -> str:
+def sign(body: bytes, secret: str, now: int) -> str:
     """`t=<unix seconds>,v1=<hex HMAC-SHA256 of "t.body">`."""
     at = now // 1_000
     digest = hmac.new(secret.encode(), b"%d." % at + body, hashlib.sha256).hexdigest()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from tocsin.decide.oncall import Gap, Shift, local_instant, shifts, zone_of
 from tocsin.model import DAY, HOUR, Instant, Layer, Override, Policy, Problem, Schedule, Step, Support
+from tocsin.model.civil import civil
 from tocsin.settings.lint.facts import Facts, every_day, has_ended
 from tocsin.settings.lint.situations import DECIDED_BY, services_of
 
@@ -108,7 +108,7 @@ def _span(schedule: Schedule, start: Instant, end: Instant) -> str:
 
 
 def _local(at: Instant, schedule: Schedule) -> str:
-    return datetime.fromtimestamp(at // 1000, zone_of(schedule.timezone)).strftime("%a %Y-%m-%d %H:%M")
+    return civil(at, zone_of(schedule.timezone)).strftime("%a %Y-%m-%d %H:%M")
 
 
 def _hours(length: int) -> str:
@@ -168,7 +168,7 @@ def _covers_no_day(layer: Layer, facts: Facts) -> bool:
     """Whether it covers holidays only, and all of these are over (in whatever zone)."""
     if layer.holidays is None or layer.holidays.mode != "only" or not layer.holidays.dates:
         return False  # a calendar without any is told where it is named
-    yesterday = datetime.fromtimestamp((facts.now - DAY) // 1000, UTC).date().isoformat()
+    yesterday = civil(Instant(facts.now - DAY)).date().isoformat()
     return layer.holidays.dates[-1] < yesterday
 
 

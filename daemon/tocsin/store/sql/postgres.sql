@@ -123,8 +123,9 @@ end from pg_control_system();
 select system_identifier from pg_control_system();
 
 -- name: database_now
--- The server's clock, which all replicas follow; the one place where SQL is asked for the time.
-select (extract(epoch from clock_timestamp()) * 1000)::bigint;
+-- The server's clock, which all replicas follow, and what they agreed on about it; the one place where SQL is asked for
+-- the time.
+select (extract(epoch from clock_timestamp()) * 1000)::bigint, (select value from meta where name = 'clock');
 
 -- name: newest_number
 -- The highest number that was given to an incident so far.

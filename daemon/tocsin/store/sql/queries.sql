@@ -719,6 +719,29 @@ insert into meta (name, value) {2.values} on conflict (name) do update set value
 -- Remember a value, unless there is one of that name.
 insert into meta (name, value) {2.values} on conflict (name) do nothing;
 
+-- name: swap_meta
+-- Another value in the place of one that is known; nothing where somebody was faster.
+update meta set value = $3 where name = $1 and value = $2 returning name;
+
+-- name: shift_silences
+-- Silences that are not over keep to civil time after a step of the clock; one that has begun goes on, whatever the step.
+update silences set starts_at = case when starts_at > $2::bigint then starts_at + $1::bigint else starts_at end,
+    ends_at = ends_at + $1::bigint where ends_at > $2::bigint;
+
+-- name: shift_overrides
+-- The same of overrides made at run time.
+update overrides set starts_at = starts_at + $1::bigint, ends_at = ends_at + $1::bigint where ends_at > $2::bigint;
+
+-- name: shift_swaps
+-- The same of what was asked to be swapped.
+update swaps set starts_at = starts_at + $1::bigint, ends_at = ends_at + $1::bigint,
+    back_from = back_from + $1::bigint, back_to = back_to + $1::bigint where ends_at > $2::bigint;
+
+-- name: shift_beats
+-- The same of heartbeats that are awaited by a crontab. What would be over by the step is left a minute, for a second look.
+update heartbeats set due_at = case when due_at + $1::bigint > $2::bigint then due_at + $1::bigint else $2::bigint + 60000 end
+where expects like 'at %';
+
 -- name: forget_meta
 -- Forget a value.
 delete from meta where name = $1;
