@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar, cast
 from zoneinfo import ZoneInfo
 
@@ -94,10 +94,28 @@ Act = Callable[[Ask], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """A query parameter, as documented."""
+    """A query parameter, as documented. `schema`: JSON Schema of its value; text where absent."""
 
     name: str
     help: str
+    schema: Mapping[str, Any] = field(default_factory=lambda: TEXT_VALUE)
+
+
+TEXT_VALUE: Mapping[str, Any] = {"type": "string", "pattern": "^[^\\u0000]*$"}
+FLAG: Mapping[str, Any] = {"type": "boolean"}
+INSTANT: Mapping[str, Any] = {"type": "string", "format": "date-time"}
+MOMENT: Mapping[str, Any] = {
+    "type": "string", "maxLength": 40, "examples": ["2026-01-05T09:00:00Z", "2026-01-05 09:00"],
+}  # fmt: skip
+CURSOR: Mapping[str, Any] = {"type": "string", "pattern": "^[0-9]{1,18}$"}
+
+
+def one_of(*words: str) -> Mapping[str, Any]:
+    return {"type": "string", "enum": list(words)}
+
+
+def whole_number(default: int, most: int) -> Mapping[str, Any]:
+    return {"type": "integer", "minimum": 1, "maximum": most, "default": default}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +135,25 @@ class Endpoint:
 
 
 def handler_of(daemon: Daemon, endpoint: Endpoint) -> Handler:
-    """The endpoint behind its guard: token, role, body, in this order."""
+    """The endpoint behind its guard: token, role, parameters, body, in this order."""
+    known = tuple(one.name for one in endpoint.params)
 
     @guarded
     async def handler(request: web.Request) -> web.StreamResponse:
         token = await signed_in(daemon, request, endpoint.role)
+        refuse_unknown(request, known)
         body = None if endpoint.body is None else await read_as(daemon, request, endpoint.body)
         return await endpoint.act(Ask(daemon, request, token, body))
 
     return handler
+
+
+def refuse_unknown(request: web.Request, known: Sequence[str]) -> None:
+    """Raises Problem 400 for a query parameter that this path does not have: it would be left out without a word."""
+    for name in request.query:
+        if name not in known and name != "token":
+            takes = f"this takes {', '.join(known)}" if known else "this takes none"
+            raise bad_value(name[:40], f"there is no such parameter{did_you_mean(name[:40], known)}; {takes}")
 
 
 async def signed_in(daemon: Daemon, request: web.Request, role: Role) -> Token:
@@ -642,8 +670,12 @@ def is_utf8(text: str) -> bool:
 # ------------------------------------------------------------------------------------- the table
 
 PAGED = (
-    Param("limit", f"How many at most; {LIMIT} where absent, {MOST} at most."),
-    Param("cursor", "`next` of the answer before."),
+    Param("limit", f"How many at most; {LIMIT} where absent, {MOST} at most.", whole_number(LIMIT, MOST)),
+    Param("cursor", "`next` of the answer before.", CURSOR),
+)
+LINES = (
+    Param("limit", f"How many at most; {TIMELINE_MOST} where absent.", whole_number(TIMELINE_MOST, TIMELINE_MOST)),
+    PAGED[1],
 )
 AT = "RFC 3339, or local to the schedule (`2026-01-05 09:00`)."
 INCIDENT = "/v1/incidents/{number}"
@@ -654,7 +686,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         models.IncidentList,
         params=(
             Param("status", "`open`, or statuses separated by commas."),
-            Param("sort", "`newest` (where absent), or `priority`: open ones, P1 first, unanswered before answered."),
+            Param("sort", "`newest` (where absent), or `priority`: open ones, P1 first, unanswered before answered.",
+                  one_of("newest", "priority")),
             Param("service", "Of this service only."),
             Param("q", "Text in title, key or number."),
             *PAGED,
@@ -666,7 +699,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "GET", INCIDENT + "/timeline", "viewer", show_timeline, "What happened, oldest first", "incidents",
-        models.Timeline, params=PAGED,
+        models.Timeline, params=LINES,
     ),
     Endpoint(
         "GET", INCIDENT + "/pages", "viewer", show_pages, "Whom it paged, and how that went", "incidents",
@@ -714,22 +747,24 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "GET", "/v1/alerts", "viewer", list_alerts, "Alerts, newest first", "incidents", models.AlertList,
         params=(
             Param("integration", "Of this integration only."),
-            Param("status", "firing, resolved, dropped or heartbeat."),
+            Param("status", "Of this status only.", one_of(*ALERT_STATUSES)),
             *PAGED,
         ),
     ),
     Endpoint(
         "GET", "/v1/oncall", "viewer", who_is_on_call, "Who is on call", "on call", models.OnCallList,
-        params=(Param("schedule", "This schedule only."), Param("at", f"Now where absent. {AT}")),
+        params=(Param("schedule", "This schedule only."), Param("at", f"Now where absent. {AT}", MOMENT)),
     ),
     Endpoint(
         "GET", "/v1/schedules/{name}/shifts", "viewer", show_shifts, "Shifts and gaps of a schedule", "on call",
         models.ShiftList,
-        params=(Param("from", f"Now where absent. {AT}"), Param("to", f"30 days later where absent. {AT}")),
+        params=(
+            Param("from", f"Now where absent. {AT}", MOMENT), Param("to", f"30 days later where absent. {AT}", MOMENT),
+        ),
     ),
     Endpoint(
         "GET", "/v1/silences", "viewer", list_silences, "Silences", "silences", models.SilenceList,
-        params=(Param("active", "`true`: only those that have not ended."),),
+        params=(Param("active", "`true`: only those that have not ended.", FLAG),),
     ),
     Endpoint(
         "POST", "/v1/silences", "responder", add_silence, "Mute alerts by matchers", "silences", models.SilenceShape,

@@ -165,6 +165,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "GET", USER + "/pages/{page}", "viewer", show_sent, "What became of a test page, code or notice", "people",
-        models.SentShape, params=(Param("wait", "Wait this long (at most `10s`) until nothing more is to be heard."),),
+        models.SentShape, params=(Param("wait", "Wait this long (at most `10s`) until nothing more is to be heard.",
+                      {"type": "string", "pattern": "^([0-9]|10)s$"}),),
     ),
 )  # fmt: skip

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
+import orjson
 from aiohttp import web
 from markupsafe import Markup, escape
 from pydantic import BaseModel
@@ -15,9 +16,9 @@ from pydantic.json_schema import models_json_schema
 
 import tocsin
 from tocsin.web import models
-from tocsin.web.api import Endpoint
+from tocsin.web.api import Endpoint, Param
 from tocsin.web.pages import html
-from tocsin.web.problems import Handler, json_answer
+from tocsin.web.problems import JSON_HEADERS, Handler
 from tocsin.web.table import ENDPOINTS
 
 SCHEMAS = "#/components/schemas/"
@@ -169,6 +170,7 @@ PLAIN: tuple[Plain, ...] = (
 )  # fmt: skip
 
 
+@lru_cache(maxsize=4)
 def document(public_url: str | None = None) -> dict[str, Any]:
     """The whole document. Every route of the application is in it, and nothing else."""
     paths: dict[str, dict[str, Any]] = {}
@@ -209,7 +211,7 @@ def operation(endpoint: Endpoint) -> dict[str, Any]:
         "summary": endpoint.summary,
         "security": [{"token": []}],
         "x-role": endpoint.role,
-        "parameters": path_parameters(endpoint.path) + [query_parameter(one.name, one.help) for one in endpoint.params],
+        "parameters": path_parameters(endpoint.path) + [query_parameter(one) for one in endpoint.params],
         "responses": {
             str(endpoint.status): {"description": "done", "content": json_content(endpoint.answers)},
             **{str(status): problem_response(text) for status, text in refusals(endpoint).items()},
@@ -223,20 +225,40 @@ def operation(endpoint: Endpoint) -> dict[str, Any]:
 
 def refusals(endpoint: Endpoint) -> dict[int, str]:
     """The codes an endpoint of its kind may refuse with."""
-    found = {401: "no or a wrong token", 403: "this token may not"}
-    if endpoint.params:
-        found[400] = "a parameter cannot be read"
-    if "{" in endpoint.path:
-        found[404] = "there is no such thing"
+    found = {400: "a parameter is not known, or cannot be read", 401: "no or a wrong token", 403: "this token may not"}
+    found[404] = "there is no such thing"
+    if endpoint.method != "GET":
+        found |= {409: "its state does not allow it", 422: "this cannot be done"}
     if endpoint.body is not None:
-        found |= {400: "the body is not JSON", 422: "the body says something impossible"}
-    if endpoint.tag == "actions":
-        found[409] = "the incident's state does not allow it"
-    return dict(sorted(found.items()))
+        found |= READING
+    return dict(sorted({**found, **BUSY}.items()))
+
+
+BUSY = {429: "too much of yours at once; Retry-After says when", 503: "not now; Retry-After says when"}
+READING = {
+    400: "the body is not JSON, or a parameter is not known",
+    408: "the body did not arrive in time",
+    413: "the body is too long",
+    415: "a Content-Encoding other than gzip, or no JSON",
+    422: "the body says something impossible",
+}
+WITH_A_TOKEN = {
+    400: "a parameter cannot be read",
+    403: "this token may not",
+    404: "there is no such thing",
+    409: "its state does not allow it",
+    422: "this cannot be done",
+}
 
 
 def plain_operation(plain: Plain) -> dict[str, Any]:
-    responses: dict[str, Any] = {status: {"description": text} for status, text in (plain.answers or {}).items()}
+    usual = {**BUSY, **(READING if plain.method != "get" else {})}
+    if "{" in plain.path:
+        usual[404] = "there is no such thing"
+    if plain.answers and "401" in plain.answers:
+        usual |= WITH_A_TOKEN
+    said = {**{str(status): text for status, text in usual.items()}, **(plain.answers or {})}
+    responses: dict[str, Any] = {status: {"description": text} for status, text in sorted(said.items())}
     if plain.path.startswith("/v1/webhooks/"):
         responses["202"]["content"] = json_content(models.PostTaken)
     return {
@@ -263,12 +285,14 @@ def path_parameters(path: str) -> list[dict[str, Any]]:
             "in": "path",
             "required": True,
             "description": PATH_WORDS.get(name, ""),
-            "schema": {"type": "integer"} if name == "number" else {"type": "string"},
+            "schema": NUMBER_VALUE if name == "number" else NAME_VALUE,
         }
         for name in re.findall(r"\{(\w+)\}", path)
     ]
 
 
+NUMBER_VALUE = {"type": "integer", "minimum": 0, "maximum": 999_999_999}
+NAME_VALUE = {"type": "string", "minLength": 1}
 PATH_WORDS = {
     "number": "The incident's number.",
     "integration": "A name under `integrations:` of the configuration.",
@@ -279,9 +303,8 @@ PATH_WORDS = {
 }
 
 
-def query_parameter(name: str, help: str) -> dict[str, Any]:
-    kind = "integer" if name == "limit" else "string"
-    return {"name": name, "in": "query", "required": False, "description": help, "schema": {"type": kind}}
+def query_parameter(one: Param) -> dict[str, Any]:
+    return {"name": one.name, "in": "query", "required": False, "description": one.help, "schema": dict(one.schema)}
 
 
 def json_content(model: type[BaseModel]) -> dict[str, Any]:
@@ -296,9 +319,15 @@ def problem_response(text: str) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------- handlers
 
 
+@lru_cache(maxsize=4)
+def written(public_url: str | None) -> bytes:
+    """The document as JSON, made once."""
+    return orjson.dumps(document(public_url))
+
+
 def show_json(public_url: Callable[[], str | None]) -> Handler:
     async def show_json(request: web.Request) -> web.StreamResponse:
-        return json_answer(document(public_url()))
+        return web.Response(body=written(public_url()), headers=JSON_HEADERS)
 
     return show_json
 

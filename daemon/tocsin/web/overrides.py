@@ -14,7 +14,7 @@ from tocsin.errors import Refused
 from tocsin.model import Actor, Instant, MadeOverride, Settings, Swap, rfc3339
 from tocsin.settings.scalars import duration
 from tocsin.web import models
-from tocsin.web.api import Act, Ask, Endpoint, Param, actor_of, bad_value, schedule_named
+from tocsin.web.api import FLAG, Act, Ask, Endpoint, Param, actor_of, bad_value, schedule_named
 from tocsin.web.problems import json_answer
 
 Written = Annotated[
@@ -259,7 +259,7 @@ SWAP = "/v1/swaps/{id}"
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "GET", OVERRIDES, "viewer", list_overrides, "Overrides made at run time", "on call", OverrideList,
-        params=(Param("all", "`true`: those that ended or were taken back, too."),),
+        params=(Param("all", "`true`: those that ended or were taken back, too.", FLAG),),
     ),
     Endpoint(
         "POST", OVERRIDES, "responder", add_override, "Somebody else is on call for a while", "on call", OverrideShape,
@@ -273,7 +273,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         params=(
             Param("schedule", "Of this schedule only."),
             Param("user", "That this person asked for, or is asked for."),
-            Param("all", "`true`: those that are over or came to nothing, too."),
+            Param("all", "`true`: those that are over or came to nothing, too.", FLAG),
         ),
     ),
     Endpoint(

@@ -12,7 +12,18 @@ from tocsin.decide.maintenance import in_force, upcoming
 from tocsin.decide.oncall import zone_of
 from tocsin.model import DAY, HOUR, ChangeEvent, Incident, Instant, Maintenance, Millis, Settings, rfc3339
 from tocsin.web import models
-from tocsin.web.api import LIMIT, MOST, Ask, Endpoint, Param, bad_value, no_incident, whole
+from tocsin.web.api import (
+    INSTANT,
+    LIMIT,
+    MOST,
+    Ask,
+    Endpoint,
+    Param,
+    bad_value,
+    no_incident,
+    whole,
+    whole_number,
+)  # fmt: skip
 from tocsin.web.daemon import Daemon
 from tocsin.web.problems import json_answer
 
@@ -173,9 +184,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "GET", "/v1/changes", "viewer", list_changes, "What was changed, newest first", "incidents", ChangeList,
         params=(
             Param("service", "On this service only."),
-            Param("from", "A week before `to` where absent. RFC 3339."),
-            Param("to", "Now where absent. RFC 3339."),
-            Param("limit", f"At most so many, {LIMIT} where absent."),
+            Param("from", "A week before `to` where absent. RFC 3339.", INSTANT),
+            Param("to", "Now where absent. RFC 3339.", INSTANT),
+            Param("limit", f"At most so many, {LIMIT} where absent.", whole_number(LIMIT, MOST)),
         ),
     ),
     Endpoint("GET", "/v1/incidents/{number}", "viewer", show_incident, "One incident", "incidents", IncidentAndMore),
