@@ -6,6 +6,7 @@ that begin and end, holds, support hours that begin. Nothing is written and noth
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -64,6 +65,7 @@ class Course:
         self.sending.known.update(page.key for page in pages)
         self.sending.waiting += [page for page in pages if page.status == "planned"]
         self.told: list[Planned] = []
+        self.coming: list[tuple[Instant, Incident]] = []  # what becomes of others that may keep it quiet, in order
         self.steps = 0
         self.exhausted = False  # the catch-all had its turn after the last round
 
@@ -146,7 +148,7 @@ class Course:
         """When something happens next, beyond what is waiting to be sent."""
         if not self.incident.open:
             return None
-        found = [self.mutes.next_start(self.now), self._hours_begin()]
+        found = [self.mutes.next_start(self.now), self._hours_begin(), *(at for at, _ in self.coming[:1])]
         if self.incident.due_at is not None and self.incident.due_kind is not None and not self._waits_for_others():
             found.append(max(self.incident.due_at, self.now))
         return min((at for at in found if at is not None), default=None)
@@ -170,7 +172,8 @@ class Course:
             service = self.settings.services[self.incident.service]
             if service.support_hours is not None and _begins(service.support_hours, self.now):
                 self.do(due.urgency_back(self.incident, self.around()))
-        if self.mutes.starts_at(self.now) and self.incident.status == "triggered":
+        begins = self.mutes.starts_at(self.now) | self._others_change()
+        if begins and self.incident.status == "triggered":
             self.do(due.follow_mutes(self.incident, self.around()))
         if self.incident.resting:
             self._end_the_quiet()
@@ -179,6 +182,23 @@ class Course:
             self.do(due.fall_due(before, self.around()))
             if self.incident is before:
                 self.incident = replace(before, due_at=None)  # nothing to do: it must not be asked forever
+
+    def foresee(self, coming: Sequence[tuple[Instant, Incident]]) -> None:
+        """What becomes of other incidents from now on: what they keep quiet they may let go, and the reverse."""
+        self.mutes = self.mutes.fork()
+        self.coming = [(at, one) for at, one in coming if one.number != self.incident.number]
+
+    def _others_change(self) -> bool:
+        changed = False
+        while self.coming and self.coming[0][0] <= self.now:
+            changed |= self.mutes.see_incident(self.coming.pop(0)[1], self.now)
+        return changed
+
+    def life(self, most: int) -> Iterator[tuple[Instant, Incident]]:
+        """The incident now and after each of the next events, at most so many, as if nobody answered."""
+        yield self.now, self.incident
+        for _ in itertools.islice(self.going(None), most):
+            yield self.now, self.incident
 
     def _end_the_quiet(self) -> None:
         """Alerts that their source resolved end when they stayed quiet; the incident with the last of them."""

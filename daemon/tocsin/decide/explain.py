@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from tocsin.decide import lifecycle, threshold
 from tocsin.decide.course import Course, Planned
-from tocsin.decide.due import page_unless_muted
+from tocsin.decide.due import follow_mutes, page_unless_muted
 from tocsin.decide.escalation import People, policy_for
 from tocsin.decide.flap import clearing
 from tocsin.decide.grouping import Group, group_of
@@ -40,6 +40,9 @@ from tocsin.model import (
     Tombstone,
     rfc3339,
 )
+
+MOST_OTHERS = 20  # incidents that keep others quiet whose course is foreseen
+MOST_LIVED = 100  # events of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +135,18 @@ class Asking:
         self.mutes.learn(facts.sources, facts.down, at if facts.now is None else min(at, facts.now))
         since = at if facts.now is None else min(at, facts.now)
         self.mutes.replace(one for one in facts.silences if one.ends_at > since)
+        self._unpaged: list[tuple[Explained, Course]] = []  # opened, and to be paged for when all of the body is known
+        self._settled = False
+        self._coming: list[tuple[Instant, Incident]] = []  # what becomes of those that keep others quiet, in order
+        self._coming = self._lives([self._alone(one, since) for one in facts.down[:MOST_OTHERS]])
+        for _, incident in [one for one in self._coming if one[0] <= at]:
+            self.mutes.see_incident(incident, at)
+        self._coming = [one for one in self._coming if one[0] > at]
 
     @property
     def courses(self) -> list[Course]:
-        """Those of all incidents that the alerts open, join or change."""
+        """Those of all incidents that the alerts open, join or change; all alerts have been asked `about`."""
+        self._settle()
         later = [course for asking in self._later.values() for course in asking.courses]
         mine = (*self._by_number.values(), *self._by_key.values(), *later)
         return list({id(course): course for course in mine}.values())
@@ -202,9 +213,21 @@ class Asking:
         )
         found.mute = self._mute_of(found)
         self._place(found, verdict, group, policy)
+        self._fires(found, verdict)
         if alert.source_key:
             self.seen[alert.source_key] = found
         return found
+
+    def _fires(self, found: Explained, verdict: Verdict) -> None:
+        """It may keep others quiet, from here on."""
+        if not self.mutes.inhibited.rules:
+            return
+        number = found.course.incident.number if found.course is not None else None
+        stored = replace(self._stored(found, verdict, number or 0), incident=number)
+        counts = number is not None or verdict.suppressed_by is not None
+        self.mutes.see(stored, counts=counts)
+        if found.course is not None:
+            self.mutes.see_incident(found.course.incident, self.at)
 
     def _place(self, found: Explained, verdict: Verdict, group: Group, policy: Policy | None) -> None:
         """What becomes of it, with the reason, and its incident's course."""
@@ -301,7 +324,8 @@ class Asking:
         if mute is not None:
             course.do(_moves(lifecycle.mute(incident, mute.reason, mute.until, self.at)))
         elif found.hold_until is None:
-            course.do(page_unless_muted(incident, course.around()))
+            self._unpaged.append((found, course))
+        self.mutes.see_incident(course.incident, self.at)
         found.action = "hold" if verdict.hold else "open"
         found.because = self._opening(found, group, verdict, before)
 
@@ -345,8 +369,7 @@ class Asking:
         )
 
     def _next_number(self) -> int:
-        if not self.facts.next_number:
-            return 0
+        """Where none is known, they are told apart all the same."""
         self._numbers += 1
         return self.facts.next_number + self._numbers - 1
 
@@ -440,6 +463,58 @@ class Asking:
         if not alone and is_higher(incident.priority, priority):
             impact, urgency, priority = incident.impact, incident.urgency, incident.priority
         return lifecycle.reassessed(incident, severity, impact, urgency, priority, self.at)
+
+    # -------------------------------------------------------------------- first steps, and others
+
+    def _settle(self) -> None:
+        """The first steps, as at the end of a post: what it brings behind an alert may keep that quiet."""
+        if self._settled:
+            return
+        self._settled = True
+        for found, course in sorted(self._unpaged, key=lambda one: self._depth(one[1])):
+            course.do(page_unless_muted(course.incident, course.around()))
+            self.mutes.see_incident(course.incident, self.at)
+            if course.incident.muted_by is not None:
+                found.mute = self._mute_of(found)
+                found.because += _quiet(found, self.settings)
+        mine = list({id(one): one for one in (*self._by_number.values(), *self._by_key.values())}.values())
+        self._follow(mine)
+        others = self._lives([self._again(one) for one in mine if self.mutes.watches(one.incident)])
+        for course in mine:
+            course.foresee(sorted([*self._coming, *others], key=lambda one: one[0]))
+
+    def _depth(self, course: Course) -> int:
+        return self.mutes.parents.depth(course.incident.service)
+
+    def _follow(self, courses: Sequence[Course]) -> None:
+        """What was muted by one that turned out to page nobody is muted no more."""
+        for course in sorted(courses, key=self._depth):
+            if course.incident.status == "triggered" and course.now == self.at:
+                course.do(follow_mutes(course.incident, course.around()))
+                self.mutes.see_incident(course.incident, self.at)
+
+    def _again(self, course: Course) -> Course:
+        """The same course, to be run ahead."""
+        people, mutes = self.facts.people, self.mutes.fork()
+        return Course(course.incident, course.policy, course.alerts, self.settings, people, mutes, course.now)
+
+    def _alone(self, incident: Incident, since: Instant) -> Course:
+        """The course of one that keeps others quiet now; of no length where its alerts are not known."""
+        facts = self.facts
+        policy = facts.policies.get(incident.policy_hash) or self.settings.policies.get(incident.policy)
+        alerts = facts.firing.get(incident.number, ())
+        return Course(incident, policy, alerts, self.settings, facts.people, self.mutes.fork(), since)
+
+    def _lives(self, courses: Sequence[Course]) -> list[tuple[Instant, Incident]]:
+        """What becomes of them, in order, where it changes what they keep quiet; whoever is needed comes first."""
+        found: list[tuple[Instant, Incident]] = []
+        for course in sorted(courses, key=self._depth)[:MOST_OTHERS]:
+            if not course.alerts:
+                continue
+            course.foresee(sorted([*self._coming, *found], key=lambda one: one[0]))
+            seen = self.mutes.fork()
+            found += [(at, one) for at, one in course.life(MOST_LIVED) if seen.see_incident(one, at)]
+        return sorted(found, key=lambda one: one[0])
 
     # ---------------------------------------------------------------------------------- courses
 

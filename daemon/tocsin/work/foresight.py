@@ -16,7 +16,7 @@ from tocsin.contracts import ChannelKind, Clock, IncidentFilter
 from tocsin.decide import throttle
 from tocsin.decide.course import Course
 from tocsin.decide.escalation import People
-from tocsin.decide.explain import Asking, Facts
+from tocsin.decide.explain import MOST_OTHERS, Asking, Facts
 from tocsin.decide.explained import shaped, whole
 from tocsin.decide.grouping import group_of
 from tocsin.decide.muting import Mutes
@@ -223,7 +223,13 @@ async def with_what_mutes(looks: Looks, settings: Settings, facts: Facts) -> Fac
     mutes = Mutes(settings)
     sources = await looks.inhibitors() if mutes.inhibited.rules else []
     numbers = sorted({one.incident for one in sources if one.incident is not None})
-    return replace(facts, sources=sources, down=await looks.down(sorted(mutes.parents.services), numbers))
+    down = await looks.down(sorted(mutes.parents.services), numbers)
+    foreseen = [one for one in down[:MOST_OTHERS] if one.number not in facts.firing]
+    firing = {one.number: await firing_of(looks, one) for one in foreseen}
+    policies = await policies_of(looks, foreseen)
+    return replace(
+        facts, sources=sources, down=down, firing={**facts.firing, **firing}, policies={**facts.policies, **policies}
+    )
 
 
 async def firing_of(looks: Looks, incident: Incident) -> Sequence[StoredAlert]:

@@ -148,9 +148,10 @@ class Timers:
         rows = await tx.due_incidents(ledger.now, limit)
         ledger.know(rows)
         if self.core.mutes.watching:
-            await ledger.mutes()
+            parents = (await ledger.mutes()).parents
             for incident in rows:  # what is about to page counts for those that are due with it
                 ledger.see(incident)
+            rows = sorted(rows, key=lambda incident: parents.depth(incident.service))  # who is needed comes first
         oldest = await self._oldest_alerts(ledger, rows)
         for incident in rows:
             await self._incident(ledger, incident, oldest)
