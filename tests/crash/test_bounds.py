@@ -178,3 +178,22 @@ async def send(daemon: Daemon, session: aiohttp.ClientSession, path: str, body: 
     async with session.post(daemon.url + path, data=orjson.dumps(body), headers=headers) as answer:
         await answer.read()
         return answer.status
+
+
+async def test_two_years_of_hourly_shifts_hold_nobody_up(tmp_path: Path) -> None:
+    hourly = "{every: 1h, start: 2026-01-05 09:00}"
+    layers = f"{{timezone: Europe/Lisbon, layers: [{{name: one, users: [ana, bo], rotation: {hourly}}}]}}"
+    async with Daemon(tmp_path, CONFIGURATION + f"schedules: {{primary: {layers}}}\n") as daemon:
+        await daemon.token(user="ana")
+
+        async def load(_: Daemon, connections: aiohttp.ClientSession) -> Any:
+            paths = ["/v1/schedules/primary/shifts?from=2026-01-05T09:00:00Z&to=2028-01-04T09:00:00Z"] * 3
+            paths += ["/v1/schedules/primary.ics", "/v1/users/ana.ics", "/v1/oncall"] * 2
+            return await asyncio.gather(*(raw(daemon, connections, path) for path in paths))
+
+        assert {status for status, _ in await bounded(daemon, load)} == {200}
+
+
+async def raw(daemon: Daemon, connections: aiohttp.ClientSession, path: str) -> tuple[int, int]:
+    async with connections.get(daemon.url + path, headers={"Authorization": f"Bearer {daemon.bearer}"}) as answer:
+        return answer.status, len(await answer.read())

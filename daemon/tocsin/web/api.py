@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, ParamSpec, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
@@ -40,6 +40,7 @@ from tocsin.web import models, whatif
 from tocsin.web.daemon import Actions, Daemon, Done
 from tocsin.web.limits import read_body, read_json
 from tocsin.web.problems import Handler, Problem, guarded, json_answer
+from tocsin.web.turns import TURNS
 from tocsin.web.webhooks import api_credential
 
 _PLACE = re.compile(r"(P[1-5])\.([01])\.([1-9][0-9]{0,17})", re.ASCII)  # of an incident in a list by urgency
@@ -54,6 +55,8 @@ SHIFTS_MOST = Millis(2 * 366 * DAY)
 WITHOUT_USER = "this token belongs to no user: create it with --user"
 
 M = TypeVar("M", bound=BaseModel)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,10 @@ class Ask:
         if value and ("\x00" in value or not is_utf8(value)):
             raise bad_value(name, "holds characters that no text has")
         return value or None
+
+    async def apart(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What `work` gives, made where it holds nobody up; it must touch nothing that changes."""
+        return await self.request.app[TURNS].apart(work, *args, **kwargs)
 
     def read(self, model: type[M]) -> M:
         """The body, which was validated against this model before."""
@@ -142,6 +149,9 @@ def handler_of(daemon: Daemon, endpoint: Endpoint) -> Handler:
     async def handler(request: web.Request) -> web.StreamResponse:
         token = await signed_in(daemon, request, endpoint.role)
         refuse_unknown(request, known)
+        if endpoint.method == "GET":
+            with request.app[TURNS].admit(token.id):
+                return await endpoint.act(Ask(daemon, request, token, None))
         body = None if endpoint.body is None else await read_as(daemon, request, endpoint.body)
         return await endpoint.act(Ask(daemon, request, token, body))
 
@@ -451,9 +461,11 @@ async def who_is_on_call(ask: Ask) -> web.Response:
         schedules = list(ask.settings.schedules.values())
     times = [(schedule, time_of(ask, "at", schedule)) for schedule in schedules]
     extra = await ask.daemon.overrides.in_force(min((at for _, at in times), default=ask.now))
-    return json_answer(
-        {"schedules": [on_call_view(schedule, at, extra.get(schedule.name, ())) for schedule, at in times]}
-    )
+
+    def answer() -> web.Response:
+        return json_answer({"schedules": [on_call_view(one, at, extra.get(one.name, ())) for one, at in times]})
+
+    return await ask.apart(answer)
 
 
 def on_call_view(schedule: Schedule, at: Instant, extra: Sequence[Override]) -> dict[str, Any]:
@@ -476,13 +488,18 @@ def on_call_view(schedule: Schedule, at: Instant, extra: Sequence[Override]) -> 
 
 async def show_shifts(ask: Ask) -> web.Response:
     schedule = schedule_named(ask.settings, ask.request.match_info["name"])
-    zone = ZoneInfo(schedule.timezone)
     start = time_of(ask, "from", schedule)
     end = time_of(ask, "to", schedule, Instant(start + SHIFTS_AHEAD))
     if not start < end <= start + SHIFTS_MOST:
         raise bad_value("to", "must be after `from`, and at most two years later")
     extra = await ask.daemon.overrides.in_force(start)
-    found = oncall.shifts(schedule, start, end, extra.get(schedule.name, ()))
+    return await ask.apart(shifts_answer, schedule, start, end, extra.get(schedule.name, ()))
+
+
+def shifts_answer(schedule: Schedule, start: Instant, end: Instant, extra: Sequence[Override]) -> web.Response:
+    """Two years of hourly shifts are seventeen thousand: to be made apart from the loop."""
+    zone = ZoneInfo(schedule.timezone)
+    found = oncall.shifts(schedule, start, end, extra)
     return json_answer(
         {
             "schedule": schedule.name,

@@ -15,6 +15,7 @@ from tocsin.web import models
 from tocsin.web.api import Ask, Endpoint, actor_of, schedule_named
 from tocsin.web.daemon import Daemon
 from tocsin.web.problems import BASE_HEADERS, Handler, Problem, guarded, json_answer
+from tocsin.web.turns import TURNS
 from tocsin.web.webhooks import credential
 
 Kind = Literal["schedule", "user"]
@@ -48,8 +49,9 @@ def schedule_file(daemon: Daemon, versions: Versions) -> Handler:
         settings, now = daemon.live.settings, daemon.clock.now()
         schedule = schedule_named(settings, name)
         extra = await _overrides(daemon, Instant(now - export.BACK))
-        entries = export.entries_of(schedule, settings.users, now, extra.get(name, ()))
-        return _answer(request, f"On call: {name}", entries, versions, now)
+        apart = request.app[TURNS].apart
+        entries = await apart(export.entries_of, schedule, settings.users, now, extra.get(name, ()))
+        return await apart(_answer, request, f"On call: {name}", entries, versions, now)
 
     return schedule_file
 
@@ -65,8 +67,9 @@ def person_file(daemon: Daemon, versions: Versions) -> Handler:
         _user_named(settings, key)
         extra = await _overrides(daemon, Instant(now - export.BACK))
         schedules = [(one, extra.get(name, ())) for name, one in settings.schedules.items()]
-        entries = export.entries_for(key, schedules, settings.users, now)
-        return _answer(request, f"On call: {settings.users[key].name}", entries, versions, now)
+        apart = request.app[TURNS].apart
+        entries = await apart(export.entries_for, key, schedules, settings.users, now)
+        return await apart(_answer, request, f"On call: {settings.users[key].name}", entries, versions, now)
 
     return person_file
 
