@@ -450,7 +450,16 @@ class Tx(Protocol):
         """Every heartbeat by name, locked where others write too."""
 
     async def storms(self, scopes: Sequence[str]) -> dict[str, Storm]:
-        """How it stands with these scopes, held until the end where others write too. Ask for them last."""
+        """How it stands with these scopes, held until the end where others write too. Ask for them last.
+
+        Empty where somebody else holds one of them and does not let go: nobody waits long for a count.
+        """
+
+    async def storms_seen(self, scopes: Sequence[str]) -> dict[str, Storm]:
+        """The same, not held; scopes nothing is known of are absent."""
+
+    async def incidents_seen(self, numbers: Sequence[int]) -> dict[int, Incident]:
+        """By number, and not locked: what is decided by it must bear being some moments old."""
 
     async def taken_in(self, storm: int, muted_by: str, limit: int) -> list[Incident]:
         """Triggered incidents that this storm took in and that are muted by this: P1 first, then in order."""

@@ -16,6 +16,7 @@ from tests.store.watching import Seen
 from tocsin.clock import SeededChance, SystemClock
 from tocsin.contracts import IncidentFilter
 from tocsin.errors import Conflict, StoreUnavailable
+from tocsin.model import Storm
 from tocsin.store import open_reader, open_store
 from tocsin.store.postgres import lock_of, understood
 
@@ -571,3 +572,42 @@ async def test_readiness_waits_for_nobodys_row(replica):
 
     async with Held(one, all_of_them):
         await asyncio.wait_for(two.check(), 1)
+
+
+async def test_a_storms_row_that_somebody_holds_is_looked_at_and_not_waited_for(replica):
+    one, two = await replica(clock=SystemClock()), await replica(clock=SystemClock())
+
+    async def held(tx):
+        tx.save_storm(Storm("service:shop", ((1, 5),), None, None, 0, {}, at(1)))
+        return await tx.storms(["service:shop"])
+
+    await one.write(held)
+
+    async def looks(tx):
+        return await tx.storms(["service:shop"]), await tx.storms_seen(["service:shop", "unknown"])
+
+    async with Held(one, held):
+        async with asyncio.timeout(1):
+            mine, seen = await two.write(looks)
+        assert mine == {}
+        assert [(scope, row.recent) for scope, row in seen.items()] == [("service:shop", ((1, 5),))]
+    mine, _ = await two.write(looks)
+    assert list(mine) == ["service:shop"]
+
+
+async def test_incidents_that_are_looked_at_are_not_waited_for(replica):
+    one, two = await replica(), await replica()
+    await one.write(adds(1))
+    async with Held(one, lambda tx: tx.incidents([1])):
+        assert list(await two.write(lambda tx: tx.incidents_seen([1, 2]))) == [1]
+
+
+@pytest.mark.shouts  # asyncpg leaves a future behind where a connection is ended while it is made
+async def test_a_question_whose_session_is_lost_is_asked_over_another_one(replica, postgres_server, postgres_url):
+    store = await replica()
+    await store.write(adds(1))
+    for _ in range(3):
+        for pid in sessions(postgres_server, postgres_url):
+            postgres_server.run(f"select pg_terminate_backend({pid})")
+        answers = await asyncio.gather(*(store.incident(1) for _ in range(12)))
+        assert {found.number for found in answers} == {1}

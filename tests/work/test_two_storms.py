@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from tests.daemon import until
@@ -61,3 +62,40 @@ async def test_both_count_and_one_storm_is_opened_that_ends_for_both(daemons: li
 
     await until(over, within=20, what="the storm to end and what it took in to page")
     assert [one.storm for one in await daemons[0].store.members(storm.number, 100, None)] == [storm.number] * 30
+
+
+async def test_whoever_holds_the_rows_of_a_storm_holds_up_no_post_and_no_page(
+    daemons: list[Daemon], postgres_url: str
+) -> None:
+    async def post(number: int) -> int:
+        daemon = daemons[number % 2]
+        config = daemon.core.settings.integrations["apps"]
+        alert = Alert("firing", f"k{number}", "error", title=f"trouble {number}")
+        return (await daemon.intake.take(config, str(number).encode(), Parsed((alert,)))).incidents[0]
+
+    for number in range(5):
+        await post(number)
+    someone = await asyncpg.connect(postgres_url)  # who has no limits on its session
+    await someone.execute("begin; select * from storms for update")
+    try:
+        async with asyncio.timeout(5):
+            numbers = [await post(number) for number in range(5, 9)]
+
+        async def paged() -> bool:
+            pages = [await daemons[0].store.pages(number) for number in numbers]
+            return all(page and page[0][0].status == "done" for page in pages)
+
+        await until(paged, within=5, what="a page for each although the counts are held")
+    finally:
+        await someone.close()
+
+    await asyncio.gather(*(post(number) for number in range(20, 50)))
+    (storm,) = [one for one in await incidents(daemons[0]) if one.key.startswith("storm/")]
+    someone = await asyncpg.connect(postgres_url)
+    await someone.execute(f"begin; select * from incidents where number = {storm.number} for update")
+    try:
+        async with asyncio.timeout(5):
+            taken_in = [await post(number) for number in range(60, 64)]
+    finally:
+        await someone.close()
+    assert {(await daemons[0].store.incident(number)).storm for number in taken_in} == {storm.number}  # type: ignore[union-attr]  # they are there

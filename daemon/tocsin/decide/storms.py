@@ -39,6 +39,7 @@ class Weather:
     names: Counter[str] = field(default_factory=Counter)
     touched_at: Instant = NEVER
     changed: bool = False  # since it was kept
+    held: bool = True  # by the transaction that works on it; else it can be looked at, and nothing of it is kept
 
 
 def weather_of(storm: Storm) -> Weather:

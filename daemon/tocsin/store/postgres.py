@@ -11,6 +11,7 @@ two seconds of silence, and nobody waits longer than a second and a half for a l
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -37,7 +38,6 @@ Lane = Literal["urgent", "ingest"]
 CONNECTIONS = 12
 READERS = 6  # for reads beside transactions, which must not wait for those
 SLOW_READS = 4  # the other readers are for what pages and answers ask
-KEPT_OPEN = 4  # connections that are there even where the server has none left to give
 INGEST_AT_ONCE = 6  # the other connections are for what is urgent
 MOST_WAITING = 20_000
 MOST_TRIES = 6  # the first and five more
@@ -187,20 +187,26 @@ class Server:
     settings: dict[str, str]
 
     async def pool(self, size: int, bounds: Bounds) -> Any:
-        """A pool of up to `size` connections, some of them kept open: who comes later may find the server full."""
+        """A pool of `size` connections, all kept open: who asks for one later may find the server full."""
         with reached():
-            return await asyncpg.create_pool(
-                self.url,
-                min_size=min(size, KEPT_OPEN),
-                max_size=size,
-                max_inactive_connection_lifetime=0,
-                max_cached_statement_lifetime=0,
-                statement_cache_size=400,
-                timeout=CONNECT_SECONDS,
-                command_timeout=bounds.client,
-                init=watch_network,
-                server_settings={**self.settings, **bounds.settings()},
-            )
+            try:
+                return await self._pool(size, size, bounds)
+            except asyncpg.TooManyConnectionsError:
+                return await self._pool(1, size, bounds)
+
+    async def _pool(self, least: int, most: int, bounds: Bounds) -> Any:
+        return await asyncpg.create_pool(
+            self.url,
+            min_size=least,
+            max_size=most,
+            max_inactive_connection_lifetime=0,
+            max_cached_statement_lifetime=0,
+            statement_cache_size=400,
+            timeout=CONNECT_SECONDS,
+            command_timeout=bounds.client,
+            init=watch_network,
+            server_settings={**self.settings, **bounds.settings()},
+        )
 
     async def connection(self) -> Any:
         """A connection of its own, for the name that a replica holds: it ends when nobody is heard over it."""
@@ -246,12 +252,17 @@ async def borrowed(pool: Any, clock: Clock) -> AsyncIterator[Any]:
     try:
         yield conn
     except StoreUnavailable:
-        with suppress(*Gone):
-            conn.terminate()
+        give_up(conn)
         raise
     finally:
         with suppress(*Gone, asyncpg.PostgresError):  # what is broken is thrown away by the pool
             await pool.release(conn)
+
+
+def give_up(conn: Any) -> None:
+    """Use a connection no more. What is broken the pool may have taken back already; then it cannot be touched."""
+    with suppress(*Gone):
+        conn.terminate()
 
 
 async def _acquired(pool: Any, clock: Clock) -> Any:
@@ -352,9 +363,17 @@ class PostgresReader(Reads):
             return await self._fetch(name, args, READING.client)
 
     async def _fetch(self, name: str, args: Sequence[Any], seconds: float) -> list[Row]:
-        async with borrowed(self._readers, self._clock) as conn:
-            with understood():
-                return cast(list[Row], await conn.fetch(queries().texts[name], *args, timeout=seconds))
+        """Over another session where one was lost, a few times: a question may be asked again."""
+        for attempt in itertools.count(1):
+            async with borrowed(self._readers, self._clock) as conn:
+                try:
+                    with understood():
+                        return cast(list[Row], await conn.fetch(queries().texts[name], *args, timeout=seconds))
+                except StoreUnavailable as error:
+                    give_up(conn)
+                    if attempt == MOST_CUT_OFF or isinstance(error.__cause__, TimeoutError):
+                        raise
+        raise AssertionError("unreachable")
 
     async def close(self) -> None:
         await closed(self._readers, self._clock)
@@ -505,8 +524,7 @@ class PostgresStore(PostgresReader, Pruner):
         try:
             await frame.rollback()
         except (*Gone, asyncpg.PostgresError):
-            with suppress(*Gone):
-                conn.terminate()
+            give_up(conn)
 
     async def database_clock(self) -> tuple[int, str | None]:
         """The server's wall clock, which every replica anchors its own to, and the value of `meta.clock`."""
@@ -589,7 +607,7 @@ class PostgresStore(PostgresReader, Pruner):
                 await conn.execute(queries().texts["hold"], held_as(owner))
         except BaseException as error:
             if conn is not None:
-                conn.terminate()
+                give_up(conn)
             if isinstance(error, (*Gone, asyncpg.PostgresError)):
                 raise StoreUnavailable(f"the database cannot be reached: {error or type(error).__name__}") from error
             raise

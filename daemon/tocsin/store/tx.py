@@ -335,8 +335,18 @@ class Transaction:
     async def storms(self, scopes: Sequence[str]) -> dict[str, Storm]:
         if not scopes:
             return {}
-        await self.ask("hold_storms", sorted(scopes))
+        held = await self.ask("hold_storms", sorted(scopes))
+        if held and not held[0][0]:
+            return {}
         return {one.scope: one for one in STORM.values(await self.ask("storms", list(scopes)))}
+
+    async def storms_seen(self, scopes: Sequence[str]) -> dict[str, Storm]:
+        return {one.scope: one for one in STORM.values(await self.ask("storms_seen", list(scopes)))} if scopes else {}
+
+    async def incidents_seen(self, numbers: Sequence[int]) -> dict[int, Incident]:
+        if not numbers:
+            return {}
+        return {one.number: one for one in INCIDENT.values(await self.ask("incidents_seen", list(numbers)))}
 
     async def taken_in(self, storm: int, muted_by: str, limit: int) -> list[Incident]:
         return INCIDENT.values(await self.ask("taken_in", storm, muted_by, limit))

@@ -72,7 +72,7 @@ class Calming:
     async def _decide(self, ledger: Ledger, scope: str) -> Ended | None:
         """What becomes of the storm of this scope; the ended one, if it is over."""
         weather = (await self.storms.read(ledger.tx, [scope]))[scope]
-        if weather.incident is None:
+        if weather.incident is None or not weather.held:
             return None
         await ledger.load([weather.incident])
         storm = ledger.get(weather.incident)

@@ -336,7 +336,8 @@ class Intake:
         rows, self._repeats, counted = self._repeats, {}, self.counted
         self._being_written = rows
         try:
-            await self.core.store.flush_repeats([(key, *row) for key, row in rows.items()], counted)
+            alone = counted if self.core.store.exclusive else None  # a row that all replicas would wait for
+            await self.core.store.flush_repeats([(key, *row) for key, row in rows.items()], alone)
             self._written = counted
         except Exception:
             for key, (count, seen, expires) in rows.items():

@@ -116,6 +116,7 @@ class Ledger:
         self.core, self.tx, self.now = core, tx, now
         self.effects = Effects()
         self._known: dict[int, Incident] = {}
+        self._seen: dict[int, Incident] = {}
         self._new: set[int] = set()
         self._dirty: dict[int, None] = {}
         self._entries: list[Entry] = []
@@ -139,6 +140,16 @@ class Ledger:
         missing = [number for number in dict.fromkeys(numbers) if number not in self._known]
         if missing:
             self._known.update(await self.tx.incidents(missing))
+
+    async def look_at(self, numbers: Iterable[int]) -> None:
+        """Read these incidents without holding them, for `seen`."""
+        missing = [number for number in dict.fromkeys(numbers) if number not in self._known]
+        if missing:
+            self._seen.update(await self.tx.incidents_seen(missing))
+
+    def seen(self, number: int) -> Incident | None:
+        """As this transaction leaves it; else as it was when it was looked at."""
+        return self._known.get(number) or self._seen.get(number)
 
     def know(self, incidents: Iterable[Incident]) -> None:
         """Incidents this transaction has read already; what was changed here stays as changed."""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 log = structlog.stdlib.get_logger("tocsin.storms")
 FOREVER = Instant(1 << 62)
+LEFT = 1.0  # seconds for which a scope that somebody else holds is left alone
+MOST_LEFT = 10_000
 
 
 class First(NamedTuple):
@@ -44,6 +46,7 @@ class Storms:
     def __init__(self, core: Core) -> None:
         self.core = core
         self.weathers: dict[str, Weather] = {}  # where this process writes alone
+        self._left_until: dict[str, float] = {}  # scopes that could not be had, and until when nobody asks again
 
     @property
     def limit(self) -> StormLimit:
@@ -61,7 +64,8 @@ class Storms:
         ready = [(one, ours) for one in firsts if (ours := ledger.get(one.number)) and _is_due(ours, ledger)]
         scopes = {one.number: decide.scope_of(incident, self.limit) for one, incident in ready}
         weathers = await self.read(ledger.tx, scopes.values())
-        await ledger.load([weather.incident for weather in weathers.values() if weather.incident is not None])
+        numbers = [weather.incident for weather in weathers.values() if weather.incident is not None]
+        await (ledger.load if self.core.store.exclusive else ledger.look_at)(numbers)
         for weather in weathers.values():
             self._forget_ended(ledger, weather)
         await ledger.people()
@@ -78,21 +82,21 @@ class Storms:
         name = one.kind or clean(incident.title, TITLE)
         if incident.storm is None:
             decide.arrive(weather, name, self.limit, ledger.now)
-        begins = weather.incident is None and decide.is_storm(weather, self.limit)
+        begins = weather.held and weather.incident is None and decide.is_storm(weather, self.limit)
         if begins:
             await self._open(ledger, weather, incident, name)
-        storm = ledger.get(weather.incident) if weather.incident is not None else None
+        storm = ledger.seen(weather.incident) if weather.incident is not None else None
         if storm is None or (new_kind and not begins) or not self.stands(storm, ledger):
             ledger.step(incident, one.policy)
         else:
-            self._take_in(ledger, storm, incident, "" if begins else name, weather)
+            await self._take_in(ledger, storm, incident, "" if begins else name, weather)
 
     def stands(self, storm: Incident, ledger: Ledger) -> bool:
         """Whether an open storm may page for others: somebody hears of it, or has answered."""
         people = ledger.people_known
         return storm.open and (storm.status != "triggered" or is_told(storm, self.core.settings, people, ledger.now))
 
-    def _take_in(self, ledger: Ledger, storm: Incident, incident: Incident, name: str, weather: Weather) -> None:
+    async def _take_in(self, ledger: Ledger, storm: Incident, incident: Incident, name: str, weather: Weather) -> None:
         """`name`: as which it is counted; "": it is already."""
         look_at = Instant(ledger.now + decide.LOOKED_AFTER)
         because = f"one of many: INC {storm.number} pages for all of them"
@@ -102,13 +106,15 @@ class Storms:
             if name:
                 decide.collect(weather, name)
             ledger.effects.collapsed += 1
-        self._rise(ledger, storm, incident)
+        if rises(storm, incident):
+            await ledger.load([storm.number])  # only who changes it holds it: a storm's incident is everybody's
+            self._rise(ledger, ledger.get(storm.number) or storm, incident)
 
     def _rise(self, ledger: Ledger, storm: Incident, member: Incident) -> None:
         """The storm is as bad as the worst that it took in; rising, it pages whoever acknowledged it before."""
-        worse = RANK[member.severity] < RANK[storm.severity]
-        if not worse and member.priority >= storm.priority:
+        if not rises(storm, member):
             return
+        worse = RANK[member.severity] < RANK[storm.severity]
         severity = member.severity if worse else storm.severity
         found = member if member.priority < storm.priority else storm
         after = lifecycle.reassessed(storm, severity, found.impact, found.urgency, found.priority, ledger.now)
@@ -149,25 +155,42 @@ class Storms:
 
         The next one may begin in this very transaction, and then nobody else would look at those of this one.
         """
-        storm = ledger.get(weather.incident) if weather.incident is not None else None
+        storm = ledger.seen(weather.incident) if weather.incident is not None else None
         if weather.incident is not None and (storm is None or not storm.open):
-            wake(ledger, weather.incident, mute_of(weather, weather.incident), FOREVER)
+            if weather.held:
+                wake(ledger, weather.incident, mute_of(weather, weather.incident), FOREVER)
             decide.end(weather)
 
     # ------------------------------------------------------------------- what is known of the scopes
 
     async def read(self, tx: Tx, scopes: Iterable[str]) -> dict[str, Weather]:
-        """The weather of each scope; where others write too it is held until this transaction ends."""
+        """The weather of each scope; where others write too it is held until this transaction ends.
+
+        What another replica holds and does not let go is only looked at: pages go out, and are not counted.
+        """
         wanted = sorted({scope for scope in scopes if scope})
         if self.core.store.exclusive:
             return {scope: self.weathers.setdefault(scope, Weather(scope)) for scope in wanted}
-        rows = await tx.storms(wanted)
-        return {scope: decide.weather_of(rows[scope]) for scope in wanted}
+        now = self.core.clock.monotonic()
+        rows = {} if any(now < self._left_until.get(scope, now) for scope in wanted) else await tx.storms(wanted)
+        if len(rows) == len(wanted):
+            return {scope: decide.weather_of(rows[scope]) for scope in wanted}
+        if len(self._left_until) > MOST_LEFT:
+            self._left_until.clear()
+        self._left_until |= {scope: self._left_until.get(scope, 0.0) for scope in wanted}
+        for scope in wanted:
+            if self._left_until[scope] <= now:
+                self._left_until[scope] = now + LEFT
+        seen = await tx.storms_seen(wanted)
+        found = {scope: decide.weather_of(seen[scope]) if scope in seen else Weather(scope) for scope in wanted}
+        for weather in found.values():
+            weather.held = False
+        return found
 
     def save(self, tx: Tx, weathers: Iterable[Weather]) -> None:
         """With the transaction where others must see it, or a storm is on; else once a second is enough."""
         for weather in weathers:
-            if not weather.changed or (self.core.store.exclusive and weather.incident is None):
+            if not weather.changed or not weather.held or (self.core.store.exclusive and weather.incident is None):
                 continue
             weather.changed = False
             tx.save_storm(decide.row_of(weather))
@@ -177,8 +200,8 @@ class Storms:
     async def leave(self, ledger: Ledger, incident: Incident) -> bool:
         """One that was taken in is due: it follows the answer to its storm, waits on, or pages (True) by itself."""
         number = incident.storm or 0
-        await ledger.load([number])
-        storm = ledger.get(number)
+        await ledger.look_at([number])
+        storm = ledger.seen(number)
         by = _answer_of(storm, incident)
         if by is not None and storm is not None:
             policy = await self.core.policies.thaw(incident.policy_hash)
@@ -193,6 +216,11 @@ class Storms:
             return False
         why = "reaches nobody" if storm is not None and storm.open else "is over"
         return ledger.take(lifecycle.released(incident, ledger.now, f"the storm INC {number} {why}"))
+
+
+def rises(storm: Incident, member: Incident) -> bool:
+    """Whether a storm that takes this in is worse than before."""
+    return RANK[member.severity] < RANK[storm.severity] or member.priority < storm.priority
 
 
 def wake(ledger: Ledger, storm: int, muted_by: str, until: Instant) -> None:

@@ -141,3 +141,7 @@ union all
 select {a.alert} from incidents i join alerts a on a.id = i.alert
 where i.number = any($1::bigint[]) and a.incident = i.number and not a.joined and a.ended_at is null
 order by id;
+
+-- name: hold_storms
+-- Whether these scopes are held now; scopes nothing is known of yet get a row to be held by. Nobody waits long for it.
+select hold_storms($1::text[]);

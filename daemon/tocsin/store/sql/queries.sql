@@ -113,6 +113,10 @@ insert into posts ({post.given}) {post.values};
 -- Incidents by number, locked in ascending order so that two writers never wait for each other.
 select {incident} from incidents where number = any($1::bigint[]) order by number for update;
 
+-- name: incidents_seen
+-- The same, not locked.
+select {incident} from incidents where number = any($1::bigint[]) order by number;
+
 -- name: incidents_by_key
 -- The open incident behind each group key.
 select k.key, {i.incident} from incident_keys k join incidents i on i.number = k.incident
@@ -628,11 +632,9 @@ select {storm} from storms where scope = any($1::text[]) order by scope for upda
 -- The same of all scopes, not held.
 select {storm} from storms order by scope;
 
--- name: hold_storms
--- Scopes nothing is known of yet get a row to be held by; who comes second waits for the first.
-insert into storms (scope, recent, collected, names, touched_at)
-select k.value, '[]', 0, '{}', 0 from unnest($1::text[]) as k(value) where true order by k.value
-on conflict (scope) do nothing;
+-- name: storms_seen
+-- The same of these scopes, not held.
+select {storm} from storms where scope = any($1::text[]) order by scope;
 
 -- name: save_storm
 -- How it stands with a scope now.

@@ -103,3 +103,9 @@ union all
 select {a.alert} from incidents i join alerts a on a.id = i.alert
 where i.number in (select value from json_each($1)) and a.incident = i.number and not a.joined and a.ended_at is null
 order by id;
+
+-- name: hold_storms
+-- Scopes nothing is known of yet get a row; they are held, since there is one writer.
+insert into storms (scope, recent, collected, names, touched_at)
+select k.value, '[]', 0, '{}', 0 from json_each($1) as k where true order by k.value
+on conflict (scope) do nothing;
