@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tocsin.clock import SystemClock, system_boot, system_elapsed
 from tocsin.decide.oncall import local_instant
+from tocsin.decide.time_line import is_step, off_by
 from tocsin.model import HOUR, Instant, Millis, instant, rfc3339
 from tocsin.model.civil import civil, on_line, set_ahead, unix
 
@@ -88,3 +89,17 @@ def test_wall_times_of_a_zone_lie_elsewhere_on_the_line_after_a_step(text: str) 
     before = local_instant(text, "Europe/Paris")
     set_ahead(HOUR)
     assert local_instant(text, "Europe/Paris") == before - HOUR
+
+
+def test_a_process_that_is_stopped_at_each_question_sees_no_step() -> None:
+    machine = Machine()
+    clock = machine.clock()
+
+    def wall() -> int:
+        found = machine.wall
+        machine.passes(3_000)
+        return found
+
+    clock._wall = wall
+    reading = clock.reading()
+    assert not is_step(off_by(reading.line, Millis(0), reading.wall), reading.doubt)

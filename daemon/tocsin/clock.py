@@ -20,6 +20,7 @@ from tocsin.model import Instant, Millis
 from tocsin.model.civil import ahead
 
 LONGEST_NAP = 1.0  # seconds; the machine may sleep while we do, and the loop's timers sleep with it
+EXACT, LOOKS = 20, 10  # milliseconds that two clocks are read apart at most, and how often that is tried
 SLOWLY = 20  # the line runs at most this part faster or slower than time
 
 
@@ -54,30 +55,40 @@ class SystemClock:
         boot: Callable[[], str] = system_boot,
     ) -> None:
         self._wall, self._elapsed, self._boot = wall, elapsed, boot
-        self._since = elapsed()
+        self._since, self._slew = elapsed(), 0
         self._base = self._last = wall() - ahead()
-        self._slew = 0
+        self._this_boot: str | None = None
 
     def now(self) -> Instant:
-        gone = self._elapsed() - self._since
-        now = self._base + gone
-        if self._slew:
-            now += max(-(gone // SLOWLY), min(gone // SLOWLY, self._slew))
+        now = self._at(self._elapsed())
         if now > self._last:
             self._last = now
         return Instant(self._last)
 
+    def _at(self, elapsed: int) -> int:
+        gone = elapsed - self._since
+        if not self._slew:
+            return self._base + gone
+        return self._base + gone + max(-(gone // SLOWLY), min(gone // SLOWLY, self._slew))
+
     def reading(self) -> Reading:
-        return Reading(self._wall(), self._elapsed(), self._boot())
+        if self._this_boot is None:
+            self._this_boot = self._boot()
+        for _ in range(LOOKS):
+            before, wall, after = self._elapsed(), self._wall(), self._elapsed()
+            if after - before <= EXACT:
+                break
+        elapsed = (before + after) // 2
+        return Reading(wall, elapsed, self._this_boot, Instant(self._at(elapsed)), Millis((after - before) // 2))
 
     def steer(self, by: Millis) -> None:
         """Be so much later (or earlier) soon, a twentieth faster or slower meanwhile."""
         now = self.now()
         self._base, self._since, self._slew = now, self._elapsed(), by
 
-    def set(self, now: Instant) -> None:
+    def set(self, now: Instant, elapsed: int | None = None) -> None:
         """It is `now`: at a start, before anybody asked; later it may only go forward."""
-        self._base, self._since, self._slew = now, self._elapsed(), 0
+        self._base, self._since, self._slew = now, self._elapsed() if elapsed is None else elapsed, 0
         self._last = now
 
     def monotonic(self) -> float:
@@ -122,12 +133,12 @@ class VirtualClock:
         return self._now
 
     def reading(self) -> Reading:
-        return Reading(self._now + self.stepped, self._now, "virtual")
+        return Reading(self._now + self.stepped, self._now, "virtual", self._now)
 
     def steer(self, by: Millis) -> None:
         """It needs no steering: nothing drifts."""
 
-    def set(self, now: Instant) -> None:
+    def set(self, now: Instant, elapsed: int | None = None) -> None:
         self._now = max(self._now, now)
 
     def monotonic(self) -> float:

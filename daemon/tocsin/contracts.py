@@ -43,11 +43,14 @@ T = TypeVar("T")
 
 class Reading(NamedTuple):
     """What the machine says of time: its wall clock, which may be stepped, and how long it is up, which may not be.
-    Milliseconds. `boot` names the boot that `elapsed` counts from."""
+    Milliseconds, all of one moment, give or take `doubt`: a process may be stopped between two questions. `boot` names
+    the boot that `elapsed` counts from; `line` is what `now` says."""
 
     wall: int
     elapsed: int
     boot: str
+    line: Instant = Instant(0)
+    doubt: Millis = Millis(0)
 
 
 class Clock(Protocol):
@@ -65,8 +68,8 @@ class Clock(Protocol):
     def steer(self, by: Millis) -> None:
         """Take up a small difference slowly."""
 
-    def set(self, now: Instant) -> None:
-        """It is `now`. At a start, or forward."""
+    def set(self, now: Instant, elapsed: int | None = None) -> None:
+        """It is `now`, or was when the machine was up for `elapsed`. At a start, or forward."""
 
     def monotonic(self) -> float:
         """Seconds on a clock that no adjustment moves; for lengths only."""

@@ -74,27 +74,26 @@ class ClockWatch:
 
     async def resume(self) -> None:
         """Go on where the process before this one, or the other replicas, are. Raises StoreUnavailable."""
-        kept, place = await (self._resumed_shared(self.shared) if self.shared else self._resumed())
-        if place.step:
-            await self._keep_step(kept, place)
-        self.clock.set(place.line)
+        kept, reading = await (self._read_shared(self.shared) if self.shared else self._read())
+        place = resumed(anchor_of(kept), reading)
+        self._known = kept
+        self.clock.set(place.line, reading.elapsed or None)
         set_ahead(place.ahead)
-        self.stepped = place.step
+        if place.step and await self._keep_step(kept, place):
+            self.stepped = place.step
         await self.keep()
 
-    async def _resumed(self) -> tuple[str | None, Place]:
-        self._known = kept = await self.store.meta(KEPT)
-        return kept, resumed(anchor_of(kept), self.clock.reading())
+    async def _read(self) -> tuple[str | None, Reading]:
+        return await self.store.meta(KEPT), self.clock.reading()
 
-    async def _resumed_shared(self, shared: SharedClock) -> tuple[str | None, Place]:
+    async def _read_shared(self, shared: SharedClock) -> tuple[str | None, Reading]:
         for _ in range(PATIENCE):
             wall, kept = await shared.database_clock()
             anchor = anchor_of(kept)
             if anchor is None or may_follow(anchor, wall) or not await shared.others_live():
                 break
             await self.clock.sleep(SECOND)  # others live, and have not said yet what became of the clock
-        self._known = kept
-        return kept, resumed(anchor, Reading(wall, 0, ""))
+        return kept, Reading(wall, 0, "")
 
     async def tell_step_over_start(self) -> None:
         if self.stepped:
@@ -119,7 +118,8 @@ class ClockWatch:
 
     async def _see(self) -> Seen:
         if self.shared is None:
-            return Seen(self.clock.reading().wall, self.clock.now(), self._known)
+            reading = self.clock.reading()
+            return Seen(reading.wall, reading.line, self._known, reading.doubt)
         before = self.clock.now()
         wall, kept = await self.shared.database_clock()
         after = self.clock.now()
@@ -168,7 +168,7 @@ class ClockWatch:
 
     async def _keep_step(self, kept: str | None, place: Place) -> bool:
         """Whether this process was the one to say where civil time lies now; what was meant in it moves along."""
-        after = self._anchor(place.ahead, place.line).packed()
+        after = self._anchor(place.ahead).packed()
         before = anchor_of(kept)
         shift = Millis((before.ahead if before else ahead()) - place.ahead)
         if not await self._swap(kept, after, shift):
@@ -186,10 +186,9 @@ class ClockWatch:
 
         return await self.store.write(work, paging=True)
 
-    def _anchor(self, length: Millis, line: Instant | None = None) -> Anchor:
+    def _anchor(self, length: Millis) -> Anchor:
         reading = self.clock.reading()
-        now = self.clock.now() if line is None else line
-        return Anchor(now, length, reading.elapsed, self.me if self.shared else reading.boot)
+        return Anchor(reading.line, length, reading.elapsed, self.me if self.shared else reading.boot)
 
     # -------------------------------------------------------------------------------------- telling
 
