@@ -124,6 +124,48 @@ async def test_a_swap_that_is_refused_tells_nobody(build: Build) -> None:
     assert told(town) == []
 
 
+@pytest.mark.parametrize("answer", ["accept", "decline"])
+@pytest.mark.parametrize("favour", [True, False])
+async def test_whoever_asked_is_told_of_the_answer(build: Build, answer: str, favour: bool) -> None:
+    town = await build(config(f"{SMS}, {MAIL}"))
+    swap = await ask(town, favour=favour)
+    await town.pass_time(minutes=1)
+    await getattr(town.daemon.swaps, answer)(swap, town.actor("bo"))
+    await town.pass_time(seconds=5)
+
+    assert told(town) == [("bo", "mail", "notice"), ("ana", "sms", "notice")]
+    said = town.told[1].text
+    shift = "primary: Tue 6 Jan 09:00 until Wed 7 Jan 09:00 (UTC)"
+    assert (f"Bo (bo) accepted your swap and takes over {shift}." in said) == (answer == "accept")
+    assert (f"Bo (bo) declined your swap. Still yours is {shift}." in said) == (answer == "decline")
+    assert ("In return you take: Tue 13 Jan 09:00 until Wed 14 Jan 09:00." in said) == (answer == "accept" and not favour)
+
+
+@pytest.mark.parametrize("end", ["withdraw", "accept", "decline"])
+async def test_nobody_is_asked_for_a_swap_that_was_withdrawn_or_answered_before_the_notice_left(build: Build, end: str) -> None:
+    town = await build(config(SMS) + "throttle: {sms: [1/10m]}\n")
+    await town.alert("db down")
+    await town.pass_time(seconds=5)
+    swap = await ask(town)
+    await town.pass_time(seconds=30)
+    await getattr(town.daemon.swaps, end)(swap, town.actor("ana" if end == "withdraw" else "bo"))
+    await town.pass_time(minutes=30)
+
+    notices = [one for one in town.told if one.kind == "notice"]
+    assert [one.user for one in notices] == ([] if end == "withdraw" else ["ana"])
+    assert not any("asks you" in one.text for one in notices)
+
+
+async def test_of_an_answer_nobody_hears_whose_shift_is_over(build: Build) -> None:
+    town = await build(config(MAIL) + "throttle: {sms: [1/2h]}\n")
+    await town.alert("db down", service="shop")
+    swap = await ask(town, favour=True, start="2026-01-05 12:05", end="2026-01-05 12:30")
+    await town.daemon.swaps.decline(swap, town.actor("bo"))
+    await town.pass_time(seconds=5)
+
+    assert ("ana", "sms", "notice") in told(town), "no slot of hers was taken"
+
+
 # --------------------------------------------------------------------------------- whose turn it is
 
 

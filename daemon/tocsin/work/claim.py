@@ -25,6 +25,7 @@ from tocsin.decide.other_way import (
     may_keep,
     other_way,
 )
+from tocsin.decide.swap_notices import asks, overtaken
 from tocsin.model import (
     TOCSIN,
     Attempt,
@@ -107,6 +108,7 @@ class Claim:
         await self.ledger.load([page.incident for page in pages if page.incident is not None])
         if not self.core.store.exclusive:
             pages = await self._still_planned(pages)
+        pages = await self._still_asked(pages)
         fit = await self._away_from_trouble([page for page in pages if self._fits(page)])
         if self.limits:
             await self._each_within_limits(fit)
@@ -161,6 +163,18 @@ class Claim:
         """The same pages, locked, behind their incidents' locks; what another replica took meanwhile is left out."""
         held = await self.tx.pages([page.id for page in pages])
         return [held[page.id] for page in pages if page.id in held and held[page.id].status == "planned"]
+
+    async def _still_asked(self, pages: list[Page]) -> list[Page]:
+        """All but those that ask somebody for a swap which was withdrawn or answered meanwhile."""
+        staying = []
+        for page in pages:
+            swap = asks(page.key) if page.kind == "notice" else ""
+            because = overtaken(await self.tx.swap(swap)) if swap else ""
+            if because:
+                self._end(page, "cancelled", because)
+            else:
+                staying.append(page)
+        return staying
 
     def _fits(self, page: Page) -> bool:
         """Whether the page may still go out as planned; else it is put where it belongs."""

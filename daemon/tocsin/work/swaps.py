@@ -10,7 +10,7 @@ import structlog
 from tocsin.contracts import Tx
 from tocsin.decide.escalation import NOTICE
 from tocsin.decide.overrides import AskedSwap, Window, Wrong, checked_swap, halves, not_theirs, reason_of, swap_state
-from tocsin.decide.swap_notices import key_of, silent_contact, text_of
+from tocsin.decide.swap_notices import answer_of, key_of, silent_contact, text_of
 from tocsin.errors import Refused
 from tocsin.model import Actor, Contact, Instant, MadeOverride, Page, Swap
 from tocsin.work.core import Core
@@ -48,37 +48,56 @@ class Swaps:
                 other.start if other else None, other.end if other else None, reason_of(asked.reason), now,
             )  # fmt: skip
             tx.add_swap(swap)
-            tx.add_pages([self._notice(swap, now)])
+            tx.add_pages([self._asking(swap)])
             return swap
 
         await self._room(actor)
         swap = await self.core.store.write(work)
-        contact = self._contact(swap)
-        over = "" if contact is None else contact.name
+        over = self._told_over(swap.asked)
         log.info("swap_asked", id=swap.id, schedule=swap.schedule, by=swap.asker, of=swap.asked, told_over=over)
-        if contact is not None:
-            self.core.planned({contact.channel}, None)
         return swap
 
-    def _contact(self, swap: Swap) -> Contact | None:
+    def _told_over(self, user: str) -> str:
+        """The contact over which a notice that was just committed goes out; "" for none."""
+        contact = self._contact(user) if user in self.core.settings.users else None
+        if contact is None:
+            return ""
+        self.core.planned({contact.channel}, None)
+        return contact.name
+
+    def _contact(self, user: str) -> Contact | None:
         core = self.core
-        return silent_contact(core.settings.users[swap.asked], core.settings, core.people(), self._calls)
+        return silent_contact(core.settings.users[user], core.settings, core.people(), self._calls)
 
     def _calls(self, contact: Contact) -> bool:
         channel = self.core.settings.channels.get(contact.channel)
         kind = self.core.kinds.get(channel.type) if channel is not None else None
         return kind is not None and kind.throttle == "voice"
 
-    def _notice(self, swap: Swap, now: Instant) -> Page:
-        """For the one who is asked; of the lowest rank, as every notice. Failed from the start where nothing but a call
-        reaches them: that they were not told stays known."""
-        core, user, contact = self.core, self.core.settings.users[swap.asked], self._contact(swap)
+    def _asking(self, swap: Swap) -> Page:
+        """For the one who is asked."""
+        settings = self.core.settings
+        text = text_of(swap, settings.users[swap.asked], settings)
+        return self._notice(swap, swap.asked, text, f"{swap.asker} asks for swap {swap.id}")
+
+    def _answer(self, swap: Swap) -> Page | None:
+        """For the one who asked; None where they left the configuration."""
+        settings = self.core.settings
+        if swap.asker not in settings.users:
+            return None
+        text = answer_of(swap, settings.users[swap.asker], settings)
+        return self._notice(swap, swap.asker, text, f"{swap.asked} {swap.status} swap {swap.id}")
+
+    def _notice(self, swap: Swap, user: str, text: str, because: str) -> Page:
+        """Of the lowest rank, as every notice. Failed from the start where nothing but a call reaches them: that they
+        were not told stays known."""
+        core, now, contact = self.core, self.core.clock.now(), self._contact(user)
         return Page(
             id=core.chance.token(), key=key_of(swap), kind="notice", incident=None, cycle=0, round=0, step=0, rule=0,
-            target=f"user:{swap.asked}", user=swap.asked, contact=contact.name if contact else "",
+            target=f"user:{user}", user=user, contact=contact.name if contact else "",
             channel=contact.channel if contact else "", due_at=now, created_at=now,
-            status="planned" if contact else "failed", rank=NOTICE, because=f"{swap.asker} asks for swap {swap.id}",
-            config=core.settings.hash, text=text_of(swap, user, core.settings),
+            status="planned" if contact else "failed", rank=NOTICE, because=because,
+            config=core.settings.hash, text=text,
         )  # fmt: skip
 
     async def accept(self, id: str, actor: Actor) -> Swap:
@@ -157,10 +176,15 @@ class Swaps:
     def _answered(self, tx: Tx, swap: Swap, status: str, actor: Actor) -> Swap:
         after = replace(swap, status=status, answered_at=self.core.clock.now(), answered_by=actor.shown)  # type: ignore[arg-type]  # one of Swap's
         tx.add_swap(after)
+        page = self._answer(after) if status != "withdrawn" else None
+        if page is not None:
+            tx.add_pages([page])
         return after
 
     async def _commit(self, work: Callable[[Tx], Awaitable[Made]]) -> Swap:
         swap, overrides = await self.core.store.write(work)
         self.core.relief.set(overrides, self.core.clock.now())
+        if swap.status != "withdrawn":
+            self._told_over(swap.asker)
         log.info(f"swap_{swap.status}", id=swap.id, schedule=swap.schedule, by=swap.answered_by)
         return swap
