@@ -242,6 +242,17 @@ def test_a_difference_is_a_table_for_people(tocsin, other):
     assert people.splitlines()[1].split() == ["primary", "Bo", "Li", "(bo)", "0", "1", "-24"]
 
 
+def test_a_difference_says_whose_turn_it_moves_and_what_keeps_it(tocsin, other):
+    other(("users: [ana, bo]", "users: [bo, ana]"))
+    _, out, _ = tocsin("oncall", "--diff", "other.yaml", "--from", "2026-06-01 09:00", "--to", "2026-06-04 09:00")
+    assert out.split("\n\n")[2].splitlines() == [
+        "primary: ana is on call at Mon 2026-06-01 09:00 +0200, and bo would be",
+        "primary, layer day: it is the turn of ana at Mon 2026-06-01 09:00 +0200, and would be that of bo, since turns are counted over the "
+        "people as written; to keep that turn, write start: 2026-05-31 09:00",
+    ]
+    assert "is on call now, and" in tocsin("oncall", "primary", "--diff", "other.yaml")[1]
+
+
 def test_where_nothing_differs_it_says_so_also_for_the_next_30_days(tocsin, other):
     other(("name: day", "name: renamed"))
     assert tocsin("oncall", "--diff", "other.yaml")[1] == "nobody gains or loses a shift\n"

@@ -59,7 +59,7 @@ POISONS = [
     (("DTSTART;VALUE=DATE:20261207", "DTEND;VALUE=DATE:20261207"), ["26-12-06T23:00 26-12-07T23:00"], "line 13: the event 'two' is a whole day that ends on the day it begins; that one day is taken"),
     (("DTSTART;VALUE=DATE:20261207",), ["26-12-06T23:00 26-12-07T23:00"], None),
     ((START, END, "RRULE:FREQ=DAILY;COUNT=2", "EXDATE:"), [AT, "26-12-08T08:00 26-12-08T09:00"], "line 15: the event 'two' has an EXDATE that is empty; it says nothing"),
-    ((START, END, "RRULE:FREQ=DAILY;COUNT=2", "EXDATE:2026-12-08"), [AT], "line 15: the event 'two' has a EXDATE that is not written as it should be: '2026-12-08'"),
+    ((START, END, "RRULE:FREQ=DAILY;COUNT=2", "EXDATE:2026-12-08"), [AT], "line 15: the event 'two' has an EXDATE that is not written as it should be: '2026-12-08'"),
     ((START, END, "RRULE:FREQ=DAILY;COUNT=2", "EXDATE;VALUE=DATE:20261208"), [AT], None),
     ((START, END, "RRULE:FREQ=DAILY;COUNT=2", "EXDATE:never"), [AT, "26-12-08T08:00 26-12-08T09:00"], "line 15: the event 'two' has an EXDATE that cannot be read: 'never' is no time, and nothing is left out by it"),
     ((START, END, "RDATE:tomorrow,20261209T080000Z"), [AT, "26-12-09T08:00 26-12-09T09:00"], "line 14: the event 'two' has an RDATE that cannot be read: 'tomorrow' is no time, and nothing is added by it"),
@@ -76,6 +76,12 @@ POISONS = [
     ((END,), [], "line 10: the event 'two' has no usable start, and is left out"),
     ((START, "DTEND:20261206T090000Z"), [], "line 13: the event 'two' ends before it starts, and is left out"),
     ((START, END, "no line at all"), [AT], "line 14: the event 'two' has a line that cannot be read"),
+    ((START.replace("080000Z", "090000").replace("T:", "T;TID=Europe/Berlin:"), "DTEND;TZID=Europe/Berlin:20261207T100000"), [AT], "line 12: the event 'two' has a DTSTART with a part 'TID' that is not known, and counts as it can be read"),
+    ((START[:-1], END), [AT.replace("08:00", "07:00", 1)], "line 13: the event 'two' has a start and an end of which only one has a time zone, and counts as it can be read"),
+    ((START, END, "STATUS:CANCELED"), [], None),
+    ((START, END, "STATUS:CANCELLE"), [], "line 14: the event 'two' has a STATUS 'CANCELLE', which is taken for CANCELLED, and counts as it can be read"),
+    ((START, END, "STATU:CANCELLED"), [], "line 14: the event 'two' has a line STATU, which is taken for STATUS, and counts as it can be read"),
+    ((START, END, "STATUS:SOMEHOW"), [AT], "line 14: the event 'two' has a STATUS that is not known: 'SOMEHOW'; it takes place"),
     ((START, "DTEND;TZID=Mars/Base:20261207T100000"), [AT], "line 13: the event 'two' has a time zone 'Mars/Base' that is not known, and Europe/Paris is taken"),
 ]  # fmt: skip
 
@@ -94,7 +100,7 @@ BEFORE = poisoned(START, END, "RRULE:FREQ=DAILY;COUNT=2", "EXDATE:20261208T08000
 EARLIER = [f"two {AT}", "two 26-12-10T08:00 26-12-10T09:00"]
 UNREADABLE = [
     (lines, note) for lines, _, note in POISONS if note and (", and " in note or "left out" in note) and "leniently" not in note
-    and "ends when it begins" not in note and "RECURRENCE-ID" not in note
+    and not any(guess in note for guess in ("ends when it begins", "RECURRENCE-ID", "with a blank"))
 ]  # fmt: skip
 
 
@@ -165,6 +171,14 @@ def test_a_later_version_of_an_event_takes_the_place_of_an_earlier_one():
 
     assert told(found)[0] == "weekly 26-12-08T08:00 26-12-08T09:00"
     assert found.notes == ("line 12: the event 'weekly' is left out: a later version of it is there",)
+
+
+def test_a_change_that_lost_its_recurrence_id_does_not_end_its_series():
+    """It says a later SEQUENCE than its series does: a later version of one event of the two it is not."""
+    found = read(calendar(vevent(*WEEKLY, "SEQUENCE:1"), vevent(*MOVED, "SEQUENCE:2")))
+
+    assert told(found) == [*SERIES[:1], "weekly 26-12-14T08:00 26-12-14T09:00", *SERIES[1:]]
+    assert found.notes == ("line 12: the event 'moved' has the UID of another one; both count",)
 
 
 def test_two_changes_of_one_occurrence_both_count():
@@ -242,6 +256,80 @@ def test_damaged_frames_cost_no_event(line, instead, note):
 
     assert told(found) == [*OTHERS, f"two {AT}"]
     assert [one[: len(note)] for one in found.notes] == [note] * bool(note) or (not note and len(found.notes) <= 1)
+
+
+ALARM = "BEGIN:VALARM\r\nDURATION:PT5M\r\nUID:x\r\nEND:VALARM\r\n"
+
+
+@pytest.mark.parametrize("first", ["", "BEGIN:VEVNT", "BEGINVEVENT"])
+def test_an_event_without_its_beginning_is_whole_for_all_its_alarms(first):
+    raw = poisoned(START, END).replace(b"SUMMARY:two\r\n", b"SUMMARY:two\r\n" + ALARM.encode())
+    damaged = raw.replace(b"BEGIN:VEVENT\r\nUID:2", f"{first}\r\nUID:2".lstrip().encode())
+
+    assert told(read(damaged)) == [*OTHERS, f"two {AT}"]
+    assert "an event ends and does not begin" in " ".join(read(damaged).notes)
+
+
+@pytest.mark.parametrize(
+    ("lines", "ends", "note"),
+    [
+        (("SUMMARY:two", START, " " + END), ["09"], ("line 14: a line begins with a blank, and is taken for DTEND",)),
+        ((START, END, "LOCATION:here", "\tSUMMARY:two"), ["09"], ("line 15: a line begins with a blank, and is taken for SUMMARY",)),
+        (("SUMMARY:two", START, END, "LOCATION:here", " DTEND:20261207T100000Z"), ["09"], None),
+        (("SUMMARY:two", START, END, f"DESCRIPTION:{'x' * 62}", " DTEND:20261207T100000Z"), ["09"], ()),
+        (("SUMMARY:two", START, END, "DESCRIPTION:", "  DTEND:20261207T100000Z"), ["09"], ()),
+    ],
+)  # fmt: skip
+def test_a_property_behind_a_short_line_is_no_fold(lines, ends, note):
+    raw = poisoned("X-HERE:1").replace(b"X-HERE:1\r\nSUMMARY:two", "\r\n".join(lines).encode())
+    found = read(raw)
+
+    assert [one for one in told(found) if one.startswith("two")] == [f"two 26-12-07T08:00 26-12-07T{end}:00" for end in ends]
+    assert note is None or found.notes == note
+
+
+@pytest.mark.parametrize("end", ["END : VCALENDAR", "END:VCALENDAR=0D=0A=", "end:vcalendar", "END:VCALENDAR \r\n\r\n"])
+def test_a_last_line_that_can_be_told_is_no_cut(end):
+    assert told(read(poisoned(START, END).replace(b"END:VCALENDAR", end.encode()))) == [*OTHERS, f"two {AT}"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "note"),
+    [
+        ("utf-8", ()), ("utf-8-sig", ()), ("utf-16", ("line 1: the file is in UTF-16, and should be in UTF-8",)),
+        ("cp1252", ("line 14: a line is not in UTF-8, and is read as Windows-1252",)),
+    ],
+)  # fmt: skip
+def test_names_are_read_in_the_encodings_that_calendars_come_in(encoding, note):
+    raw = poisoned(START, END).replace(b"SUMMARY:two", "SUMMARY:Zoë".encode())
+    found = read(raw.decode().encode(encoding))
+
+    assert told(found) == [*OTHERS, f"Zoë {AT}"]
+    assert found.notes == note
+
+
+@pytest.mark.parametrize(("line", "named"), [("SUMMARY:Ana", True), ("UMMARY:Ana", True), ("SUMMARY Ana", False), ("SUMMARY;Ana", False)])
+def test_an_organizer_is_not_paged_for_a_title_that_cannot_be_read(line, named):
+    raw = calendar(vevent("UID:1", START, END, line, "ORGANIZER:mailto:boss@example.org"))
+    [found] = read(raw).events
+
+    assert (found.title, found.organizer is None) == ("Ana" if named else "", not named)
+    assert bool(read(raw).notes) == (line != "SUMMARY:Ana")
+
+
+@pytest.mark.parametrize(
+    ("zone", "summer", "note"),
+    [
+        ("X-WR-TIMEZONE:Europe/Paris", 6, ()), ("X-WR-TIMEZON:Europe/Paris", 6, ()), ("X-WR-TIMEZONE;Europe/Paris", 6, ()),
+        ("X-WR-TIMEZONE:Europe/Pari", 7, ("line 4: the zone that the calendar is shown in is not known: 'X-WR-TIMEZONE:Europe/Pari'; what repeats in UTC keeps that clock",)),
+    ],
+)  # fmt: skip
+def test_the_zone_a_calendar_is_shown_in_counts_or_is_told(zone, summer, note):
+    raw = calendar(zone, vevent("UID:1", "SUMMARY:a", "DTSTART:20260105T070000Z", "DURATION:PT1H", "RRULE:FREQ=MONTHLY;COUNT=7"))
+    found = read(raw)
+
+    assert told(found)[-1] == f"a 26-07-05T0{summer}:00 26-07-05T0{summer + 1}:00"
+    assert found.notes == note
 
 
 def test_a_calendar_that_was_cut_is_refused_wherever_it_was_cut():

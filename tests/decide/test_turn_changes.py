@@ -84,6 +84,21 @@ def test_who_is_gone_is_followed_by_the_next_in_line():
     ]  # fmt: skip
 
 
+def test_who_has_several_turns_keeps_the_one_behind_which_the_same_people_come():
+    old, new = config("ana bo ana chen"), config("ana bo ana")
+    proposed = 0
+    for week in range(48):
+        now = Instant(instant(datetime.fromisoformat("2026-02-10T12:00:00Z")) + 7 * week * DAY)
+        come = [on_call(old.schedules["primary"], Instant(now + 7 * ahead * DAY)).users[0] for ahead in range(4)]
+        for one in turn_changes(old, new, now).moved:
+            kept = moved_to(new, one)
+            then = [on_call(kept, Instant(now + 7 * ahead * DAY)).users[0] for ahead in range(3)]
+            assert then == [who for who in come if who != "chen"]
+            proposed += 1
+
+    assert proposed > 10
+
+
 def test_after_a_reload_it_is_told_as_done():
     old, new = config("ana bo chen dora"), config("ana bo dora")
     now = instant(datetime.fromisoformat("2026-02-24T08:00:00Z"))  # the eighth turn: dora's

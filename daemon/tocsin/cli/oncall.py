@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,14 +21,13 @@ from tocsin.cli.trouble import REFUSED, WRONG, Trouble
 from tocsin.clock import SystemClock
 from tocsin.decide.moments import moment_of
 from tocsin.decide.oncall import OnCall, Shifts, on_call, shifts, zone_of
-from tocsin.model import DAY, Instant, Override, Schedule, Settings, rfc3339
+from tocsin.decide.overrides import Extra
+from tocsin.decide.turn_changes import in_words, turn_changes
+from tocsin.model import DAY, Instant, Schedule, Settings, rfc3339
 from tocsin.settings import load
 
 AHEAD = 30 * DAY  # of --diff and --load, where no window is given
 WIDEST = 200 * 366 * DAY
-
-Extra = Mapping[str, Sequence[Override]]
-"""Overrides made at run time, by schedule."""
 
 Known = tuple[Settings, Extra]
 
@@ -206,15 +206,28 @@ def _moment(schedule: Schedule, at: str | None, extra: Extra) -> tuple[str, str,
 
 def _print_turnover(ours: Known, other: Known, name: str | None, given: Given, as_json: bool) -> None:
     (now, made), (then, made_then) = ours, other
-    found = []
+    found, turns = [], list[str]()
     for one in _named({**now.schedules, **then.schedules}, name):
         before, after = now.schedules.get(one), then.schedules.get(one)
         window = _span(given, (before or then.schedules[one]).timezone)
         found.append(turnover.compared(before, after, *window, made.get(one, ()), made_then.get(one, ())))
+        turns += _turns(one, ours, other, window[0], given)
     if as_json:
         print_json(found if name is None else found[0])
     else:
         turnover.show(found, {**now.users, **then.users})
+        for line in ["", *turns] if turns else []:
+            say(line)
+
+
+def _turns(name: str, ours: Known, other: Known, at: Instant, given: Given) -> list[str]:
+    """Whose turn it is when the window begins, where that would change, and what keeps it; for people."""
+    (now, made), (then, made_then) = ours, other
+    if name not in now.schedules or name not in then.schedules:
+        return []
+    was, will = (replace(one, schedules={name: one.schedules[name]}) for one in (now, then))
+    when = "now" if given[0] is None else f"at {duty.clock(rfc3339(at, zone_of(now.schedules[name].timezone)))}"
+    return list(in_words(turn_changes(was, will, at, made, made_then), done=False, at=when))
 
 
 def _print_load(settings: Settings, name: str | None, given: Given, as_json: bool, extra: Extra) -> None:

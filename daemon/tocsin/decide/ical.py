@@ -94,6 +94,7 @@ class _Reading:
         self.flaws += blocks.flaws
         zones = Zones(self.timezone, blocks, lambda: self.before.zones)
         events = [event_of(block, zones) for block in blocks.events]
+        self.flaws += zones.flaws
         here = {event.key for event in events if event.key is not None}
         for event in events:
             self._take(event, here)
@@ -172,15 +173,18 @@ class _Reading:
         yield [*masters[-1:], *others]
 
     def _newest(self, same: list[Event], what: str) -> list[Event]:
-        """Events that claim to be one: a later version (SEQUENCE) takes the place of an earlier one; else all count."""
-        latest = max((event.sequence or 0 for event in same), default=0)
+        """Events that claim to be one: a later version (SEQUENCE) takes the place of an earlier one; else all count.
+        One that does not repeat is no version of one that does: rather a change that lost its RECURRENCE-ID."""
+        latest = {alike: max(_versions(same, alike), default=0) for alike in (True, False)}
+        newest = []
         for event in same:
-            if (event.sequence or 0) < latest:
+            if (event.sequence or 0) < latest[event.repeats]:
                 self.flaws.append((event.at, f"the event {event.title!r} is left out: a later version of it is there"))
-        newest = [event for event in same if (event.sequence or 0) == latest]
+            else:
+                newest.append(event)
         for event in newest[1:]:
             self.flaws.append((event.at, f"the event {event.title!r} has the {what} of another one; both count"))
-        return newest
+        return sorted(newest, key=lambda event: event.repeats)  # to the last belong the changes
 
     def _occurrences(self, series: list[Event]) -> Sequence[tuple[Event, date]]:
         """(event, when) of one series; none, or those of the copy before, where it cannot be spelled out."""
@@ -267,6 +271,10 @@ def _copy_of(raw: bytes, timezone: str) -> _Copy:
         if event.key is not None and not event.broken and event.usable:
             copy.events[event.key] = replace(event, guesses=[])
     return copy
+
+
+def _versions(events: list[Event], repeats: bool) -> Iterator[int]:
+    return (event.sequence or 0 for event in events if event.repeats == repeats)
 
 
 def _utc(at: Instant) -> datetime:

@@ -21,6 +21,12 @@ ALIKE = 0.8  # of a damaged last line; that of a file which was cut at another l
 _BREAK = re.compile(rb"\r\n|\n|\r")
 _STRUCTURE = re.compile(r"\s*(BEGIN|END)\s*:\s*([A-Za-z0-9-]+)\s*", re.IGNORECASE)
 _JOINED = re.compile(r"(END:V[A-Z]+)\s*(BEGIN:V[A-Z]+)", re.IGNORECASE)
+_FOLDED = re.compile(
+    rb"\s(DTSTART|DTEND|DURATION|RRULE|RDATE|EXDATE|RECURRENCE-ID|UID|SUMMARY|STATUS|SEQUENCE|ORGANIZER|ATTENDEE|DTSTAMP|"
+    rb"CREATED|LAST-MODIFIED|DESCRIPTION|LOCATION|TRANSP|CLASS|URL|PRIORITY|CATEGORIES|COMMENT|TZID|TZOFFSETFROM|TZOFFSETTO|TZNAME)[:;]"
+)
+_INNER = frozenset({"VALARM", "PARTICIPANT", "VLOCATION", "VRESOURCE"})
+_SHORT = 60  # octets; lines are folded at about 75
 _EVENT = re.compile(rb"^BEGIN:VEVENT[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -62,9 +68,10 @@ class Blocks:
 
 def blocks_of(raw: bytes) -> Blocks:
     """The components of one calendar or several. Raises BadFeed when it is none, or cut short."""
-    flaws = _whole(raw)
+    raw, flaws = _encoded(raw)
+    flaws += _whole(raw)
     walk = _Walk()
-    for line in _lines(raw):
+    for line in _lines(raw, flaws):
         walk.take(line)
     walk.close(None)
     walk.found.flaws += flaws
@@ -73,9 +80,26 @@ def blocks_of(raw: bytes) -> Blocks:
     return walk.found
 
 
+def _encoded(raw: bytes) -> tuple[bytes, list[Flaw]]:
+    """The file in UTF-8 (3.1.4) without a mark, and what is said of it where it was written in UTF-16."""
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        text = raw.decode("utf-16", "replace")
+        if text.lstrip().upper().startswith("BEGIN:"):
+            return text.encode("utf-8", "replace"), [(1, "the file is in UTF-16, and should be in UTF-8")]
+    return raw.removeprefix(b"\xef\xbb\xbf"), []
+
+
+def _text_of(line: bytes) -> tuple[str, bool]:
+    """What a line says, and whether it is UTF-8: what is not is taken for Windows-1252, as old programs write it."""
+    try:
+        return line.decode("utf-8"), True
+    except ValueError:
+        return line.decode("cp1252", "replace"), False
+
+
 def _whole(raw: bytes) -> list[Flaw]:
     """What is wrong with the first and last line. A feed cut short must not end somebody's shifts: it is refused."""
-    text = raw.removeprefix(b"\xef\xbb\xbf").strip()
+    text = raw.strip()
     flaws: list[Flaw] = []
     if not text[:15].upper().startswith(b"BEGIN:VCALENDAR"):
         begins = clean(text[:40].decode("utf-8", "replace"), 40) or "nothing"
@@ -84,35 +108,42 @@ def _whole(raw: bytes) -> list[Flaw]:
         flaws.append((1, f"BEGIN:VCALENDAR is missing; it begins with {begins!r}"))
     last = _BREAK.split(text)[-1].decode("utf-8", "replace").strip().upper()
     if last != LAST_LINE:
-        damaged = SequenceMatcher(None, last, LAST_LINE).ratio() >= ALIKE
         structure = _STRUCTURE.fullmatch(last)
-        if not damaged or (structure is not None and structure[2] in TOP):
+        ends = structure[2] if structure is not None else ""
+        damaged = last.startswith(LAST_LINE) or SequenceMatcher(None, last, LAST_LINE).ratio() >= ALIKE
+        if not damaged or (ends in TOP and "".join(last.split()) != LAST_LINE):
             raise BadFeed("is cut short: END:VCALENDAR is missing")
         flaws.append((len(_BREAK.split(text)), f"END:VCALENDAR is missing; it ends with {clean(last, 40)!r}"))
     return flaws
 
 
-def _lines(raw: bytes) -> Iterator[Line]:
-    """Unfolded (3.1): before decoding, since a fold may cut through a character. A BEGIN or END has no second part."""
+def _lines(raw: bytes, flaws: list[Flaw]) -> Iterator[Line]:
+    """Unfolded (3.1): before decoding, since a fold may cut through a character. A BEGIN or END has no second part, and
+    a property behind a short line is none: that line was not folded."""
     number, pieces = 0, list[bytes]()
-    for place, piece in enumerate(_BREAK.split(raw.removeprefix(b"\xef\xbb\xbf")), 1):
+    for place, piece in enumerate(_BREAK.split(raw), 1):
         folded = piece[:1] in (b" ", b"\t") and pieces and not _is_structure(pieces)
+        if folded and len(pieces[-1]) < _SHORT and (name := _FOLDED.match(piece)):
+            flaws.append((place, f"a line begins with a blank, and is taken for {name[1].decode()}"))
+            folded = False
         if folded:
             pieces.append(piece[1:])
         elif piece.strip():
-            yield from _decoded(number, pieces)
+            yield from _decoded(number, pieces, flaws)
             number, pieces = place, [piece]
-    yield from _decoded(number, pieces)
+    yield from _decoded(number, pieces, flaws)
 
 
 def _is_structure(pieces: list[bytes]) -> bool:
     return len(pieces) == 1 and _STRUCTURE.fullmatch(pieces[0].decode("utf-8", "replace")) is not None
 
 
-def _decoded(number: int, pieces: list[bytes]) -> Iterator[Line]:
+def _decoded(number: int, pieces: list[bytes], flaws: list[Flaw]) -> Iterator[Line]:
     if not pieces:
         return
-    text = b"".join(pieces).decode("utf-8", "replace")
+    text, sound = _text_of(b"".join(pieces))
+    if not sound:
+        flaws.append((number, "a line is not in UTF-8, and is read as Windows-1252"))
     joined = _JOINED.fullmatch(text.strip())
     yield from (Line(number, part) for part in (joined.groups() if joined else (text,)))
 
@@ -142,7 +173,8 @@ class _Walk:
         if self.zone is not None:
             self.zone.lines.append(line)
         elif self.event is None:
-            self.loose.append(line)
+            if not self.inner:
+                self.loose.append(line)
             self.found.loose.append((self.calendar, line))
         elif not self.inner:
             self.event.lines.append(line)
@@ -150,7 +182,7 @@ class _Walk:
     def _begin(self, name: str, line: Line) -> None:
         if name in TOP:
             self.close(line)
-            self.loose = []
+            self.loose, self.inner = [], []
             if name == "VCALENDAR":
                 self.calendar += 1
             elif name == "VEVENT":
@@ -159,7 +191,7 @@ class _Walk:
                 self.zone = Block(line.number, self.calendar)
         elif self.zone is not None:
             self.zone.lines.append(line)
-        elif self.event is not None:
+        elif self.event is not None or name in _INNER:
             self.inner.append(line)
         else:
             self.loose = []
@@ -172,9 +204,10 @@ class _Walk:
             self.zone = None
         elif self.event is not None and name == "VEVENT":
             self._end_event()
-        elif self.event is not None and name not in TOP:
+        elif name not in TOP and (self.event is not None or self.inner):
             self._end_inner(name, line)
         else:
+            self.inner = [] if self.event is None else self.inner
             self.close(line)
             if name == "VEVENT":
                 self._without_beginning(line)

@@ -34,6 +34,8 @@ _OFTEN = ("RRULE", "RDATE", "EXDATE", "ATTENDEE")
 _READ = frozenset((*_ONCE, *_OFTEN))
 _ALONE = ("DTSTART", "DTEND", "DURATION", "RECURRENCE-ID", "UID", "SUMMARY")  # of which there is one
 _TIMES = ("DTSTART", "DTEND", "DURATION", "RRULE", "RDATE", "EXDATE", "RECURRENCE-ID", "UID")
+_WHO = ("SUMMARY", "ATTENDEE", "ORGANIZER", "STATUS", MARK)  # whom it names, and whether it takes place
+_STATUSES = ("TENTATIVE", "CONFIRMED", "CANCELLED")
 _NAME = re.compile(r"\s*([A-Za-z][A-Za-z0-9-]*)\s*[;:]")
 _OTHERS = frozenset(
     "ATTACH CATEGORIES CLASS COLOR COMMENT CONFERENCE CONTACT CREATED DESCRIPTION DTSTAMP EXRULE GEO IMAGE "
@@ -73,11 +75,12 @@ class Zones:
                 name, _, value = line.text.partition(":")
                 if name.strip().upper().partition(";")[0] == "TZID":
                     self._texts.setdefault(value.strip(), block.text("VTIMEZONE"))
-        self._shown_in: dict[int, str] = {}
+        self.flaws: list[Flaw] = []
+        self._shown_in: dict[int, tuple[str, Line]] = {}
         for calendar, line in blocks.loose:
-            name, _, value = line.text.partition(":")
-            if name.strip().upper().partition(";")[0] == "X-WR-TIMEZONE":
-                self._shown_in.setdefault(calendar, value.strip())
+            shown = _shown_in(line)
+            if shown is not None:
+                self._shown_in.setdefault(calendar, (shown, line))
 
     def named(self, name: str) -> tzinfo | None:
         """None for one that is not known, nor soundly defined."""
@@ -89,8 +92,14 @@ class Zones:
 
     def shown_in(self, calendar: int) -> tzinfo | None:
         """The zone a calendar is shown in, where it says so: its repeated times of UTC keep that clock."""
-        name = self._shown_in.get(calendar)
-        return _known_zone(name) if name else None
+        if calendar not in self._shown_in:
+            return None
+        name, line = self._shown_in[calendar]
+        found = _known_zone(name)
+        if found is None:
+            said = f"the zone that the calendar is shown in is not known: {clean(line.text, 60)!r}"
+            self.flaws.append((line.number, f"{said}; what repeats in UTC keeps that clock"))
+        return found
 
     def definition(self, name: str) -> str:
         """What the file says of a zone; "" for a known name."""
@@ -102,6 +111,14 @@ class Zones:
         if earlier is not None and found is not None:
             self.borrowed.append(earlier.definition(name))
         return found
+
+
+def _shown_in(line: Line) -> str | None:
+    """What an X-WR-TIMEZONE says, or a line much like one; None for every other."""
+    named = re.match(r"\W*([A-Za-z-]+)(.*)", line.text)
+    if named is None or not get_close_matches(named[1].upper(), ["X-WR-TIMEZONE"], 1, 0.85):
+        return None
+    return re.sub("^(;[^:]*:|[:;=])", "", named[2]).strip()
 
 
 @lru_cache(maxsize=1024)
@@ -310,6 +327,8 @@ class _Reader:
         self.guesses: list[Flaw] = []
         self.needs: dict[str, None] = {}
         self.strange: set[str] = set()  # names of zones that are not known
+        self.told: set[tuple[int, str]] = set()  # lines with parts that are not known
+        self.nameless = False  # a line that may have named somebody cannot be read
         self.instead = ""
         self.properties = self._properties()
         summary = self._first("SUMMARY")
@@ -343,10 +362,11 @@ class _Reader:
         except UNUSABLE:
             if name == "RRULE":
                 found.setdefault(name, []).append(Property(line.number, "", {}))
-            elif name in _TIMES:
-                self._break(line.number, f"has a {name} that cannot be read")
+            elif name in _TIMES or name in _WHO:
+                self._break(line.number, f"has {_a(name)} that cannot be read")
+                self.nameless |= name in ("SUMMARY", "ATTENDEE", MARK)
             else:
-                self._guess(line.number, f"has a {name} that cannot be read")
+                self._guess(line.number, f"has {_a(name)} that cannot be read")
             return
         found.setdefault(name, []).append(Property(line.number, str(value).strip(), params))
 
@@ -399,15 +419,28 @@ class _Reader:
         )
 
     def _people(self) -> dict[str, Any]:
-        organizer, marked, status = self._first("ORGANIZER"), self._first(MARK), self._first("STATUS")
+        organizer, marked = self._first("ORGANIZER"), self._first(MARK)
         sequence = self._first("SEQUENCE")
         return {
             "invited": tuple(_invited(self.properties.get("ATTENDEE", ()))),
-            "organizer": None if organizer is None else _person(organizer),
+            "organizer": None if organizer is None or self.nameless else _person(organizer),
             "marked": tuple(key for key in clean(_unescaped(marked.value), 500).split(",") if key) if marked else (),
-            "cancelled": status is not None and status.value.strip().upper() in ("CANCELLED", "CANCELED"),
+            "cancelled": self._status() in ("CANCELLED", "CANCELED"),
             "sequence": int(sequence.value) if sequence and re.fullmatch("[0-9]{1,9}", sequence.value) else None,
         }
+
+    def _status(self) -> str:
+        """As it is written; one that is much like another one is taken for it."""
+        written = self._first("STATUS")
+        status = written.value.strip().upper() if written is not None else ""
+        if written is None or not status or status in (*_STATUSES, "CANCELED"):
+            return status
+        close = get_close_matches(status, _STATUSES, 1, 0.7)
+        if close:
+            self._break(written.number, f"has a STATUS {clean(status, 40)!r}, which is taken for {close[0]}")
+            return close[0]
+        self._guess(written.number, f"has a STATUS that is not known: {clean(status, 40)!r}; it takes place")
+        return status
 
     def _timed(self, event: Event, replaces: date | None, future: bool) -> Event:
         start = self._start(event.cancelled)
@@ -434,23 +467,32 @@ class _Reader:
         except Unreadable as why:
             self._break(written.number, f"has no usable start: {why}")
             raise _Broken from None
-        shown = self.zones.shown_in(self.block.calendar)
         repeats = "RRULE" in self.properties or "RDATE" in self.properties
-        if shown is not None and repeats and isinstance(start, datetime) and start.tzinfo is UTC:
-            return start.astimezone(shown)
-        return start
+        if not repeats or not isinstance(start, datetime) or start.tzinfo is not UTC:
+            return start
+        shown = self.zones.shown_in(self.block.calendar)
+        return start if shown is None else start.astimezone(shown)
 
     def _time(self, written: Property, text: str, name: str) -> date:
         """A day, or an aware time: one without a zone is the schedule's."""
         value, guessed = time_of(text)
+        strange = self._strange_parts(written, name)
         if guessed:
-            self._guess(written.number, f"has a {name} that is not written as it should be: {clean(text, 40)!r}")
+            self._guess(written.number, f"has {_a(name)} that is not written as it should be: {clean(text, 40)!r}")
         if not isinstance(value, datetime) or value.tzinfo is not None:
             return value
-        zone = written.params.get("TZID")
+        zone = written.params.get("TZID") or next((one for one in strange if _known_zone(one)), "")
         if not zone:
             return value.replace(tzinfo=self.zones.floating)
         return value.replace(tzinfo=self._zone(str(zone), written))
+
+    def _strange_parts(self, written: Property, name: str) -> list[str]:
+        """What parts of the line say that are nobody's: maybe a zone."""
+        found = [(part, str(said)) for part, said in dict(written.params).items() if not _of_time(part)]
+        if found and (written.number, name) not in self.told:
+            self.told.add((written.number, name))
+            self._break(written.number, f"has {_a(name)} with a part {clean(found[0][0], 40)!r} that is not known")
+        return [said for _, said in found]
 
     def _zone(self, name: str, written: Property) -> tzinfo:
         found = self.zones.named(name)
@@ -491,6 +533,8 @@ class _Reader:
             return self._days(event, start, end, written)
         if isinstance(start, datetime) != isinstance(end, datetime):
             self._guess(written.number, "has a start and an end of which one is a day and one a time")
+        if self._floats(start) != self._floats(end) and not self.strange:
+            self._break(written.number, "has a start and an end of which only one has a time zone")
         begins, until = event.instant_of(start), event.instant_of(end)
         if until < begins:
             self._break(written.number, "ends before it starts")
@@ -500,6 +544,10 @@ class _Reader:
         if isinstance(start, datetime) and isinstance(end, datetime) and start.tzinfo is end.tzinfo:
             return replace(event, end=until, lasts=Lasts("wall", end.replace(tzinfo=None) - start.replace(tzinfo=None)))
         return replace(event, end=until, lasts=Lasts("exact", timedelta(milliseconds=until - begins)))
+
+    def _floats(self, when: date) -> bool | None:
+        """Whether it is a time without a zone; None for a day."""
+        return when.tzinfo is self.zones.floating if isinstance(when, datetime) else None
 
     def _no_time(self, event: Event, written: Property) -> None:
         if not event.cancelled:
@@ -621,9 +669,25 @@ class _Reader:
             self._break(written.number, f"has a RECURRENCE-ID that cannot be read: {why}")
             self.instead = "it counts as an event of its own"
             return "", None, False, False
-        future = str(written.params.get("RANGE", "")).upper() == "THISANDFUTURE"
+        future = self._future(written)
         shown = f"{value.astimezone(UTC):%Y%m%dT%H%M%SZ}" if isinstance(value, datetime) else f"{value:%Y%m%d}"
         return shown, value, future, True
+
+    def _future(self, written: Property) -> bool:
+        """Whether it changes all that follow, too."""
+        span = str(written.params.get("RANGE", "")).upper()
+        if span in ("", "THISANDFUTURE"):
+            return bool(span)
+        close = bool(get_close_matches(span, ["THISANDFUTURE"], 1, 0.8))
+        self._break(written.number, f"has a RECURRENCE-ID with a RANGE {clean(span, 40)!r} that is not known")
+        self.instead = "it is taken for THISANDFUTURE" if close else "one occurrence is taken"
+        return close
+
+
+def _of_time(part: str) -> bool:
+    """Whether a line that says a time may have a part of that name."""
+    name = part.upper()
+    return name in ("TZID", "VALUE", "RANGE", "LANGUAGE", "ALTREP") or name.startswith("X-")
 
 
 def _bare(text: str) -> str:
@@ -638,8 +702,12 @@ def _meant(name: str) -> str:
     """The property of a name that is nobody's, where it is plain: RRUL."""
     if name in _OTHERS or name.startswith(("X-", "VND")):
         return ""
-    close = get_close_matches(name, [*_TIMES, *_OTHERS], 1, 0.75)
-    return close[0] if close and close[0] in _TIMES else ""
+    close = get_close_matches(name, [*_TIMES, *_WHO, *_OTHERS], 1, 0.75)
+    return close[0] if close and close[0] not in _OTHERS else ""
+
+
+def _a(name: str) -> str:
+    return f"an {name}" if name[0] in "AEIORX" else f"a {name}"
 
 
 # ------------------------------------------------------------------------------------------ people

@@ -63,25 +63,25 @@ def turn_changes(
     return TurnChanges(tuple(changed), tuple(moved))
 
 
-def in_words(changes: TurnChanges, *, done: bool) -> Iterator[str]:
-    """One line a schedule or layer, for people. `done`: the change is in force."""
+def in_words(changes: TurnChanges, *, done: bool, at: str = "now") -> Iterator[str]:
+    """One line a schedule or layer, for people. `done`: the change is in force; `at`: the moment that was asked for."""
     for schedule, was, will in changes.on_call:
         if done:
             now = f"{_and(will)} {_be(will, 'is', 'are')} now"
             yield f"{schedule}: {_and(was)} {_be(was, 'was', 'were')} on call, and {now}"
         else:
-            yield f"{schedule}: {_and(was)} {_be(was, 'is', 'are')} on call now, and {_and(will)} would be"
+            yield f"{schedule}: {_and(was)} {_be(was, 'is', 'are')} on call {at}, and {_and(will)} would be"
     for one in changes.moved:
-        yield f"{one.schedule}, layer {one.layer}: {_said(one, done)}"
+        yield f"{one.schedule}, layer {one.layer}: {_said(one, done, at)}"
 
 
-def _said(one: TurnMoved, done: bool) -> str:
-    turn = f"it is the turn of {_and(one.was)} now, and would be that of {_and(one.will)}"
+def _said(one: TurnMoved, done: bool, at: str) -> str:
+    turn = f"it is the turn of {_and(one.was)} {at}, and would be that of {_and(one.will)}"
     if done:
         turn = f"it was the turn of {_and(one.was)}, and is that of {_and(one.will)} now"
     why = "turns are counted over the people as written"
     if set(one.keeps) == set(one.was):
-        what = "to keep the present turn"
+        what = f"to keep {'the present' if at == 'now' else 'that'} turn"
     else:
         gone = f"{_and(one.was)} {_be(one.was, 'is', 'are')} not in it any more"
         what = f"{gone}; for the next in line, {_and(one.keeps)}"
@@ -133,14 +133,23 @@ def _by_name(schedule: Schedule) -> dict[str, Layer]:
 
 def _kept(old: Sequence[Crew], turn: int, new: Sequence[Crew]) -> int | None:
     """The entry of `new` whose turn it should be: that of the same people, else of the first after them that is still
-    there. None where nobody is left, or where more than one entry could be meant."""
+    there; of several, the one behind which most turns come as before. None where nobody is left."""
     for step in range(len(old)):
         crew = set(old[(turn + step) % len(old)])
         same = [place for place, entry in enumerate(new) if set(entry) == crew]
         some = same or [place for place, entry in enumerate(new) if step == 0 and crew & set(entry)]
         if some:
-            return some[0] if len(some) == 1 else None
+            return max(some, key=lambda place: _as_before(old, turn + step, new, place))
     return None
+
+
+def _as_before(old: Sequence[Crew], turn: int, new: Sequence[Crew], place: int) -> int:
+    """How many turns in a row, from `place` of `new` on, are those of `old` from `turn` on, without who is gone."""
+    staying = {user for entry in new for user in entry}
+    left = [set(old[(turn + step) % len(old)]) & staying for step in range(len(old))]
+    come = [set(new[(place + step) % len(new)]) for step in range(len(new))]
+    alike = [bool(was & will) for was, will in zip([crew for crew in left if crew], come, strict=False)]
+    return alike.index(False) if False in alike else len(alike)
 
 
 def _turn(layer: Layer, schedule: Schedule, now: Instant) -> int | None:
