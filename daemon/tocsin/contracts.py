@@ -542,6 +542,9 @@ class Tx(Protocol):
     def add_token(self, token: Token) -> None: ...
     def save_token(self, token: Token) -> None: ...
 
+    def touch_token(self, id: str, at: Instant) -> None:
+        """It was used then. Changes nothing else of it, and never to an earlier time."""
+
 
 class Store(Protocol):
     """Where everything that must survive is kept. One promise, two implementations.

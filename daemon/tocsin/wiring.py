@@ -317,6 +317,7 @@ class Daemon:
     async def _last_words(self) -> None:
         try:
             await self.intake.flush_repeats()
+            await self.access.flush_uses()
             await self.housekeeping.alive()
         except Exception as error:  # noqa: BLE001  # stopping goes on whatever happens
             log.warning("not_flushed", error=repr(error))

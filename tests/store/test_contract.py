@@ -1057,6 +1057,17 @@ async def test_tokens_are_added_once_and_revoked(store):
     assert await store.tokens() == [token("a", revoked_at=at(5))]
 
 
+async def test_the_use_of_a_token_changes_nothing_else_of_it_and_never_goes_back(store):
+    async def work(tx):
+        tx.add_token(token("a", revoked_at=at(5)))
+        tx.touch_token("a", at(9))
+        tx.touch_token("a", at(7))
+        tx.touch_token("nobody", at(9))
+
+    await store.write(work)
+    assert await store.tokens() == [token("a", revoked_at=at(5), last_used_at=at(9))]
+
+
 async def test_a_policys_text_is_kept_under_its_hash(store):
     async def keep(tx, body):
         tx.add_policy_version("h1", "default", body)

@@ -16,7 +16,7 @@ RARE = ("gaps", "retention", "outbound heartbeat", "feeds", "following", "suppor
 """Done so rarely, or only when something happens, that the test lets them have their turn itself."""
 
 DUTIES = (
-    *ESSENTIAL, *RARE, "stranded pages", "shift notices", "heartbeats", "storms", "late duties", "repeats", "silences",
+    *ESSENTIAL, *RARE, "stranded pages", "shift notices", "heartbeats", "storms", "late duties", "repeats", "silences", "token uses",
     "fires behind its end", "refusals", "last resort",
     "sign of life", "gauges", "quarantine",
 )  # fmt: skip

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestClient
 from tests.web.test_quiet import QUIET
 from tests.web.test_schedules import basic, form_of, token
 from tests.web.test_whole import OWN
-from tocsin.model import HOUR
+from tocsin.model import HOUR, Actor
 from tocsin.settings import load
 from tocsin.web.app import make_app
 from tocsin.wiring import Daemon
@@ -112,3 +112,15 @@ async def test_windows_stand_on_both_pages_and_relations_on_an_incidents(client:
     assert "this one waits until it is over" in child
     assert "<dd>parent:1</dd>" in child
     assert "it waits until this one is over" in parent
+
+
+async def test_who_is_signed_in_is_not_asked_to_sign_in_on_any_page(client: TestClient, daemon: Daemon) -> None:
+    form = await signed_in(client, daemon)
+    await daemon.actions.trigger("disk full", Actor("user", "ana"), "web")
+    pages = ["/", "/incidents/1", "/schedules", "/silences", "/login"]
+
+    texts = {path: await (await client.get(path)).text() for path in pages}
+    refused = await client.post("/silences", data={"form": form, "matchers": "env"})
+    texts["refused"] = await refused.text()
+
+    assert [path for path, text in texts.items() if ">Sign in<" in text or ">ana<" not in text] == []

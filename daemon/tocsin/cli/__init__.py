@@ -9,6 +9,7 @@ wrong, 3 the daemon (or its database) cannot be reached, 4 not allowed.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any, cast
 
@@ -122,3 +123,18 @@ def main() -> None:
         raise SystemExit(trouble.code) from None
     except BrokenPipeError:
         raise SystemExit(0) from None
+    except Exception as bug:  # one line for a person; where it was is for whoever mends it
+        if os.environ.get("TOCSIN_TRACEBACK"):
+            raise
+        told = _stumbled(bug)
+        sys.stderr.write(f"tocsin: {told}\n")
+        raise SystemExit(told.code) from None
+
+
+def _stumbled(bug: Exception) -> Trouble:
+    """An answer that is none of Tocsin's, where one was asked for; else an error of ours."""
+    said = f"{type(bug).__name__}: {' '.join(str(bug).split())[:200]}"
+    client = sys.modules.get("tocsin.cli.client")
+    if client is not None and client.asked:
+        return cast(Trouble, client.strange(client.asked[-1], said))
+    return Trouble(f"an error of Tocsin's own: {said}; with TOCSIN_TRACEBACK=1 it says where, please report it")

@@ -72,7 +72,7 @@ def page(
     """Page one more person about an incident, now."""
     wanted = target if ":" in target else f"user:{target}"
     named = {"by": user} if user else {}
-    _print(connect().post(f"/v1/incidents/{number}/page", {"target": wanted, **named}), as_json)
+    _print(done_to(connect().post(f"/v1/incidents/{number}/page", {"target": wanted, **named})), as_json)
 
 
 def trigger(
@@ -93,7 +93,7 @@ def trigger(
         "policy": policy,
         "user": user,
     }
-    _print(connect().post("/v1/incidents", {name: value for name, value in asked.items() if value}), as_json)
+    _print(done_to(connect().post("/v1/incidents", {name: value for name, value in asked.items() if value})), as_json)
 
 
 def _each(numbers: list[int], action: str, user: str | None, as_json: bool) -> None:
@@ -103,7 +103,7 @@ def _each(numbers: list[int], action: str, user: str | None, as_json: bool) -> N
     done: list[Any] = []
     for number in numbers:
         try:
-            done.append(api.post(f"/v1/incidents/{number}/{action}", _who(user)))
+            done.append(done_to(api.post(f"/v1/incidents/{number}/{action}", _who(user))))
         except Trouble as trouble:
             if len(numbers) == 1:
                 raise
@@ -119,7 +119,14 @@ def _each(numbers: list[int], action: str, user: str | None, as_json: bool) -> N
 
 
 def _act(number: int, action: str, user: str | None, body: dict[str, Any]) -> Any:
-    return connect().post(f"/v1/incidents/{number}/{quote(action)}", {**_who(user), **body})
+    return done_to(connect().post(f"/v1/incidents/{number}/{quote(action)}", {**_who(user), **body}))
+
+
+def done_to(answer: Any) -> Any:
+    """The answer, which names the incident; whatever else came is not believed."""
+    if not isinstance(answer.get("number"), int) or not isinstance(answer.get("status"), str):
+        raise TypeError("it names no incident")
+    return answer
 
 
 def _who(user: str | None) -> dict[str, Any]:
@@ -131,7 +138,7 @@ def _until(text: str) -> dict[str, Any]:
         length(text)
         return {"for": text}
     if ":" not in text and "-" not in text:
-        raise Trouble(f"{text!r} is neither a length nor a time; write 30m, 2026-01-05 09:00 or Sunday 03:10", WRONG)
+        raise Trouble(f"{text!r} is neither a length nor a time; write 30m or 2026-01-05 09:00 or Sunday 03:10", WRONG)
     return {"until": rfc3339(moment(text))}
 
 

@@ -15,6 +15,7 @@ import typer
 from tocsin.cli.configured import state_folder
 from tocsin.cli.known_contacts import known_doubts
 from tocsin.cli.known_feeds import feed_problems
+from tocsin.cli.known_leavers import known_leavers
 from tocsin.cli.sarif import sarif
 from tocsin.cli.tables import Line, print_lines
 from tocsin.cli.trouble import WRONG, Trouble
@@ -55,7 +56,8 @@ def check(
         raise Trouble("--json and --sarif are two formats; write one of them", WRONG)
     disabled = disabled_codes(disable or [])
     loaded = load(find(config, os.environ))
-    loaded = _with_feeds(replace(loaded, problems=(*loaded.problems, *emptied(loaded))), online=online)
+    beside = [*emptied(loaded), *left_behind(loaded)]
+    loaded = _with_feeds(replace(loaded, problems=(*loaded.problems, *beside)), online=online)
     doubts = known_doubts(loaded.settings) if loaded.settings is not None else NO_DOUBTS
     found = review(loaded, SystemClock().now(), doubts=doubts, disabled=disabled)
     if as_sarif:
@@ -84,6 +86,13 @@ def emptied(loaded: Loaded) -> Iterator[Problem]:
     elif not current.users and not current.integrations:
         said = "there are no users and no integrations, so nobody is paged"
         yield Problem(Where(str(loaded.main), 1, 1), "warning", "emptied", said)
+
+
+def left_behind(loaded: Loaded) -> Iterator[Problem]:
+    """What waits for people who are no longer configured."""
+    found = known_leavers(loaded.settings) if loaded.settings is not None else []
+    for said in found:
+        yield Problem(Where(str(loaded.main), 1, 1), "warning", "left-behind", said)
 
 
 def exit_code(problems: Sequence[Problem], *, strict: bool) -> int:

@@ -36,6 +36,30 @@ class Answer:
     body: Any
     text: str
 
+    def body_of(self, url: str) -> dict[str, Any]:
+        """The JSON object of a good answer. Raises Trouble for whatever else came: a proxy's page, a redirect, nothing.
+
+        Nothing is believed to be done that Tocsin did not say it did.
+        """
+        if 200 <= self.status < 300 and isinstance(self.body, dict) and self.body:
+            return self.body
+        raise strange(url, f"{self.status} with {_what(self)}")
+
+
+def strange(url: str, said: str) -> Trouble:
+    """Something answers at the address that is not this version of Tocsin."""
+    because = f"{url} does not answer as Tocsin does ({said})"
+    return Trouble(f"{because}; is TOCSIN_URL right, or a proxy between?", UNREACHABLE)
+
+
+def _what(answer: Answer) -> str:
+    start = " ".join(answer.text[:200].split())[:60]
+    return f"{start!r}" if start else "an empty body"
+
+
+asked: list[str] = []
+"""Addresses that were asked: an error in what is made of an answer is the answer's."""
+
 
 class Api:
     """The daemon's HTTP API, as one person or script sees it."""
@@ -58,7 +82,7 @@ class Api:
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         answer = send(method, self.url + path, body, self.credential.token)
         if answer.status < 400:
-            return answer.body
+            return answer.body_of(self.url)
         raise _refusal(answer, self.url, self.credential)
 
 
@@ -92,9 +116,15 @@ def token_files() -> tuple[Path, Path]:
 
 def send(method: str, url: str, body: Any = None, bearer: str | None = None) -> Answer:
     """One request, never repeated. Raises Trouble when the daemon cannot be reached."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        url.encode("ascii")
+    except ValueError:
+        usable = False
+    if not usable:
         raise Trouble(f"TOCSIN_URL: {url!r} is not an address; write http://HOST:PORT", WRONG)
+    asked.append(_base(url))
     headers = {"Accept": "application/json", "User-Agent": "tocsin-cli"}
     if bearer is not None:
         headers["Authorization"] = f"Bearer {_printable(bearer)}"
@@ -104,7 +134,7 @@ def send(method: str, url: str, body: Any = None, bearer: str | None = None) -> 
         headers["Content-Type"] = "application/json"
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
-        connection = _connection(parts.scheme, parts.hostname, parts.port)
+        connection = _connection(parts.scheme, parts.hostname or "", parts.port)
         try:
             connection.request(method, path, payload, headers)
             reply = connection.getresponse()
@@ -113,7 +143,7 @@ def send(method: str, url: str, body: Any = None, bearer: str | None = None) -> 
             connection.close()
     except TimeoutError:
         raise Trouble(f"{_base(url)} did not answer within {DEADLINE_SECONDS:.0f} s", UNREACHABLE) from None
-    except (OSError, http.client.HTTPException) as broken:
+    except (OSError, http.client.HTTPException, ValueError) as broken:
         raise Trouble(
             f"cannot reach the daemon at {_base(url)}: {_reason(broken)}; is `tocsin serve` running?",
             UNREACHABLE,
@@ -130,7 +160,7 @@ def _answer(status: int, raw: bytes) -> Answer:
     text = raw.decode("utf-8", "replace")
     try:
         return Answer(status, json.loads(text) if text.strip() else {}, text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Answer(status, {}, text)
 
 
@@ -152,9 +182,10 @@ def problem_text(answer: Answer) -> str:
     if not isinstance(answer.body, dict) or not answer.body:
         return answer.text.strip()[:200] or f"HTTP {answer.status}"
     said = str(answer.body.get("detail") or answer.body.get("title") or f"HTTP {answer.status}")
+    errors = answer.body.get("errors")
     fields = [
         f"{error.get('pointer', '')}: {error.get('detail', '')}".lstrip(": ")
-        for error in answer.body.get("errors", ())
+        for error in (errors if isinstance(errors, list) else ())
         if isinstance(error, dict) and str(error.get("detail", "")) not in said
     ]
     return "; ".join([said, *(field for field in fields if field)])

@@ -21,6 +21,12 @@ def locate(config: Path | None) -> Path:
     return main
 
 
+def by_api(config: Path | None) -> bool:
+    """Whether to ask the daemon at TOCSIN_URL: nobody named a configuration, and none is in reach."""
+    named = config is not None or os.environ.get("TOCSIN_CONFIG")
+    return bool(os.environ.get("TOCSIN_URL")) and not named and not os.path.isfile(asked_for(None))
+
+
 def asked_for(config: Path | None) -> Path:
     """The same, whether it is there or not: a daemon whose file is gone still has its last good configuration."""
     return settings.find(str(config) if config is not None else None, os.environ)

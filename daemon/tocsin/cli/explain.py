@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import json
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
@@ -12,6 +13,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from tocsin.cli.client import connect
+from tocsin.cli.configured import by_api
 from tocsin.cli.oncall import moment_in, settings_without_secrets, this_second
 from tocsin.cli.tables import print_json, print_table, say, warn
 from tocsin.cli.times import length
@@ -67,6 +70,14 @@ def explain(
 
     Where there is a database, what is open and silenced now counts; it is only read.
     """
+    if by_api(config):
+        words = {"title": title, "severity": severity, "service": service, "dedup_key": dedup_key}
+        found = _remote(file, integration, words, label or [], at, ahead)
+        if as_json:
+            print_json(found)
+        else:
+            _show(found, Settings("", ""), all_rules)
+        return
     settings = settings_without_secrets(config)
     now = this_second() if at is None else moment_in(at, settings.defaults.timezone)
     if (file is None) == (title is None):
@@ -85,6 +96,34 @@ def explain(
         print_json(found)
     else:
         _show(found, settings, all_rules)
+
+
+def _remote(
+    file: str | None, integration: str | None, words: dict[str, str | None], labels: list[str], at: str | None,
+    ahead: str | None,
+) -> dict[str, Any]:  # fmt: skip
+    """The same from the daemon at TOCSIN_URL, where no configuration is in reach."""
+    if (file is None) == (words["title"] is None):
+        raise Trouble('give a FILE (- for stdin) with --integration, or an alert by --title "db down"', WRONG)
+    asked: dict[str, Any] = {"integration": integration, "at": at, "for": ahead}
+    if file is not None:
+        raw = _raw(file)
+        try:
+            asked["payload"] = json.loads(raw)
+        except (ValueError, RecursionError):
+            asked["payload"] = raw.decode("utf-8", "replace")
+    else:
+        alert = {**words, "labels": dict(_pair(text) for text in labels)}
+        asked["alert"] = {name: value for name, value in alert.items() if value}
+    found: dict[str, Any] = connect().post("/v1/explain", {name: value for name, value in asked.items() if value})
+    return found
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise Trouble(f"--label {text!r}: write NAME=VALUE", WRONG)
+    return name, value
 
 
 # ------------------------------------------------------------------------------------ which alerts

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tocsin.cli import duty, fairness, turnover
-from tocsin.cli.configured import errors_in, locate, print_problems
+from tocsin.cli import duty, fairness, oncall_remote, turnover
+from tocsin.cli.configured import by_api, errors_in, locate, print_problems
 from tocsin.cli.known_feeds import with_known_feeds
 from tocsin.cli.known_overrides import known_overrides
 from tocsin.cli.tables import print_json, print_table, say, warn
@@ -53,9 +53,15 @@ def oncall(
     nights (22:00 to 06:00 by the person's clock) and weekends are shared. Both --from a time --to another, else for
     the next 30 days.
 
-    Overrides made at run time count where there is a database; it is only read.
+    Overrides made at run time count where there is a database; it is only read. Where there is no configuration and
+    TOCSIN_URL is set, the daemon there is asked.
     """
     _only_what_goes_together(at, since, until, diff, load)
+    if by_api(config):
+        if diff is not None or load:
+            raise Trouble("--diff and --load need the configuration; give it with -c", WRONG)
+        oncall_remote.show(schedule, at, (since, until), as_json)
+        return
     settings = settings_without_secrets(config)
     extra: Extra = known_overrides(settings)
     if diff is not None:

@@ -43,7 +43,7 @@ def send(
     answer = request("POST", f"{url}/v1/webhooks/{quote(integration, safe='')}", body, secret)
     if answer.status >= 400:
         raise _refused(answer, integration)
-    _print(answer.body, as_json)
+    _print(answer.body_of(url), as_json)
 
 
 def _alert(
@@ -94,6 +94,8 @@ def _refused(answer: Answer, integration: str) -> Trouble:
 
 
 def _print(answer: Any, as_json: bool) -> None:
+    if not isinstance(answer.get("accepted"), int):
+        raise TypeError("accepted is missing")
     if as_json:
         print_json(answer)
         return

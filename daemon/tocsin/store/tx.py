@@ -471,6 +471,9 @@ class Transaction:
     def add_token(self, token: Token) -> None:
         self.changes.insert("tokens", "add_token", [token])
 
+    def touch_token(self, id: str, at: Instant) -> None:
+        self.changes.run("tokens", "touch_token", id, at)
+
     def save_token(self, token: Token) -> None:
         self.changes.insert("tokens", "save_token", [token])
 

@@ -67,6 +67,12 @@ def html(template: str, status: int = 200, **facts: Any) -> web.Response:
     return web.Response(status=status, body=text.encode("utf-8", "replace"), headers=HTML_HEADERS)
 
 
+async def signed_in_as(daemon: Daemon, request: web.Request) -> str:
+    """Who is signed in at this browser; "" for nobody."""
+    session = await session_of(daemon, request)
+    return session.user if session is not None else ""
+
+
 def form_page(template: str, signed_in: Session | None, status: int = 200, **facts: Any) -> web.Response:
     """A page that may hold forms: the browser names us as their origin (with `no-referrer` it says `null`)."""
     answer = html(template, status, **facts, signed_in_as=signed_in.user if signed_in is not None else "")
@@ -108,6 +114,7 @@ def overview(daemon: Daemon) -> Handler:
         _, health = await daemon.health.ready()
         return html(
             "overview.html",
+            signed_in_as=await signed_in_as(daemon, request),
             incidents=[views.incident_view(incident, settings) for incident in incidents[:SHOWN]],
             more=len(incidents) > SHOWN,
             on_call=[on_call_line(one, now, extra.get(one.name, ())) for one in settings.schedules.values()],
@@ -169,6 +176,7 @@ def incident(daemon: Daemon) -> Handler:
         pages = await daemon.store.pages(number)
         return html(
             "incident.html",
+            signed_in_as=await signed_in_as(daemon, request),
             incident=views.incident_view(found, settings),
             entries=[views.entry_view(entry, whole=False) for entry in told(found, entries, None)],
             pages=[views.page_view(page, attempts, whole=False) for page, attempts in pages],

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tocsin.contracts import Chance, Clock, Store, Tx
-from tocsin.errors import Refused
+from tocsin.errors import Refused, StoreUnavailable
 from tocsin.model import Instant, Millis, Role, Token
 from tocsin.work.keys import Keys
 
@@ -26,6 +26,7 @@ class Access:
         self._user_exists = user_exists
         self._by_hash: dict[str, Token] = {}
         self._read_at: Instant | None = None
+        self._used: dict[str, Instant] = {}  # by id: not yet written
 
     async def check(self, bearer: str) -> Token | None:
         """The token, unless it is unknown, revoked, or of a user who is no longer configured."""
@@ -42,6 +43,7 @@ class Access:
             return None
         if token.user is not None and not self._user_exists(token.user):
             return None
+        self._used[token.id] = self._clock.now()
         return token
 
     async def sign_out(self, mark: str, until: Instant) -> None:
@@ -84,7 +86,24 @@ class Access:
         return revoked
 
     async def all(self) -> list[Token]:
+        await self.flush_uses()
         return await self._store.tokens()
+
+    async def flush_uses(self) -> None:
+        """Write down when tokens were last used: all at once, now and then, so that no request waits for it."""
+        used, self._used = self._used, {}
+        if not used:
+            return
+
+        async def work(tx: Tx) -> None:
+            for id, at in sorted(used.items()):
+                tx.touch_token(id, at)
+
+        try:
+            await self._store.write(work)
+        except StoreUnavailable:
+            self._used = used | self._used
+            raise
 
     async def learn_keys(self) -> None:
         """Another replica may have rotated the keys: what it signs is to open here too."""

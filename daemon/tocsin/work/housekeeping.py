@@ -44,6 +44,7 @@ class Housekeeping:
             *more,
             (ANSWERS, Millis(5 * SECOND), self.health.exercise),
             ("repeats", Millis(SECOND), self.intake.flush_repeats),
+            ("token uses", Millis(30 * SECOND), self.access.flush_uses),
             ("silences", Millis(SECOND), self.silences.begin),
             ("sign of life", Millis(5 * SECOND), self.alive),
             ("gauges", Millis(5 * SECOND), self.gauges),

@@ -572,6 +572,10 @@ select {token} from tokens order by created_at, id;
 -- A new token.
 insert into tokens ({token.given}) {token.values};
 
+-- name: touch_token
+-- When a token was used; never back, and nothing else of it.
+update tokens set last_used_at = $2 where id = $1 and coalesce(last_used_at, 0) < $2;
+
 -- name: save_token
 -- A token as it is now.
 insert into tokens ({token.given}) {token.values}
