@@ -58,6 +58,19 @@ UNDERSTOOD = [
     ("snooze 2h", Command("snooze", length=Millis(2 * H))),
     ("SNZ 30 42", Command("snooze", 42, length=Millis(H // 2))),
     ("SNZ 30m 42 WXYZ", Command("snooze", 42, "WXYZ", length=Millis(H // 2))),
+    ("SNZ 1 HOUR", Command("snooze", length=Millis(H))),
+    ("snooze for 2 hours", Command("snooze", length=Millis(2 * H))),
+    ("SNZ 45 min 11 12", Command("snooze", length=Millis(3 * H // 4), several=((11, 11), (12, 12)))),
+    ("SNZ 1 week", Command("snooze", length=Millis(168 * H))),
+    ("snz30", Command("snooze", length=Millis(H // 2))),
+    ("SNZ2H 42", Command("snooze", 42, length=Millis(2 * H))),
+    ("SNZ 1 DAYS ALL", Command("snooze", length=Millis(24 * H), everything=True)),
+    ("ACK INC42", Command("acknowledge", 42)),
+    ("ACK INC 11-INC 13", Command("acknowledge", several=((11, 11), (13, 13)))),
+    ("ACK 14 -- 20", Command("acknowledge", several=((14, 20),))),
+    ("ACK 1-999999999", Command("acknowledge", several=((1, 999_999_999),))),
+    ("ACK ４２", Command("acknowledge", 42)),
+    ("STATUS 11 14-20", Command("status", several=((11, 11), (14, 20)))),
     ("SNZ 7d", Command("snooze", length=Millis(168 * H))),
     ("NOTE restarted it", Command("note", text="restarted it")),
     ("note 42 restarted it: twice!", Command("note", 42, text="restarted it: twice!")),
@@ -87,7 +100,7 @@ def test_the_manual_names_every_word_and_its_examples_are_understood() -> None:
 
 NOT_UNDERSTOOD = [
     "", "   ", "…", "hello", "acknowledged?", "ACK 42 ALL", "ACK please now", "SNZ", "SNZ soon", "SNZ 0", "SNZ 8d",
-    "NOTE", "NOTE  ", "ACK 1234567890", "ACK 1-1234567890", "ACK " + "1 " * 51, "SNZ ALL",
+    "SNZ 2 WEEK", "SNZ 2W", "SNZ 8 DAYS", "NOTE", "NOTE  ", "ACK 1234567890", "ACK 1-1234567890", "ACK " + "1 " * 51, "SNZ ALL",
 ]  # fmt: skip
 
 

@@ -579,6 +579,32 @@ async def test_a_second_delivery_of_ack_all_says_the_same_and_takes_nothing_more
     assert (await statuses(town))[3] == "triggered"
 
 
+async def test_ack_all_leaves_what_pages_anew_since_its_page_was_read(build: Build) -> None:
+    """The acknowledgement was taken back a moment ago: who answers for the rest cannot have read that."""
+    town = await some_incidents(build, 3)
+    await town.ack(1)
+    await town.pass_time(minutes=1)
+    await town.act("unacknowledge", 1, "bo")
+    await town.pass_time(seconds=2)
+    assert (await statuses(town))[1] == "triggered"
+
+    said = await town.phones["ana"].reply("ACK ALL")
+
+    assert said == (
+        "INC 2, 3 acknowledged by you. Paging stopped. Left: INC 1 (paged just now). Reply ACK and a number for these."
+    )
+    await town.pass_time(seconds=9)
+    assert (await town.phones["ana"].reply("ACK ALL") or "").startswith("INC 1 acknowledged by you.")
+
+
+async def test_status_of_several_names_those(build: Build) -> None:
+    town = await some_incidents(build, 4)
+
+    assert await town.phones["ana"].reply("STATUS 1 3-4") == (
+        "INC 1 P2 trouble 1: triggered; INC 3 P2 trouble 3: triggered; INC 4 P2 trouble 4: triggered"
+    )
+
+
 async def test_status_all_names_what_is_open(build: Build) -> None:
     town = await some_incidents(build, 2)
     await town.ack(2, user="bo")

@@ -50,6 +50,22 @@ async def test_a_reply_by_sms_is_heard_and_answered_in_twiml(client: TestClient,
     ]
 
 
+async def test_what_stands_behind_an_id_is_no_part_of_it(client: TestClient, daemon: FakeDaemon) -> None:
+    """Names and values are signed run together: the borders between fields can be moved under one signature."""
+    path, form = "/v1/callbacks/twilio/sms", form_of("inbound_sms_ack.txt")
+    names = sorted(form)
+    behind = names[names.index("MessageSid") + 1]
+    moved = {**form, "MessageSid": f"{form['MessageSid']}{behind}{form[behind]}"}
+    del moved[behind]
+    assert signed(path, moved) == signed(path, form)
+
+    for one in (form, moved):
+        assert (await post(client, path, one, **signed(path, form))).status == 200
+
+    first, second = (heard[5] for heard in daemon.answers.heard)
+    assert first == second == form["MessageSid"]
+
+
 async def test_a_stranger_gets_an_empty_reply(client: TestClient) -> None:
     answer = await post(client, "/v1/callbacks/twilio/sms", form_of("inbound_sms_stranger.txt"))
 

@@ -25,8 +25,15 @@ VERBS: dict[str, Verb] = {
 SHORT: dict[Verb, str] = {"acknowledge": "ACK", "resolve": "RES", "escalate": "ESC", "snooze": "SNZ 30"}
 FILLERS = frozenset({"INC", "INCIDENT", "INCS", "INCIDENTS", "AND"})
 MOST_SPANS = 50
-_RANGE = re.compile(r"(?<!\d)(\d{1,9})\s*(?:[-\u2010-\u2015\u2212]|\.{2,3}|\u2026|\bTO\b)\s*(\d{1,9})(?!\d)")
-_SPAN = re.compile(r"(\d{1,9})(?:TO(\d{1,9}))?")
+_RANGE = re.compile(r"(?<!\d)(\d{1,9})\s*(?:[-\u2010-\u2015\u2212]{1,3}>?|\.{2,3}|\u2026|\bTO\b)\s*(\d{1,9})(?!\d)")
+_SPAN = re.compile(r"(?:INCS?)?(\d{1,9})(?:TO(\d{1,9}))?")
+_LENGTH = re.compile(r"(\d{1,5})([A-Z]+)?")
+_UNITS = {
+    **dict.fromkeys("M MIN MINS MINUTE MINUTES".split(), 1),
+    **dict.fromkeys("H HR HRS HOUR HOURS".split(), 60),
+    **dict.fromkeys("D DAY DAYS".split(), 24 * 60),
+    **dict.fromkeys("W WEEK WEEKS".split(), 7 * 24 * 60),
+}
 LONGEST_SNOOZE = Millis(7 * 24 * 60 * MINUTE)
 
 
@@ -85,7 +92,7 @@ def parse(text: str) -> Command | Carrier | NotUnderstood:
         case "who":
             return Command("who", text=_after(text, 1))
         case "status":
-            return Command("status", everything=True) if rest[:1] == ["ALL"] else Command("status", _number(rest[:1]))
+            return _status(rest)
         case _:
             return _act(verb, rest)
 
@@ -102,16 +109,16 @@ def _verb(words: list[str]) -> tuple[Verb | None, list[str]]:
     first = words[0]
     if first in VERBS:
         return VERBS[first], words[1:]
-    glued = re.fullmatch(r"(ACK|RES|ESC|SNZ|A|R|E)(\d{1,9}(?:TO\d{1,9})?|ALL)", first)
+    glued = re.fullmatch(r"(ACK|RES|ESC|A|R|E)(\d{1,9}(?:TO\d{1,9})?|ALL)|(SNZ|SNOOZE)(\d{1,5}[A-Z]*)", first)
     if glued:
-        return VERBS[glued[1]], [glued[2], *words[1:]]
+        return VERBS[glued[1] or glued[3]], [glued[2] or glued[4], *words[1:]]
     return None, words
 
 
 def _act(verb: Verb, rest: list[str]) -> Command | NotUnderstood:
     """ACK, ACK 42, ACK WXYZ, ACK 42 WXYZ, ACK 11 12, ACK 14-20, ACK ALL: numbers and a page's code in any order."""
     words = [word for word in rest if word not in FILLERS]
-    spans = [(int(found[1]), int(found[2] or found[1])) for word in words if (found := _SPAN.fullmatch(word))]
+    spans = _spans(words)
     codes = [word for word in words if re.fullmatch("[A-Z]{4}", word)]
     everything = "ALL" in words
     known = len(spans) + len(codes) + words.count("ALL")
@@ -126,14 +133,32 @@ def _act(verb: Verb, rest: list[str]) -> Command | NotUnderstood:
 
 
 def _snooze(rest: list[str]) -> Command | NotUnderstood:
-    if not rest or (found := re.fullmatch(r"(\d{1,5})(M|MIN|H|D)?", rest[0])) is None:
+    """SNZ 30, SNZ 2H, SNZ 1 HOUR, FOR before it or not; then what it is about. "HOUR" is never taken for a page's code."""
+    words = rest[1:] if rest[:1] == ["FOR"] else rest
+    found = _LENGTH.fullmatch(words[0]) if words else None
+    apart = found is not None and not found[2] and words[1:2] and words[1] in _UNITS
+    unit = _UNITS.get(words[1] if apart else (found and found[2]) or "M")
+    if found is None or unit is None:
         return NotUnderstood("Say for how long: SNZ 30 is half an hour, SNZ 2H two hours.")
-    unit = {"H": 60, "D": 24 * 60}.get(found[2] or "M", 1)
     length = Millis(int(found[1]) * unit * MINUTE)
     if not 0 < length <= LONGEST_SNOOZE:
         return NotUnderstood("A snooze lasts from one minute to seven days.")
-    about = _act("snooze", rest[1:])
+    about = _act("snooze", words[2 if apart else 1 :])
     return replace(about, length=length) if isinstance(about, Command) else about
+
+
+def _status(rest: list[str]) -> Command:
+    """STATUS, STATUS 42, STATUS 11 14-20, STATUS ALL; words that say nothing of it are passed over."""
+    spans = _spans(rest)
+    if "ALL" in rest:
+        return Command("status", everything=True)
+    if len(spans) > 1 or (spans and spans[0][0] != spans[0][1]):
+        return Command("status", several=tuple((min(span), max(span)) for span in spans[:MOST_SPANS]))
+    return Command("status", spans[0][0] if spans else None)
+
+
+def _spans(words: list[str]) -> list[tuple[int, int]]:
+    return [(int(found[1]), int(found[2] or found[1])) for word in words if (found := _SPAN.fullmatch(word))]
 
 
 def _note(text: str, rest: list[str]) -> Command | NotUnderstood:

@@ -15,7 +15,7 @@ from tocsin.decide.views import headline, in_words
 from tocsin.model import SECOND, Incident, Instant, Millis
 
 READ_WITHIN = Millis(10 * SECOND)
-NEW, UNSURE = "paged just now", "its page may not have arrived"
+NEW, UNSURE, ANEW = "paged just now", "its page may not have arrived", "it pages anew since"
 LONGEST = 600  # characters: four segments
 MOST_REPLIES = 5  # automatic replies to a number within an hour
 LAST = " No more replies within this hour; what you send still acts."
@@ -27,11 +27,15 @@ PAST: dict[Verb, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Paged:
-    """An incident that was paged to the phone which answers. `arrived_at`: when the page was surely accepted."""
+    """An incident that was paged to the phone which answers. `arrived_at`: when the page was surely accepted.
+
+    `current`: the page is of the incident's present cycle; what an earlier one told may have been of a lesser matter.
+    """
 
     incident: Incident
     named: int  # the number in the page: another one where the incident was merged since
     arrived_at: Instant | None
+    current: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,9 @@ class Chosen:
 def choose(paged: Sequence[Paged], command: Command, user: str, now: Instant) -> Chosen:
     """What a reply about several incidents means, of those paged to this phone within a day."""
     if command.verb == "status":
-        known = {one.incident.number: one.incident for one in paged if one.incident.open}
+        spans = command.several or ((0, 10**9),)
+        known = {one.incident.number: one.incident for one in paged
+                 if (one.incident.open or command.several) and _named(one, spans)}  # fmt: skip
         return Chosen(tuple(known[number] for number in sorted(known)))
     return _of_all(paged, user, now) if command.everything else _of_several(paged, command.several)
 
@@ -53,8 +59,9 @@ def choose(paged: Sequence[Paged], command: Command, user: str, now: Instant) ->
 def _of_all(paged: Sequence[Paged], user: str, now: Instant) -> Chosen:
     incidents = {one.incident.number: one.incident for one in paged if one.incident.open}
     arrivals: dict[int, Instant] = {}
+    current = {one.incident.number for one in paged if one.current}
     for one in paged:
-        if one.arrived_at is not None:
+        if one.arrived_at is not None and one.current:
             number = one.incident.number
             arrivals[number] = min(one.arrived_at, arrivals.get(number, one.arrived_at))
     chosen, left = [], []
@@ -62,7 +69,7 @@ def _of_all(paged: Sequence[Paged], user: str, now: Instant) -> Chosen:
         if incident.status != "triggered" and incident.acknowledged_by not in (None, user):
             left.append((number, state_of(incident)))
         elif number not in arrivals:
-            left.append((number, UNSURE))
+            left.append((number, UNSURE if number in current else ANEW))
         elif arrivals[number] > now - READ_WITHIN:
             left.append((number, NEW))
         else:
@@ -75,7 +82,7 @@ def _of_several(paged: Sequence[Paged], spans: Iterable[tuple[int, int]]) -> Cho
     chosen: dict[int, Incident] = {}
     left: dict[int, str] = {}
     for first, last in spans:
-        hits = [one.incident for one in paged if first <= one.incident.number <= last or first <= one.named <= last]
+        hits = [one.incident for one in paged if _named(one, ((first, last),))]
         if first == last and not hits:
             left[first] = "not paged to this phone"
         for incident in hits:
@@ -84,6 +91,11 @@ def _of_several(paged: Sequence[Paged], spans: Iterable[tuple[int, int]]) -> Cho
             elif first == last:
                 left[incident.number] = state_of(incident)
     return Chosen(tuple(chosen[number] for number in sorted(chosen)), tuple(sorted(left.items())))
+
+
+def _named(one: Paged, spans: Iterable[tuple[int, int]]) -> bool:
+    """Whether it is of these numbers, by its own or by the one that its page named."""
+    return any(first <= number <= last for first, last in spans for number in (one.incident.number, one.named))
 
 
 def state_of(incident: Incident) -> str:
@@ -116,7 +128,7 @@ def _left(left: Sequence[tuple[int, str]], command: Command) -> str:
     for number, reason in left:
         reasons.setdefault(reason, []).append(number)
     told = ", ".join(f"INC {spans_of(numbers)} ({reason})" for reason, numbers in reasons.items())
-    more = f" Reply {SHORT[command.verb]} and a number for these." if {NEW, UNSURE} & reasons.keys() else ""
+    more = f" Reply {SHORT[command.verb]} and a number for these." if {NEW, UNSURE, ANEW} & reasons.keys() else ""
     return f"Left: {told}.{more}" if told else ""
 
 

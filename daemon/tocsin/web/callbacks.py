@@ -6,6 +6,7 @@ public URL (never over Host, which the sender chooses).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from aiohttp import web
@@ -19,6 +20,7 @@ from tocsin_integrations.channels import twilio
 
 TWIML_HEADERS: Mapping[str, str] = {"Content-Type": "text/xml; charset=utf-8", **BASE_HEADERS}
 MESSAGE_SIDS = ("MessageSid", "SmsSid", "SmsMessageSid")  # the second and third are older names of the first
+SID = re.compile(r"[A-Z]{2}[0-9a-f]{32}")
 GOODBYE = "This call is no longer needed. Goodbye."
 
 Form = MultiDict[str]
@@ -80,11 +82,17 @@ def status(daemon: Daemon) -> Handler:
 
 
 def sid_of(form: Form, *names: str) -> str:
-    """Twilio's id of the message or call. Raises Problem 400 without one: nothing tells a second delivery."""
+    """Twilio's id of the message or call. Raises Problem 400 without one: nothing tells a second delivery.
+
+    A signature covers names and values run together, so that of `MessageSid=SM…&NumMedia=0` is good for
+    `MessageSid=SM…NumMedia0` too: what stands behind an id is no part of it, or a message that was overheard
+    could be sent again as another one.
+    """
     found = next((sid for name in names if (sid := form.get(name, "").strip())), "")
     if not found:
         raise Problem(400, f"the form has no {names[0]}")
-    return found
+    shaped = SID.match(found)
+    return shaped[0] if shaped else found
 
 
 def state_of(form: Form) -> str:

@@ -546,4 +546,6 @@ def _facts_of(one: Sent, sent: list[Sent]) -> Paged:
     if way.state == "bundled":
         way = next((other.attempt for other in sent if other.attempt.id == way.ref), way)
     arrived = way.ended_at if way.state == "accepted" else None
-    return Paged(one.incident, one.page.incident or 0, arrived)
+    named = one.page.incident or 0
+    current = one.incident.number != named or one.page.cycle == one.incident.cycle
+    return Paged(one.incident, named, arrived, current or one.incident.status != "triggered")
