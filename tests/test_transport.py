@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 import trustme
@@ -16,7 +18,7 @@ from tests.vendors.smtp import PretendMailServer
 from tocsin.clock import SystemClock
 from tocsin.errors import GateClosed, MaybeSent, NotSent
 from tocsin.model import Millis
-from tocsin.transport import AioHttp, AioSmtp, is_public
+from tocsin.transport import AioHttp, AioSmtp, Names, is_public
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Kept: Yes\r\n\r\nok"
 
@@ -444,3 +446,82 @@ async def eventually(true: Callable[[], object]) -> None:
     async with asyncio.timeout(2):
         while not true():  # the peer is another party: it sets no event of ours
             await asyncio.sleep(0.005)
+
+
+# ----------------------------------------------------------------------------------------- names
+
+
+class NameServer:
+    """Looks names up as told: `slow` ones when they are let go, others at once; `down`: no answer for any."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.down: OSError | None = None
+        self.go = threading.Event()
+
+    def __call__(self, host: str, *_: object) -> object:
+        self.asked.append(host)
+        if host.startswith("slow"):
+            self.go.wait(10)
+        if self.down is not None:
+            raise self.down
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
+
+
+@pytest.fixture
+def server() -> Iterator[NameServer]:
+    server = NameServer()
+    yield server
+    server.go.set()
+
+
+async def test_slow_names_hold_up_neither_another_name_nor_other_work(server: NameServer) -> None:
+    names = Names(SystemClock(), server)
+    http, mail = AioHttp(SystemClock(), connect=Millis(3_000), names=names), Names(SystemClock(), server)
+    async with playing(answers(OK)) as peer:
+        waiting = [asyncio.ensure_future(names.addresses(f"slow{n % 40}.example.org", 443)) for n in range(400)]
+        port = peer.url.rpartition(":")[2]
+
+        async with asyncio.timeout(2.5):
+            assert (await http.request("POST", f"http://quick.example.org:{port}/", body=b"x")).status == 200
+            assert await mail.addresses("quick.example.org", 25) == [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 25))]
+            assert await asyncio.to_thread(lambda: "other work") == "other work"
+
+        assert sorted({*server.asked}) == sorted([*{f"slow{n}.example.org" for n in range(40)}, "quick.example.org"])
+        assert len([host for host in server.asked if host.startswith("slow")]) == 40
+        server.go.set()
+        await asyncio.gather(*waiting)
+        await http.close()
+
+
+@pytest.mark.parametrize("trouble", [socket.gaierror(socket.EAI_AGAIN, "no answer"), socket.gaierror(socket.EAI_FAIL, "broken")])
+async def test_while_the_name_servers_are_down_a_name_has_the_addresses_it_had(server: NameServer, trouble: OSError) -> None:
+    names = Names(SystemClock(), server)
+    before = await names.addresses("api.example.org", 443)
+    server.down = trouble
+
+    assert await names.addresses("api.example.org", 443) == before
+    with pytest.raises(socket.gaierror):
+        await names.addresses("new.example.org", 443)
+    server.down = socket.gaierror(socket.EAI_NONAME, "gone")
+    with pytest.raises(socket.gaierror):
+        await names.addresses("api.example.org", 443)
+
+
+async def test_a_name_whose_answer_is_late_has_the_addresses_it_had(server: NameServer) -> None:
+    server.go.set()
+    names = Names(SystemClock(), server)
+    before = await names.addresses("slow.example.org", 443)
+    server.go.clear()
+
+    async with asyncio.timeout(5):
+        assert await names.addresses("slow.example.org", 443) == before
+
+
+async def test_a_name_that_is_none_is_surely_not_sent(server: NameServer) -> None:
+    server.down = UnicodeError("label too long")  # type: ignore[assignment]
+    http = AioHttp(SystemClock(), names=Names(SystemClock(), server))
+
+    with pytest.raises(NotSent):
+        await http.request("POST", "http://api.example.org/", body=b"x")
+    await http.close()

@@ -586,6 +586,9 @@ class Store(Protocol):
     async def incident(self, number: int) -> Incident | None:
         """`previous` of one that stands alone is looked up here: the newest of its key that had ended before it."""
 
+    async def standing(self, number: int) -> Incident | None:
+        """The incident as it stands, without looking `previous` up: what the gate asks for each call."""
+
     async def incidents(self, where: IncidentFilter, limit: int, before: int | None) -> list[Incident]:
         """Newest first; `before`: numbers below this one only."""
 
@@ -621,6 +624,9 @@ class Store(Protocol):
         """Oldest first. The opening is a row the reader makes from the incident itself."""
 
     async def pages(self, number: int) -> list[tuple[Page, list[Attempt]]]: ...
+
+    async def summaries(self, number: int) -> set[str]:
+        """Those of an incident's attempts that went out as one message with pages of other incidents."""
 
     async def page(self, id: str) -> Page | None: ...
 

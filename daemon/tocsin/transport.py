@@ -12,13 +12,15 @@ import errno
 import ipaddress
 import socket
 import ssl
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import aiohttp
 import aiosmtplib
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from tocsin.contracts import Clock, Gate, Reply
 from tocsin.errors import GateClosed, MaybeSent, NotSent
@@ -29,6 +31,96 @@ TOTAL = Millis(10_000)
 GOODBYE = Millis(1_000)
 LARGEST_REPLY = 1024 * 1024
 NOTHING: Mapping[str, str] = {}
+NAMED_WITHIN = Millis(1_000)  # after this the addresses that a name had before are used
+MOST_NAMES = 500  # whose addresses are remembered
+
+# ----------------------------------------------------------------------------------------- names
+
+Address = tuple[int, int, int, str, tuple[Any, ...]]  # as getaddrinfo has it
+
+
+class Names(AbstractResolver):
+    """The addresses of names. A slow name holds up nobody who asks for another one, nor any other work.
+
+    Each look-up has a thread of its own, one at a time for each name: the loop's threads are few and shared by all.
+    Where the answer takes longer than a second, or the name servers do not answer, the addresses that the name had
+    before are used: a page does not wait for them. A name that is no more has none.
+    """
+
+    def __init__(self, clock: Clock, look_up: Callable[..., Any] = socket.getaddrinfo) -> None:
+        self._clock = clock
+        self._look_up = look_up
+        self._asked: dict[tuple[str, int], asyncio.Future[list[Address]]] = {}
+        self._known: dict[tuple[str, int], list[Address]] = {}
+
+    async def addresses(self, host: str, port: int, family: int = socket.AF_UNSPEC) -> list[Address]:
+        """As getaddrinfo tells them, for TCP. Raises OSError where there is none."""
+        name = (host, family)
+        asked, known = self._asked.get(name) or self._ask(name), self._known.get(name)
+        try:
+            async with self._clock.timeout(NAMED_WITHIN if known else TOTAL):
+                found = await asyncio.shield(asked)
+        except OSError as error:  # TimeoutError is one
+            if known is None or error.errno == socket.EAI_NONAME:
+                raise
+            found = known
+        return [(*kind, (where[0], port, *where[2:])) for *kind, where in found]  # type: ignore[misc]
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host, host=f"{where[0]}%{where[3]}" if where[3:] and where[3] else where[0], port=port,
+                family=kind, proto=protocol, flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for kind, _, protocol, _, where in await self.addresses(host, port, family)
+        ]  # fmt: skip
+
+    async def close(self) -> None:
+        """Nothing is held; what is asked still ends by itself."""
+
+    def _ask(self, name: tuple[str, int]) -> asyncio.Future[list[Address]]:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[list[Address]] = loop.create_future()
+
+        def told(found: list[Address] | BaseException) -> None:
+            del self._asked[name]
+            if isinstance(found, BaseException):
+                answer.set_exception(found)
+                answer.exception()  # whoever asked may be gone
+                return
+            self._known.pop(name, None)
+            self._known[name] = found
+            if len(self._known) > MOST_NAMES:
+                del self._known[next(iter(self._known))]
+            answer.set_result(found)
+
+        def ask() -> None:
+            found: Any
+            flags = 0 if _is_literal(name[0]) else socket.AI_ADDRCONFIG
+            try:
+                found = self._look_up(name[0], None, name[1], socket.SOCK_STREAM, 0, flags)
+            except Exception as error:  # noqa: BLE001  # for whoever asked
+                found = error if isinstance(error, OSError) else OSError(f"{name[0]} is no usable name: {error}")
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(told, found)
+
+        self._asked[name] = answer
+        try:
+            threading.Thread(target=ask, name="a name", daemon=True).start()
+        except RuntimeError as error:
+            told(OSError(f"{name[0]} cannot be looked up: {error}"))
+        return answer
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
 
 # ------------------------------------------------------------------------------------------- HTTP
 
@@ -40,9 +132,16 @@ class AioHttp:
     """
 
     def __init__(
-        self, clock: Clock, *, trust: ssl.SSLContext | None = None, connect: Millis = CONNECT, total: Millis = TOTAL
+        self,
+        clock: Clock,
+        *,
+        trust: ssl.SSLContext | None = None,
+        connect: Millis = CONNECT,
+        total: Millis = TOTAL,
+        names: Names | None = None,
     ) -> None:
         self._clock = clock
+        self._names = names or Names(clock)
         self._trust = trust
         self._connect = connect
         self._total = total
@@ -101,6 +200,7 @@ class AioHttp:
             connector = Connector(
                 self._clock,
                 self._connect,
+                resolver=self._names,
                 ssl=self._trust or True,
                 limit=0,
                 keepalive_timeout=15,
@@ -256,6 +356,7 @@ class AioSmtp:
     trust: ssl.SSLContext | None = None
     connect: Millis = CONNECT
     total: Millis = TOTAL
+    names: Names | None = None
     hostname: str = field(default_factory=lambda: _ehlo_name(socket.gethostname()))
 
     async def send(
@@ -317,9 +418,10 @@ class AioSmtp:
     async def _dial(self, host: str, port: int) -> socket.socket:
         """A connected socket to the first address that answers."""
         loop = asyncio.get_running_loop()
+        self.names = self.names or Names(self.clock)
         refused: OSError = OSError(f"{host} has no address")
         async with self.clock.timeout(self.connect):
-            for family, kind, protocol, _, where in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            for family, kind, protocol, _, where in await self.names.addresses(host, port):
                 dialled = socket.socket(family, kind, protocol)
                 dialled.setblocking(False)
                 try:

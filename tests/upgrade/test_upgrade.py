@@ -27,7 +27,13 @@ from tocsin.settings import load
 HERE = Path(__file__).parent
 VERSIONS = sorted(path.name for path in HERE.iterdir() if (path / "expected.json").is_file())
 # (version, line): messages of the old version's next hours that a later one does not send, or sends otherwise.
-CHANGED: Mapping[str, Mapping[str, str]] = {}
+TAKEN_OVER_LATER = "with PostgreSQL a replica counts as dead after 2.5 s without its name: one that lost a connection has it back"
+CHANGED: Mapping[str, Mapping[str, str]] = {
+    "first": {
+        "30.3m page ana hook under way": TAKEN_OVER_LATER,
+        "30.4m page ana hook under way": TAKEN_OVER_LATER,
+    }
+}
 
 
 def expected_of(version: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 from tests.walk.conftest import Build
 from tests.walk.town import OPS_MAIL, PHONES, Town
 from tocsin.contracts import Tx
+from tocsin.decide.views import page_view
 from tocsin.model import Actor, Page
 
 ANA = "policies: {default: {steps: [{notify: [user:ana], wait: 120m}], repeat: 0}}\n"
@@ -73,6 +74,24 @@ async def test_at_the_latest_after_a_minute_by_another_channel_that_has_room_and
 
     assert heard(town) == [(0, "sms", "page"), (1, "mail", "summary")]
     assert all(f"INC {number} " in town.mail[0] for number in range(2, 7))
+
+
+async def test_pages_say_of_each_attempt_whether_it_was_a_summary(build: Build) -> None:
+    town = await build(ANA + "throttle: {sms: [3/1m]}")
+    for name in ("one", "two", "three", "four"):
+        await town.alert(name)
+    await town.pass_time(minutes=2)
+    assert len(town.summaries) == 1
+
+    told = {}
+    for number in (1, 2, 3, 4):
+        several = await town.daemon.store.summaries(number)
+        pages = [page_view(page, attempts, several=several) for page, attempts in await town.pages_planned(number)]
+        told[number] = [(page["kind"], one["message"]) for page in pages for one in page["attempts"]]
+
+    lines = [entry.detail["message"] for number in (1, 2, 3, 4) for entry in await town.timeline(number) if entry.kind == "attempt"]
+    assert told == {1: [("page", "page")], 2: [("page", "page")], 3: [("page", "summary")], 4: [("page", "summary")]}
+    assert lines == ["page", "page", "summary"]
 
 
 async def test_the_summary_counts_as_each_pages_attempt(build: Build) -> None:

@@ -133,7 +133,7 @@ def _act(verb: Verb, rest: list[str]) -> Command | NotUnderstood:
 
 
 def _snooze(rest: list[str]) -> Command | NotUnderstood:
-    """SNZ 30, SNZ 2H, SNZ 1 HOUR, FOR before it or not; then what it is about. "HOUR" is never taken for a page's code."""
+    """SNZ 30, SNZ 2H, SNZ 1 HOUR, then what it is about: "HOUR" is never taken for a page's code."""
     words = rest[1:] if rest[:1] == ["FOR"] else rest
     found = _LENGTH.fullmatch(words[0]) if words else None
     apart = found is not None and not found[2] and words[1:2] and words[1] in _UNITS

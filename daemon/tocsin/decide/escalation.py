@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from tocsin.decide.oncall import in_hours, next_on_call, on_call
 from tocsin.model import (
@@ -103,7 +104,7 @@ def run_catch_all(
     work = _Run(incident, None, settings, people, now, new_id)
     work.at = now
     work.page_catch_all(round_, because)
-    return work.end(incident)
+    return work.end()
 
 
 class _Run:
@@ -119,6 +120,7 @@ class _Run:
         new_id: Callable[[], str],
     ) -> None:
         self.incident, self.policy, self.settings = incident, policy, settings
+        self.paged = incident.paged
         self.people, self.now, self.new_id = people, now, new_id
         self.planned = incident.planned_at if incident.planned_at is not None else now
         self.at = self.planned if now - self.planned <= SOON else now
@@ -133,14 +135,14 @@ class _Run:
             if not applies(step, self.incident, self.settings, self.at):
                 continue
             if self.page_step(step, number):
-                return self.end(self.after(step, number))
+                return self.after(step, number)
             self.nobody += 1
             because = f"step {number} reaches nobody: the next one runs at once"
             self.tell("nobody", because, step=number, round=self.incident.round)
         if not self.nobody and self.any_applies():
             return self.next_round()
         if first == 1:  # nobody of this round: whoever was paged in the one before did not answer
-            self.incident = replace(self.incident, paged="")
+            self.paged = ""
         return self.nobody_in_round()
 
     def any_applies(self) -> bool:
@@ -159,29 +161,25 @@ class _Run:
         assert self.policy is not None
         last = len(self.policy.steps)
         self.page_catch_all(self.incident.round, "no step of this round reaches anybody")
-        return self.end(self.after(self.policy.steps[-1], last))
+        return self.after(self.policy.steps[-1], last)
 
     def catch_all(self, because: str) -> StepRun:
         reached = self.page_catch_all(self.incident.round, because)
         wait = _again_after(self.incident) if reached else NOBODY_AGAIN
-        after = replace(
-            self.incident, round=self.incident.round + 1, step=0, due_kind="again", due_at=Instant(self.now + wait),
-            paged="",
-        )  # fmt: skip
-        return self.end(replace(after, planned_at=after.due_at))
+        self.paged = ""
+        due = Instant(self.now + wait)
+        return self.end(round=self.incident.round + 1, step=0, due_kind="again", due_at=due, planned_at=due)
 
-    def after(self, step: Step, number: int) -> Incident:
-        """The incident waiting for what follows step `number`."""
+    def after(self, step: Step, number: int) -> StepRun:
+        """The incident waits for what follows step `number`."""
         assert self.policy is not None
         due = Instant(max(self.planned + step.wait, self.now + min(step.wait, FLOOR)))
         if number < len(self.policy.steps):
-            return replace(self.incident, step=number + 1, due_kind="step", due_at=due, planned_at=due)
+            return self.end(step=number + 1, due_kind="step", due_at=due, planned_at=due)
         due = Instant(max(due, self.now + BETWEEN_ROUNDS))
         if self.policy.repeat is None or self.incident.round <= self.policy.repeat:
-            following = self.incident.round + 1
-            return replace(self.incident, round=following, step=1, due_kind="step", due_at=due, planned_at=due)
-        following = self.incident.round + 1
-        return replace(self.incident, round=following, step=0, due_kind="again", due_at=due, planned_at=due)
+            return self.end(round=self.incident.round + 1, step=1, due_kind="step", due_at=due, planned_at=due)
+        return self.end(round=self.incident.round + 1, step=0, due_kind="again", due_at=due, planned_at=due)
 
     def page_step(self, step: Step, number: int) -> bool:
         return self.page_targets(step.notify, self.incident.round, number, step.pick)
@@ -207,7 +205,7 @@ class _Run:
         for one in reachable:
             self.pages.extend(self.pages_for(one, round_, number))
         if number:
-            self.incident = replace(self.incident, paged=with_people(self.incident.paged, reachable))
+            self.paged = with_people(self.paged, reachable)
         if len(self.pages) > before:
             names = ", ".join(one.user.key if one.user else str(one.target) for one in reachable)
             self.tell("step", f"step {number}: {names}", step=number, round=round_, who=names)
@@ -265,8 +263,12 @@ class _Run:
             Entry(self.incident.number, self.now, kind, str(TOCSIN), "timer", because, detail=dict(detail))
         )
 
-    def end(self, incident: Incident) -> StepRun:
-        after = replace(incident, version=incident.version + 1, updated_at=self.now, held_until=None)
+    def end(self, **following: Any) -> StepRun:
+        """What it came to; `following`: the fields of the incident that say what is due next."""
+        version = self.incident.version + 1
+        after = replace(
+            self.incident, version=version, updated_at=self.now, held_until=None, paged=self.paged, **following
+        )
         return StepRun(after, tuple(self.pages), tuple(self.entries), self.nobody)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -109,10 +109,11 @@ def opening(incident: Incident) -> Entry:
     )
 
 
-def attempt_view(attempt: Attempt, *, whole: bool = True) -> dict[str, Any]:
+def attempt_view(attempt: Attempt, kind: str, *, whole: bool = True, several: Collection[str] = ()) -> dict[str, Any]:
     return {
         "attempt": attempt.id if whole else shortened(attempt.id),
         "number": attempt.number,
+        "message": "summary" if kind == "page" and attempt.id in several else kind,
         "channel": attempt.channel,
         "to": attempt.address if whole else "…",
         "started_at": rfc3339(attempt.started_at),
@@ -124,8 +125,11 @@ def attempt_view(attempt: Attempt, *, whole: bool = True) -> dict[str, Any]:
     }
 
 
-def page_view(page: Page, attempts: Sequence[Attempt], *, whole: bool = True) -> dict[str, Any]:
-    """One element of `…/pages`. `outcome` is the page's fate in one word; `whole` False: for viewers."""
+def page_view(
+    page: Page, attempts: Sequence[Attempt], *, whole: bool = True, several: Collection[str] = ()
+) -> dict[str, Any]:
+    """One element of `…/pages`. `outcome` is the page's fate in one word; `whole` False: for viewers; `several`: the
+    attempts that went out in one message with pages of other incidents."""
     return {
         "page": page.id if whole else shortened(page.id),
         "key": page.key,
@@ -142,7 +146,7 @@ def page_view(page: Page, attempts: Sequence[Attempt], *, whole: bool = True) ->
         "outcome": page_outcome(page, attempts),
         "because": page.because,
         "delayed": page.delayed or None,
-        "attempts": [attempt_view(attempt, whole=whole) for attempt in attempts],
+        "attempts": [attempt_view(attempt, page.kind, whole=whole, several=several) for attempt in attempts],
     }
 
 

@@ -80,12 +80,16 @@ class Reads(History):
         raise NotImplementedError
 
     async def incident(self, number: int) -> Incident | None:
-        if not 0 < number < BEYOND:
-            return None
-        found = first(INCIDENT.values(await self._look("one_incident", number)))
+        found = await self.standing(number)
         if found is None or found.grouped or found.previous is not None:
             return found
-        return replace(found, previous=only(await self._look("one_before", number), int))
+        before = only(await self._look("one_before", number), int)
+        return found if before is None else replace(found, previous=before)
+
+    async def standing(self, number: int) -> Incident | None:
+        if not 0 < number < BEYOND:
+            return None
+        return first(INCIDENT.values(await self._look("one_incident", number)))
 
     async def incidents(self, where: IncidentFilter, limit: int, before: int | None) -> list[Incident]:
         only_open = bool(where.status) and OPEN.issuperset(where.status)
@@ -149,6 +153,9 @@ class Reads(History):
             if attempt.page in made:
                 made[attempt.page].append(attempt)
         return [(page, made[page.id]) for page in pages]
+
+    async def summaries(self, number: int) -> set[str]:
+        return {row[0] for row in await self._look("summaries", number)}
 
     async def page(self, id: str) -> Page | None:
         return first(PAGE.values(await self._look("one_page", id)))

@@ -306,8 +306,10 @@ def told(incident: Incident, entries: list[Entry], after: int | None) -> list[En
 async def show_pages(ask: Ask) -> web.Response:
     await must_exist(ask)
     found = await ask.daemon.store.pages(ask.number)
+    several = await ask.daemon.store.summaries(ask.number) if found else set()
     whole_ = sees_all(ask)
-    return json_answer({"pages": [views.page_view(page, attempts, whole=whole_) for page, attempts in found]})
+    shown = [views.page_view(page, attempts, whole=whole_, several=several) for page, attempts in found]
+    return json_answer({"pages": shown})
 
 
 def sees_all(ask: Ask) -> bool:

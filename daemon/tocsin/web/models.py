@@ -241,6 +241,7 @@ class Timeline(Shape):
 
 class AttemptShape(Shape):
     attempt: str
+    message: PageKind = Field(description="What it was sent as: a page that travels with others is in a `summary`.")
     channel: str
     outcome: str
 

@@ -31,6 +31,7 @@ class Line:
     sick_at: Instant = NEVER  # when it was last known to fail
     proven: bool = False  # something went through since it was opened
     because: str = ""
+    shown: bool = True  # its health as the metric has it
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

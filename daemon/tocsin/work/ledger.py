@@ -418,14 +418,15 @@ class Ledger:
 
     def keep(self, run: StepRun) -> Incident:
         """What a step came to: the incident, its pages and its story. The policy stays as its cycle froze it."""
-        before = self._known.get(run.incident.number)
-        if before is not None and before.cycle == run.incident.cycle:
-            run = replace(run, incident=self._as_frozen(run.incident, before))
-        self.put(run.incident)
+        incident = run.incident
+        before = self._known.get(incident.number)
+        if before is not None and before.cycle == incident.cycle:
+            incident = self._as_frozen(incident, before)
+        self.put(incident)
         self._pages.extend(run.pages)
         self._entries.extend(run.entries)
-        self.effects.nobody.extend([run.incident] * run.nobody)
-        return run.incident
+        self.effects.nobody.extend([incident] * run.nobody)
+        return incident
 
     async def close(self) -> Effects:
         """Write everything. The transaction commits when the caller returns."""

@@ -108,6 +108,7 @@ class Pager:
         """Open the channels of the configuration in force and keep a task for each."""
         old, self.lines = self.lines, open_lines(self.core.settings, self.core.kinds, self.tools, self.lines)
         for name, line in self.lines.items():
+            line.shown = line.healthy
             self.core.metrics.channel_healthy.labels(name).set(line.healthy)
             if old.get(name) is not line:
                 self.core.spawn(self._run_line(line), f"channel {name}")
@@ -328,7 +329,7 @@ class Pager:
             raise GateClosed("the intent is no longer ours")
         for page in (call.page, *call.carried):
             if page.kind == "page" and page.incident is not None:
-                incident = await self.core.store.incident(page.incident)
+                incident = await self.core.store.standing(page.incident)
                 refused = "the incident is gone" if incident is None else why_not(page, incident)
                 if refused:
                     raise GateClosed(refused)
@@ -504,7 +505,9 @@ class Pager:
             case Failed(because=because) | Unknown(because=because):
                 if line.failed(because, begun_at, self.core.clock.now()):
                     self.selfcare.alarm(f"channel/{line.name}", f"channel {line.name} is failing", because)
-        self.core.metrics.channel_healthy.labels(line.name).set(line.healthy)
+        if line.healthy is not line.shown:
+            line.shown = line.healthy
+            self.core.metrics.channel_healthy.labels(line.name).set(line.healthy)
 
     async def _end_an_old_alarm(self, channel: str) -> None:
         """What was raised before a restart, or before the channel was configured anew, is over with a first success."""

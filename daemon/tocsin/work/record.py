@@ -84,18 +84,19 @@ class Record:
             self.tx.save_pages([replace(page, status="done", updated_at=self.now)])
 
     def _ended(self, attempt: Attempt, page: Page, outcome: Outcome) -> tuple[Attempt, Page]:
-        ended = replace(attempt, ended_at=self.now)
-        tried = replace(page, tries=page.tries + 1)
+        now = self.now
         match outcome:
             case Accepted(ref):
-                return replace(ended, state="accepted", ref=clean_identity(ref, 200)), tried
+                ended = replace(attempt, ended_at=now, state="accepted", ref=clean_identity(ref, 200))
+                return ended, replace(page, tries=page.tries + 1)
             case Failed(because, permanent):
-                failed = replace(page, failures=page.failures + 1)
-                return replace(ended, state="failed", because=clean(because, 500), permanent=permanent), failed
+                ended = replace(attempt, ended_at=now, state="failed", because=clean(because, 500), permanent=permanent)
+                return ended, replace(page, failures=page.failures + 1)
             case Unknown(because):
-                return replace(ended, state="unknown", because=clean(because, 500)), tried
+                ended = replace(attempt, ended_at=now, state="unknown", because=clean(because, 500))
+                return ended, replace(page, tries=page.tries + 1)
             case Cancelled(because):
-                return replace(ended, state="cancelled", because=clean(because, 500)), page
+                return replace(attempt, ended_at=now, state="cancelled", because=clean(because, 500)), page
 
     async def _follow(self, page: Page, attempt: Attempt, outcome: Outcome) -> None:
         line = self.line or self.pager.lines.get(page.channel)

@@ -282,6 +282,13 @@ select {page} from pages where id = $1;
 -- An incident's attempts, for the pages read beside them.
 select {a.attempt} from pages p join attempts a on a.page = p.id where p.incident = $1 order by a.number, a.id;
 
+-- name: summaries
+-- Which of an incident's attempts are messages that named others too: the one that was sent, or what travelled in it.
+select distinct a.id from pages p join attempts a on a.page = p.id
+join attempts o on o.address = a.address and o.started_at = a.started_at
+where p.incident = $1 and o.incident <> a.incident
+  and case o.state when 'bundled' then o.ref else o.id end = case a.state when 'bundled' then a.ref else a.id end;
+
 -- name: list_pages
 -- An incident's pages, not locked.
 select {page} from pages where incident = $1 order by created_at, due_at, key;
