@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,7 +47,8 @@ DEED = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=int(os.environ.get("TOCSIN_PARENTS", "30")), deadline=None)
+@pytest.mark.timeout(900)
+@settings(max_examples=int(os.environ.get("TOCSIN_PARENTS", "15")), deadline=None)
 @given(st.lists(DEED, min_size=4, max_size=20))
 def test_whatever_happens_nobody_waits_for_what_nobody_is_on(story: list[Any]) -> None:
     asyncio.run(told(story))
