@@ -12,9 +12,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 CONFIG ?= config/tocsin.yaml
 TESTS ?=
 IS_ROOT := $(shell test "$$(id -u)" = 0 && echo yes)
-# `make test` uses these real neighbours: command searched for, Debian package that has it.
+# `make test` uses these real neighbours: command or file searched for, Debian package that has it.
 PEERS := prometheus=prometheus prometheus-alertmanager=prometheus-alertmanager initdb=postgresql \
-         systemd-analyze=systemd
+         systemd-analyze=systemd /usr/lib/*/faketime/libfaketimeMT.so.1=libfaketime
 
 .PHONY: help run demo test test-full oracle check bench clean peers lock
 
@@ -93,7 +93,8 @@ $(VENV)/bin/python:
 peers:
 	@missing=""; \
 	for peer in $(PEERS); do \
-	  command -v "$${peer%%=*}" > /dev/null || ls /usr/lib/postgresql/*/bin/"$${peer%%=*}" > /dev/null 2>&1 \
+	  command -v "$${peer%%=*}" > /dev/null || ls $${peer%%=*} > /dev/null 2>&1 \
+	    || ls /usr/lib/postgresql/*/bin/"$${peer%%=*}" > /dev/null 2>&1 \
 	    || missing="$$missing $${peer##*=}"; \
 	done; \
 	[ -n "$$missing" ] || exit 0; \
