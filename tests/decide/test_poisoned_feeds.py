@@ -320,7 +320,7 @@ def test_an_organizer_is_not_paged_for_a_title_that_cannot_be_read(line, named):
 @pytest.mark.parametrize(
     ("zone", "summer", "note"),
     [
-        ("X-WR-TIMEZONE:Europe/Paris", 6, ()), ("X-WR-TIMEZON:Europe/Paris", 6, ()), ("X-WR-TIMEZONE;Europe/Paris", 6, ()),
+        ("X-WR-TIMEZONE:Europe/Paris", 6, ()), ("X-WR-TIMEZON:Europe/Paris", 6, ()), ("X-WR-TIMEZONE;Europe/Paris", 6, ()), ("X-WR-TIMEZONEEurope/Paris", 6, ()),
         ("X-WR-TIMEZONE:Europe/Pari", 7, ("line 4: the zone that the calendar is shown in is not known: 'X-WR-TIMEZONE:Europe/Pari'; what repeats in UTC keeps that clock",)),
     ],
 )  # fmt: skip
@@ -457,6 +457,24 @@ def test_a_damaged_definition_of_a_zone_is_used_as_the_copy_before_has_it(number
     stays = ["a 26-10-24T07:00 26-10-24T08:00", "a 26-10-25T08:00 26-10-25T09:00"]
     assert told(found) in (expected, stays)
     assert told(read(damaged, found, "Asia/Tokyo")) == told(found), "the next time too"
+
+
+@pytest.mark.parametrize(
+    ("line", "damaged"),
+    [
+        ("TZOFFSETTO:+0100", "TZOFFSETTO : +0100"), ("TZOFFSETTO:+0100", "TZOFFSETTO:=+0100"), ("TZOFFSETTO:+0100", "TZOFFSETTO:+000"),
+        ("BYMONTH=10", "BYMONTH=10=0D"), ("RRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=10", "RRULE:FREQ=YEARLY;BYD"),
+    ],
+)  # fmt: skip
+def test_what_a_zones_definition_says_unsoundly_is_not_guessed(line, damaged):
+    good, bad = calendar(ZONE, OURS), calendar(ZONE.replace(line, damaged), OURS)
+
+    assert told(read(bad, good, "Asia/Tokyo")) == told(read(good))
+    assert "has a time zone 'Ours' that is not known, and Asia/Tokyo is taken" in read(bad, timezone="Asia/Tokyo").notes[0]
+
+
+def test_blanks_at_the_ends_of_a_zones_lines_do_not_matter():
+    assert told(read(calendar("\n".join(f"{line} " for line in ZONE.splitlines()), OURS))) == told(read(calendar(ZONE, OURS)))
 
 
 # ----------------------------------------------------------------------------- any line damaged

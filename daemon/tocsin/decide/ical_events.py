@@ -71,6 +71,7 @@ class Zones:
         self._known: dict[str, tzinfo | None] = {}
         self._texts: dict[str, str] = {}
         for block in blocks.zones:
+            block = replace(block, lines=[replace(line, text=line.text.strip()) for line in block.lines])
             for line in block.lines:
                 name, _, value = line.text.partition(":")
                 if name.strip().upper().partition(";")[0] == "TZID":
@@ -115,10 +116,10 @@ class Zones:
 
 def _shown_in(line: Line) -> str | None:
     """What an X-WR-TIMEZONE says, or a line much like one; None for every other."""
-    named = re.match(r"\W*([A-Za-z-]+)(.*)", line.text)
+    named = re.match(r"\W*(X-WR-TIMEZONE|[A-Za-z-]+)(.*)", line.text, re.IGNORECASE)
     if named is None or not get_close_matches(named[1].upper(), ["X-WR-TIMEZONE"], 1, 0.85):
         return None
-    return re.sub("^(;[^:]*:|[:;=])", "", named[2]).strip()
+    return re.sub(r"^\s*(;[^:]*:|[:;=])", "", named[2]).strip(' "')
 
 
 @lru_cache(maxsize=1024)
@@ -173,9 +174,23 @@ def _parts_of(text: str) -> list[set[str]]:
 
 
 def _of_zone(line: str) -> bool:
-    """Whether a line may stand in a definition: another one is a damaged one, and what it said is lost."""
+    """Whether a line may stand in a definition, and says what it should: what a damaged one said is lost."""
     named = _NAME.match(line)
-    return named is not None and (named[1].upper() in _OF_ZONES or named[1].upper().startswith("X-"))
+    if named is None:
+        return False
+    name, value = named[1].upper(), line.partition(":")[2]
+    if name in ("TZOFFSETFROM", "TZOFFSETTO"):
+        return re.fullmatch("[+-][0-9]{4}([0-9]{2})?", value) is not None
+    if name == "RRULE":
+        return _is_rule(value)
+    return name in _OF_ZONES or name.startswith("X-")
+
+
+def _is_rule(text: str) -> bool:
+    try:
+        return not rule_of(text).guesses
+    except Unreadable:
+        return False
 
 
 # ------------------------------------------------------------------------------------------ lengths
