@@ -160,6 +160,7 @@ def codes(folder: Folder, layers: str) -> list[str]:
         ("      - {users: bo}\n      - {users: ana, holidays: {skip: []}}\n", ["hidden-layer"]),
         ("      - {users: bo}\n      - {users: ana, holidays: {skip: bare}}\n", ["hidden-layer", "no-holidays"]),
         ("      - {users: bo}\n      - {users: ana, holidays: {only: [2026-11-20]}}\n", ["no-holidays"]),
+        ("      - {users: bo}\n      - {users: ana, holidays: {only: []}}\n", ["no-holidays"]),
         ("      - {users: bo}\n      - {users: ana, holidays: {only: [2026-11-23]}}\n", []),
         ("      - {users: bo, holidays: {skip: [2026-12-08]}}\n", ["gap"]),
         ("      - {users: bo, hours: {from: Mon 00:01, to: Mon 00:00}}\n", ["gap"]),
@@ -168,6 +169,17 @@ def codes(folder: Folder, layers: str) -> list[str]:
 )
 def test_the_lint_knows_them(folder: Folder, layers: str, found: list[str]) -> None:
     assert sorted(codes(folder, layers)) == found
+
+
+@pytest.mark.parametrize(
+    ("named", "hint"),
+    [("busines", " (did you mean 'business'?)"), ("elsewhere.txt", ""), ("PTT", None), ("PT", None)],
+)
+def test_a_calendar_that_is_not_there_is_told_from_a_file(folder: Folder, named: str, hint: str | None) -> None:
+    loaded = folder.write({"tocsin.yaml": f"{BEFORE}      - {{users: ana, holidays: {{skip: {named}}}}}\n"}).load()
+    told = [one.message for one in loaded.problems if one.code == "holidays"]
+
+    assert [f"no calendar and no file '{named}'{hint}" in one for one in told] == ([] if named == "PT" else [bool(hint)])
 
 
 def test_the_schema_knows_them() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tocsin.model import Holidays, Hours
 from tocsin.settings import scalars
-from tocsin.settings.daysoff import DaysOff
-from tocsin.settings.nodes import Mapping, Node, Scalar
+from tocsin.settings.daysoff import COUNTRY, DaysOff
+from tocsin.settings.nodes import Mapping, Node, Scalar, Sequence
 from tocsin.settings.reading import Reading
+from tocsin.settings.scalars import did_you_mean
 from tocsin.settings.shapes import BROKEN, Either, Got, Key, Many, Nothing, Record, Shape, Word, wrong_kind
 from tocsin.settings.words import ALL_DAYS, DAYS, both_ends
 
@@ -98,7 +100,17 @@ class _DaysOrCalendar(Shape[tuple[str, ...]]):
     def read(self, node: Node, reading: Reading) -> tuple[str, ...] | Nothing:
         if isinstance(node, Scalar) and node.text in reading.names("calendars"):
             return self._of_calendar(node, reading)
+        if isinstance(node, Scalar) and (hint := self._misspelt(node, reading)):
+            reading.error(node, "holidays", f"there is no calendar and no file '{node.text}'{hint}")
+            return BROKEN
         return self._days.read(node, reading)
+
+    def _misspelt(self, node: Scalar, reading: Reading) -> str:
+        """The calendar whose name it may be, where it is neither a country nor a file."""
+        near = did_you_mean(node.text, reading.names("calendars"))
+        if not near or COUNTRY.fullmatch(node.text) or (reading.folders.get(node.at.file, Path()) / node.text).exists():
+            return ""
+        return near
 
     def _of_calendar(self, node: Scalar, reading: Reading) -> tuple[str, ...] | Nothing:
         calendar = reading.values["calendars"].get(node.text)
@@ -123,6 +135,8 @@ def _holidays(got: Got, reading: Reading) -> Holidays | Nothing:
             reading.error(got.node, "missing-key", "'skip' or 'only' is missing (which days)", at=got.node.at)
         return BROKEN
     mode, dates = next(iter(got.values.items()), (None, None))
+    if mode == "only" and dates == () and isinstance(got.at("only"), Sequence):
+        reading.warn(got.at("only"), "no-holidays", "names no day, so the layer never covers; write days, or remove it")
     return BROKEN if dates is None else Holidays(mode, dates)  # type: ignore[arg-type]  # skip or only
 
 

@@ -21,7 +21,7 @@ YEARS = range(2020, 2051)  # a configuration reads no clock, so that it means th
 LONGEST = 256 * 1024
 MOST_MISTAKES = 20
 EXTRA = "pip install 'tocsin[holidays]'"
-_COUNTRY = re.compile("([A-Z]{2})(?:-([A-Za-z0-9]{1,12}))?")
+COUNTRY = re.compile("([A-Z]{2})(?:-([A-Za-z0-9]{1,12}))?")
 _DATES = Many(Word(scalars.calendar_date, "a date", "^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "2026-12-25"))
 
 
@@ -34,7 +34,7 @@ class DaysOff(Shape[tuple[str, ...]]):
                 found = _DATES.read(node, reading)
                 return found if isinstance(found, Nothing) else _in_order(found)
             case Scalar() if not node.empty:
-                country = _COUNTRY.fullmatch(node.text)
+                country = COUNTRY.fullmatch(node.text)
                 return _of_country(node, country, reading) if country else _of_file(node, reading)
             case _:
                 return wrong_kind(node, reading, "a country (PT, DE-BY), a file of dates, or a list of dates")
