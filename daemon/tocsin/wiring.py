@@ -29,7 +29,7 @@ from tocsin.logs import tell_counted
 from tocsin.metrics import Metrics
 from tocsin.model import Instant, Millis, Problem, Settings, Where
 from tocsin.model.civil import unix
-from tocsin.settings import LastGood, Loaded, difference, load
+from tocsin.settings import Difference, LastGood, Loaded, difference, load
 from tocsin.settings.lastgood import packed
 from tocsin.settings.reading import stumbling
 from tocsin.store import open_store
@@ -389,18 +389,19 @@ class Daemon:
                 if problem.level == "error":
                     log.error("configuration", problem=str(problem))
             raise SettingsError(tuple(problem for problem in loaded.problems if problem.level == "error"))
-        changed = difference(self._settings, loaded.settings)
+        changed, rulebook = await asyncio.to_thread(_compared, self._settings, loaded.settings)
         if changed.objection and not yes:
             self.metrics.config_last_reload_successful.set(0)
             log.error("reload_refused", because=changed.objection)
             raise Refused(f"{changed.objection}; if it is meant: tocsin reload --yes")
         before = self.core.settings
-        self._put_in_force(loaded)
+        self._put_in_force(loaded, rulebook)
         log.info("reloaded", changed=str(changed))
         try:
+            await asyncio.to_thread(self._write_last_good)
             await self.housekeeping.learn_contacts()
             await self.following.learn()
-            said = self._turns_changed(before)
+            said = await self._turns_changed(before)
         except Exception as bug:  # what was in force stays, and the process pages on
             if isinstance(bug, TocsinError):
                 raise
@@ -408,10 +409,11 @@ class Daemon:
             said = []
         return "\n".join([str(changed), *said])
 
-    def _turns_changed(self, before: Settings) -> list[str]:
+    async def _turns_changed(self, before: Settings) -> list[str]:
         """Who is on call now and was not before the reload, and what would keep the present turn."""
         made = self.core.people().overrides
-        said = list(in_words(turn_changes(before, self.core.settings, self.clock.now(), made, made), done=True))
+        changes = await asyncio.to_thread(turn_changes, before, self.core.settings, self.clock.now(), made, made)
+        said = list(in_words(changes, done=True))
         for line in said:
             log.warning("turn_changed", said=line)
         return said
@@ -426,9 +428,9 @@ class Daemon:
         """The files of the configuration in force, as they were read."""
         return packed(self.loaded)
 
-    def _put_in_force(self, loaded: Loaded) -> None:
+    def _put_in_force(self, loaded: Loaded, rulebook: Rulebook) -> None:
         assert loaded.settings is not None
-        live = InForce(self.feeds.over(loaded.settings), Rulebook(loaded.settings), self.sources)
+        live = InForce(self.feeds.over(loaded.settings), rulebook, self.sources)
         before = self.loaded, self.on_last_good, self._settings, self.core.live
         self.loaded, self.on_last_good, self._settings, self.core.live = loaded, "", loaded.settings, live
         try:
@@ -438,10 +440,13 @@ class Daemon:
             self.loaded, self.on_last_good, self._settings, self.core.live = before
             self.pager.configure()
             raise
-        self._keep_last_good()
+        self._tell_in_force()
 
     def _keep_last_good(self) -> None:
-        """Kept for a start with a bad file; not being able to keep it is loud, not fatal."""
+        self._tell_in_force()
+        self._write_last_good()
+
+    def _tell_in_force(self) -> None:
         self.metrics.config_running_on_last_good.set(bool(self.on_last_good))
         self.health.on_last_good = self.on_last_good
         self.metrics.config_last_reload_successful.set(not self.on_last_good)
@@ -449,7 +454,10 @@ class Daemon:
             log.error("running_on_last_good_configuration", because=self.on_last_good)
             return
         self.metrics.config_last_reload_success_timestamp_seconds.set(unix(self.clock.now()) / 1000)
-        if self.state is None:
+
+    def _write_last_good(self) -> None:
+        """Kept for a start with a bad file; not being able to keep it is loud, not fatal."""
+        if self.state is None or self.on_last_good:
             return
         try:
             LastGood(self.state, self.loaded.main).keep(self.loaded)
@@ -502,6 +510,11 @@ class Daemon:
     async def _judge_standstill(self) -> None:
         if await self.housekeeping.judge_downtime():
             await self.heartbeats.begin(was_down=True)
+
+
+def _compared(before: Settings, after: Settings) -> tuple[Difference, Rulebook]:
+    """What a reload would change, and its rules compiled: for a thread, since two thousand rules take their time."""
+    return difference(before, after), Rulebook(after)
 
 
 def tune_interpreter() -> None:

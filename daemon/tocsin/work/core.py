@@ -16,8 +16,9 @@ from tocsin.decide.muting import Mutes
 from tocsin.decide.rules import Rulebook
 from tocsin.decide.text import without_addresses
 from tocsin.errors import StoreUnavailable
-from tocsin.model import Contact, ContactState, Incident, Instant, Millis, Only, Policy, Settings, Step, Target
+from tocsin.model import Contact, ContactState, Incident, Instant, Millis, Policy, Settings
 from tocsin.work.duties import Duties
+from tocsin.work.frozen_policies import policy_from
 from tocsin.work.relief import Relief
 
 if TYPE_CHECKING:  # commands that only think start without the metrics' library
@@ -205,15 +206,3 @@ class Policies:
 
 def content_digest(body: bytes) -> str:
     return hashlib.blake2b(body, digest_size=12).hexdigest()
-
-
-def policy_from(body: dict[str, object]) -> Policy:
-    """The inverse of what `Policies.freeze` writes."""
-    raw: dict[str, object] = dict(body)
-    steps = []
-    for step in raw.pop("steps"):  # type: ignore[attr-defined]  # our own JSON
-        targets = tuple(Target(**target) for target in step.pop("notify"))
-        only = step.pop("only")
-        applies = Only(tuple(only["priority"]), tuple(only["urgency"]), only["hours"])
-        steps.append(Step(notify=targets, only=applies, **step))
-    return Policy(steps=tuple(steps), **raw)  # type: ignore[arg-type]  # our own JSON

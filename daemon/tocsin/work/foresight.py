@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
@@ -43,7 +43,10 @@ from tocsin.model import (
     StoredAlert,
     Tombstone,
 )
-from tocsin.work.core import Core, policy_from
+from tocsin.work.frozen_policies import policy_from
+
+if TYPE_CHECKING:  # a command that explains must not load the daemon
+    from tocsin.work.core import Core
 
 MOST_ALERTS = 100  # of one body that are explained
 MOST_EVENTS = 4_000  # of all their incidents together
