@@ -27,6 +27,7 @@ from tocsin.model import (
     Parsed,
     Post,
     Related,
+    Repeated,
     Silence,
     StoredAlert,
     Storm,
@@ -732,10 +733,10 @@ class Store(Protocol):
         """Posts with repeats, after the one of that id, oldest first."""
 
     async def flush_repeats(
-        self, rows: Sequence[tuple[int, int, Instant, Instant | None]], counted: int | None = None
+        self, rows: Sequence[Repeated], counted: int | None = None
     ) -> None:
-        """(alert id, how many more, last seen, new expires_at): counts of pure repeats. `counted`: the last post
-        they include, remembered with them as the meta value "repeats_counted"."""
+        """Counts of pure repeats. `counted`: the last post they include, remembered with them as the meta value
+        "repeats_counted"."""
 
     async def prune(self, alerts_before: Instant, incidents_before: Instant, limit: int) -> int:
         """Delete at most `limit` old rows; 0 when nothing is left to delete."""

@@ -473,16 +473,16 @@ async def test_minted_keys_are_remembered_for_their_time(store):
 
 async def test_repeats_add_up(store):
     await put(store, add_alerts=[alert(1, count=2, expires_at=at(5)), alert(2)])
-    await store.flush_repeats([(1, 3, at(50), None), (1, 4, at(40), at(60)), (2, 1, at(1), None), (99, 1, at(1), None)])
+    await store.flush_repeats([(1, 3, at(50), None, at(30)), (1, 4, at(40), at(60), at(20)), (2, 1, at(1), None, None), (99, 1, at(1), None, None)])
     await store.flush_repeats([])
     two, one = await store.alerts(integration=None, status="firing", limit=10, before=None)
-    assert (one.count, one.last_seen_at, one.expires_at) == (9, at(50), at(60))
+    assert (one.count, one.last_seen_at, one.expires_at, one.started_at) == (9, at(50), at(60), at(30))
     assert (two.count, two.last_seen_at, two.expires_at) == (2, at(1), None)
 
 
 async def test_the_last_post_whose_repeats_are_counted_is_remembered_with_the_counts(store):
     await put(store, add_alerts=[alert(1)], add_posts=[post(1), post(2, repeats=1), post(3), post(4, repeats=2)])
-    await store.flush_repeats([(1, 3, at(50), None)], 2)
+    await store.flush_repeats([(1, 3, at(50), None, None)], 2)
     assert await store.meta("repeats_counted") == "2"
     assert [one.id for one in await store.repeated_posts(2, 10)] == [4]
     assert [one.id for one in await store.repeated_posts(0, 1)] == [2]
@@ -1240,7 +1240,7 @@ async def test_alerts_are_found_by_id(store):
 
 async def test_the_count_of_an_older_repetition_does_not_move_the_end_of_a_cleared_alert(store):
     await put(store, add_alerts=[alert(1, expires_at=at(9), cleared_at=at(5)), alert(2, expires_at=at(9))])
-    await store.flush_repeats([(1, 1, at(4), at(99)), (2, 1, at(4), at(99))], 0)
+    await store.flush_repeats([(1, 1, at(4), at(99), None), (2, 1, at(4), at(99), None)], 0)
     found = await ask(store, "alerts", [1, 2])
     assert [(found[id].count, found[id].expires_at) for id in (1, 2)] == [(2, at(9)), (2, at(99))]
 

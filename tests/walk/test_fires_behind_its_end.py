@@ -443,6 +443,110 @@ async def test_while_the_database_is_away_nothing_is_lost(build: Build) -> None:
     assert len(town.pages) == 2
 
 
+# ------------------------------------------------------------- which firing does an end belong to?
+
+AGAIN = "2026-01-05T12:01:30Z"
+
+
+async def began_anew(town: Town) -> None:
+    """It fires, and its source tells a newer start without an end in between, as a restarted Prometheus does."""
+    await town.alert("db down", started_at=BEGAN)
+    await town.pass_time(minutes=2)
+    await town.alert("db down", started_at=AGAIN)
+
+
+@pytest.mark.parametrize("after", ["at once", "when its repeats are written", "in one post", "after a crash"])
+async def test_the_late_resolve_of_an_earlier_firing_does_not_end_the_newer_one(after: str, build: Build) -> None:
+    town = await build(QUIET, database="file")
+    resolve = {"title": "db down", "dedup_key": "db down", "status": "resolved", "ended_at": "2026-01-05T12:01:00Z"}
+    if after == "in one post":
+        await town.alert("db down", started_at=BEGAN)
+        await town.post("apps", [{"title": "db down", "severity": "critical", "dedup_key": "db down", "started_at": AGAIN}, resolve])
+    else:
+        await began_anew(town)
+        if after == "after a crash":
+            await town.restart()
+        elif after == "when its repeats are written":
+            await town.pass_time(seconds=3)
+        await town.post("apps", resolve)
+    assert (await town.incident(1)).status == "triggered"
+
+    await town.clear("db down", ended_at="2026-01-05T12:02:00Z")
+    assert (await town.incident(1)).status == "resolved"
+
+
+async def test_a_copy_of_an_earlier_firing_does_not_make_the_newer_one_older(build: Build) -> None:
+    town = await build(QUIET)
+    await began_anew(town)
+    await town.alert("db down", started_at=BEGAN)
+    await town.pass_time(seconds=3)
+
+    await town.clear("db down", ended_at="2026-01-05T12:01:00Z")
+
+    assert (await town.incident(1)).status == "triggered"
+
+
+@pytest.mark.parametrize("seconds", [0, 3])
+async def test_after_a_resolve_by_hand_the_newest_start_counts(seconds: int, build: Build) -> None:
+    town = await build(QUIET)
+    await began_anew(town)
+    await town.pass_time(seconds=seconds)
+    await town.resolve(1)
+    for _ in range(36):
+        await town.pass_time(seconds=10)
+        await town.alert("db down", started_at=AGAIN)
+
+    first, second = town.pages
+    assert (first, second) == ("0m ana sms", f"{7 + seconds / 60:g}m ana sms")
+
+
+@pytest.mark.parametrize("way", ["API", "SMS"])
+async def test_a_source_that_repeats_what_was_resolved_by_hand_pages_once_more_after_five_minutes(way: str, build: Build) -> None:
+    town = await build(QUIET, database="file")
+    await town.alert("db down", started_at=BEGAN)
+    await (town.resolve(1) if way == "API" else town.phones["ana"].reply("RES 1"))
+    for beat in range(36):
+        await town.pass_time(seconds=10)
+        await town.alert("db down", started_at=BEGAN)
+        if beat == 12:
+            await town.restart()
+
+    assert town.pages == ["0m ana sms", "5m ana sms"]
+
+
+async def test_what_its_expiry_would_end_in_a_downtime_fires_after_it(build: Build) -> None:
+    town = await build(QUIET + "\nintegrations: {apps: {type: webhook, token: apps-token, auto_resolve: 2m}}", database="file")
+    await town.alert("db down", started_at=BEGAN)
+    await town.resolve(1)
+    await town.pass_time(minutes=3.5)
+    await town.alert("db down", started_at=BEGAN)
+    await town.restart(after_minutes=10)
+    await town.pass_time(seconds=5)
+
+    assert [one.status for one in await town.incidents()] == ["resolved", "triggered"]
+
+
+async def test_a_resolve_by_hand_gives_the_loop_its_turns(build: Build) -> None:
+    town = await build(QUIET + "\nrules: [{name: nodes, match: ['cluster!=\"\"'], group_by: [cluster]}]")
+    node = {"status": "firing", "severity": "warning", "labels": {"cluster": "eu"}, "started_at": BEGAN}
+    await town.post("apps", [{**node, "title": f"node {n}", "dedup_key": f"n{n}"} for n in range(1_000)])
+    turns: list[int] = []
+    turn = town.clock.turn
+
+    async def counted() -> None:
+        turns.append(1)
+        await turn()
+
+    town.clock.turn = counted  # type: ignore[method-assign]  # counted, and taken
+    await town.resolve(1)
+
+    assert len(turns) >= 4
+    assert [one.status for one in await town.alerts_of(1)] == ["resolved"] * 1_000
+    assert (await town.incident(1)).firing == 0
+    await town.post("apps", [{**node, "title": f"node {n}", "dedup_key": f"n{n}"} for n in range(1_000)])
+    assert len(await town.incidents()) == 1  # all wait
+
+
 # ------------------------------------------------------------------------------------- whatever
 
 

@@ -8,7 +8,18 @@ Zones appear in `decide/oncall.py` and at the borders only.
 from __future__ import annotations
 
 from tocsin.model.access import TOCSIN, Actor, Secret, Token, secret_matches
-from tocsin.model.alerts import Alert, ChangeEvent, Link, Parsed, Post, Rejected, StoredAlert, Tombstone
+from tocsin.model.alerts import (
+    Alert,
+    ChangeEvent,
+    Link,
+    Parsed,
+    Post,
+    Rejected,
+    Repeated,
+    StoredAlert,
+    Tombstone,
+    later_start,
+)
 from tocsin.model.civil import instant, rfc3339
 from tocsin.model.incidents import Arrival, Beat, DueKind, Entry, Incident, Related, Storm
 from tocsin.model.pages import (
@@ -82,7 +93,7 @@ __all__ = [
     "Instant", "Millis", "SECOND", "MINUTE", "HOUR", "DAY", "Severity", "Urgency", "Impact", "Priority", "Role",
     "Status", "SignalStatus", "OPEN", "SEVERITIES", "PRIORITIES", "URGENCY_OF", "rfc3339", "instant",
     "Actor", "TOCSIN", "Token", "Secret", "secret_matches",
-    "Link", "Alert", "Rejected", "Parsed", "StoredAlert", "Tombstone", "Post", "ChangeEvent",
+    "Link", "Alert", "Rejected", "Parsed", "StoredAlert", "Tombstone", "Post", "ChangeEvent", "Repeated", "later_start",
     "DueKind", "Incident", "Arrival", "Entry", "Related", "Beat", "Storm",
     "PageKind", "PageStatus", "AttemptState", "Page", "Attempt", "Accepted", "Failed", "Unknown", "Cancelled",
     "Outcome", "Message",

@@ -138,3 +138,14 @@ class ChangeEvent:
     labels: Mapping[str, str]
     links: tuple[Link, ...]
     id: int | None = None              # given by the store
+
+
+Repeated = tuple[int, int, Instant, Instant | None, Instant | None]
+"""Pure repeats of one alert: its id, how many more, last seen, a new end, the newest start that its source gave."""
+
+
+def later_start(one: Instant | None, other: Instant | None) -> Instant | None:
+    """The newer of two starts, of which either may be unknown."""
+    if one is None or other is None:
+        return other if one is None else one
+    return max(one, other)

@@ -24,7 +24,7 @@ import asyncpg
 
 from tocsin.contracts import Chance, Clock, Spawn, Tx
 from tocsin.errors import Conflict, StoreError, StoreUnavailable
-from tocsin.model import SECOND, Instant, Millis
+from tocsin.model import SECOND, Millis, Repeated
 from tocsin.store.migrations import Migration, migrations, missing
 from tocsin.store.prune import Pruner
 from tocsin.store.queries import Insert, Queries, load
@@ -618,7 +618,7 @@ class PostgresStore(PostgresReader, Pruner):
         return {owner for owner in owners if held_as(owner) in held}
 
     async def flush_repeats(
-        self, rows: Sequence[tuple[int, int, Instant, Instant | None]], counted: int | None = None
+        self, rows: Sequence[Repeated], counted: int | None = None
     ) -> None:
         if not rows and counted is None:
             return

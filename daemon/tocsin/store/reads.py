@@ -24,6 +24,7 @@ from tocsin.model import (
     Page,
     Post,
     Related,
+    Repeated,
     Silence,
     StoredAlert,
     Storm,
@@ -31,6 +32,7 @@ from tocsin.model import (
     Token,
     Tombstone,
     Verification,
+    later_start,
 )
 from tocsin.store.history import History
 from tocsin.store.rows import (
@@ -333,13 +335,13 @@ def escaped(text: str) -> str:
     return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
 
 
-Repeat = tuple[int, int, Instant, Instant | None]
 
 
-def added_up(rows: Sequence[Repeat]) -> list[Repeat]:
-    """One row an alert, in ascending order: counts summed, the latest sight, the last end that was given."""
-    sums: dict[int, Repeat] = {}
-    for id, more, seen, expires in rows:
-        _, before, earlier, end = sums.get(id, (id, 0, seen, None))
-        sums[id] = (id, before + more, max(earlier, seen), end if expires is None else expires)
+def added_up(rows: Sequence[Repeated]) -> list[Repeated]:
+    """One row an alert, in ascending order: counts summed, the latest sight and start, the last end that was given."""
+    sums: dict[int, Repeated] = {}
+    for id, more, seen, expires, began in rows:
+        _, before, earlier, end, start = sums.get(id, (id, 0, seen, None, None))
+        expires = end if expires is None else expires
+        sums[id] = (id, before + more, max(earlier, seen), expires, later_start(start, began))
     return [sums[id] for id in sorted(sums)]

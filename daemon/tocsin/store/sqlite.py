@@ -24,7 +24,7 @@ import orjson
 
 from tocsin.contracts import Clock, Spawn, Task, Tx
 from tocsin.errors import Conflict, StoreError, StoreUnavailable
-from tocsin.model import Instant
+from tocsin.model import Repeated
 from tocsin.store.connections import (
     BUSY_SECONDS,
     Connection,
@@ -260,7 +260,7 @@ class SqliteStore(SqliteReader, Pruner):
         return self._held.intersection(owners)  # nobody else can be: the lock file
 
     async def flush_repeats(
-        self, rows: Sequence[tuple[int, int, Instant, Instant | None]], counted: int | None = None
+        self, rows: Sequence[Repeated], counted: int | None = None
     ) -> None:
         if not rows and counted is None:
             return

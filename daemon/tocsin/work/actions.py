@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tocsin.contracts import Tx
@@ -30,6 +30,8 @@ from tocsin.model import (
 from tocsin.work.core import Core
 from tocsin.work.intake import Intake
 from tocsin.work.ledger import Effects, Ledger
+
+SLICE = 200  # alerts that end with their incident before the event loop gets a turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,17 +212,25 @@ class Actions:
         """The incident's alerts end with it; what a source goes on repeating waits, until it had time to notice."""
         if isinstance(move, Stay):
             return move
-        alerts = await ledger.tx.firing_alerts(move.incident.number)
-        tombstones = [ended_by_hand(one, ledger.now) for one in alerts]
+        number, ended = move.incident.number, 0
+        while alerts := (await ledger.tx.oldest_firing([number], SLICE))[number]:
+            self._end(ledger, alerts)
+            ended += len(alerts)
+            if len(alerts) < SLICE:
+                break
+            await self.core.clock.turn()
+        counted = replace(move.incident, counts=EMPTY, firing=0, resolved=move.incident.resolved + ended)
+        if not counted.grouped:
+            ledger.tx.add_incident_keys([(counted.key, counted.number, ledger.now)])
+        return replace(move, incident=counted)
+
+    def _end(self, ledger: Ledger, alerts: Sequence[StoredAlert]) -> None:
+        tombstones = [ended_by_hand(self.intake.up_to_date(one), ledger.now) for one in alerts]
         ledger.tx.add_tombstones(tombstones)
         self.intake.known.bury(tombstones, ledger.now)
         self.intake.forget(alerts)  # before the commit: the next post may be decided before we hear of it
         ledger.effects.ended += alerts
         ledger.tx.save_alerts([_ended(one, ledger.now) for one in alerts])
-        counted = replace(move.incident, counts=EMPTY, firing=0, resolved=move.incident.resolved + len(alerts))
-        if not counted.grouped:
-            ledger.tx.add_incident_keys([(counted.key, counted.number, ledger.now)])
-        return replace(move, incident=counted)
 
     async def ack_timeout(self, incident: Incident) -> Millis | None:
         policy = await self.core.policies.thaw(incident.policy_hash)

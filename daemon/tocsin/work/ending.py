@@ -37,6 +37,9 @@ class Ending:
         if existing is None:
             self._resolve_unknown(item.pair, ended)
             return
+        began = facts.began(existing)
+        if began != existing.started_at:
+            existing = replace(existing, started_at=began)
         if ended is not None and existing.started_at != existing.received_at and ended < existing.started_at:
             facts.outcome("stale")  # of an earlier firing, overtaken by this one on its way
             return

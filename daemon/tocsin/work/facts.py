@@ -21,6 +21,7 @@ from tocsin.model import (
     Settings,
     StoredAlert,
     Tombstone,
+    later_start,
 )
 from tocsin.work.core import Core
 from tocsin.work.known import Known, Pair
@@ -65,8 +66,9 @@ class Facts:
     def repeat(self, post: int, integration: IntegrationConfig, alert: Alert, alert_id: int, incident: int) -> None:
         """An open alert only says again what it said before."""
         self.repeats[post] += 1
-        count, expires = self.out.repeats.get(alert_id, (0, None))
-        self.out.repeats[alert_id] = (count + 1, self.expiry(integration, alert) or expires)
+        count, expires, began = self.out.repeats.get(alert_id, (0, None, None))
+        expires = self.expiry(integration, alert) or expires
+        self.out.repeats[alert_id] = (count + 1, expires, later_start(began, alert.started_at))
         if incident:
             self.incidents[post][incident] = None
         self.outcome("repeat")
@@ -79,6 +81,12 @@ class Facts:
         if quiet is None and verdict is None and self.core.live.rules_end_quiet_alerts:
             quiet = self.rulebook.walk(alert, integration).auto_resolve
         return None if quiet is None else Instant(self.now + quiet)
+
+    def began(self, alert: StoredAlert) -> Instant:
+        """When its newest firing began, as its source says: repeats that are not in the database yet count too."""
+        here = self.out.repeats.get(alert.id)
+        before = self.intake.up_to_date(alert).started_at
+        return before if here is None or here[2] is None else max(before, here[2])
 
     # --------------------------------------------------------------------------------- alerts
 

@@ -43,7 +43,10 @@ class Firing:
                 facts.out.fresh.append(existing)
         else:  # where others write too, it is counted at once; what is counted too
             expires = facts.expiry(item.integration, item.alert) or existing.expires_at
-            again = replace(existing, count=existing.count + 1, last_seen_at=facts.now, expires_at=expires)
+            began = max(existing.started_at, item.alert.started_at or existing.started_at)
+            again = replace(
+                existing, count=existing.count + 1, last_seen_at=facts.now, expires_at=expires, started_at=began
+            )
             facts.keep(item, again)
             facts.repeats[item.post] += existing.id not in facts.added
             facts.outcome("repeat")

@@ -28,6 +28,7 @@ from tocsin.model import (
     Rejected,
     SignalStatus,
     StoredAlert,
+    later_start,
 )
 from tocsin.work.batch import Batch
 from tocsin.work.core import Core
@@ -47,6 +48,7 @@ PROMISED = Millis(10_000)  # in which a batch is stored, or it is said that none
 LONGEST = Millis(45_000)  # for a batch: then its senders are told to come again
 TURNS = 8  # of the loop, at most, before a batch begins
 GATHERED = 64 << 10  # bytes of posts that are enough for one
+Repeats = tuple[int, Instant, Instant | None, Instant | None]  # count, last seen, end, newest start
 COUNTED = "repeats_counted"  # the meta value that says up to which post repeats are counted
 RECOUNTED = 50_000  # posts that a start may have to look through for repeats
 
@@ -66,8 +68,8 @@ class Intake:
         self.duty: Duty | None = None
         self.known = Known()
         self.fires_later = asyncio.Event()  # set when something began to wait behind its end (work/overtaken.py)
-        self._repeats: dict[int, tuple[int, Instant, Instant | None]] = {}
-        self._being_written: dict[int, tuple[int, Instant, Instant | None]] = {}
+        self._repeats: dict[int, Repeats] = {}
+        self._being_written: dict[int, Repeats] = {}
         self.counted = 0  # the last post whose repeats are counted here or in the database
         self._written = 0  # the same, as the database knows it
 
@@ -252,8 +254,8 @@ class Intake:
     def _apply(self, batch: list[Queued], outcome: Outcome) -> None:
         """After the commit: remember, answer, count."""
         now = self.core.clock.now()
-        for alert_id, (count, expires) in outcome.repeats.items():
-            self.count(alert_id, now, expires, count)
+        for alert_id, (count, expires, began) in outcome.repeats.items():
+            self.count(alert_id, now, expires, began, count)
         if self.core.store.exclusive:
             self.counted = max(self.counted, outcome.last_post)
             self.known.ended(outcome.ended)
@@ -306,21 +308,26 @@ class Intake:
         """The same alerts, after that commit."""
         self.known.ended(alerts)
 
-    def count(self, alert_id: int, seen: Instant, expires: Instant | None, times: int = 1) -> None:
+    def count(
+        self, alert_id: int, seen: Instant, expires: Instant | None, began: Instant | None, times: int = 1
+    ) -> None:
         """Repeats of an open alert, to be written within a second."""
-        before = self._repeats.get(alert_id, (0, seen, None))
-        self._repeats[alert_id] = (before[0] + times, max(seen, before[1]), expires or before[2])
+        before = self._repeats.get(alert_id, (0, seen, None, None))
+        self._repeats[alert_id] = (
+            before[0] + times, max(seen, before[1]), expires or before[2], later_start(before[3], began)
+        )  # fmt: skip
 
     def up_to_date(self, alert: StoredAlert) -> StoredAlert:
         """The alert as it was read, with the repeats that are not in the database yet."""
         for waiting in (self._being_written, self._repeats):
             if alert.id in waiting:
-                count, seen, expires = waiting[alert.id]
+                count, seen, expires, began = waiting[alert.id]
                 alert = replace(
                     alert,
                     count=alert.count + count,
                     last_seen_at=max(alert.last_seen_at, seen),
                     expires_at=expires or alert.expires_at,
+                    started_at=alert.started_at if began is None else max(began, alert.started_at),
                 )
         return alert
 
@@ -340,9 +347,9 @@ class Intake:
             await self.core.store.flush_repeats([(key, *row) for key, row in rows.items()], alone)
             self._written = counted
         except Exception:
-            for key, (count, seen, expires) in rows.items():
-                now = self._repeats.get(key, (0, seen, None))
-                self._repeats[key] = (now[0] + count, max(now[1], seen), now[2] or expires)
+            for key, (count, seen, expires, began) in rows.items():
+                now = self._repeats.get(key, (0, seen, None, None))
+                self._repeats[key] = (now[0] + count, max(now[1], seen), now[2] or expires, later_start(now[3], began))
             raise
         finally:
             self._being_written = {}

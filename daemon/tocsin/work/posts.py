@@ -103,7 +103,7 @@ class Outcome:
 
     results: list[Taken]
     effects: Effects
-    repeats: dict[int, tuple[int, Instant | None]] = field(default_factory=dict)
+    repeats: dict[int, tuple[int, Instant | None, Instant | None]] = field(default_factory=dict)  # count, end, start
     fresh: list[StoredAlert] = field(default_factory=list)
     ended: list[StoredAlert] = field(default_factory=list)
     arrived: list[Arrival] = field(default_factory=list)

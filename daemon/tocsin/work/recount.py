@@ -34,7 +34,7 @@ async def recount(core: Core, intake: Intake) -> None:
             for alert, read in await _repeated(core, post):
                 expires = read.expires_at
                 later = expires is not None and expires > core.clock.now()  # else it was judged anew already
-                intake.count(alert.id, post.received_at, expires if later else None)
+                intake.count(alert.id, post.received_at, expires if later else None, read.started_at)
         after = posts[-1].id
     intake.counted = after
 

@@ -59,12 +59,13 @@ order by p.rank, p.due_at, p.incident, p.id limit $3;
 select id from alerts where id = any($1::bigint[]) order by id for update;
 
 -- name: flush_repeats
--- Add up pure repeats; a later last sight and a new end win.
+-- Add up pure repeats; a later last sight, a later start and a new end win.
 update alerts set
     count = count + r.more,
     last_seen_at = greatest(last_seen_at, r.seen),
-    expires_at = case when cleared_at is null then coalesce(r.expires, expires_at) else expires_at end
-from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) as r(id, more, seen, expires)
+    expires_at = case when cleared_at is null then coalesce(r.expires, expires_at) else expires_at end,
+    started_at = greatest(started_at, r.began)
+from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]) as r(id, more, seen, expires, began)
 where alerts.id = r.id;
 
 -- name: take_numbers

@@ -79,11 +79,12 @@ cross join pages p on p.rowid in (
 order by p.rank, p.due_at, p.incident, p.id limit $3;
 
 -- name: flush_repeats
--- Add up pure repeats; a later last sight and a new end win.
+-- Add up pure repeats; a later last sight, a later start and a new end win.
 update alerts set
     count = count + (r.value->>1),
     last_seen_at = max(last_seen_at, r.value->>2),
-    expires_at = iif(cleared_at is null, coalesce(r.value->>3, expires_at), expires_at)
+    expires_at = iif(cleared_at is null, coalesce(r.value->>3, expires_at), expires_at),
+    started_at = max(started_at, coalesce(r.value->>4, started_at))
 from json_each($1) r where alerts.id = r.value->>0;
 
 -- name: last_numbers
