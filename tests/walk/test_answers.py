@@ -626,6 +626,31 @@ async def test_where_a_code_is_wanted_one_of_the_pages_is_enough_for_several(bui
     assert await town.phones["ana"].reply(f"ACK ALL {code_of(pages[2].id)}") == "INC 1-3 acknowledged by you. Paging stopped."
 
 
+@pytest.mark.parametrize("guess", ["ACK {}", "ACK ALL {}", "NOTE {} x", "SNZ 30 1 2 {}"])
+async def test_codes_cannot_be_guessed(guess: str, build: Build) -> None:
+    town = await some_incidents(build, 2, MANY + "answers: {sms: code}\n")
+    right = code_of((await town.pages_planned(2))[0][0].id)
+    for letter in "BCDFGHJKLM":
+        await town.phones["ana"].reply(guess.format(letter * 4))
+
+    await town.phones["ana"].reply(f"ACK 2 {right}")
+    assert set((await statuses(town)).values()) == {"triggered"}
+
+    await town.pass_time(minutes=61)
+    await town.phones["ana"].reply(f"ACK 2 {right}")
+    assert await statuses(town) == {1: "triggered", 2: "acknowledged"}
+
+
+async def test_a_forgotten_code_is_no_guess(build: Build) -> None:
+    town = await some_incidents(build, 1, MANY + "answers: {sms: code}\n")
+    for _ in range(12):
+        await town.phones["ana"].reply("ACK")
+
+    await town.phones["ana"].reply(f"ACK {code_of((await town.pages_planned(1))[0][0].id)}")
+
+    assert await statuses(town) == {1: "acknowledged"}
+
+
 async def test_a_summary_has_a_code_that_answers_for_what_it_names(build: Build) -> None:
     town = await some_incidents(build, 3, MANY.replace("throttle: {sms: [100/1m]}", "answers: {sms: code}"))
     await town.pass_time(minutes=1)

@@ -119,7 +119,7 @@ def _act(verb: Verb, rest: list[str]) -> Command | NotUnderstood:
     """ACK, ACK 42, ACK WXYZ, ACK 42 WXYZ, ACK 11 12, ACK 14-20, ACK ALL: numbers and a page's code in any order."""
     words = [word for word in rest if word not in FILLERS]
     spans = _spans(words)
-    codes = [word for word in words if re.fullmatch("[A-Z]{4}", word)]
+    codes = [word for word in words if looks_like_code(word)]
     everything = "ALL" in words
     known = len(spans) + len(codes) + words.count("ALL")
     if known < len(words) or (everything and spans) or len(spans) > MOST_SPANS:
@@ -175,6 +175,10 @@ def _after(text: str, words: int) -> str:
     """`text` as written, behind its first `words` words."""
     found = re.match(r"(?:[\W_]*[^\W_]+){" + str(words) + r"}[\W_]*", text)
     return text[found.end() :].strip() if found else ""
+
+
+def looks_like_code(word: str) -> bool:
+    return re.fullmatch("[A-Z]{4}", word.upper()) is not None
 
 
 def code_of(page_id: str) -> str:

@@ -14,7 +14,17 @@ from weakref import WeakValueDictionary
 import structlog
 
 from tocsin.contracts import Door, Tx
-from tocsin.decide.answers import SHORT, Carrier, Command, NotUnderstood, Verb, code_of, key_press, parse
+from tocsin.decide.answers import (
+    SHORT,
+    Carrier,
+    Command,
+    NotUnderstood,
+    Verb,
+    code_of,
+    key_press,
+    looks_like_code,
+    parse,
+)
 from tocsin.decide.many_answers import Paged, choose, in_short, last_word, state_of, told_of_many
 from tocsin.decide.oncall import on_call
 from tocsin.decide.overrides import extra_of
@@ -33,6 +43,7 @@ from tocsin.work.tryouts import Tryouts, VoiceTurn
 log = structlog.stdlib.get_logger("tocsin.answers")
 
 AT_ONCE = 50  # incidents that one reply acts on at the same time
+MOST_WRONG = 10  # wrong codes from a number within an hour, after which none counts: there are half a million to guess
 MOST_SPOKEN = 6  # incidents that one call names
 MENU_OF_SEVERAL = "Press 4 to acknowledge all of them, 5 to escalate all of them, 1 for details, star to repeat."
 MENU = "Press 4 to acknowledge, 5 to escalate, 6 to resolve, 1 for details, star to repeat."
@@ -80,6 +91,7 @@ class Answers:
     def __init__(self, core: Core, actions: Actions, links: Links, pager: Pager) -> None:
         self.core, self.actions, self.links, self.pager = core, actions, links, pager
         self.tryouts = Tryouts(core)
+        self._wrong: dict[str, list[Instant]] = {}  # when a number sent wrong codes
         self._heard: WeakValueDictionary[Door, asyncio.Lock] = WeakValueDictionary()
 
     # ------------------------------------------------------------------------------------- SMS
@@ -122,27 +134,47 @@ class Answers:
             return await self._who(command.text)
         sent = await self._sent_to(sender, account)
         if command.of_many:
-            return await self._obey_about_many(user, sent, command, message_id)
+            return await self._obey_about_many(user, sender, sent, command, message_id)
         found = _meant(sent, command)
         if isinstance(found, str):
             self._refused("sms", "no_incident")
             return found
         if self.core.settings.answers.get("sms") == "code" and command.verb != "status":
             proved = _proved(sent, found.incident, command)
-            if proved is None:
-                self._refused("sms", "code")
-                return f"INC {found.incident.number}: add the four letters of the page to your answer."
+            if proved is None or self._guesses(sender):
+                ask = f"INC {found.incident.number}: add the four letters of the page to your answer."
+                return self._no_proof(sender, command, ask)
             command = proved
         return await self._obey(user, found.incident, command, "sms", f"SMS {message_id}")
 
-    async def _obey_about_many(self, user: User, sent: list[Sent], command: Command, message_id: str) -> str:
+    def _guesses(self, sender: str) -> bool:
+        """Whether so many wrong codes came from this number that no code of it counts for now."""
+        since = self.core.clock.now() - HOUR
+        wrong = [at for at in self._wrong.pop(sender, ()) if at > since]
+        if wrong:
+            self._wrong[sender] = wrong
+        return len(wrong) >= MOST_WRONG
+
+    def _no_proof(self, sender: str, command: Command, ask: str) -> str:
+        """Refuse an answer without the page's code; a wrong one is counted."""
+        self._refused("sms", "code")
+        if self._guesses(sender):
+            log.warning("codes_guessed", user=getattr(self._phone_of(sender), "key", ""))
+            return "Too many wrong codes from this number: for an hour answer by the link, by a call or in the web."
+        if command.code or (command.verb == "note" and looks_like_code(command.text.partition(" ")[0])):
+            self._wrong.setdefault(sender, []).append(self.core.clock.now())
+        return ask
+
+    async def _obey_about_many(
+        self, user: User, sender: str, sent: list[Sent], command: Command, message_id: str
+    ) -> str:
         """Do what was asked to each incident that is meant, and say what was done and what was left."""
         chosen = choose([_facts_of(one, sent) for one in sent], command, user.key, self.core.clock.now())
         if self.core.settings.answers.get("sms") == "code" and command.verb != "status":
             asked = {one.number for one in chosen.incidents}
-            if command.code not in {code for one in sent if one.incident.number in asked for code in _codes(one, sent)}:
-                self._refused("sms", "code")
-                return "Add the four letters of one of these pages to your answer."
+            codes = {code for one in sent if one.incident.number in asked for code in _codes(one, sent)}
+            if command.code not in codes or self._guesses(sender):
+                return self._no_proof(sender, command, "Add the four letters of one of these pages to your answer.")
         if command.verb == "status":
             return in_short(chosen.incidents)
         said = await self._do_all(user, chosen.incidents, command, f"SMS {message_id}")
