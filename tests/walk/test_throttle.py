@@ -263,6 +263,24 @@ async def test_slow_notices_leave_the_slots_of_a_channel_to_pages(build: Build) 
     assert sum(told.kind == "update" for told in town.told) == 100
 
 
+async def test_a_p1_waits_for_no_lesser_call_at_a_slow_provider(build: Build) -> None:
+    calm = "throttle: {sms: [1000/1m]}\nstorm: {new_incidents: 1000, within: 1m}\nservices: {shop: {impact: high}}\n"
+    town = await build(ANA + calm)
+    town.trouble("sms", "slow to answer", times=None)
+    for number in range(100):
+        await town.alert(f"lesser {number}", "error")
+    await town.pass_time(seconds=1)
+    assert len(town.told) == 32
+
+    await town.alert("urgent", service="shop")
+
+    assert (await town.incident(101)).priority == "P1"
+    assert town.told[-1].title.endswith("urgent") or "urgent" in town.told[-1].text
+    assert town.told[-1].at == town.clock.now()
+    await town.pass_time(minutes=2)
+    assert len({told.incident for told in town.told if told.kind == "page"}) == 101
+
+
 async def test_mail_has_limits_of_its_own_and_the_rest_is_one_mail(build: Build) -> None:
     town = await build(ANA + TWO_WAYS.replace("by: sms", "by: mail") + "storm: {new_incidents: 1000, within: 1m}")
     for number in range(60):

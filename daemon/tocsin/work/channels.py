@@ -9,7 +9,8 @@ from tocsin.contracts import Channel, ChannelKind, Tools
 from tocsin.decide.throttle import PAGES
 from tocsin.model import ChannelConfig, Instant, PageKind, Settings
 
-SLOTS = 32
+SLOTS = 34
+KEPT = 2  # of these, for a P1's first pages: a slow provider that is busy with lesser ones holds up none
 QUIET_SLOTS = 8  # besides those, for what is no page: thousands of these at a slow provider hold up no page
 SICK_AFTER = 3  # calls in a row without success
 SAY_AGAIN = 100  # such calls after which the alarm is raised once more: another replica may have ended it

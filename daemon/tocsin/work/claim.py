@@ -39,7 +39,7 @@ from tocsin.model import (
     rfc3339,
 )
 from tocsin.work.calls import Call, place, why_not, why_stale, why_untold
-from tocsin.work.channels import Line
+from tocsin.work.channels import KEPT, Line
 from tocsin.work.ledger import Ledger
 from tocsin.work.selfcare import OWN
 
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 MOST_TOGETHER = 200  # pages that go into a summary in the transaction that claims it
 MOST_BEHIND = 500  # pages that join it in each one after that
+BELOW_P1 = 2  # the rank behind those of a P1's first page, and of a page that a person asked for
 MOST_AT_ONCE = 30  # P1 pages that look for another way in one transaction
 
 
@@ -73,7 +74,10 @@ def _one_message(incidents: int, pages: int) -> str:
 
 
 def due_below(line: Line) -> int:
-    """The rank below which a line can send now: once the slots of what is no page are taken, pages alone."""
+    """The rank below which a line can send now: once the slots of what is no page are taken, pages alone; in its last
+    slots those of a P1."""
+    if line.free <= KEPT:
+        return BELOW_P1
     return EVERY_RANK if line.quiet_free > 0 else CODE
 
 
@@ -156,7 +160,7 @@ class Claim:
     def _has_slot(self, page: Page) -> bool:
         """Pages have the line's slots to themselves: what is none leaves by a few of its own, or waits for one."""
         if page.kind in throttle.PAGES:
-            return self.paged < self.line.free
+            return self.paged < self.line.free - (KEPT if page.rank >= BELOW_P1 else 0)
         return len(self.calls) - self.paged < self.line.quiet_free
 
     async def _still_planned(self, pages: list[Page]) -> list[Page]:
