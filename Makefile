@@ -22,7 +22,7 @@ help:
 	@echo "make run      install into $(VENV) and serve $(CONFIG) in the foreground"
 	@echo "make demo     the same with sample alerts: see pages, answer them"
 	@echo "make test     every test (installs the real neighbours when root)"
-	@echo "make test-full  what \`make test\` takes a sample of, whole: half an hour"
+	@echo "make test-full  what \`make test\` takes a sample of, whole: an hour and a half"
 	@echo "make oracle   who is on call, compared with another algorithm a million times (COUNT=, SEED=)"
 	@echo "make check    lint, types, import arrows"
 	@echo "make bench    the benchmarks, as a table and as JSON"
@@ -41,7 +41,7 @@ test: $(VENV)/.installed-dev peers
 
 # Every value of the example configuration broken in every way, and whatever else reads TOCSIN_FULL.
 test-full: $(VENV)/.installed-dev
-	TOCSIN_FULL=1 $(BIN)/python -m pytest $(or $(TESTS),tests/settings/test_hostile.py)
+	TOCSIN_FULL=1 $(BIN)/python -m pytest -n 2 $(or $(TESTS),tests/settings/test_hostile.py tests/web/test_generated_calls.py)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check daemon integrations tests benchmarks

@@ -26,6 +26,7 @@ EXAMPLE = (ROOT / "docs" / "example.yaml").read_text()
 NOW = instant(datetime(2026, 12, 1, 12, 0, tzinfo=UTC))
 SAMPLE = 100
 FULL = os.environ.get("TOCSIN_FULL", "") not in ("", "0")
+PARTS = 16 if FULL else 1  # so that two processes can share the whole of it
 MORE = """
 calendars:
   mine: {timezone: Europe/Lisbon, days: [Mon, Wed], from: 22:00, to: 06:00, holidays: [2026-12-25]}
@@ -94,14 +95,17 @@ def sample(text: str, seed: int) -> list[Broken]:
 
 
 @pytest.mark.timeout(7200 if FULL else 120)
+@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("written", ["the example", "what it lacks"])
-def test_each_value_and_section_replaced_removed_doubled_or_cut_off_is_a_report(desk: Folder, written: str) -> None:
+def test_each_value_and_section_replaced_removed_doubled_or_cut_off_is_a_report(
+    desk: Folder, written: str, part: int
+) -> None:
     text = EXAMPLE if written == "the example" else "include: [base.yaml]\n" + MORE
     (desk.path / "tocsin.yaml").chmod(0o600) if (desk.path / "tocsin.yaml").exists() else desk.write({"tocsin.yaml": ""})
     desk.write({"base.yaml": EXAMPLE.replace("include:", "# include:")})
     assert judged(desk, text).settings is not None
 
-    for broken in sample(text, 20_261_201):
+    for broken in sample(text, 20_261_201)[part::PARTS]:
         try:
             judged(desk, broken.text)
         except Exception as wrong:  # noqa: BLE001  # to say which one it was
