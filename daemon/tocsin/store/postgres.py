@@ -30,6 +30,7 @@ from tocsin.store.prune import Pruner
 from tocsin.store.queries import Insert, Queries, load
 from tocsin.store.reads import FOR_PAGES, Reads, added_up
 from tocsin.store.rows import Row, Shape
+from tocsin.store.searches import SECONDS, Searches, too_long
 from tocsin.store.tx import Change, Transaction
 from tocsin.store.watch import Unwatched, Watch
 
@@ -355,6 +356,7 @@ class PostgresReader(Reads):
         self._readers = readers
         self._clock = clock
         self._slow = asyncio.Semaphore(SLOW_READS)
+        self._searches = Searches()
 
     async def _look(self, name: str, *args: Any) -> list[Row]:
         if name in PROMPT:
@@ -373,6 +375,21 @@ class PostgresReader(Reads):
                     give_up(conn)
                     if attempt == MOST_CUT_OFF or isinstance(error.__cause__, TimeoutError):
                         raise
+        raise AssertionError("unreachable")
+
+    async def _search(self, name: str, *args: Any) -> list[Row]:
+        async with self._searches.turn():  # first: who waits keeps nothing
+            return await self._briefly(name, *args)
+
+    async def _briefly(self, name: str, *args: Any) -> list[Row]:
+        async with self._slow, borrowed(self._readers, self._clock) as conn:
+            with understood():
+                try:
+                    async with conn.transaction(readonly=True):
+                        await conn.execute(f"set local statement_timeout = {SECONDS * 1000:.0f}")
+                        return cast(list[Row], await conn.fetch(queries().texts[name], *args, timeout=READING.client))
+                except asyncpg.QueryCanceledError:
+                    raise too_long() from None
         raise AssertionError("unreachable")
 
     async def close(self) -> None:
@@ -426,6 +443,10 @@ class PostgresStore(PostgresReader, Pruner):
             return await super()._look(name, *args)
         async with self._lists:
             return await super()._look(name, *args)
+
+    async def _briefly(self, name: str, *args: Any) -> list[Row]:
+        async with self._lists:
+            return await super()._briefly(name, *args)
 
     async def write(
         self, work: Callable[[Tx], Awaitable[T]], *, lane: Lane = "urgent", paging: bool = False

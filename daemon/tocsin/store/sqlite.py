@@ -40,6 +40,7 @@ from tocsin.store.prune import Pruner
 from tocsin.store.queries import Insert, Queries, load
 from tocsin.store.reads import FOR_PAGES, Reads, added_up
 from tocsin.store.rows import Row
+from tocsin.store.searches import SECONDS, Searches, too_long
 from tocsin.store.tx import Change, Transaction
 from tocsin.store.watch import Unwatched, Watch
 
@@ -50,6 +51,8 @@ MOST_TOGETHER = 256  # urgent works in one commit
 MOST_WAITING = 20_000  # works in a lane before the store says no
 MOST_TRIES = 6  # the first and five more
 READERS = 3
+AWAY = 1_000  # a reader that searches: others ask another one
+STEPS = 20_000  # of SQLite, until it is asked whether a search takes too long: some milliseconds
 CHUNK, CHUNKS = 80, 5       # rows in one statement: up to 5 times 80, or any number below that
 NO_WAIT = "pragma busy_timeout = 0"
 LITTLE = 128            # rows that are written on the loop's thread
@@ -157,6 +160,7 @@ class SqliteReader(Reads):
         self._clock = clock
         self._readers = list(readers)
         self._busy = [0] * len(readers)
+        self._searches = Searches()
 
     async def _look(self, name: str, *args: Any) -> list[Row]:
         kept = 0 if name in FOR_PAGES else 1  # the last connection is for what pages wait for
@@ -167,6 +171,14 @@ class SqliteReader(Reads):
             return await self._readers[index].run(lambda conn: fetch(conn, name, args))
         finally:
             self._busy[index] -= 1
+
+    async def _search(self, name: str, *args: Any) -> list[Row]:
+        async with self._searches.turn():
+            self._busy[0] += AWAY
+            try:
+                return await self._readers[0].run(lambda conn: briefly(conn, name, args, self._clock))
+            finally:
+                self._busy[0] -= AWAY
 
     async def close(self) -> None:
         for reader in self._readers:
@@ -417,6 +429,9 @@ class OneConnection(SqliteStore):
         finally:
             self._between.set()
 
+    async def _search(self, name: str, *args: Any) -> list[Row]:
+        return await self._look(name, *args)
+
     async def _look(self, name: str, *args: Any) -> list[Row]:
         if not self._between.is_set() and asyncio.current_task() is not self._task:
             await self._between.wait()
@@ -608,6 +623,20 @@ def roll_back_all(conn: sqlite3.Connection) -> None:
 
 def fetch(conn: sqlite3.Connection, name: str, args: Sequence[Any]) -> list[Row]:
     return conn.execute(queries().texts[name], [bound(arg) for arg in args]).fetchall()
+
+
+def briefly(conn: sqlite3.Connection, name: str, args: Sequence[Any], clock: Clock) -> list[Row]:
+    """The same, within its time. Raises Refused."""
+    until = clock.monotonic() + SECONDS
+    conn.set_progress_handler(lambda: clock.monotonic() > until, STEPS)
+    try:
+        return fetch(conn, name, args)
+    except sqlite3.OperationalError:
+        if clock.monotonic() > until:
+            raise too_long() from None
+        raise
+    finally:
+        conn.set_progress_handler(None, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -708,7 +708,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             Param("sort", "`newest` (where absent), or `priority`: open ones, P1 first, unanswered before answered.",
                   one_of("newest", "priority")),
             Param("service", "Of this service only."),
-            Param("q", "Text in title, key or number."),
+            Param("q", "Text in title, key or number; one that takes longer than two seconds is refused (422)."),
             *PAGED,
         ),
     ),

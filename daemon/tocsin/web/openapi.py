@@ -227,6 +227,8 @@ def refusals(endpoint: Endpoint) -> dict[int, str]:
     """The codes an endpoint of its kind may refuse with."""
     found = {400: "a parameter is not known, or cannot be read", 401: "no or a wrong token", 403: "this token may not"}
     found[404] = "there is no such thing"
+    if any(one.name == "q" for one in endpoint.params) or endpoint.path == "/v1/alerts":
+        found[422] = "this search takes too long: narrow it"
     if endpoint.method != "GET":
         found |= {409: "its state does not allow it", 422: "this cannot be done"}
     if endpoint.body is not None:

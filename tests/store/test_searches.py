@@ -1,0 +1,77 @@
+"""A search over all there ever was ends in time, and keeps no other question waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.store.conftest import Opener
+from tests.store.facts import incident
+from tocsin.clock import SystemClock
+from tocsin.contracts import IncidentFilter, Store, Tx
+from tocsin.errors import Refused
+from tocsin.store import searches
+
+SLOW = {
+    "sqlite": "(with recursive n(x) as (select 1 union all select x + 1 from n where x < 4000000000) select count(*) c from n)",
+    "postgres": "(select count(*) c from generate_series(1, 4000000) a, generate_series(1, 40000) b)",
+}
+"""What no machine counts in two seconds."""
+
+
+@pytest.fixture
+async def store(kind: str, open_it: Opener, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
+    """A store whose lists take for ever, as those of many million incidents would."""
+    if kind == "inline":
+        pytest.skip("everything is one connection there")
+    module = __import__(f"tocsin.store.{kind}", fromlist=["queries"])
+    real = module.queries()
+    text = real.texts["list_incidents"]
+    texts = {**real.texts, "list_incidents": text.replace("where ", f"where {SLOW[kind]} < 0 and ", 1)}
+    assert texts["list_incidents"] != text
+    store = await open_it(clock=SystemClock())
+
+    async def one(tx: Tx) -> None:
+        tx.add_incidents([incident(1)])
+
+    await store.write(one)
+    monkeypatch.setattr(module, "queries", lambda: type(real)(texts, real.inserts))
+    yield store
+
+
+async def test_a_search_that_takes_too_long_says_how_to_narrow_it(store: Store) -> None:
+    with pytest.raises(Refused, match="narrow it") as refused:
+        await store.incidents(IncidentFilter(text="x"), 10, None)
+
+    assert refused.value.status == 422
+    assert await store.newest_number() == 1, "the connection is good for other questions"
+
+
+async def test_others_are_answered_while_somebody_searches(store: Store) -> None:
+    searching = asyncio.ensure_future(store.incidents(IncidentFilter(text="x"), 10, None))
+    await asyncio.sleep(0.2)
+    began = time.monotonic()
+
+    for _ in range(5):
+        await asyncio.gather(store.newest_number(), store.alerts(integration=None, status=None, limit=5, before=None))
+        await store.set_meta("a", "b")
+
+    assert time.monotonic() - began < searches.SECONDS / 2
+    assert not searching.done()
+    with pytest.raises(Refused):
+        await searching
+
+
+async def test_searches_wait_for_each_other_and_not_without_end(store: Store) -> None:
+    asked = [store.incidents(IncidentFilter(text="x"), 10, None) for _ in range(searches.WAITING + 3)]
+    tasks = [asyncio.ensure_future(one) for one in asked]
+    await asyncio.sleep(0.2)
+    refused = [task.exception() for task in tasks if task.done()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert [one.status for one in refused if isinstance(one, Refused)] == [429] * 3
