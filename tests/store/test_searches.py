@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -23,7 +22,7 @@ SLOW = {
 
 
 @pytest.fixture
-async def store(kind: str, open_it: Opener, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
+async def store(kind: str, open_it: Opener, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A store whose lists take for ever, as those of many million incidents would."""
     if kind == "inline":
         pytest.skip("everything is one connection there")
@@ -39,7 +38,7 @@ async def store(kind: str, open_it: Opener, monkeypatch: pytest.MonkeyPatch) -> 
 
     await store.write(one)
     monkeypatch.setattr(module, "queries", lambda: type(real)(texts, real.inserts))
-    yield store
+    return store
 
 
 async def test_a_search_that_takes_too_long_says_how_to_narrow_it(store: Store) -> None:

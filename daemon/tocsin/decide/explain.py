@@ -120,8 +120,10 @@ class Asking:
     """
 
     def __init__(
-        self, settings: Settings, rulebook: Rulebook, integration: IntegrationConfig, at: Instant, facts: Facts
-    ) -> None:
+        self, settings: Settings, rulebook: Rulebook, integration: IntegrationConfig, at: Instant, facts: Facts,
+        mutes: Mutes | None = None,
+    ) -> None:  # fmt: skip
+        """`mutes`: those of `settings`, where they know silences that were compiled already."""
         self.settings, self.rulebook, self.integration = settings, rulebook, integration
         self.at, self.facts = at, facts
         self.found: list[Explained] = []
@@ -131,7 +133,7 @@ class Asking:
         self._later: dict[Instant, Asking] = {}  # what waits behind its end, by when it fires
         self._have: dict[str, int] = {}  # by incident key: firings counted, with those of this body
         self._numbers = 0
-        self.mutes = Mutes(settings, facts.people)
+        self.mutes = Mutes(settings, facts.people) if mutes is None else mutes
         self.mutes.learn(facts.sources, facts.down, at if facts.now is None else min(at, facts.now))
         since = at if facts.now is None else min(at, facts.now)
         self.mutes.replace(one for one in facts.silences if one.ends_at > since)

@@ -171,6 +171,10 @@ class Mutes:
             others.learn(sources, incidents, now)
         return others
 
+    def know(self, other: Mutes) -> None:
+        """The silences of another, as compiled; `replace` says which of them count."""
+        self._silences = dict(other._silences)
+
     def set(self, silence: Silence) -> None:
         """One as it is now. One whose matchers cannot be read mutes nothing: its alerts page."""
         try:

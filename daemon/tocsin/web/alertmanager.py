@@ -23,7 +23,7 @@ from tocsin.model import MINUTE, OPEN, Actor, Instant, Role, Silence, StoredAler
 from tocsin.web import models
 from tocsin.web.api import RANK, WITHOUT_USER
 from tocsin.web.daemon import Daemon
-from tocsin.web.limits import read_body, read_json
+from tocsin.web.limits import MAX_ASKED, read_body, read_json
 from tocsin.web.problems import BASE_HEADERS, JSON_HEADERS, Handler, Problem, as_problem, log, log_refusal
 from tocsin.web.turns import LOOP_TIME, TURNS, in_slices, one_list, stream
 from tocsin.web.webhooks import credential
@@ -213,7 +213,7 @@ async def post_silence(call: Call) -> web.StreamResponse:
 
 
 async def posted(call: Call) -> PostedSilence:
-    raw = await read_body(call.request, call.daemon.clock)
+    raw = await read_body(call.request, call.daemon.clock, MAX_ASKED)
     try:
         return PostedSilence.model_validate(read_json(raw))
     except ValidationError as wrong:

@@ -38,7 +38,7 @@ from tocsin.model import (
 from tocsin.settings.scalars import did_you_mean, duration, spell, target
 from tocsin.web import models, whatif
 from tocsin.web.daemon import Actions, Daemon, Done
-from tocsin.web.limits import read_body, read_json
+from tocsin.web.limits import MAX_ASKED, read_body, read_json
 from tocsin.web.problems import Handler, Problem, guarded, json_answer
 from tocsin.web.turns import TURNS
 from tocsin.web.webhooks import api_credential
@@ -152,7 +152,7 @@ def handler_of(daemon: Daemon, endpoint: Endpoint) -> Handler:
         if endpoint.method == "GET":
             with request.app[TURNS].admit(token.id):
                 return await endpoint.act(Ask(daemon, request, token, None))
-        body = None if endpoint.body is None else await read_as(daemon, request, endpoint.body)
+        body = None if endpoint.body is None else await read_as(daemon, request, token, endpoint.body)
         return await endpoint.act(Ask(daemon, request, token, body))
 
     return handler
@@ -181,9 +181,9 @@ async def signed_in(daemon: Daemon, request: web.Request, role: Role) -> Token:
     return token
 
 
-async def read_as(daemon: Daemon, request: web.Request, model: type[BaseModel]) -> BaseModel:
+async def read_as(daemon: Daemon, request: web.Request, token: Token, model: type[BaseModel]) -> BaseModel:
     """The JSON body as `model`. Raises Problem 422 with a pointer to each mistake."""
-    document = read_json(await read_body(request, daemon.clock))
+    document = read_json(await read_body(request, daemon.clock, MAX_ASKED, f"token:{token.id}"))
     try:
         return model.model_validate(document)
     except ValidationError as error:

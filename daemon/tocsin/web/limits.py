@@ -23,6 +23,7 @@ from tocsin.web.problems import Problem, overloaded, peer_of
 from tocsin_integrations.sources import reading
 
 MAX_BODY = 4 * 1024 * 1024       # bytes, as sent and inflated
+MAX_ASKED = 256 * 1024           # bytes, of what is no post of alerts: actions, silences, what is to be explained
 MAX_FORM = 64 * 1024             # bytes; a provider's callback is some 1,500
 BODY_TIME = Millis(30_000)
 QUOTED = re.compile(r"""(\s+(bytearray\()?b|:\s+)['"].*""", re.DOTALL)  # as aiohttp quotes what it could not read
@@ -89,7 +90,8 @@ def no_room(crowded: Crowded) -> Problem:
 
 
 def too_long(most: int) -> Problem:
-    return Problem(413, f"the body is longer than {most // 1024} KiB; send it in several posts", close=True)
+    instead = "send it in several posts" if most == MAX_BODY else "that is the most this takes"
+    return Problem(413, f"the body is longer than {most // 1024} KiB; {instead}", close=True)
 
 
 def inflate_within(body: bytes, coding: str, most: int, held: Held) -> bytes:

@@ -28,6 +28,7 @@ from tocsin.model.civil import unix
 from tocsin.settings.scalars import did_you_mean, duration
 from tocsin.web.models import Body, Length, Line, Name, RejectedShape, Shape, Text
 from tocsin.web.problems import Problem, json_answer
+from tocsin.web.turns import TURNS
 from tocsin.work.foresight import Asked
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ class Explain(Body):
     """Either a payload as the integration's tool would post it, or an alert."""
 
     integration: Name | None = Field(None, description="Whose alert it would be; needed with a payload.")
-    payload: Any = Field(None, description="The body as it would be posted; text for one that is not JSON.")
+    payload: Any = Field(
+        None, description="The body as it would be posted (text for one that is not JSON); 100 alerts are explained."
+    )
     alert: AskedAlert | None = None
     at: str | None = Field(
         None, max_length=64, description="As if it arrived then; now where absent.",
@@ -130,11 +133,20 @@ async def explain(ask: Ask) -> web.Response:
     body = ask.read(Explain)
     at = _moment(ask, body.at)
     integration = _integration(ask, body.integration)
-    parsed = _alert(body.alert) if body.alert is not None else _parsed(ask, integration, body.payload, at)
+    parsed = await _asked(ask, body, integration, at)
     ahead = None if body.for_ is None else duration(body.for_)
     if ahead is not None and ahead > LONGEST:
         raise _wrong("/for", "is longer than a week")
-    return json_answer(await ask.daemon.foresight.explain(Asked(integration, parsed, at, ahead)))
+    with ask.request.app[TURNS].admit(ask.token.id):
+        said = await ask.daemon.foresight.explain(Asked(integration, parsed, at, ahead))
+        return await ask.apart(json_answer, said)
+
+
+async def _asked(ask: Ask, body: Explain, integration: IntegrationConfig, at: Instant) -> Parsed:
+    """The alerts in question; a payload is read in a thread, since it may be large and its map costly."""
+    if body.alert is not None:
+        return _alert(body.alert)
+    return await ask.apart(_parsed, ask, integration, body.payload, at)
 
 
 def _moment(ask: Ask, text: str | None) -> Instant:

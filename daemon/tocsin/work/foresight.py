@@ -111,7 +111,8 @@ class Foresight:
                 core = self.core
                 settings, rulebook = core.live.settings, core.live.rulebook
                 limits = limits_of(settings, core.kinds)
-                return await answer(core.store, settings, rulebook, core.people(), asked, core.clock, limits)
+                people, known = core.people(), core.mutes
+                return await answer(core.store, settings, rulebook, people, asked, core.clock, limits, known)
         finally:
             self._waiting -= 1
 
@@ -124,8 +125,11 @@ async def answer(
     asked: Asked,
     clock: Clock,
     limits: Limits,
+    known: Mutes | None = None,
 ) -> dict[str, Any]:
-    """What would happen, as JSON; `looks` None: nothing is known of a running system."""
+    """What would happen, as JSON; `looks` None: nothing is known of a running system. `known`: silences that are
+    compiled already, for compiling keeps the interpreter.
+    """
     shown = replace(asked.parsed, alerts=asked.parsed.alerts[:MOST_ALERTS])
     facts = Facts(people=people)
     if looks is not None:
@@ -133,7 +137,11 @@ async def answer(
         facts = await with_what_mutes(looks, settings, facts)
         facts = replace(facts, sent=await sent_lately(looks, limits, clock.now()))
     facts = replace(facts, limits=limits)
-    asking = Asking(settings, rulebook, asked.integration, asked.at, facts)
+    mutes = Mutes(settings, people)
+    if known is not None:
+        mutes.know(known)
+        facts = replace(facts, silences=[one for one in facts.silences if one.id not in known.unreadable])
+    asking = Asking(settings, rulebook, asked.integration, asked.at, facts, mutes)
     for alert in shown.alerts:
         asking.about(alert)
         await clock.turn()
