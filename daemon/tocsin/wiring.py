@@ -147,6 +147,7 @@ class Daemon:
         self.sources: dict[str, Source] = _plugins("tocsin.sources")
         self.kinds: dict[str, ChannelKind] = _plugins("tocsin.channels")
         self._settings: Settings = loaded.settings
+        self._started = loaded.settings  # its addresses and database hold until the end of the process
         self._runners: list[web.AppRunner] = []
         self._doors: list[asyncio.Server] = []  # of the main address
         self._front: Front | None = None
@@ -389,7 +390,7 @@ class Daemon:
                 if problem.level == "error":
                     log.error("configuration", problem=str(problem))
             raise SettingsError(tuple(problem for problem in loaded.problems if problem.level == "error"))
-        changed, rulebook = await asyncio.to_thread(_compared, self._settings, loaded.settings)
+        changed, rulebook = await asyncio.to_thread(_compared, self._settings, loaded.settings, self._started)
         if changed.objection and not yes:
             self.metrics.config_last_reload_successful.set(0)
             log.error("reload_refused", because=changed.objection)
@@ -512,9 +513,9 @@ class Daemon:
             await self.heartbeats.begin(was_down=True)
 
 
-def _compared(before: Settings, after: Settings) -> tuple[Difference, Rulebook]:
+def _compared(before: Settings, after: Settings, started: Settings) -> tuple[Difference, Rulebook]:
     """What a reload would change, and its rules compiled: for a thread, since two thousand rules take their time."""
-    return difference(before, after), Rulebook(after)
+    return difference(before, after, started), Rulebook(after)
 
 
 def tune_interpreter() -> None:

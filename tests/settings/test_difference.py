@@ -68,3 +68,11 @@ def test_addresses_and_the_database_need_a_restart(folder: Folder) -> None:
 
     assert difference(before, after).needs_restart == ("listen", "admin_listen", "database")
     assert str(difference(before, after)) == "nothing changed; needs a restart: listen, admin_listen, database"
+
+
+def test_what_needs_a_restart_is_told_until_there_was_one_and_not_once_it_is_put_back(folder: Folder) -> None:
+    started = folder.write({"tocsin.yaml": BEFORE}).settings()
+    moved = replace(started, server=replace(started.server, port=1))
+
+    assert difference(moved, moved, started).needs_restart == ("listen",)
+    assert difference(moved, started, started).needs_restart == ()

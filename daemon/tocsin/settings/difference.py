@@ -74,8 +74,8 @@ class Difference:
         return f"{said}; needs a restart: {', '.join(self.needs_restart)}" if self.needs_restart else said
 
 
-def difference(old: Settings, new: Settings) -> Difference:
-    """What changes when `new` replaces `old`."""
+def difference(old: Settings, new: Settings, started: Settings | None = None) -> Difference:
+    """What changes when `new` replaces `old`. `started`: what the daemon began with, whose addresses hold."""
     names = {name: _compare(getattr(old, name), getattr(new, name)) for name in NAMED}
     names["rules"] = _compare(_rules(old), _rules(new))
     counts = {name: found.count for name, found in names.items()}
@@ -83,7 +83,7 @@ def difference(old: Settings, new: Settings) -> Difference:
     return Difference(
         counts={name: change for name, change in counts.items() if change != Change()},
         names={name: found for name, found in names.items() if found != Names()},
-        needs_restart=tuple(_needs_restart(old, new)),
+        needs_restart=tuple(_needs_restart(started or old, new)),
         removes_most=tuple(name for name in GUARDED if 2 * counts[name].removed > _size(old, name)),
         empties=emptied(old, new),
         moved=_staying(old, new) != _staying(new, old),
