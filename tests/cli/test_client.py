@@ -504,3 +504,20 @@ def test_a_client_command_loads_no_storage_no_framework_no_tables(daemon, tocsin
     )
 
     assert done.stdout == "no open incidents\n[]\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "who", "fact"), [("acknowledged", "ana", "by ana\n"), ("triggered", "", "by ana; not any more\n")]
+)
+def test_what_pages_again_is_told_as_nobodys(daemon, tocsin, status, who, fact):
+    again = {**INCIDENT, "status": status, "service": "shop"}
+    daemon.on("GET", "/v1/incidents", {"incidents": [again], "next": None})
+    daemon.on("GET", "/v1/incidents/7", again)
+    for part, name in (("alerts", "alerts"), ("pages", "pages"), ("timeline", "entries")):
+        daemon.on("GET", f"/v1/incidents/7/{part}", {name: []})
+
+    row = tocsin("incidents", TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t").stdout.splitlines()[-1].split()
+    told = tocsin("show", "7", TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t").stdout
+
+    assert ("ana" in row) == bool(who)
+    assert fact in told

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from aiohttp.test_utils import TestClient
 
-from tests.web.fakes import FakeDaemon
+from tests.web import fakes
+from tests.web.fakes import INCIDENT, NOW, FakeDaemon
 from tocsin.errors import StoreUnavailable
 from tocsin.model import Server
 
@@ -177,3 +181,28 @@ async def test_the_manual_shows_code_as_code(client: TestClient) -> None:
 async def test_the_manual_is_open(client: TestClient) -> None:
     assert (await client.get("/docs")).status == 200
     assert (await client.get("/v1/openapi.json")).status == 200
+
+
+# ------------------------------------------------------------------------------- what a tired person reads
+
+
+async def test_what_was_acknowledged_and_pages_again_is_shown_as_nobodys(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = replace(INCIDENT, acknowledged_by="ana", due_kind="step", due_at=NOW)
+    monkeypatch.setattr(fakes, "INCIDENT", again)
+
+    first, own = [await (await client.get(page, headers=PASSWORD)).text() for page in ("/", "/incidents/42")]
+
+    assert "has it" not in first
+    assert "next page" in first
+    assert ("<dt>Has it</dt>" in own, "<dt>Had it</dt>" in own) == (False, True)
+
+
+async def test_times_are_those_of_a_clock_on_the_wall(client: TestClient, daemon: FakeDaemon) -> None:
+    settings = daemon.live.settings
+    for page, zone in (("/", settings.defaults.timezone), ("/a/good", settings.users["ana"].timezone)):
+        text = await (await client.get(page, headers=PASSWORD)).text()
+
+        at, shown = re.findall(r'<time datetime="([^"]+)">([^<]+)</time>', text)[0]
+        assert shown == datetime.fromisoformat(at).astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M:%S %Z")

@@ -84,7 +84,7 @@ def _row(incident: dict[str, Any]) -> tuple[object, ...]:
         _status(incident),
         incident["title"],
         incident["service"],
-        incident["acknowledged_by"],
+        incident["acknowledged_by"] if incident["status"] != "triggered" else "",
         short(incident["created_at"]),
         _next_page(incident),
     )
@@ -114,7 +114,7 @@ def _print_facts(incident: dict[str, Any]) -> None:
         ("policy", incident["policy"] or "none: the catch-all"),
         ("alerts", f"{alerts['firing']} firing, {alerts['resolved']} resolved, {alerts['total']} in all"),
         ("opened", local(incident["created_at"])),
-        ("acknowledged", _by(incident["acknowledged_at"], incident["acknowledged_by"])),
+        ("acknowledged", _acknowledged(incident)),
         ("resolved", local(incident["resolved_at"])),
         ("next page", _next_step(incident)),
         ("storm", f"taken in by INC {incident['storm']}" if incident.get("storm") else ""),
@@ -148,8 +148,12 @@ def _next_step(incident: dict[str, Any]) -> str:
     return f"{local(incident['next_page_at'])}, {step}"
 
 
-def _by(at: object, who: object) -> str:
-    return f"{local(at)} by {who}" if at else ""
+def _acknowledged(incident: dict[str, Any]) -> str:
+    """Who has it since when; one that is triggered again is nobody's."""
+    if not incident["acknowledged_at"]:
+        return ""
+    over = "; not any more" if incident["status"] == "triggered" else ""
+    return f"{local(incident['acknowledged_at'])} by {incident['acknowledged_by']}{over}"
 
 
 def _no_alerts(incident: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,14 @@ TEMPLATES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+
+
+def clock_time(at: str, zone: str) -> str:
+    """An instant of the API as a clock on the wall of that zone shows it."""
+    return datetime.fromisoformat(at).astimezone(oncall.zone_of(zone)).strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+TEMPLATES.filters["clock_time"] = clock_time
 
 
 def html(template: str, status: int = 200, **facts: Any) -> web.Response:
@@ -122,6 +131,7 @@ def overview(daemon: Daemon) -> Handler:
             windows=windows_of(settings, now),
             health=health,
             now=views.when(now),
+            zone=zone_of(settings),
         )
 
     return overview
@@ -189,8 +199,10 @@ def incident(daemon: Daemon) -> Handler:
     return incident
 
 
-def zone_of(settings: Settings) -> str:
-    return str(ZoneInfo(settings.defaults.timezone))
+def zone_of(settings: Settings, user: str = "") -> str:
+    """By whose clock times are shown: the person's, where the page is for one, else `defaults.timezone`."""
+    person = settings.users.get(user)
+    return (person.timezone if person else "") or settings.defaults.timezone
 
 
 async def may_look(daemon: Daemon, request: web.Request) -> None:
@@ -275,6 +287,7 @@ def link_page(daemon: Daemon, view: LinkView) -> web.Response:
         incident=views.incident_view(view.incident, settings),
         name=name_of(settings)(view.user),
         name_of=name_of(settings),
+        zone=zone_of(settings, view.user),
         said=view.said,
         live=view.live,
     )
