@@ -22,6 +22,7 @@ from tests.daemon import Daemon, until
 from tests.postgres import Server, programs
 from tests.upgrade.story import CRASHED_AT, afterwards, facts, told
 from tests.walk.town import PHONES, Town
+from tocsin.decide.firing_counts import counted_anew
 from tocsin.settings import load
 
 HERE = Path(__file__).parent
@@ -111,6 +112,17 @@ def same_fields(now: list[dict[str, Any]], then: list[dict[str, Any]]) -> list[d
 
 def to_the_second(name: str, value: Any) -> Any:
     return f"{value[:19]}Z" if name.endswith("_at") and isinstance(value, str) else value
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_what_a_migration_counts_is_what_the_alerts_say(upgraded: tuple[Town, dict[str, str]], version: str) -> None:
+    town, _ = upgraded
+    grouped = [one for one in await town.incidents() if one.grouped and one.open]
+    assert sum(one.firing for one in grouped) > 1
+    for incident in grouped:
+        firing = [alert for alert in await town.alerts_of(incident.number) if alert.ended_at is None]
+        assert len(firing) == incident.firing
+        assert {kind: count for kind, count in incident.counts.items() if count} == counted_anew(incident, firing).counts
 
 
 @pytest.mark.parametrize("version", VERSIONS)

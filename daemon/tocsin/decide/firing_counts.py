@@ -5,7 +5,7 @@ Grouped incidents have them. Any other has one firing alert at a time, which is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tocsin.decide.priority import RULED, worst
@@ -43,18 +43,23 @@ def firing_in(incident: Incident) -> Firing | None:
 
 def with_alert(incident: Incident, alert: StoredAlert) -> Incident:
     """Count an alert that fires in this incident from now on; how many there are is counted by the caller."""
-    return _moved(incident, (), kinds(alert))
+    return replace(incident, counts=counts_with(incident, kinds(alert)))
 
 
-def without_alert(incident: Incident, alert: StoredAlert) -> Incident:
-    """Count one less: this alert has ended."""
+def counts_with(incident: Incident, more: Sequence[str]) -> Mapping[str, int]:
+    """Its counts with one more alert, which counts as these `kinds`."""
+    return _moved(incident, (), more)
+
+
+def counts_without(incident: Incident, alert: StoredAlert) -> Mapping[str, int]:
+    """Its counts with one less: this alert has ended."""
     return _moved(incident, kinds(alert), ())
 
 
 def changed_alert(incident: Incident, before: StoredAlert, after: StoredAlert) -> Incident:
     """Count a firing alert as it is now."""
     was, is_ = kinds(before), kinds(after)
-    return incident if was == is_ else _moved(incident, was, is_)
+    return incident if was == is_ else replace(incident, counts=_moved(incident, was, is_))
 
 
 def counted_anew(incident: Incident, alerts: Iterable[StoredAlert]) -> Incident:
@@ -68,17 +73,21 @@ def counted_anew(incident: Incident, alerts: Iterable[StoredAlert]) -> Incident:
 
 def kinds(alert: StoredAlert) -> tuple[str, ...]:
     """What an alert counts as."""
-    ruled = (RULED_ONES,) if alert.written and RULED.intersection(alert.written) else ()
-    acked = (ACKNOWLEDGED,) if alert.acknowledged_at is not None else ()
-    return (alert.severity, *ruled, *acked)
+    found = new_kinds(alert.severity, alert.written)
+    return found if alert.acknowledged_at is None else (*found, ACKNOWLEDGED)
 
 
-def _moved(incident: Incident, fewer: Sequence[str], more: Sequence[str]) -> Incident:
+def new_kinds(severity: Severity, written: Collection[str]) -> tuple[str, ...]:
+    """What an alert counts as that nobody has acknowledged. `written`: what rules set."""
+    return (severity, RULED_ONES) if written and not RULED.isdisjoint(written) else (severity,)
+
+
+def _moved(incident: Incident, fewer: Sequence[str], more: Sequence[str]) -> Mapping[str, int]:
     if not incident.grouped:
-        return incident
+        return incident.counts
     counts = dict(incident.counts)
     for kind in more:
         counts[kind] = counts.get(kind, 0) + 1
     for kind in fewer:
         counts[kind] = counts.get(kind, 0) - 1
-    return replace(incident, counts=counts)
+    return counts

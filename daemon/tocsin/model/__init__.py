@@ -67,7 +67,7 @@ from tocsin.model.settings import (
     StormLimit,
     Support,
 )
-from tocsin.model.values import EMPTY, record
+from tocsin.model.values import EMPTY, changed, record
 from tocsin.model.words import (
     DAY,
     HOUR,
@@ -89,7 +89,7 @@ from tocsin.model.words import (
 )
 
 __all__ = [
-    "record", "EMPTY",
+    "changed", "record", "EMPTY",
     "Instant", "Millis", "SECOND", "MINUTE", "HOUR", "DAY", "Severity", "Urgency", "Impact", "Priority", "Role",
     "Status", "SignalStatus", "OPEN", "SEVERITIES", "PRIORITIES", "URGENCY_OF", "rfc3339", "instant",
     "Actor", "TOCSIN", "Token", "Secret", "secret_matches",

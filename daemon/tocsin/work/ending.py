@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from tocsin.decide import lifecycle
 from tocsin.decide.due import reassessed, retold
-from tocsin.decide.firing_counts import Firing, changed_alert, counted_anew, firing_in, firing_of, without_alert
+from tocsin.decide.firing_counts import Firing, changed_alert, counted_anew, counts_without, firing_in, firing_of
 from tocsin.decide.flap import clearing, flaps
 from tocsin.decide.overtaken import ended_by_source, without_wait
 from tocsin.decide.terms import terms_of
 from tocsin.decide.text import clean
-from tocsin.model import Actor, Incident, Instant, Policy, StoredAlert
+from tocsin.model import Actor, Incident, Instant, Policy, StoredAlert, changed
 from tocsin.work.counting import Counting
 from tocsin.work.facts import Facts, sender_of
 from tocsin.work.judging import change_of
@@ -48,7 +48,8 @@ class Ending:
             return
         if self._clears(item, existing):
             return
-        self._bury(item.pair, Instant(existing.started_at + 1), existing.incident)
+        if existing.started_at != existing.received_at or item.pair in facts.tombstones:  # else none is taken for older
+            self._bury(item.pair, Instant(existing.started_at + 1), existing.incident)
         self._end(item, existing)
 
     def _resolve_unknown(self, pair: Pair, ended: Instant | None) -> None:
@@ -93,7 +94,7 @@ class Ending:
     def _end(self, item: Item, existing: StoredAlert) -> None:
         facts, status = self.facts, ended_status(existing)
         because = "it was resolved again before it fired" if existing.status == "waiting" else existing.because
-        after = replace(
+        after = changed(
             existing, status=status, ended_at=self.now, last_seen_at=self.now, expires_at=None, because=because,
             waits_until=None, terms=without_wait(existing.terms),
         )  # fmt: skip
@@ -189,8 +190,8 @@ def end_in_incident(
     incident = ledger.get(alert.incident)
     if incident is None or not incident.open:
         return
-    counted = without_alert(incident, alert)
-    after = replace(counted, firing=max(0, incident.firing - 1), resolved=incident.resolved + 1)
+    firing, resolved = max(0, incident.firing - 1), incident.resolved + 1
+    after = changed(incident, counts=counts_without(incident, alert), firing=firing, resolved=resolved)
     ledger.put(after)
     if after.firing:
         ledger.note(after, "alert_resolved", sender_of(alert), "alert", alert.title, alert=alert.id)

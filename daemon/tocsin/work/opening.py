@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from tocsin.decide import lifecycle
 from tocsin.decide.escalation import policy_for
-from tocsin.decide.firing_counts import changed_alert, with_alert
+from tocsin.decide.firing_counts import changed_alert, counts_with
 from tocsin.decide.grouping import Group
 from tocsin.decide.muting import Mute, muting, stored_values
 from tocsin.decide.priority import assess, is_higher, worst
 from tocsin.decide.rules import Verdict
-from tocsin.model import Actor, Incident, Instant, Policy, Severity, StoredAlert
+from tocsin.model import Actor, Incident, Instant, Policy, Severity, StoredAlert, changed
 from tocsin.work.facts import Facts, sender_of
 from tocsin.work.posts import Draft, Item
 
@@ -96,7 +96,7 @@ class Opening:
         )
         draft.incident = incident.number
         if group.grouped:
-            incident = with_alert(incident, draft.stored())
+            incident = replace(incident, counts=counts_with(incident, draft.kinds))
             self.ledger.put(incident)
         facts.latest[group.key] = incident
         if group.grouped:
@@ -138,8 +138,9 @@ class Opening:
     def _join(self, incident: Incident, draft: Draft, mute: Mute | None) -> None:
         verdict = draft.verdict
         severity = worst([incident.severity, verdict.severity]) if incident.firing else verdict.severity
-        after = replace(
-            with_alert(self._assessed(incident, verdict, severity, alone=not incident.firing), draft.stored()),
+        after = changed(
+            self._assessed(incident, verdict, severity, alone=not incident.firing),
+            counts=counts_with(incident, draft.kinds),
             firing=incident.firing + 1,
             total=incident.total + 1,
         )
@@ -158,7 +159,8 @@ class Opening:
         self.ledger.take(lifecycle.reopen(incident, self.now, "the alert fired again"))
         again = self.ledger.get(incident.number) or incident
         assessed = self._assessed(again, draft.verdict, draft.verdict.severity, alone=not again.firing)
-        counted = replace(with_alert(assessed, draft.stored()), firing=again.firing + 1, total=again.total + 1)
+        counts = counts_with(assessed, draft.kinds)
+        counted = replace(assessed, counts=counts, firing=again.firing + 1, total=again.total + 1)
         self.ledger.put(lifecycle.held(counted, draft.hold_until, self.now) if draft.hold_until else counted)
         self._tell_joined(counted, draft)
         self.facts.outcome("reopened")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from tocsin.decide.firing_counts import new_kinds
 from tocsin.decide.grouping import Group
 from tocsin.decide.overtaken import WAITS, as_sent
 from tocsin.decide.rules import Rulebook, Verdict
@@ -166,6 +167,11 @@ class Draft:
             settles_at=self.settles_at,
             waits_until=self.waits_until,
         )
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What it counts as in its incident."""
+        return new_kinds(self.verdict.severity, self.verdict.written)
 
     @property
     def terms(self) -> Mapping[str, Any]:
