@@ -138,7 +138,7 @@ def _until(text: str) -> dict[str, Any]:
         length(text)
         return {"for": text}
     if ":" not in text and "-" not in text:
-        raise Trouble(f"{text!r} is neither a length nor a time; write 30m or 2026-01-05 09:00 or Sunday 03:10", WRONG)
+        raise Trouble(f"{text!r} is neither a length nor a time; write 30m, 2026-01-05 09:00 or Sunday 03:10", WRONG)
     return {"until": rfc3339(moment(text))}
 
 
