@@ -44,6 +44,7 @@ def test_an_override_is_added_listed_and_removed(daemon, tocsin):
     removed = tocsin("override", "remove", "o1", **env)
 
     assert (added.returncode, added.stdout) == (0, "o1\n"), added.stderr
+    assert added.stderr == "primary: bo for ana, from 2026-12-24 09:00 +0100 until 2026-12-25 09:00 +0100\n"
     assert daemon.asked[0][2] == {
         "users": ["bo"], "replaces": "ana", "from": "2026-12-24 09:00", "to": "2026-12-25 09:00", "reason": "dentist",
         "mode": "replace",

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import typer
 
 from tocsin.cli.client import Api, connect
-from tocsin.cli.tables import print_json, print_table, say
+from tocsin.cli.tables import print_json, print_table, say, warn
 from tocsin.cli.times import clock, length
 from tocsin.cli.trouble import WRONG, Trouble
 
@@ -37,7 +37,8 @@ def add(
     by: Annotated[str | None, typer.Option(help="In whose name; an admin's token only.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """USER is on call in SCHEDULE for a while, instead of everybody or of one person. Prints the override's id."""
+    """USER is on call in SCHEDULE for a while, instead of everybody or of one person. Prints the override's id;
+    on stderr who is on call from when until when."""
     if (end is None) == (how_long is None):
         raise Trouble("say when it ends: --to '2026-12-25 09:00', or --for 4h", WRONG)
     if mode not in MODES:
@@ -55,6 +56,7 @@ def add(
         print_json(made)
     else:
         say(made["id"])
+        warn(f"{made['schedule']}: {who(made)}, from {clock(made['from'])} until {clock(made['to'])}")
 
 
 @app.command("list")
