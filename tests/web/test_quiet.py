@@ -11,6 +11,7 @@ import orjson
 import pytest
 from aiohttp.test_utils import TestClient
 
+from tests.daemon import until
 from tests.web.test_whole import CONFIGURATION, OWN
 from tocsin.clock import SystemChance, SystemClock
 from tocsin.decide.matchers import parse
@@ -87,6 +88,23 @@ async def test_a_child_and_its_parent_name_each_other(client: TestClient, ana: d
     assert child["muted_by"] == "parent:1"
     assert [(one["number"], one["kind"], one["title"]) for one in child["related"]] == [(1, "muted_by", "db down")]
     assert [(one["number"], one["kind"], one["title"]) for one in parent["related"]] == [(2, "mutes", "shop slow")]
+    assert [one["now"] for one in (*child["related"], *parent["related"])] == [True, True]
+
+
+async def test_a_child_that_is_free_again_is_not_said_to_wait(client: TestClient, ana: dict[str, str]) -> None:
+    await client.post("/v1/webhooks/own", json=alert("db down", service="db"), headers=OWN)
+    await client.post("/v1/webhooks/own", json=alert("shop slow", service="shop"), headers=OWN)
+    await client.post("/v1/incidents/1/resolve", headers=ana)
+
+    async def free() -> bool:
+        return (await got(client, "/v1/incidents/2", ana))["muted_by"] is None
+
+    await until(free, within=10, what="the child to be free")
+    parent, child = await got(client, "/v1/incidents/1", ana), await got(client, "/v1/incidents/2", ana)
+
+    assert [one["now"] for one in (*child["related"], *parent["related"])] == [False, False]
+    pages = [await (await client.get(f"/incidents/{number}", headers=ana)).text() for number in (1, 2)]
+    assert ("it waited for this one" in pages[0], "this one waited for it" in pages[1]) == (True, True)
 
 
 async def test_a_change_is_kept_once_and_shown_beside_the_incidents_of_its_service(

@@ -11,6 +11,10 @@ from tocsin.cli.tables import print_json, print_table, say
 from tocsin.cli.times import local, short
 
 MEMBERS = 20  # of a storm, shown with it
+WAITS = {  # still, or once
+    True: {"muted_by": "waits for", "mutes": "keeps quiet"},
+    False: {"muted_by": "waited for", "mutes": "kept quiet"},
+}
 OPEN = frozenset({"open", "triggered", "acknowledged", "on_hold"})
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 Number = Annotated[int, typer.Argument(min=1, help="The incident's number.")]
@@ -130,7 +134,7 @@ def _print_beside(incident: dict[str, Any]) -> None:
     if incident.get("muted_by"):
         say(f"  {'muted by':<13} {incident['muted_by']}")
     for other in incident.get("related", ()):
-        words = {"muted_by": "waits for", "mutes": "keeps quiet"}.get(other["kind"], other["kind"])
+        words = WAITS[bool(other.get("now", True))].get(other["kind"], other["kind"])
         say(f"  {words:<13} INC {other['number']}  {other['status'] or 'gone'}  {other['title'] or ''}")
     if incident.get("changes"):
         say("")

@@ -69,6 +69,7 @@ class ChangeList(models.Shape):
 class RelatedShape(models.Shape):
     number: int
     kind: str = Field(description="`muted_by`: its parent, until which it waits; `mutes`: a child that waits for it.")
+    now: bool = Field(description="Whether it waits still; false: it did once.")
     at: str
     title: str | None
     status: str | None
@@ -157,6 +158,7 @@ async def related_to(daemon: Daemon, incident: Incident) -> list[dict[str, Any]]
             {
                 "number": one.other,
                 "kind": one.kind,
+                "now": other is not None and _waits(incident, other, one.kind),
                 "at": rfc3339(one.at),
                 "title": other.title if other else None,
                 "status": other.status if other else None,
@@ -164,6 +166,12 @@ async def related_to(daemon: Daemon, incident: Incident) -> list[dict[str, Any]]
             }
         )
     return found
+
+
+def _waits(incident: Incident, other: Incident, kind: str) -> bool:
+    """Whether one of them still waits for the other, or did once and pages by itself."""
+    child, parent = (other, incident) if kind == "mutes" else (incident, other)
+    return child.status == "triggered" and child.muted_by == f"parent:{parent.number}"
 
 
 async def changes_beside(daemon: Daemon, incident: Incident) -> list[ChangeEvent]:
