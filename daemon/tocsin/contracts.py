@@ -624,7 +624,8 @@ class Store(Protocol):
     async def timeline(self, number: int, limit: int, after: int | None) -> list[Entry]:
         """Oldest first. The opening is a row the reader makes from the incident itself."""
 
-    async def pages(self, number: int) -> list[tuple[Page, list[Attempt]]]: ...
+    async def pages(self, number: int, limit: int = ..., after: int = ...) -> list[tuple[Page, list[Attempt]]]:
+        """An incident's pages, the oldest first, with their attempts: at most `limit`, behind the first `after`."""
 
     async def summaries(self, number: int) -> set[str]:
         """Those of an incident's attempts that went out as one message with pages of other incidents."""

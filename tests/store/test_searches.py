@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.store.conftest import Opener
-from tests.store.facts import incident
+from tests.store.facts import T0, attempt, incident, page
 from tocsin.clock import SystemClock
 from tocsin.contracts import IncidentFilter, Store, Tx
 from tocsin.errors import Refused
@@ -74,3 +74,19 @@ async def test_searches_wait_for_each_other_and_not_without_end(store: Store) ->
     await asyncio.gather(*tasks, return_exceptions=True)
 
     assert [one.status for one in refused if isinstance(one, Refused)] == [429] * 3
+
+
+async def test_pages_of_an_incident_come_in_parts_each_with_its_attempts(open_it: Opener) -> None:
+    store = await open_it()
+
+    async def some(tx: Tx) -> None:
+        tx.add_incidents([incident(1)])
+        tx.add_pages([page(f"p{n}", due_at=T0 + n) for n in range(7)])
+        tx.save_attempts([attempt(f"a{n}", f"p{n}") for n in range(7)])
+
+    await store.write(some)
+    parts = [await store.pages(1, 3, after) for after in (0, 3, 6)]
+
+    assert [[one.id for one, _ in part] for part in parts] == [["p0", "p1", "p2"], ["p3", "p4", "p5"], ["p6"]]
+    assert [made.id for part in parts for _, attempts in part for made in attempts] == [f"a{n}" for n in range(7)]
+    assert await store.pages(1) == [one for part in parts for one in part]

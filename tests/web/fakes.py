@@ -517,7 +517,7 @@ class FakeStore:
     async def timeline(self, number: int, limit: int, after: int | None) -> list[Entry]:
         return [Entry(number, NOW, "note", "user:ana", "api", "looking", id=7)]
 
-    async def pages(self, number: int) -> list[Any]:
+    async def pages(self, number: int, limit: int = 0, after: int = 0) -> list[Any]:
         return []
 
     async def incident_alerts(self, number: int, limit: int, after: int | None) -> list[Any]:

@@ -417,7 +417,7 @@ async def test_a_silence_is_made_shown_and_ended(client: TestClient) -> None:
     assert made.status == 201
     assert (shown["state"], shown["author"], shown["matchers"]) == ("active", "ana", ['env="x"'])
     assert ended["state"] == "expired"
-    assert active == {"silences": []}
+    assert active == {"silences": [], "next": None}
 
 
 @pytest.mark.parametrize(

@@ -81,9 +81,9 @@ async def test_an_override_is_seen_in_every_answer_until_it_is_taken_back(
     assert (status, made["author"], made["state"], made["reason"]) == (201, "bo", "pending", "dentist")
     assert (before, during, after) == (before, [other], before)
     assert [(one["users"], one["layer"]) for one in shifts["shifts"]] == [([other], None)]
-    assert listed == {"overrides": [made]}
+    assert listed == {"overrides": [made], "next": None}
     assert (gone, removed["state"], removed["removed_by"]) == (200, "removed", "ana")
-    assert (left, history) == ({"overrides": []}, {"overrides": [removed]})
+    assert (left, history) == ({"overrides": [], "next": None}, {"overrides": [removed], "next": None})
 
 
 async def test_a_time_without_an_offset_is_the_schedules(client: TestClient, people: dict[str, Any]) -> None:
@@ -165,7 +165,7 @@ async def test_what_is_wrong_is_said_at_its_place_and_nothing_changes(
     assert status == 422
     assert problem["errors"][0]["pointer"] == pointer
     assert said in problem["errors"][0]["detail"]
-    assert (await asked(client, "GET", f"{OVERRIDES}?all=true", people["ana"]))[1] == {"overrides": []}
+    assert (await asked(client, "GET", f"{OVERRIDES}?all=true", people["ana"]))[1] == {"overrides": [], "next": None}
 
 
 async def test_every_mistake_is_told_at_once(client: TestClient, people: dict[str, Any]) -> None:
@@ -192,7 +192,7 @@ async def test_who_only_looks_and_who_is_nobody_changes_nothing(client: TestClie
         assert (await asked(client, "POST", "/v1/swaps/x/accept", people[who]))[0] == 403
     status, problem = await asked(client, "POST", OVERRIDES, people["bo"], {"user": "bo", "for": "1h", "by": "ana"})
     assert (status, problem["detail"]) == (403, "only an admin's token may act in another person's name")
-    assert (await asked(client, "GET", f"{OVERRIDES}?all=true", people["ana"]))[1] == {"overrides": []}
+    assert (await asked(client, "GET", f"{OVERRIDES}?all=true", people["ana"]))[1] == {"overrides": [], "next": None}
 
 
 # ------------------------------------------------------------------------------------------ swaps
@@ -215,7 +215,7 @@ async def test_a_swap_is_asked_for_accepted_and_seen(client: TestClient, people:
     _, made = await asked(client, "GET", OVERRIDES, people["wall"])
 
     assert (status, swap["user"], swap["with"], swap["state"]) == (201, first, other, "asked")
-    assert waiting == {"swaps": [swap]}
+    assert waiting == {"swaps": [swap], "next": None}
     assert refused == 403
     assert (done, accepted["state"], accepted["answered_by"]) == (200, "accepted", other)
     assert [await on_call(client, people["wall"], at(hours)) for hours in (0, 2, 24, 25.5)] == [
@@ -259,4 +259,4 @@ async def test_a_swap_that_cannot_be_is_not_kept(
 
     assert (status, problem["errors"][0]["pointer"]) == (422, pointer)
     assert said in problem["errors"][0]["detail"]
-    assert (await asked(client, "GET", "/v1/swaps?all=true", people["wall"]))[1] == {"swaps": []}
+    assert (await asked(client, "GET", "/v1/swaps?all=true", people["wall"]))[1] == {"swaps": [], "next": None}

@@ -73,6 +73,15 @@ class Api:
         wanted = {name: value for name, value in query.items() if value not in (None, "", ())}
         return self._ask("GET", f"{path}?{urlencode(wanted, doseq=True)}" if wanted else path)
 
+    def every(self, path: str, name: str, **query: Any) -> list[Any]:
+        """The list called `name`, whole, also where it comes in parts."""
+        answer = self.get(path, **query)
+        found: list[Any] = list(answer[name])
+        while answer.get("next") is not None:
+            answer = self.get(path, **query, cursor=answer["next"])
+            found += answer[name]
+        return found
+
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         return self._ask("POST", path, body or {})
 

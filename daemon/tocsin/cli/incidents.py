@@ -75,8 +75,8 @@ def _gather(api: Api, number: int) -> dict[str, Any]:
     return {
         "incident": incident,
         "alerts": api.get(f"{here}/alerts")["alerts"],
-        "pages": api.get(f"{here}/pages")["pages"],
-        "entries": api.get(f"{here}/timeline")["entries"],
+        "pages": api.every(f"{here}/pages", "pages"),
+        "entries": api.every(f"{here}/timeline", "entries"),
         "members": api.get(f"{here}/members", limit=MEMBERS) if incident["key"].startswith("storm/") else None,
     }
 

@@ -69,7 +69,7 @@ def show_all(
     api = connect()
     names = [schedule] if schedule is not None else schedules(api)
     wanted = "true" if everything else None
-    found = [one for name in names for one in api.get(path(name), all=wanted)["overrides"]]
+    found = [one for name in names for one in api.every(path(name), "overrides", all=wanted)]
     if as_json:
         print_json({"overrides": found})
         return
@@ -87,7 +87,7 @@ def remove(
 ) -> None:
     """Take overrides back: they count no longer. What they did so far stays as it was."""
     api = connect()
-    where = {one["id"]: name for name in schedules(api) for one in api.get(path(name), all="true")["overrides"]}
+    where = {one["id"]: name for name in schedules(api) for one in api.every(path(name), "overrides", all="true")}
     missing = [id for id in ids if id not in where]
     if missing:
         raise Trouble(f"there is no override {missing[0]!r}; `tocsin override list` shows them")

@@ -40,7 +40,7 @@ def show_all(
     as_json: AsJson = False,
 ) -> None:
     """List the silences that are active or to come."""
-    found = connect().get("/v1/silences", active=None if everything else "true")
+    found = {"silences": connect().every("/v1/silences", "silences", active=None if everything else "true")}
     if as_json:
         print_json(found)
         return

@@ -72,7 +72,8 @@ def show_all(
     as_json: AsJson = False,
 ) -> None:
     """List the swaps that wait for an answer, and those accepted whose shifts are to come."""
-    found = connect().get("/v1/swaps", schedule=schedule, user=user, all="true" if everything else None)
+    wanted = "true" if everything else None
+    found = {"swaps": connect().every("/v1/swaps", "swaps", schedule=schedule, user=user, all=wanted)}
     if as_json:
         print_json(found)
         return

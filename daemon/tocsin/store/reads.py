@@ -154,11 +154,11 @@ class Reads(History):
     async def timeline(self, number: int, limit: int, after: int | None) -> list[Entry]:
         return ENTRY.values(await self._look("timeline", number, after or 0, limit))
 
-    async def pages(self, number: int) -> list[tuple[Page, list[Attempt]]]:
-        pages = PAGE.values(await self._look("list_pages", number))
+    async def pages(self, number: int, limit: int = BEYOND, after: int = 0) -> list[tuple[Page, list[Attempt]]]:
+        pages = PAGE.values(await self._look("list_pages", number, limit, after))
         made: dict[str, list[Attempt]] = {page.id: [] for page in pages}
-        for attempt in ATTEMPT.values(await self._look("pages_with_attempts", number)):
-            if attempt.page in made:
+        for ids in (list(made)[start : start + SLICE] for start in range(0, len(made), SLICE)):
+            for attempt in ATTEMPT.values(await self._look("pages_with_attempts", ids)):
                 made[attempt.page].append(attempt)
         return [(page, made[page.id]) for page in pages]
 

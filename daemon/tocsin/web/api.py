@@ -291,9 +291,13 @@ async def show_timeline(ask: Ask) -> web.Response:
     limit, after = whole(ask, "limit", TIMELINE_MOST, TIMELINE_MOST), cursor(ask)
     found = await ask.daemon.store.timeline(ask.number, limit + 1, after)
     whole_ = sees_all(ask)
-    entries = [views.entry_view(entry, whole=whole_) for entry in told(incident, found[:limit], after)]
     more = str(found[limit - 1].id) if len(found) > limit else None
-    return json_answer({"entries": entries, "next": more})
+
+    def made() -> web.Response:
+        entries = [views.entry_view(entry, whole=whole_) for entry in told(incident, found[:limit], after)]
+        return json_answer({"entries": entries, "next": more})
+
+    return await ask.apart(made)
 
 
 def told(incident: Incident, entries: list[Entry], after: int | None) -> list[Entry]:
@@ -305,11 +309,24 @@ def told(incident: Incident, entries: list[Entry], after: int | None) -> list[En
 
 async def show_pages(ask: Ask) -> web.Response:
     await must_exist(ask)
-    found = await ask.daemon.store.pages(ask.number)
+    limit, after = whole(ask, "limit", TIMELINE_MOST, TIMELINE_MOST), cursor(ask) or 0
+    found = await ask.daemon.store.pages(ask.number, limit + 1, after)
     several = await ask.daemon.store.summaries(ask.number) if found else set()
     whole_ = sees_all(ask)
-    shown = [views.page_view(page, attempts, whole=whole_, several=several) for page, attempts in found]
-    return json_answer({"pages": shown})
+    more = str(after + limit) if len(found) > limit else None
+
+    def made() -> web.Response:
+        part = found[:limit]
+        shown = [views.page_view(page, attempts, whole=whole_, several=several) for page, attempts in part]
+        return json_answer({"pages": shown, "next": more})
+
+    return await ask.apart(made)
+
+
+def part_of(ask: Ask, found: Sequence[T]) -> tuple[Sequence[T], str | None]:
+    """The part of a list that is asked for, and the cursor of the one behind it."""
+    limit, after = whole(ask, "limit", TIMELINE_MOST, TIMELINE_MOST), cursor(ask) or 0
+    return found[after : after + limit], str(after + limit) if len(found) > after + limit else None
 
 
 def sees_all(ask: Ask) -> bool:
@@ -549,7 +566,8 @@ async def list_silences(ask: Ask) -> web.Response:
             kept = [silence for silence in await all_silences(ask) if silence.ends_at > ask.now]
         case other:
             raise bad_value("active", f"{other[:40]!r} is neither true nor false")
-    return json_answer({"silences": [silence_view(silence, ask.now) for silence in kept]})
+    some, more = part_of(ask, kept)
+    return json_answer({"silences": [silence_view(silence, ask.now) for silence in some], "next": more})
 
 
 async def all_silences(ask: Ask) -> list[Silence]:
@@ -722,7 +740,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "GET", INCIDENT + "/pages", "viewer", show_pages, "Whom it paged, and how that went", "incidents",
-        models.PageList,
+        models.PageList, params=LINES,
     ),
     Endpoint(
         "GET", INCIDENT + "/alerts", "viewer", show_alerts, "Its alerts", "incidents", models.AlertList, params=PAGED
@@ -783,7 +801,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "GET", "/v1/silences", "viewer", list_silences, "Silences", "silences", models.SilenceList,
-        params=(Param("active", "`true`: only those that have not ended.", FLAG),),
+        params=(Param("active", "`true`: only those that have not ended.", FLAG), *LINES),
     ),
     Endpoint(
         "POST", "/v1/silences", "responder", add_silence, "Mute alerts by matchers", "silences", models.SilenceShape,

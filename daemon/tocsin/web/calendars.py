@@ -15,7 +15,7 @@ from tocsin.web import models
 from tocsin.web.api import Ask, Endpoint, actor_of, schedule_named
 from tocsin.web.daemon import Daemon
 from tocsin.web.problems import BASE_HEADERS, Handler, Problem, guarded, json_answer
-from tocsin.web.turns import TURNS
+from tocsin.web.turns import TURNS, in_turn
 from tocsin.web.webhooks import credential
 
 Kind = Literal["schedule", "user"]
@@ -53,7 +53,7 @@ def schedule_file(daemon: Daemon, versions: Versions) -> Handler:
         entries = await apart(export.entries_of, schedule, settings.users, now, extra.get(name, ()))
         return await apart(_answer, request, f"On call: {name}", entries, versions, now)
 
-    return schedule_file
+    return in_turn(schedule_file)
 
 
 def person_file(daemon: Daemon, versions: Versions) -> Handler:
@@ -71,7 +71,7 @@ def person_file(daemon: Daemon, versions: Versions) -> Handler:
         entries = await apart(export.entries_for, key, schedules, settings.users, now)
         return await apart(_answer, request, f"On call: {settings.users[key].name}", entries, versions, now)
 
-    return person_file
+    return in_turn(person_file)
 
 
 async def _may_read(daemon: Daemon, request: web.Request, kind: Kind, name: str) -> None:

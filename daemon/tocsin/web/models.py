@@ -264,6 +264,7 @@ class PageShape(Shape):
 
 class PageList(Shape):
     pages: list[PageShape]
+    next: str | None
 
 
 class AlertShape(Shape):
@@ -336,6 +337,7 @@ class SilenceShape(Shape):
 
 class SilenceList(Shape):
     silences: list[SilenceShape]
+    next: str | None
 
 
 class HeartbeatShape(Shape):

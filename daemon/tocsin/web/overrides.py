@@ -14,7 +14,7 @@ from tocsin.errors import Refused
 from tocsin.model import Actor, Instant, MadeOverride, Settings, Swap, rfc3339
 from tocsin.settings.scalars import duration
 from tocsin.web import models
-from tocsin.web.api import FLAG, Act, Ask, Endpoint, Param, actor_of, bad_value, schedule_named
+from tocsin.web.api import FLAG, LINES, Act, Ask, Endpoint, Param, actor_of, bad_value, part_of, schedule_named
 from tocsin.web.problems import json_answer
 
 Written = Annotated[
@@ -97,6 +97,7 @@ class OverrideShape(models.Shape):
 
 class OverrideList(models.Shape):
     overrides: list[OverrideShape]
+    next: str | None
 
 
 class SwapShape(models.Shape):
@@ -116,6 +117,7 @@ class SwapShape(models.Shape):
 
 class SwapList(models.Shape):
     swaps: list[SwapShape]
+    next: str | None
 
 
 # -------------------------------------------------------------------------------------- overrides
@@ -124,7 +126,8 @@ class SwapList(models.Shape):
 async def list_overrides(ask: Ask) -> web.Response:
     schedule = schedule_named(ask.settings, ask.request.match_info["name"])
     found = await ask.daemon.overrides.list(schedule.name, everything(ask))
-    return json_answer({"overrides": [override_view(one, ask.settings, ask.now) for one in found]})
+    some, more = part_of(ask, found)
+    return json_answer({"overrides": [override_view(one, ask.settings, ask.now) for one in some], "next": more})
 
 
 async def add_override(ask: Ask) -> web.Response:
@@ -194,7 +197,8 @@ async def list_swaps(ask: Ask) -> web.Response:
         one for one in found
         if schedule in (None, one.schedule) and (user is None or user in (one.asker, one.asked))
     ]  # fmt: skip
-    return json_answer({"swaps": [swap_view(one, ask.settings, ask.now) for one in chosen]})
+    some, more = part_of(ask, chosen)
+    return json_answer({"swaps": [swap_view(one, ask.settings, ask.now) for one in some], "next": more})
 
 
 async def ask_swap(ask: Ask) -> web.Response:
@@ -259,7 +263,7 @@ SWAP = "/v1/swaps/{id}"
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "GET", OVERRIDES, "viewer", list_overrides, "Overrides made at run time", "on call", OverrideList,
-        params=(Param("all", "`true`: those that ended or were taken back, too.", FLAG),),
+        params=(Param("all", "`true`: those that ended or were taken back, too.", FLAG), *LINES),
     ),
     Endpoint(
         "POST", OVERRIDES, "responder", add_override, "Somebody else is on call for a while", "on call", OverrideShape,
@@ -274,6 +278,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             Param("schedule", "Of this schedule only."),
             Param("user", "That this person asked for, or is asked for."),
             Param("all", "`true`: those that are over or came to nothing, too.", FLAG),
+            *LINES,
         ),
     ),
     Endpoint(

@@ -29,6 +29,7 @@ from tocsin.web.limits import MAX_FORM, read_body
 from tocsin.web.problems import BASE_HEADERS, Handler, Problem, as_problem, guarded, log, log_refusal
 from tocsin.web.quiet import change_view, changes_beside, related_to
 from tocsin.web.sessions import Session, session_of
+from tocsin.web.turns import TURNS, in_turn
 from tocsin.web.webhooks import credential
 
 HERE = Path(__file__).parent
@@ -51,6 +52,8 @@ STYLE_HEADERS: Mapping[str, str] = {
 }
 SHOWN = 200          # open incidents on the first page
 ENTRIES = 500        # lines of one incident's timeline
+PAGES = 200          # of one incident
+LINES = 200          # schedules
 ACTIONS = ("acknowledge",)
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 
@@ -121,20 +124,26 @@ def overview(daemon: Daemon) -> Handler:
         incidents = await daemon.store.urgent_incidents(IncidentFilter(tuple(sorted(OPEN))), SHOWN + 1, None)
         extra = await daemon.overrides.in_force(now)
         _, health = await daemon.health.ready()
-        return html(
-            "overview.html",
-            signed_in_as=await signed_in_as(daemon, request),
-            incidents=[views.incident_view(incident, settings) for incident in incidents[:SHOWN]],
-            more=len(incidents) > SHOWN,
-            on_call=[on_call_line(one, now, extra.get(one.name, ())) for one in settings.schedules.values()],
-            name_of=name_of(settings),
-            windows=windows_of(settings, now),
-            health=health,
-            now=views.when(now),
-            zone=zone_of(settings),
-        )
+        schedules, known_as = list(settings.schedules.values()), await signed_in_as(daemon, request)
 
-    return overview
+        def made() -> web.Response:
+            return html(
+                "overview.html",
+                signed_in_as=known_as,
+                incidents=[views.incident_view(incident, settings) for incident in incidents[:SHOWN]],
+                more=len(incidents) > SHOWN,
+                on_call=[on_call_line(one, now, extra.get(one.name, ())) for one in schedules[:LINES]],
+                more_schedules=len(schedules) > LINES,
+                name_of=name_of(settings),
+                windows=windows_of(settings, now),
+                health=health,
+                now=views.when(now),
+                zone=zone_of(settings),
+            )
+
+        return await request.app[TURNS].apart(made)
+
+    return in_turn(overview)
 
 
 def windows_of(settings: Settings, now: Instant) -> list[dict[str, Any]]:
@@ -182,21 +191,29 @@ def incident(daemon: Daemon) -> Handler:
         found = await daemon.store.incident(number)
         if found is None:
             raise Problem(404, f"there is no incident {number}")
-        entries = await daemon.store.timeline(number, ENTRIES, None)
-        pages = await daemon.store.pages(number)
-        return html(
-            "incident.html",
-            signed_in_as=await signed_in_as(daemon, request),
-            incident=views.incident_view(found, settings),
-            entries=[views.entry_view(entry, whole=False) for entry in told(found, entries, None)],
-            pages=[views.page_view(page, attempts, whole=False) for page, attempts in pages],
-            related=await related_to(daemon, found),
-            changes=[change_view(one) for one in await changes_beside(daemon, found)],
-            name_of=name_of(settings),
-            zone=zone_of(settings),
-        )
+        entries = await daemon.store.timeline(number, ENTRIES + 1, None)
+        pages = await daemon.store.pages(number, PAGES + 1)
+        known_as, related = await signed_in_as(daemon, request), await related_to(daemon, found)
+        changes = await changes_beside(daemon, found)
 
-    return incident
+        def made() -> web.Response:
+            return html(
+                "incident.html",
+                signed_in_as=known_as,
+                incident=views.incident_view(found, settings),
+                entries=[views.entry_view(entry, whole=False) for entry in told(found, entries[:ENTRIES], None)],
+                more_entries=len(entries) > ENTRIES,
+                pages=[views.page_view(page, attempts, whole=False) for page, attempts in pages[:PAGES]],
+                more_pages=len(pages) > PAGES,
+                related=related,
+                changes=[change_view(one) for one in changes],
+                name_of=name_of(settings),
+                zone=zone_of(settings),
+            )
+
+        return await request.app[TURNS].apart(made)
+
+    return in_turn(incident)
 
 
 def zone_of(settings: Settings, user: str = "") -> str:

@@ -84,7 +84,8 @@ class IncidentAndMore(models.IncidentShape):
 
 
 async def list_maintenance(ask: Ask) -> web.Response:
-    return json_answer({"maintenance": [maintenance_view(one, ask.now) for one in ask.settings.maintenance]})
+    windows, now = ask.settings.maintenance, ask.now
+    return await ask.apart(lambda: json_answer({"maintenance": [maintenance_view(one, now) for one in windows]}))
 
 
 def maintenance_view(one: Maintenance, now: Instant) -> dict[str, Any]:

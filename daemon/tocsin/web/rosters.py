@@ -18,9 +18,10 @@ from tocsin.web import sessions
 from tocsin.web.api import schedule_named
 from tocsin.web.daemon import Daemon
 from tocsin.web.login import see_other
-from tocsin.web.pages import form_page, in_words, may_look, name_of
+from tocsin.web.pages import LINES, form_page, in_words, may_look, name_of
 from tocsin.web.problems import Handler, guarded
 from tocsin.web.sessions import Session
+from tocsin.web.turns import TURNS, in_turn
 
 AHEAD = Millis(14 * DAY)
 NO_FORM: Mapping[str, str] = {}
@@ -34,11 +35,17 @@ def show_schedules(daemon: Daemon) -> Handler:
         await may_look(daemon, request)
         now, settings = daemon.clock.now(), daemon.live.settings
         extra = await daemon.overrides.in_force(now)
-        lines = [line_of(one, now, extra.get(one.name, ())) for one in settings.schedules.values()]
+        schedules = list(settings.schedules.values())
         session = await sessions.session_of(daemon, request)
-        return form_page("schedules.html", session, schedules=lines, name_of=name_of(settings))
 
-    return show_schedules
+        def made() -> web.Response:
+            lines = [line_of(one, now, extra.get(one.name, ())) for one in schedules[:LINES]]
+            more = len(schedules) > LINES
+            return form_page("schedules.html", session, schedules=lines, more=more, name_of=name_of(settings))
+
+        return await request.app[TURNS].apart(made)
+
+    return in_turn(show_schedules)
 
 
 def line_of(schedule: Schedule, now: Instant, extra: Sequence[Override]) -> dict[str, Any]:
@@ -61,7 +68,7 @@ def show_schedule(daemon: Daemon) -> Handler:
         schedule = schedule_named(daemon.live.settings, request.match_info["name"])
         return await schedule_page(daemon, schedule, await sessions.session_of(daemon, request))
 
-    return show_schedule
+    return in_turn(show_schedule)
 
 
 def add_override(daemon: Daemon) -> Handler:

@@ -18,9 +18,11 @@ from tocsin.web.login import see_other
 from tocsin.web.pages import form_page, in_words, may_look, name_of, shown, windows_of
 from tocsin.web.problems import Handler, guarded
 from tocsin.web.sessions import Session
+from tocsin.web.turns import in_turn
 
 NO_FORM: Mapping[str, str] = {}
 ENDED_SHOWN = 20
+LIVE_SHOWN = 300
 
 
 def show_silences(daemon: Daemon) -> Handler:
@@ -31,7 +33,7 @@ def show_silences(daemon: Daemon) -> Handler:
         await may_look(daemon, request)
         return await silences_page(daemon, await sessions.session_of(daemon, request))
 
-    return show_silences
+    return in_turn(show_silences)
 
 
 def add_silence(daemon: Daemon) -> Handler:
@@ -86,11 +88,13 @@ async def silences_page(
     now, settings = daemon.clock.now(), daemon.live.settings
     found = {one.id: one for one in [*await daemon.silences.list(False), *await daemon.silences.list(True)]}
     lines = [line_of(one, settings, now) for one in sorted(found.values(), key=lambda one: one.ends_at)]
+    live = [line for line in lines if line["state"] != "expired"]
     return form_page(
         "silences.html",
         session,
         200 if refused is None else refused.status,
-        live=[line for line in lines if line["state"] != "expired"],
+        live=live[:LIVE_SHOWN],
+        count=len(live),
         ended=[line for line in reversed(lines) if line["state"] == "expired"][:ENDED_SHOWN],
         windows=windows_of(settings, now),
         timezone=settings.defaults.timezone,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import ParamSpec, TypeVar
 
 import orjson
@@ -16,7 +17,7 @@ from aiohttp import hdrs, web
 
 from tocsin.contracts import Clock
 from tocsin.model import Millis
-from tocsin.web.problems import JSON_HEADERS, overloaded
+from tocsin.web.problems import JSON_HEADERS, Handler, guarded, overloaded, peer_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -73,6 +74,18 @@ class Turns:
 
 
 TURNS: web.AppKey[Turns] = web.AppKey("turns")
+
+
+def in_turn(handler: Handler) -> Handler:
+    """The handler of a page or calendar, of which a reader, by its address, may have a few under way."""
+
+    @guarded
+    @wraps(handler)
+    async def handle(request: web.Request) -> web.StreamResponse:
+        with request.app[TURNS].admit(f"peer:{peer_of(request)}"):
+            return await handler(request)
+
+    return handle
 
 
 async def stream(

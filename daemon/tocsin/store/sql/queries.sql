@@ -279,8 +279,8 @@ order by id for update;
 select {page} from pages where id = $1;
 
 -- name: pages_with_attempts
--- An incident's attempts, for the pages read beside them.
-select {a.attempt} from pages p join attempts a on a.page = p.id where p.incident = $1 order by a.number, a.id;
+-- The attempts of these pages, which are read beside them.
+select {attempt} from attempts where page = any($1::text[]) order by number, id;
 
 -- name: summaries
 -- Which of an incident's attempts are messages that named others too: the one that was sent, or what travelled in it.
@@ -290,8 +290,8 @@ where p.incident = $1 and o.incident <> a.incident
   and case o.state when 'bundled' then o.ref else o.id end = case a.state when 'bundled' then a.ref else a.id end;
 
 -- name: list_pages
--- An incident's pages, not locked.
-select {page} from pages where incident = $1 order by created_at, due_at, key;
+-- An incident's pages behind so many, not locked.
+select {page} from pages where incident = $1 order by created_at, due_at, key limit $2 offset $3;
 
 -- name: add_pages
 -- Planned pages; one whose key exists already is left as it is.
