@@ -374,7 +374,7 @@ def test_a_wrong_command_line_is_exit_code_two_and_asks_nobody(daemon, tocsin, a
 
 @pytest.mark.parametrize("until", ["5", "5min", "soon", "30x"])
 def test_what_is_no_snooze_is_told_how_to_write_one(tocsin, until):
-    assert "write 30m or 2026-01-05 09:00" in tocsin("snooze", "7", until, TOCSIN_TOKEN="t").stderr
+    assert "write 30m, 2026-01-05 09:00 or Sunday 03:10" in tocsin("snooze", "7", until, TOCSIN_TOKEN="t").stderr
 
 
 # ----------------------------------------------------------------------------------- heartbeats
