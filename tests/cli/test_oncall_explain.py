@@ -117,7 +117,7 @@ def test_a_table_for_people_names_them_and_the_gaps(tocsin):
     ("args", "code", "said"),
     [
         (("oncall", "primry"), 1, "did you mean 'primary'?"),
-        (("oncall", "--at", "tomorrow"), 2, "write 2026-01-05T09:00:00Z, or 2026-01-05 09:00 for Europe/Paris"),
+        (("oncall", "--at", "tomorrow"), 2, "write 2026-01-05T09:00:00Z, or 2026-01-05 09:00 or Sunday 03:10 (for Europe/Paris)"),
         (("oncall", "--at", "99999-01-01"), 2, "is not a time"),
         (("oncall", "--at", "9999-12-31"), 2, "is not a time"),
         (("oncall", "--from", "2026-01-05"), 2, "give --at TIME, or --from TIME --to TIME"),
@@ -228,9 +228,9 @@ def test_nothing_is_created(tocsin, tmp_path):
 
 NOW = instant(datetime.fromisoformat("2026-01-06T08:00:00Z"))
 OPEN_ONE = Incident(
-    number=7, key="apps/db", status="triggered", title="Database down", service="", severity="critical", impact="medium",
+    number=7, key="apps/db", status="acknowledged", title="Database down", service="", severity="critical", impact="medium",
     urgency="high", priority="P2", category="", integration="apps", policy="default", policy_hash="", created_at=NOW,
-    updated_at=NOW, grouped=True,
+    updated_at=NOW, grouped=True, firing=1, total=1, acknowledged_at=NOW, acknowledged_by="ana",
 )  # fmt: skip
 QUIET = Silence("s1", ('env="prod"',), NOW, Instant(NOW + HOUR), "ana", "patching", NOW)
 STORED = StoredAlert(

@@ -40,7 +40,7 @@ async def test_whoever_is_the_catch_all_hears_at_once_and_again_and_nothing_is_t
     assert len(town.outside.plain) == 2
 
     away.rename(town.folder / "tocsin.db")
-    await town.pass_time(seconds=2)
+    await town.pass_time(seconds=6)  # until the next look
     assert (await town.daemon.health.ready())[0]
     assert await town.alert("net down") is not None
     assert town.metric("tocsin_database_file_lost") == 0

@@ -302,7 +302,7 @@ async def test_it_falls_silent_when_every_channel_fails_but_not_for_one_of_sever
 
     for line in town.daemon.pager.lines.values():
         while line.healthy:
-            line.failed("503")
+            line.failed("503", town.clock.now(), town.clock.now())
     await town.pass_time(minutes=4)
     assert len(town.outside.visited) == seen + 1
 
