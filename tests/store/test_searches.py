@@ -21,11 +21,15 @@ SLOW = {
 """What no machine counts in two seconds."""
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Not inline: everything is one connection there, in virtual time."""
+    return str(request.param)
+
+
 @pytest.fixture
 async def store(kind: str, open_it: Opener, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A store whose lists take for ever, as those of many million incidents would."""
-    if kind == "inline":
-        pytest.skip("everything is one connection there")
     module = __import__(f"tocsin.store.{kind}", fromlist=["queries"])
     real = module.queries()
     text = real.texts["list_incidents"]
