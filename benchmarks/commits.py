@@ -1,8 +1,9 @@
 """CPU microseconds of an alert and of a page, beside another commit: `python -m benchmarks.commits BASE [--rounds 15]`.
 
 Both daemons run at once, each from its own tree, and are asked in turn; which is first alternates. A round's ratio is
-of two neighbours in time, so a noisy machine hits both. CPU is the process's own (proc(5)), pages are counted where
-they arrive. Spread: the middle half of the rounds' ratios; a cost has grown when all of it lies above 1.
+of two neighbours in time, so a noisy machine hits both. CPU is the process's own, pages are counted where they
+arrive. Every few rounds a new pair takes over, with a round to warm up: what an older commit piles up in a long life is
+another figure. Spread: the middle half of the rounds' ratios; a cost has grown when all of it lies above 1.
 """
 
 from __future__ import annotations
@@ -32,16 +33,24 @@ from tests.daemon import Daemon
 
 ROOT = Path(__file__).parent.parent
 WITHIN = 120.0
+LIFE = 5  # rounds of one pair of daemons
 
 
-@dataclass
-class Side:
-    """One commit's daemon, and what each of its rounds cost."""
+@dataclass(frozen=True)
+class Cost:
+    """What each round cost one commit, by the work: CPU microseconds an alert, or a page."""
 
     name: str
+    rows: dict[str, list[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One commit's daemon, the sink it pages, and where its costs are written."""
+
+    cost: Cost
     daemon: Daemon
     journal: Sink
-    cost: dict[str, list[float]] = field(default_factory=dict)
 
     async def measure(
         self, row: str, requests: Sequence[bytes], each: int, connections: int, *, pages: int = 0
@@ -51,7 +60,7 @@ class Side:
         if pages:
             await self.journal.has(heard + pages, WITHIN)
         took = servers.cpu_seconds(self.daemon.pid) - before
-        self.cost.setdefault(row, []).append(took * 1e6 / (pages or len(requests) * each))
+        self.cost.rows.setdefault(row, []).append(took * 1e6 / (pages or len(requests) * each))
 
 
 def main() -> int:
@@ -65,30 +74,30 @@ def main() -> int:
         tree.mkdir()
         archive = subprocess.run(["git", "archive", asked.base], cwd=ROOT, check=True, capture_output=True).stdout
         subprocess.run(["tar", "-x", "-C", str(tree)], input=archive, check=True)
-        sides = uvloop.run(_both(Bench(Path(folder), False), tree, asked.rounds))
-    before, after = sides
+        before, after = uvloop.run(_both(Bench(Path(folder), False), tree, asked.rounds))
     Console(width=None if sys.stdout.isatty() else 120).print(_table(before, after))
     if asked.json:
-        asked.json.write_bytes(orjson.dumps({one.name: one.cost for one in sides}))
+        asked.json.write_bytes(orjson.dumps({one.name: one.rows for one in (before, after)}))
     return 0
 
 
-async def _both(bench: Bench, tree: Path, rounds: int) -> tuple[Side, Side]:
-    async with AsyncExitStack() as stack:
-        sides = []
-        for name, where in (("before", tree), ("after", ROOT)):
-            journal = await stack.enter_async_context(sink())
-            daemon = servers.tocsin(bench.place(name), sink=journal.port)
-            daemon.env = {"PYTHONPATH": f"{where / 'daemon'}:{where / 'integrations'}"}
-            sides.append(Side(name, await stack.enter_async_context(daemon), journal))
-        for nth in range(rounds + 1):
-            for side in sides if nth % 2 else sides[::-1]:
-                await _round(bench, side)
-            if nth == 0:
-                for side in sides:
-                    side.cost.clear()  # the first is to warm up
-            print(f"round {nth} of {rounds}", file=sys.stderr)
-        return sides[0], sides[1]
+async def _both(bench: Bench, tree: Path, rounds: int) -> tuple[Cost, Cost]:
+    before, after = Cost("before"), Cost("after")
+    for first in range(0, rounds, LIFE):
+        async with AsyncExitStack() as stack:
+            sides = []
+            for cost, where in ((before, tree), (after, ROOT)):
+                journal = await stack.enter_async_context(sink())
+                daemon = servers.tocsin(bench.place(f"{cost.name}-{first}"), sink=journal.port)
+                daemon.env = {"PYTHONPATH": f"{where / 'daemon'}:{where / 'integrations'}"}
+                sides.append(Side(cost, await stack.enter_async_context(daemon), journal))
+            for side in sides:
+                await _round(bench, Side(Cost("to warm up"), side.daemon, side.journal))
+            for nth in range(first, min(first + LIFE, rounds)):
+                for side in sides if nth % 2 else sides[::-1]:
+                    await _round(bench, side)
+                print(f"round {nth + 1} of {rounds}", file=sys.stderr)
+    return before, after
 
 
 async def _round(bench: Bench, side: Side) -> None:
@@ -131,14 +140,14 @@ def _resolved(keys: list[str], firing: Callable[..., bytes] = bodies.webhook, *g
     return orjson.dumps({**document, "status": "resolved"})
 
 
-def _table(before: Side, after: Side) -> Table:
-    table = Table(title=f"CPU µs each, median of {len(next(iter(before.cost.values())))} rounds")
+def _table(before: Cost, after: Cost) -> Table:
+    table = Table(title=f"CPU µs each, median of {len(next(iter(before.rows.values())))} rounds")
     for heading in ("work", "before", "after", "ratio", "middle half", "grown"):
         table.add_column(heading, justify="left" if heading == "work" else "right")
-    for row, costs in before.cost.items():
-        ratios = [mine / other for mine, other in zip(after.cost[row], costs, strict=True)]
+    for row, costs in before.rows.items():
+        ratios = [mine / other for mine, other in zip(after.rows[row], costs, strict=True)]
         low, _, high = quantiles(ratios, n=4)
-        medians = (f"{median(one.cost[row]):.1f}" for one in (before, after))
+        medians = (f"{median(one.rows[row]):.1f}" for one in (before, after))
         table.add_row(row, *medians, f"{median(ratios):.3f}", f"{low:.3f}–{high:.3f}", "yes" if low > 1 else "no")
     return table
 

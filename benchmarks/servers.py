@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -101,9 +101,8 @@ async def _listens(port: int) -> bool:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time of the process so far, all threads. Resolution: one tick, usually 10 ms (proc(5), utime and stime)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """CPU time of the process so far, all threads, to the microsecond (clock_getcpuclockid(3), as Linux encodes it)."""
+    return time.clock_gettime(~pid << 3 | 2)
 
 
 def resident_mib(pid: int) -> float:
