@@ -24,7 +24,7 @@ help:
 	@echo "make test     every test (installs the real neighbours when root)"
 	@echo "make test-full  what \`make test\` takes a sample of, whole: an hour and a half"
 	@echo "make oracle   who is on call, compared with another algorithm a million times (COUNT=, SEED=)"
-	@echo "make check    lint, types, import arrows"
+	@echo "make check    lint, layout, types, import arrows"
 	@echo "make bench    the benchmarks, as a table and as JSON"
 	@echo "make clean    remove what was built; your .tocsin/ state stays"
 
@@ -45,6 +45,7 @@ test-full: $(VENV)/.installed-dev
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check daemon integrations tests benchmarks
+	$(BIN)/ruff format --check --quiet daemon integrations tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 

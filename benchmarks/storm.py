@@ -142,9 +142,7 @@ def _all_arrived(journal: Sink, beside: Beside) -> bool:
     return beside.sent.keys() <= journal.arrived.keys()
 
 
-def _rows(
-    daemon: Daemon, journal: Sink, report: Report, beside: Beside, count: int, seconds: int
-) -> list[Row]:
+def _rows(daemon: Daemon, journal: Sink, report: Report, beside: Beside, count: int, seconds: int) -> list[Row]:
     alerts, incidents, taken_in, storms, planned = _stored(daemon.folder / "tocsin.db")
     late = sorted(journal.arrived[key] - moment for key, moment in beside.sent.items())
     most = {user: _most_in_a_minute(moments) for user, moments in journal.heard.items()}

@@ -35,7 +35,9 @@ def test_only_civil_time_turns_instants_into_a_calendar_and_back(file):
     if str(file.relative_to(ROOT)) == CIVIL:
         return
     lines = enumerate(file.read_text().splitlines(), 1)
-    assert [f"{number}: {line.strip()}" for number, line in lines if CALENDAR.search(line) and "# civil" not in line] == []
+    assert [
+        f"{number}: {line.strip()}" for number, line in lines if CALENDAR.search(line) and "# civil" not in line
+    ] == []
 
 
 def test_imports_point_one_way():
@@ -89,7 +91,9 @@ def test_a_broad_except_says_why(file):
 
 
 def test_each_file_says_what_it_answers():
-    assert [str(file) for file in CODE if file.stat().st_size and not ast.get_docstring(ast.parse(file.read_text()))] == []
+    assert [
+        str(file) for file in CODE if file.stat().st_size and not ast.get_docstring(ast.parse(file.read_text()))
+    ] == []
 
 
 def _touches(tree: ast.AST) -> Iterator[tuple[int, str]]:

@@ -122,7 +122,7 @@ async def test_another_user_gets_no_answer_even_through_an_open_door(door):
         folder.chmod(0o777)
     code = (
         "import os, socket, sys; os.setuid(65534); s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])\n"
-        "s.sendall(b'{\"do\": \"token.list\"}\\n'); sys.stdout.write(repr(s.recv(100)))"
+        's.sendall(b\'{"do": "token.list"}\\n\'); sys.stdout.write(repr(s.recv(100)))'
     )
     stranger = await asyncio.create_subprocess_exec("python3", "-c", code, str(door), stdout=asyncio.subprocess.PIPE)
     said, _ = await stranger.communicate()

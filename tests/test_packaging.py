@@ -78,15 +78,22 @@ def test_the_wheel_ships_what_runs_and_no_tests(wheel):
     assert not [name for name in names if "test" in name.partition("/")[0]]
 
 
-@pytest.mark.parametrize(("lock", "groups"), [("requirements.lock", ["build"]), ("requirements-dev.lock", ["build", "dev"])])
+@pytest.mark.parametrize(
+    ("lock", "groups"), [("requirements.lock", ["build"]), ("requirements-dev.lock", ["build", "dev"])]
+)
 def test_a_lock_holds_what_is_declared(lock, groups):
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
     locked = re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / lock).read_text(), re.MULTILINE)
     versions = {canonicalize_name(name): version for name, version in locked}
-    texts = [*declared["project"]["dependencies"], *(text for group in groups for text in declared["dependency-groups"][group])]
+    texts = [
+        *declared["project"]["dependencies"],
+        *(text for group in groups for text in declared["dependency-groups"][group]),
+    ]
     wanted = [Requirement(text) for text in texts]
 
-    assert [str(one) for one in wanted if not one.specifier.contains(versions.get(canonicalize_name(one.name), "0"))] == []
+    assert [
+        str(one) for one in wanted if not one.specifier.contains(versions.get(canonicalize_name(one.name), "0"))
+    ] == []
 
 
 def test_what_runs_is_what_is_tested():

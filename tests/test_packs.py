@@ -70,7 +70,9 @@ def test_no_rule_of_a_pack_holds_or_quietens_what_is_critical(pack):
     by_name = {rule.name: [parse(text) for text in rule.match] for rule in loaded.settings.rules}
     calm = {"severity": "critical", "field.severity": "critical"}
 
-    assert [name for name in quiet if all(one.hits(lambda key: calm[key]) for one in by_name[name] if one.name in calm)] == []
+    assert [
+        name for name in quiet if all(one.hits(lambda key: calm[key]) for one in by_name[name] if one.name in calm)
+    ] == []
 
 
 @pytest.mark.parametrize("word", ["critical", "page", "Critical", "emergency"])
@@ -94,7 +96,10 @@ def test_whatever_its_severity_is_called_a_critical_alert_pages_at_once(labels, 
     settings = load_alone(BENCH, PACKS).settings
     assert settings is not None
     integration = settings.integrations["prometheus"]
-    body = {"version": "4", "alerts": [{"status": "firing", "labels": {**labels, "severity": word}, "fingerprint": "1"}]}
+    body = {
+        "version": "4",
+        "alerts": [{"status": "firing", "labels": {**labels, "severity": word}, "fingerprint": "1"}],
+    }
     (alert,) = SOURCE.parse(orjson.dumps(body), {}, integration, NOW).alerts
 
     verdict = Rulebook(settings).walk(alert, integration)
@@ -104,7 +109,8 @@ def test_whatever_its_severity_is_called_a_critical_alert_pages_at_once(labels, 
 
 
 @pytest.mark.parametrize(
-    "labels", [{"cloud": "aws", "resource": "cpu"}, {"resource": "memory"}, {"cloud": "gcp"}, {"monitor": "a", "checker": "b"}]
+    "labels",
+    [{"cloud": "aws", "resource": "cpu"}, {"resource": "memory"}, {"cloud": "gcp"}, {"monitor": "a", "checker": "b"}],
 )
 def test_labels_that_other_tools_use_too_make_an_alert_of_prometheus_no_clouds_and_no_checkers(labels):
     settings = load_alone(BENCH, PACKS).settings
@@ -127,7 +133,9 @@ def test_what_is_not_about_one_machine_is_grouped_by_where_it_is(pack, label):
     one_thing = {"instance", "resource", "monitor"}
 
     assert [
-        rule.name for rule in settings.rules if rule.group_by and label not in rule.group_by and not one_thing & set(rule.group_by)
+        rule.name
+        for rule in settings.rules
+        if rule.group_by and label not in rule.group_by and not one_thing & set(rule.group_by)
     ] == []
 
 

@@ -125,7 +125,13 @@ def test_systemd_understands_every_line_of_the_unit(unit, tmp_path):
 def test_the_unit_reports_readiness_is_watched_and_keeps_its_state():
     unit = (UNITS / "tocsin.service").read_text()
 
-    for line in ("Type=notify", "WatchdogSec=30s", "StateDirectory=tocsin", "Restart=always", "StartLimitIntervalSec=0"):
+    for line in (
+        "Type=notify",
+        "WatchdogSec=30s",
+        "StateDirectory=tocsin",
+        "Restart=always",
+        "StartLimitIntervalSec=0",
+    ):
         assert line in unit.splitlines()
     assert "LoadCredential=" in unit
     assert "tocsin reload" in unit

@@ -37,7 +37,9 @@ class Peer:
     async def request(self, reader: asyncio.StreamReader) -> bytes:
         """One request, head and body."""
         head = await reader.readuntil(b"\r\n\r\n")
-        length = next((int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")), 0)
+        length = next(
+            (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")), 0
+        )
         whole = head + await reader.readexactly(length)
         self.read.append(whole)
         return whole
@@ -163,14 +165,18 @@ async def test_a_refused_connection_was_not_sent(http: AioHttp) -> None:
         await http.request("POST", url, body=b"x")
 
 
-@pytest.mark.parametrize("url", ["", "ftp://x", "http://", "http://[::1", "http://no.such.name.invalid/", "http://x\n.y/"])
+@pytest.mark.parametrize(
+    "url", ["", "ftp://x", "http://", "http://[::1", "http://no.such.name.invalid/", "http://x\n.y/"]
+)
 async def test_an_address_that_leads_nowhere_was_not_sent(http: AioHttp, url: str) -> None:
     with pytest.raises(NotSent):
         await http.request("POST", url, body=b"x")
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
-async def test_a_reset_after_the_request_left_may_have_been_sent_and_is_never_repeated(http: AioHttp, method: str) -> None:
+async def test_a_reset_after_the_request_left_may_have_been_sent_and_is_never_repeated(
+    http: AioHttp, method: str
+) -> None:
     async with playing(reads_then_resets) as peer:
         with pytest.raises(MaybeSent):
             await http.request(method, peer.url, body=b"x")
@@ -226,7 +232,9 @@ async def test_each_of_many_requests_at_once_has_its_own_gate(http: AioHttp) -> 
 
         async def one(number: int) -> int:
             try:
-                return (await http.request("POST", f"{peer.url}/{number}", body=b"x", gate=shut if number % 2 else None)).status
+                return (
+                    await http.request("POST", f"{peer.url}/{number}", body=b"x", gate=shut if number % 2 else None)
+                ).status
             except GateClosed:
                 return 0
 
@@ -393,7 +401,9 @@ async def test_a_mail_goes_encrypted_and_signed_in(security: str) -> None:
         ({}, {"security": "tls"}, False, False),
     ],
 )  # fmt: skip
-async def test_a_refusal_surely_sent_nothing(scripted: dict[str, object], more: dict[str, object], permanent: bool, account: bool) -> None:
+async def test_a_refusal_surely_sent_nothing(
+    scripted: dict[str, object], more: dict[str, object], permanent: bool, account: bool
+) -> None:
     async with mail_server(**scripted) as server:
         with pytest.raises(NotSent) as refused:
             await mail(server, **more)
@@ -484,7 +494,9 @@ async def test_slow_names_hold_up_neither_another_name_nor_other_work(server: Na
 
         async with asyncio.timeout(2.5):
             assert (await http.request("POST", f"http://quick.example.org:{port}/", body=b"x")).status == 200
-            assert await mail.addresses("quick.example.org", 25) == [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 25))]
+            assert await mail.addresses("quick.example.org", 25) == [
+                (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 25))
+            ]
             assert await asyncio.to_thread(lambda: "other work") == "other work"
 
         assert sorted({*server.asked}) == sorted([*{f"slow{n}.example.org" for n in range(40)}, "quick.example.org"])
@@ -494,8 +506,12 @@ async def test_slow_names_hold_up_neither_another_name_nor_other_work(server: Na
         await http.close()
 
 
-@pytest.mark.parametrize("trouble", [socket.gaierror(socket.EAI_AGAIN, "no answer"), socket.gaierror(socket.EAI_FAIL, "broken")])
-async def test_while_the_name_servers_are_down_a_name_has_the_addresses_it_had(server: NameServer, trouble: OSError) -> None:
+@pytest.mark.parametrize(
+    "trouble", [socket.gaierror(socket.EAI_AGAIN, "no answer"), socket.gaierror(socket.EAI_FAIL, "broken")]
+)
+async def test_while_the_name_servers_are_down_a_name_has_the_addresses_it_had(
+    server: NameServer, trouble: OSError
+) -> None:
     names = Names(SystemClock(), server)
     before = await names.addresses("api.example.org", 443)
     server.down = trouble

@@ -396,9 +396,7 @@ class Tx(Protocol):
     async def unconfirmed(self, now: Instant, limit: int) -> list[Attempt]:
         """Unknown attempts with confirm_by <= now whose page is `waiting`."""
 
-    async def sent_since(
-        self, user: str, channel: str, since: Instant, kinds: Collection[str] = ()
-    ) -> list[Instant]:
+    async def sent_since(self, user: str, channel: str, since: Instant, kinds: Collection[str] = ()) -> list[Instant]:
         """When attempts to this person over this channel were started, cancelled and failed ones left out;
         with `kinds` only those for pages of these kinds."""
 
@@ -733,9 +731,7 @@ class Store(Protocol):
     async def repeated_posts(self, after: int, limit: int) -> list[Post]:
         """Posts with repeats, after the one of that id, oldest first."""
 
-    async def flush_repeats(
-        self, rows: Sequence[Repeated], counted: int | None = None
-    ) -> None:
+    async def flush_repeats(self, rows: Sequence[Repeated], counted: int | None = None) -> None:
         """Counts of pure repeats. `counted`: the last post they include, remembered with them as the meta value
         "repeats_counted"."""
 

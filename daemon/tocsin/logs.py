@@ -111,9 +111,7 @@ SHARED: list[structlog.typing.Processor] = [
 ]
 
 
-def configure(
-    *, level: str = "info", style: str = "auto", monotonic: Callable[[], float] | None = None
-) -> None:
+def configure(*, level: str = "info", style: str = "auto", monotonic: Callable[[], float] | None = None) -> None:
     """Send all logging to stderr. `style`: "json", "plain" or "auto" (plain on a terminal).
 
     With a clock, lines that anybody can cause are counted beyond the first ten a minute of each kind.

@@ -95,7 +95,10 @@ def test_as_json_it_has_every_difference(main, held, tmp_path):
     assert (said.exit_code, found["missed"], found["answers"]) == (0, [], 1)
     assert [one["change"] for one in found["differences"]] == ["changed"] * 6
     assert found["differences"][1]["after"]["self_healed"] is True
-    assert found["before"]["people"] == [{"who": "ana", "pages": 6, "night_pages": 0}, {"who": "bo", "pages": 2, "night_pages": 0}]
+    assert found["before"]["people"] == [
+        {"who": "ana", "pages": 6, "night_pages": 0},
+        {"who": "bo", "pages": 2, "night_pages": 0},
+    ]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +110,9 @@ def test_as_json_it_has_every_difference(main, held, tmp_path):
         ("{name: a, match: ['alertname=\"Trouble\"'], group_by: [alertname]}", "first paged 240 s later", 0),
     ],
 )
-def test_a_critical_alert_that_would_page_less_is_told_though_nobody_has_answered_it(rule, because, code, main, tmp_path, tocsin):
+def test_a_critical_alert_that_would_page_less_is_told_though_nobody_has_answered_it(
+    rule, because, code, main, tmp_path, tocsin
+):
     policies = tmp_path / "policies.yaml"
     policies.write_text(
         "policies: {default: {steps: [{notify: [user:ana], wait: 5m},"
@@ -121,7 +126,9 @@ def test_a_critical_alert_that_would_page_less_is_told_though_nobody_has_answere
         for nth in range(2)
     ]  # fmt: skip
     configured(tmp_path, policies.read_text())
-    file = file_of([*records, Signal(Instant(MONDAY_NOON + 3_600 * SECOND), "apps", 0, Alert("resolved", "k9"))], tmp_path)
+    file = file_of(
+        [*records, Signal(Instant(MONDAY_NOON + 3_600 * SECOND), "apps", 0, Alert("resolved", "k9"))], tmp_path
+    )
 
     said = tocsin("backtest", "--rules", str(candidate), "--alerts", str(file), "-c", str(main))
 
@@ -159,7 +166,9 @@ def test_bad_input_says_what_is_wrong_and_where(wrong, said, code, main, tmp_pat
 
 def test_the_sample_week_shows_what_a_rule_changes(tmp_path):
     """The seeded week; its first 2,500 records, since a merge should not wait for all 50,000."""
-    main = configured(tmp_path, "rules: [{name: nodes, match: ['alertname=\"NodeDown\"'], group_by: [alertname, cluster]}]")
+    main = configured(
+        tmp_path, "rules: [{name: nodes, match: ['alertname=\"NodeDown\"'], group_by: [alertname, cluster]}]"
+    )
     candidate = tmp_path / "held.yaml"
     candidate.write_text(
         "rules:\n"
@@ -189,7 +198,9 @@ def lived(tmp_path: Path) -> Path:
     async def live() -> None:
         town = await Town.open(tmp_path, f"database: {{url: 'sqlite:{tmp_path / 'tocsin.db'}'}}", database="file")
         for nth in range(5):
-            await town.alert(f"cpu {nth} % on web", "error", key=f"k{nth}", labels={"alertname": "HighCpu"}, service="shop")
+            await town.alert(
+                f"cpu {nth} % on web", "error", key=f"k{nth}", labels={"alertname": "HighCpu"}, service="shop"
+            )
             await town.pass_time(seconds=50)
             await town.clear("", key=f"k{nth}")
             await town.pass_time(minutes=3)
@@ -221,7 +232,10 @@ def test_what_the_database_holds_is_exported_replayed_and_told_as_noise(lived, h
     assert (replayed["before"]["incidents"], replayed["after"]["self_healed"]) == (6, 5)
 
     noisy = json.loads(invoke("noise", "--since", "2026-01-05 00:00", "-c", lived, "--json").stdout)
-    assert [(one["name"], one["firings"], one["acted_on"]) for one in noisy["noisy"]] == [("HighCpu", 5, 0), ("db down", 1, 1)]
+    assert [(one["name"], one["firings"], one["acted_on"]) for one in noisy["noisy"]] == [
+        ("HighCpu", 5, 0),
+        ("db down", 1, 1),
+    ]
     proposed = invoke("noise", "--since", "2026-01-05 00:00", "-c", lived, "--yaml").stdout
     (held / "held.yaml").write_text(proposed)
     again = json.loads(invoke("backtest", "--rules", held, "--alerts", out, "-c", lived, "--json").stdout)
@@ -295,7 +309,10 @@ def test_a_test_that_cannot_be_read_says_where(text, said, tmp_path):
 @pytest.mark.parametrize(
     ("alert", "said"),
     [
-        ("{title: x, integration: nowhere}", "integration: there is no integration 'nowhere'; there are: prometheus, webhook"),
+        (
+            "{title: x, integration: nowhere}",
+            "integration: there is no integration 'nowhere'; there are: prometheus, webhook",
+        ),
         ("{title: x, integration: pagerduty}", "alerts of type pagerduty are tested by their payload"),
         ("{title: x, integration: prometheus}", "title: an Alertmanager sends labels and annotations only"),
         ("{integration: prometheus, payload: {alerts: 3}}", "the source refuses it: alerts is not a list"),
@@ -303,7 +320,9 @@ def test_a_test_that_cannot_be_read_says_where(text, said, tmp_path):
 )
 def test_an_alert_that_cannot_be_posted_says_where(alert, said, tmp_path):
     (tmp_path / "r.yml").write_text("rules: [{name: a, match: ['a=b'], hold: 5m}]")
-    (tmp_path / "t.yaml").write_text(f"rules: r.yml\ntests:\n  - name: a\n    alerts:\n      - {alert}\n    expect: {{}}\n")
+    (tmp_path / "t.yaml").write_text(
+        f"rules: r.yml\ntests:\n  - name: a\n    alerts:\n      - {alert}\n    expect: {{}}\n"
+    )
 
     found = invoke("rules", "test", tmp_path)
 

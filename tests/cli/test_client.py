@@ -250,7 +250,10 @@ def test_show_says_why_there_are_no_alerts(daemon, tocsin, key, total, said):
         ),
         (
             422,
-            {"detail": "mistakes", "errors": [{"pointer": "", "detail": "a.yaml:1:1: b: c"}, {"pointer": "", "detail": "d"}]},
+            {
+                "detail": "mistakes",
+                "errors": [{"pointer": "", "detail": "a.yaml:1:1: b: c"}, {"pointer": "", "detail": "d"}],
+            },
             2,
             "mistakes; a.yaml:1:1: b: c; d",
         ),

@@ -153,7 +153,9 @@ async def kept(folder):
 
     async def work(tx):
         tx.save_verification(Verification("ana", "smtp", "ana@example.org", Instant(1), "user:ana"))
-        tx.save_verification(Verification("ana", "twilio_sms", "+15005550099", Instant(1), "user:ana"))  # another number
+        tx.save_verification(
+            Verification("ana", "twilio_sms", "+15005550099", Instant(1), "user:ana")
+        )  # another number
         tx.save_contact_state(ContactState("twilio_sms", "+15005550011", False, "answered STOP", Instant(1)))
 
     await store.write(work)

@@ -94,7 +94,11 @@ def fetched(folder: Path, url: str, body: bytes, error: str = "", ago: int = 0) 
         since = now if error else None
 
         async def work(tx: Any) -> None:
-            tx.save_feed(FeedCopy("primary", source_of(Ical(Secret((url,)))), now, body=body, events=events, error=error, since=since))
+            tx.save_feed(
+                FeedCopy(
+                    "primary", source_of(Ical(Secret((url,)))), now, body=body, events=events, error=error, since=since
+                )
+            )
 
         await store.write(work)
         await store.close()
@@ -163,7 +167,12 @@ def test_what_if_compares_with_what_was_fetched(tocsin, tmp_path, server):
     fetched(tmp_path, server.url, calendar("Ana Pires"))
     other = tmp_path / "branch" / "new.yaml"
     other.parent.mkdir()
-    other.write_text((tmp_path / "tocsin.yaml").read_text().replace("Ana Pires", "Ana P.").replace("allow_private: true", "allow_private: true, people: {Ana Pires: ana}"))
+    other.write_text(
+        (tmp_path / "tocsin.yaml")
+        .read_text()
+        .replace("Ana Pires", "Ana P.")
+        .replace("allow_private: true", "allow_private: true, people: {Ana Pires: ana}")
+    )
     other.chmod(0o600)
     changes = json.loads(tocsin("oncall", "primary", "--diff", str(other), "--json").stdout)["changes"]
     assert changes == []

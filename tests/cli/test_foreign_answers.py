@@ -54,7 +54,9 @@ def test_a_foreign_answer_is_one_line_and_never_success(anything, tocsin, words)
         assert "does not answer as Tocsin does" in done.stderr + done.stdout, (name, done)
 
 
-@pytest.mark.parametrize("url", ["http://x:99999", "http://[", "http://é.example", "ftp://x", "http://", "http://h:x", "http:///a"])
+@pytest.mark.parametrize(
+    "url", ["http://x:99999", "http://[", "http://é.example", "ftp://x", "http://", "http://h:x", "http:///a"]
+)
 def test_an_address_that_is_none_is_one_line(tocsin, url):
     done = tocsin("incidents", TOCSIN_URL=url, TOCSIN_TOKEN="t")
 
@@ -71,13 +73,25 @@ def test_an_error_of_ours_is_one_line_unless_somebody_wants_to_see_where(tocsin)
 
 
 def test_who_is_on_call_is_asked_of_the_daemon_where_there_is_no_configuration(daemon, tocsin):
-    line = {"schedule": "primary", "at": "2030-01-01T09:00:00+01:00", "users": ["ana"], "because": "week", "layer": "week"}
+    line = {
+        "schedule": "primary",
+        "at": "2030-01-01T09:00:00+01:00",
+        "users": ["ana"],
+        "because": "week",
+        "layer": "week",
+    }
     daemon.on("GET", "/v1/oncall", {"schedules": [line]})
     span = {"start": "2030-01-01T09:00:00+01:00", "end": "2030-01-02T09:00:00+01:00"}
-    daemon.on("GET", "/v1/schedules/primary/shifts", {"schedule": "primary", "shifts": [{**span, "users": ["ana"], "layer": "week"}], "gaps": []})
+    daemon.on(
+        "GET",
+        "/v1/schedules/primary/shifts",
+        {"schedule": "primary", "shifts": [{**span, "users": ["ana"], "layer": "week"}], "gaps": []},
+    )
 
     now = tocsin("oncall", TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t")
-    window = tocsin("oncall", "primary", "--from", "Tue 06:00", "--to", "Wed 06:00", TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t")
+    window = tocsin(
+        "oncall", "primary", "--from", "Tue 06:00", "--to", "Wed 06:00", TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t"
+    )
     diff = tocsin("oncall", "--load", TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t")
 
     assert now.returncode == 0, now.stderr
@@ -88,10 +102,19 @@ def test_who_is_on_call_is_asked_of_the_daemon_where_there_is_no_configuration(d
 
 
 def test_what_would_happen_is_asked_of_the_daemon_where_there_is_no_configuration(daemon, tocsin):
-    answer = {"at": "2030-01-01T09:00:00+01:00", "timezone": "Europe/Paris", "alerts": [], "rejected": [], "not_computed": [], "left_out": 0}
+    answer = {
+        "at": "2030-01-01T09:00:00+01:00",
+        "timezone": "Europe/Paris",
+        "alerts": [],
+        "rejected": [],
+        "not_computed": [],
+        "left_out": 0,
+    }
     daemon.on("POST", "/v1/explain", answer)
 
-    done = tocsin("explain", "--title", "db down", "-l", "a=b", "--at", "Sunday 03:10", TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t")
+    done = tocsin(
+        "explain", "--title", "db down", "-l", "a=b", "--at", "Sunday 03:10", TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t"
+    )
 
     assert done.returncode == 0, done.stderr
     assert "Europe/Paris" in done.stdout

@@ -20,7 +20,7 @@ from tocsin.cli.serve import usable
 GOOD = CONFIGURATION + "catch_all: [user:ana]\n"
 DEEPLY = f"rules: [{{name: deep, set: {{title: '{{{{ {DEEP} }}}}'}}}}]\n"
 CHAINED = f"rules: [{{name: chain, set: {{title: '{{{{ title{CHAIN} }}}}'}}}}]\n"
-MONDAY = "maintenance: [{name: m, match: 'a=\"b\"', every: \"Monday 02:00\", for: 2h}]\n"
+MONDAY = 'maintenance: [{name: m, match: \'a="b"\', every: "Monday 02:00", for: 2h}]\n'
 
 
 @pytest.fixture

@@ -117,7 +117,11 @@ def test_a_table_for_people_names_them_and_the_gaps(tocsin):
     ("args", "code", "said"),
     [
         (("oncall", "primry"), 1, "did you mean 'primary'?"),
-        (("oncall", "--at", "tomorrow"), 2, "write 2026-01-05T09:00:00Z, or 2026-01-05 09:00 or Sunday 03:10 (for Europe/Paris)"),
+        (
+            ("oncall", "--at", "tomorrow"),
+            2,
+            "write 2026-01-05T09:00:00Z, or 2026-01-05 09:00 or Sunday 03:10 (for Europe/Paris)",
+        ),
         (("oncall", "--at", "99999-01-01"), 2, "is not a time"),
         (("oncall", "--at", "9999-12-31"), 2, "is not a time"),
         (("oncall", "--from", "2026-01-05"), 2, "give --at TIME, or --from TIME --to TIME"),

@@ -91,7 +91,9 @@ def test_around_the_world_somebody_is_on_call_at_each_instant_of_ten_years(folde
     assert all(one.end == other.start for one, other in pairwise(found.shifts))
     homes = {"lisbon": "Europe/Lisbon", "new york": "America/New_York", "holidays in lisbon": "Europe/Lisbon"}
     begun = {(one.layer, by_the_clock(one.start, homes[one.layer])[1]) for one in found.shifts if one.layer in homes}
-    assert begun == {("lisbon", "08:00"), ("holidays in lisbon", "08:00"), ("new york", "09:00")}, "each at its own morning"
+    assert begun == {("lisbon", "08:00"), ("holidays in lisbon", "08:00"), ("new york", "09:00")}, (
+        "each at its own morning"
+    )
     away = {by_the_clock(one.start, "Australia/Sydney")[1] for one in found.shifts[1:] if one.layer == "sydney"}
     assert away == {"08:00", "09:00", "10:00"}, "New York ends its day first"
 

@@ -109,7 +109,11 @@ def test_swaps_are_asked_for_listed_and_answered(daemon, tocsin):
         (["override", "add", "primary", "--for", "1h"], 2, "say who steps in: --user bo"),
         (["override", "add", "primary", "-u", "bo", "--for", "1h", "--mode", "swap"], 2, "--mode 'swap' is none of"),
         (["override", "remove", "o2"], 1, "there is no override 'o2'; `tocsin override list` shows them"),
-        (["swap", "ask", "p", "--with", "b", "--from", "x", "--to", "y", "--back-from", "z"], 2, "give both --back-from"),
+        (
+            ["swap", "ask", "p", "--with", "b", "--from", "x", "--to", "y", "--back-from", "z"],
+            2,
+            "give both --back-from",
+        ),
         (["swap", "accept", "s9"], 1, "there is no such thing"),
     ],
 )

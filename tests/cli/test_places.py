@@ -22,4 +22,6 @@ def test_a_configuration_elsewhere_has_nothing_to_do_with_the_unit(tmp_path):
 
 
 def test_what_systemd_says_goes_first(tmp_path):
-    assert state_directory(tmp_path / "tocsin.yaml", {"STATE_DIRECTORY": f"{tmp_path}/a:{tmp_path}/b"}) == tmp_path / "a"
+    assert (
+        state_directory(tmp_path / "tocsin.yaml", {"STATE_DIRECTORY": f"{tmp_path}/a:{tmp_path}/b"}) == tmp_path / "a"
+    )

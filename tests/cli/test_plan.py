@@ -101,7 +101,10 @@ def test_a_change_can_end_with_a_code_of_its_own(tocsin, tmp_path):
 def test_who_gains_and_loses_shifts(tocsin, tmp_path):
     new = changed(tmp_path, ("layers: [{name: always, users: [ana]}]", "layers: [{name: always, users: [bo]}]"))
     (one,) = answer(tocsin, new)["shifts"]
-    assert (one["schedule"], [(each["before"], each["after"]) for each in one["changes"]]) == ("primary", [(["ana"], ["bo"])])
+    assert (one["schedule"], [(each["before"], each["after"]) for each in one["changes"]]) == (
+        "primary",
+        [(["ana"], ["bo"])],
+    )
     assert [(who["user"], who["hours"]) for who in one["users"]] == [("ana", -720.0), ("bo", 720.0)]
     assert "Ana Pires (ana)" in tocsin(new)[1]
 
@@ -264,7 +267,10 @@ def test_the_alerts_of_the_last_days_are_judged_again(tocsin, tmp_path):
     new = changed(
         tmp_path,
         ("group_by: [cluster]}", "group_by: [cluster], set: {service: shop}}"),
-        ("{name: stale, match: ['env=\"stag\"'], drop: true}", "{name: stale, match: ['env=\"stag\"'], suppress: true}"),
+        (
+            "{name: stale, match: ['env=\"stag\"'], drop: true}",
+            "{name: stale, match: ['env=\"stag\"'], suppress: true}",
+        ),
         ("  old: {type: webhook, token: {file: not_here}}\n", ""),
     )
     found = answer(tocsin, new)["alerts"]
@@ -336,7 +342,9 @@ def test_who_stepped_in_and_is_gone_then_leaves_the_shift_to_whom_they_replaced(
     asyncio.run(running_system(tmp_path))
     start, end = Instant(NOW // 1000 * 1000 + DAY), Instant(NOW // 1000 * 1000 + 2 * DAY)
     asyncio.run(keep(tmp_path, MadeOverride("o1", "primary", ("eve",), start, end, None, "replace", "ana", "", NOW)))
-    (tmp_path / "tocsin.yaml").write_text(CONFIG.replace("  bo: {name", "  eve: {contacts: {terminal: Eve}}\n  bo: {name"))
+    (tmp_path / "tocsin.yaml").write_text(
+        CONFIG.replace("  bo: {name", "  eve: {contacts: {terminal: Eve}}\n  bo: {name")
+    )
     new = changed(tmp_path)
     (one,) = answer(tocsin, new)["shifts"]
     assert [(each["before"], each["after"]) for each in one["changes"]] == [(["eve"], ["ana"])]
@@ -368,7 +376,9 @@ def test_whose_turn_it_is_now_is_said_in_words_with_what_keeps_it(tocsin, tmp_pa
         for one in said["turns"]:
             assert f"write start: {one['start'].replace('T', ' ')}" in said["in_words"][-1]
             assert said["in_words"][-1] in tocsin("new.yaml")[1]
-            (tmp_path / "new.yaml").write_text(text.replace("[ana, bo, cleo, dora]", users).replace(start, one["start"].replace("T", " ")))
+            (tmp_path / "new.yaml").write_text(
+                text.replace("[ana, bo, cleo, dora]", users).replace(start, one["start"].replace("T", " "))
+            )
             kept = answer(tocsin, "new.yaml")
             assert kept["turns"] == []
             assert kept["on_call_now"] in ([], [{"schedule": "nights", "before": one["before"], "after": one["keeps"]}])

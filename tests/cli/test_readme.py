@@ -77,7 +77,9 @@ async def test_what_the_readme_says_is_true(clone):
     foretold = run(woken)
     (folder / "rules" / "mine.yaml").write_text(rule)
     reloaded = run(check)
-    staging = run("""curl -d '{"title": "x", "labels": {"env": "staging-3"}}' 'http://127.0.0.1:8420/v1/webhooks/demo?token=demo'""")
+    staging = run(
+        """curl -d '{"title": "x", "labels": {"env": "staging-3"}}' 'http://127.0.0.1:8420/v1/webhooks/demo?token=demo'"""
+    )
 
     assert posted.strip() == '{"accepted":1,"incidents":[1],"rejected":[]}'
     assert "db down" in answered
@@ -92,7 +94,9 @@ async def test_what_the_readme_says_is_true(clone):
 def masked(text: str) -> list[str]:
     """The lines of an answer without what another week changes: dates, who has the shift, their clocks."""
     lines = [line for line in text.splitlines() if line.strip() not in ("", "…")]
-    return [" ".join(re.sub(pattern, word, line).split()) for line in map(_first_clock, lines) for pattern, word in MASK]
+    return [
+        " ".join(re.sub(pattern, word, line).split()) for line in map(_first_clock, lines) for pattern, word in MASK
+    ]
 
 
 MASK = ((r"(Ana Pires \(ana\)|Bo Lindqvist \(bo\))|turn \d+|\w{3} \d{4}-\d\d-\d\d", "…"),)

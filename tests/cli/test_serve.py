@@ -137,7 +137,10 @@ async def test_a_missing_configuration_says_how_to_give_one(daemon):
 @pytest.mark.parametrize(
     ("trouble", "said"),
     [
-        ("a damaged database", "is not an SQLite database, and is left as it is; restore a backup with `tocsin db restore FILE`"),
+        (
+            "a damaged database",
+            "is not an SQLite database, and is left as it is; restore a backup with `tocsin db restore FILE`",
+        ),
         ("a state folder that is a file", "/.tocsin: cannot be the state folder: File exists"),
     ],
 )
@@ -235,7 +238,9 @@ async def test_a_hangup_puts_the_new_configuration_in_force(daemon):
 
 async def test_a_hangup_with_mistakes_changes_nothing(daemon):
     await daemon.start()
-    daemon.main.write_text(daemon.main.read_text().replace("token: demo", "token: fresh").replace("user:ana", "user:anna"))
+    daemon.main.write_text(
+        daemon.main.read_text().replace("token: demo", "token: fresh").replace("user:ana", "user:anna")
+    )
 
     os.kill(daemon.pid, signal.SIGHUP)
     await until(lambda: "was not reloaded" in daemon.log, within=20, what="the refusal")

@@ -14,7 +14,15 @@ from tocsin.cli.trouble import Trouble
 from tocsin.decide.overrides import Asked, Window, Wrong, checked
 from tocsin.model import DAY, Instant, Layer, Schedule, Settings, User, instant
 
-WORDS = ("Tue 06:00", "tuesday 6:00", "06:00", "tomorrow 06:00", "2030-01-05 09:00", "2030-01-05T09:00:00Z", "2030-01-05")
+WORDS = (
+    "Tue 06:00",
+    "tuesday 6:00",
+    "06:00",
+    "tomorrow 06:00",
+    "2030-01-05 09:00",
+    "2030-01-05T09:00:00Z",
+    "2030-01-05",
+)
 NOW = instant(datetime(2026, 12, 2, 12, 0, tzinfo=UTC))  # a Wednesday
 PLAN = Schedule("primary", "Europe/Paris", (Layer("", (("ana",),), None, ()),))
 PEOPLE = {name: User(name, name, "UTC") for name in ("ana", "bo")}

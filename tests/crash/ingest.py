@@ -130,7 +130,9 @@ class IngestLane:
         if recent:
             rows = (await self.daemon.get(f"{path}&limit=200"))["alerts"]
             promised = dict(list(self.told.items())[-150:])
-            if not promised.keys() <= {row["dedup_key"] for row in rows}:  # what was sent first is not always stored first
+            if not promised.keys() <= {
+                row["dedup_key"] for row in rows
+            }:  # what was sent first is not always stored first
                 rows = await self.daemon.every(path, "alerts")
         else:
             rows = await self.daemon.every(path, "alerts")

@@ -40,7 +40,9 @@ async def test_posts_of_twenty_thousand_alerts_let_another_senders_page_between_
     assert await bounded(daemon, load) == {202: 4}
 
 
-async def test_three_hundred_large_posts_at_once_neither_fill_the_memory_nor_delay_another_sender(daemon: Daemon) -> None:
+async def test_three_hundred_large_posts_at_once_neither_fill_the_memory_nor_delay_another_sender(
+    daemon: Daemon,
+) -> None:
     body = orjson.dumps([{"title": "t", "description": "x" * 3_000, "dedup_key": f"k{n}"} for n in range(1_200)])
     before = memory_peak(daemon.pid)
 
@@ -157,7 +159,7 @@ async def test_lists_of_all_that_fires_are_whole_and_hold_nobody_up(daemon: Daem
     assert min(len(body) for _, body in said[::2]) >= 12_000
     assert min(sum(len(group["alerts"]) for group in body) for _, body in said[1::2]) >= 12_000
     oldest = quote('alertname="t"')
-    _, filtered = (await daemon.ask("GET", f"/api/v2/alerts?filter={oldest}"))
+    _, filtered = await daemon.ask("GET", f"/api/v2/alerts?filter={oldest}")
     assert len(filtered) == 12_000, "filters are applied to all that fires, not to the newest"
 
 

@@ -21,7 +21,10 @@ pytestmark = pytest.mark.slow
 async def test_large_payloads_to_explain_hold_nobody_up(tmp_path: Path) -> None:
     async with Daemon(tmp_path, CONFIGURATION + large(1_000)) as daemon:
         await daemon.token(user="ana", role="viewer")
-        many = [{"title": f"t{n}", "dedup_key": f"k{n}", "severity": "critical", "service": f"web{n}-1"} for n in range(2_500)]
+        many = [
+            {"title": f"t{n}", "dedup_key": f"k{n}", "severity": "critical", "service": f"web{n}-1"}
+            for n in range(2_500)
+        ]
 
         async def load(_: Daemon, connections: aiohttp.ClientSession) -> Any:
             return await asyncio.gather(*(explain(daemon, connections, many) for _ in range(4)))

@@ -33,7 +33,14 @@ async def test_an_incident_of_many_pages_and_lines_holds_nobody_up(tmp_path: Pat
         await daemon.start()
 
         async def load(_: Daemon, connections: aiohttp.ClientSession) -> Any:
-            paths = ["/incidents/1", "/", "/schedules", "/silences", "/v1/incidents/1/pages", "/v1/incidents/1/timeline"]
+            paths = [
+                "/incidents/1",
+                "/",
+                "/schedules",
+                "/silences",
+                "/v1/incidents/1/pages",
+                "/v1/incidents/1/timeline",
+            ]
             return await asyncio.gather(*(text(daemon, connections, path) for path in paths * 4))
 
         said = await bounded(daemon, load)

@@ -59,7 +59,9 @@ async def test_a_large_configuration_read_again_holds_nobody_up(tmp_path: Path, 
 async def test_a_configuration_of_mistakes_alone_holds_nobody_up(tmp_path: Path) -> None:
     async with Daemon(tmp_path, CONFIGURATION) as daemon:
         await daemon.token(user="ana", role="admin")
-        hostile = "\n".join(f"  - {{name: h{n}, match: ['a=~\"(?i)(\\pL{{99}}){{{n % 9 + 2}}}\"'], sett: 1}}" for n in range(400))
+        hostile = "\n".join(
+            f"  - {{name: h{n}, match: ['a=~\"(?i)(\\pL{{99}}){{{n % 9 + 2}}}\"'], sett: 1}}" for n in range(400)
+        )
         daemon.main.write_text(daemon.main.read_text() + hostile + "\n")
 
         async def load(_: Daemon, connections: aiohttp.ClientSession) -> Any:

@@ -126,7 +126,9 @@ class Town:
         try:
             await until(done, within=within, what=f"a page for each of {len(self.taken)} incidents")
         except AssertionError as late:
-            raise AssertionError(f"{late}\n{await missing()}\n{self.well.log[-3000:]}\n{self.hurt.log[-3000:]}") from None
+            raise AssertionError(
+                f"{late}\n{await missing()}\n{self.well.log[-3000:]}\n{self.hurt.log[-3000:]}"
+            ) from None
 
     def judge(self, *, ready: bool = True) -> None:
         print(f"{len(self.taken)} incidents, slowest post {self.slowest:.1f} s, slowest probe {self.probed:.1f} s, "
@@ -233,10 +235,14 @@ async def test_what_a_dead_replica_had_begun_is_taken_over(tmp_path: Path, serve
     async with town(tmp_path, server, lost=1) as one:
         one.sink.on_call = lambda _: one.hurt.process.kill() if one.hurt.process.returncode is None else None
         with contextlib.suppress(aiohttp.ClientError, AssertionError):
-            await one.hurt.post("/v1/webhooks/shop", {"status": "firing", "dedup_key": "x", "title": "x"}, bearer="crash-token")
+            await one.hurt.post(
+                "/v1/webhooks/shop", {"status": "firing", "dedup_key": "x", "title": "x"}, bearer="crash-token"
+            )
         await until(lambda: one.sink.calls, within=5, what="the first call")
         one.sink.moods = {"200": 1}
-        await until(lambda: ("ana" in {who for _, who in one.sink.told()}), within=SECONDS + BUSY, what="the second attempt")
+        await until(
+            lambda: "ana" in {who for _, who in one.sink.told()}, within=SECONDS + BUSY, what="the second attempt"
+        )
         one.judge()
 
 
@@ -244,11 +250,13 @@ async def test_what_a_stopped_replica_had_begun_is_taken_over(tmp_path: Path, se
     async with town(tmp_path, server, lost=1) as one:
         one.sink.on_call = lambda _: os.kill(one.hurt.pid, signal.SIGSTOP)
         posted = asyncio.ensure_future(
-            one.hurt.ask("POST", "/v1/webhooks/shop", {"status": "firing", "dedup_key": "x", "title": "x"}, bearer="crash-token")
+            one.hurt.ask(
+                "POST", "/v1/webhooks/shop", {"status": "firing", "dedup_key": "x", "title": "x"}, bearer="crash-token"
+            )
         )
         await until(lambda: one.sink.calls, within=5, what="the first call")
         one.sink.moods, one.sink.on_call = {"200": 1}, lambda _: None
-        await until(lambda: ("ana" in {who for _, who in one.sink.told()}), within=20, what="the second attempt")
+        await until(lambda: "ana" in {who for _, who in one.sink.told()}, within=20, what="the second attempt")
         os.kill(one.hurt.pid, signal.SIGCONT)
         await asyncio.gather(posted, return_exceptions=True)
         await asyncio.sleep(3)

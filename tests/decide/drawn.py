@@ -128,7 +128,9 @@ def _hours(chance: Random) -> Hours:
     start = _clock(chance)
     if chance.random() < 0.3:
         end, across = _clock(chance), chance.randint(1, 7)
-        return Hours(frozenset({chance.randrange(7)}), start, end if across < 7 else chance.randrange(start + 1), across)
+        return Hours(
+            frozenset({chance.randrange(7)}), start, end if across < 7 else chance.randrange(start + 1), across
+        )
     return Hours(days, start, start if chance.random() < 0.15 else _clock(chance))
 
 

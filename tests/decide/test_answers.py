@@ -94,7 +94,9 @@ def test_the_manual_names_every_word_and_its_examples_are_understood() -> None:
     section = MANUAL.read_text(encoding="utf-8").partition("## Answering a page")[2].partition("\n## ")[0]
     examples = re.findall(r"`([A-Z][^`]*)`", section)
 
-    assert {word for word in VERBS if len(word) <= 6} <= {word for one in examples for word in one.split()} | set("456") | {"SNOOZE"}
+    assert {word for word in VERBS if len(word) <= 6} <= {word for one in examples for word in one.split()} | set(
+        "456"
+    ) | {"SNOOZE"}
     assert [one for one in examples if not one.startswith("INC ") and not isinstance(parse(one), Command)] == []
 
 

@@ -10,7 +10,9 @@ from tests.store.facts import alert, incident
 from tocsin.model import changed
 
 
-@pytest.mark.parametrize("one", [alert(1, 7, severity="error"), incident(7, title="db down")], ids=["alert", "incident"])
+@pytest.mark.parametrize(
+    "one", [alert(1, 7, severity="error"), incident(7, title="db down")], ids=["alert", "incident"]
+)
 def test_it_is_what_replace_makes_whichever_field_changes(one: object) -> None:
     for field in fields(one):  # type: ignore[arg-type]  # a dataclass each
         assert changed(one, **{field.name: "other"}) == replace(one, **{field.name: "other"})  # type: ignore[type-var]  # as above

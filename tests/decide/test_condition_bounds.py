@@ -88,6 +88,12 @@ def test_a_hostile_expression_ends_soon(expression: str) -> None:
 
 
 def test_a_usual_expression_finds_what_the_package_finds() -> None:
-    for expression in ("alerts", "alerts[*].name", "join(',', alerts[0].tags)", "length(alerts)", "alerts[?name=='n7'].tags[]"):
+    for expression in (
+        "alerts",
+        "alerts[*].name",
+        "join(',', alerts[0].tags)",
+        "length(alerts)",
+        "alerts[?name=='n7'].tags[]",
+    ):
         parsed = jmespath.compile(expression)
         assert search(parsed, BODY) == parsed.search(BODY)

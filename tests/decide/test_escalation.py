@@ -245,10 +245,10 @@ def test_pick_one_never_picks_whom_nobody_can_reach() -> None:
     ("late", "wait", "next_at"),
     [
         (0, 5, 5),
-        (0.5, 5, 5),       # the plan is kept
-        (4.5, 5, 5.5),     # but for a minute at least
+        (0.5, 5, 5),  # the plan is kept
+        (4.5, 5, 5.5),  # but for a minute at least
         (60, 5, 61),
-        (60, 0.5, 60.5),   # a wait shorter than a minute is a floor itself
+        (60, 0.5, 60.5),  # a wait shorter than a minute is a floor itself
     ],
 )
 def test_when_the_step_after_a_late_one_runs(late: float, wait: float, next_at: float) -> None:
@@ -298,7 +298,9 @@ def test_medium_follows_what_is_written_for_high() -> None:
     assert personal_rules(person, "low", SETTINGS) == (NotifyRule(("mail",)),)
 
 
-def plan(person: User, *, dead: tuple[str, ...] = (), target: Target = ANA, urgency: Urgency = "high") -> list[tuple[str, float, int]]:
+def plan(
+    person: User, *, dead: tuple[str, ...] = (), target: Target = ANA, urgency: Urgency = "high"
+) -> list[tuple[str, float, int]]:
     """(contact, minutes, rule) of each page."""
     settings = replace(SETTINGS, users={**SETTINGS.users, "ana": person})
     found = run(replace(INCIDENT, urgency=urgency), policy(step(target)), settings=settings, dead=dead)
@@ -308,7 +310,12 @@ def plan(person: User, *, dead: tuple[str, ...] = (), target: Target = ANA, urge
 def test_pages_follow_the_rules() -> None:
     rules = (NotifyRule(("sms", "mail")), NotifyRule(("voice",), Millis(2 * M)), NotifyRule(("voice",), Millis(5 * M)))
 
-    assert plan(replace(MANY, notify={"high": rules})) == [("sms", 0, 1), ("mail", 0, 1), ("voice", 2, 2), ("voice", 5, 3)]
+    assert plan(replace(MANY, notify={"high": rules})) == [
+        ("sms", 0, 1),
+        ("mail", 0, 1),
+        ("voice", 2, 2),
+        ("voice", 5, 3),
+    ]
 
 
 def test_nobody_waits_for_a_contact_that_is_passed_over() -> None:
@@ -354,7 +361,9 @@ def test_first_pages_go_first_and_those_of_p1_before_all() -> None:
     assert is_first(run(INCIDENT, TWO).pages[0])
 
 
-TARGETS = st.sampled_from([ANA, BO, NOBODY, Target("team", "platform"), Target("user", "gone"), Target("channel", "ops")])
+TARGETS = st.sampled_from(
+    [ANA, BO, NOBODY, Target("team", "platform"), Target("user", "gone"), Target("channel", "ops")]
+)
 ONLIES = st.sampled_from([Only(), P1_ONLY, Only(urgency=("high",)), OFFICE, OFF])
 STEPS = st.builds(
     lambda targets, wait, only, pick: step(*targets, wait=wait, only=only, pick=pick),

@@ -138,7 +138,9 @@ def test_a_step_that_reaches_nobody_is_noted_and_the_next_one_runs_at_once():
 
 
 def test_what_happens_beside_pages_is_told_in_its_own_round():
-    holes = Policy("holes", (Step((Target("schedule", "nobody"),), 5 * MINUTE), Step((Target("user", "bo"),), 5 * MINUTE)), 1)
+    holes = Policy(
+        "holes", (Step((Target("schedule", "nobody"),), 5 * MINUTE), Step((Target("user", "bo"),), 5 * MINUTE)), 1
+    )
     [one] = asked(alert(service="holed"), policies={"holes": holes})
     assert [(note.kind, note.step, note.round) for note in one.notes] == [
         ("nobody", 1, 1), ("nobody", 1, 2), ("catch_all", 0, 3),
@@ -270,7 +272,9 @@ def test_under_a_threshold_it_is_suppressed_with_the_count_so_far_until_there_ar
     alerts = tuple(Alert("firing", f"k{number}", title="login failed") for number in range(2))
     apps = IntegrationConfig("apps", "webhook")
 
-    found = explain(settings, Rulebook(settings), apps, Parsed(alerts), Instant(0), Facts(counted={'""{rule="logins"}': 1}))
+    found = explain(
+        settings, Rulebook(settings), apps, Parsed(alerts), Instant(0), Facts(counted={'""{rule="logins"}': 1})
+    )
 
     assert [one.action for one in found] == ["suppress", "open"]
     assert found[0].because == "rule 'logins': 2 of 3 firings within 1m, so no incident yet"

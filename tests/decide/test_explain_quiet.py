@@ -57,7 +57,22 @@ def test_a_parent_that_is_down_is_named() -> None:
     services = {**SETTINGS.services, "shop": Service("shop", depends_on=("db",)), "db": Service("db")}
     settings = replace(SETTINGS, services=services)
     parent = Incident(
-        7, "k", "triggered", "db down", "db", "critical", "high", "high", "P1", "", "prometheus", "", "", NOW, NOW, paged="ana",
+        7,
+        "k",
+        "triggered",
+        "db down",
+        "db",
+        "critical",
+        "high",
+        "high",
+        "P1",
+        "",
+        "prometheus",
+        "",
+        "",
+        NOW,
+        NOW,
+        paged="ana",
     )
 
     one, told = asked(settings, replace(SLOW, service="shop"), Facts(down=(parent,)))

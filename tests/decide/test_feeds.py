@@ -59,7 +59,7 @@ def event(title: str, start: str = "20260105T080000Z", end: str = "20260105T0900
 
 
 def shifts(raw: bytes, timezone: str = "Europe/Paris", **people: str) -> list[str]:
-    """"2026-01-05T08:00:00Z 2026-01-05T09:00:00Z ana+bo" of each shift."""
+    """ "2026-01-05T08:00:00Z 2026-01-05T09:00:00Z ana+bo" of each shift."""
     plan = schedule(timezone, **people)
     found = shifts_of(read_feed(raw, timezone, FROM, TO), names_of(plan, USERS))
     return [f"{rfc3339(one.start)} {rfc3339(one.end)} {'+'.join(one.users)}" for one in found.shifts]
@@ -150,7 +150,10 @@ def test_cancelled_events_and_those_of_no_length_are_none():
     ("raw", "said"),
     [
         (b"", "is not a calendar: it begins with 'nothing'"),
-        (b"<!DOCTYPE html><title>Sign in</title>", "is not a calendar: it begins with '<!DOCTYPE html><title>Sign in</title>'"),
+        (
+            b"<!DOCTYPE html><title>Sign in</title>",
+            "is not a calendar: it begins with '<!DOCTYPE html><title>Sign in</title>'",
+        ),
         (sample("google")[:900], "is cut short: END:VCALENDAR is missing"),
         (b"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nEND:VCALENDAR", "is not a calendar: "),
         (calendar("CALSCALE:HEBREW", event("a")), "cannot be read: Only Gregorian calendars are supported."),
@@ -163,7 +166,12 @@ def test_what_is_no_calendar_is_refused(raw, said):
 
 
 def test_a_calendar_has_only_so_many_events():
-    often = "\n".join(f"RDATE:2026010{day}T{hour:02}{minute:02}00Z" for day in range(1, 8) for hour in range(24) for minute in range(2))
+    often = "\n".join(
+        f"RDATE:2026010{day}T{hour:02}{minute:02}00Z"
+        for day in range(1, 8)
+        for hour in range(24)
+        for minute in range(2)
+    )
     raw = calendar(*(event(f"e{n}", "20260105T080000Z", "20260105T090000Z", often) for n in range(62)))
     with pytest.raises(BadFeed, match=f"more than {MOST_EVENTS} events"):
         read_feed(raw, "UTC", FROM, TO)
@@ -242,7 +250,9 @@ def test_whom_an_event_means(title, invited, organizer, users, unknown):
 
 
 def test_the_schedules_own_names_beat_those_of_the_users():
-    read = FeedEvents((FeedEvent(FROM, TO, "Zoe Zed"), FeedEvent(FROM, TO, "On Call - Sam Smith - x"), FeedEvent(FROM, TO, "ana")))
+    read = FeedEvents(
+        (FeedEvent(FROM, TO, "Zoe Zed"), FeedEvent(FROM, TO, "On Call - Sam Smith - x"), FeedEvent(FROM, TO, "ana"))
+    )
     plan = schedule(**{"zoe zed": "chen", "Sam Smith": "sam2", "ana": "bo"})
     assert [one.users for one in shifts_of(read, names_of(plan, USERS)).shifts] == [("chen",), ("sam2",), ("bo",)]
 
@@ -256,7 +266,9 @@ def test_an_invitation_that_was_declined_is_none():
 
 
 def test_a_long_calendar_is_looked_through_a_slice_at_a_time():
-    events = tuple(FeedEvent(Instant(FROM + n), TO, f"Ana Pires, week {n}" if n % 2 else f"Zed {n}") for n in range(1_000))
+    events = tuple(
+        FeedEvent(Instant(FROM + n), TO, f"Ana Pires, week {n}" if n % 2 else f"Zed {n}") for n in range(1_000)
+    )
     names = names_of(schedule(), USERS)
     steps = list(growing(FeedEvents(events), names))
     assert [len(one.shifts) for one in steps] == [100, 200, 300, 400, 500]
@@ -274,5 +286,7 @@ def test_many_events_of_strangers_and_many_people_take_no_time_worth_mentioning(
 
 def test_only_so_many_people_of_one_event_are_looked_at():
     crowd = "\r\n".join(f"ATTENDEE;CN=P{n}:mailto:p{n}@example.org" for n in range(500))
-    [found] = read_feed(calendar(event("On call", "20260105T080000Z", "20260105T090000Z", crowd)), "UTC", FROM, TO).events
+    [found] = read_feed(
+        calendar(event("On call", "20260105T080000Z", "20260105T090000Z", crowd)), "UTC", FROM, TO
+    ).events
     assert len(found.invited) == 50

@@ -104,7 +104,13 @@ LONG = "x" * 5_000
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [(f"{LONG}1", f"{LONG}2"), ("a\x00b", "ab"), ("a\ud800", "a\ud801"), ("a\u202eb", "ab"), (f"{LONG}é1", f"{LONG}é2")],
+    [
+        (f"{LONG}1", f"{LONG}2"),
+        ("a\x00b", "ab"),
+        ("a\ud800", "a\ud801"),
+        ("a\u202eb", "ab"),
+        (f"{LONG}é1", f"{LONG}é2"),
+    ],
     ids=["long", "a control character", "lone surrogates", "bidirectional", "long and not ASCII"],
 )
 def test_two_texts_that_tell_things_apart_never_become_one(one: str, other: str):
@@ -118,14 +124,25 @@ def test_two_texts_that_tell_things_apart_never_become_one(one: str, other: str)
 
 
 @pytest.mark.parametrize("what", ["dedup_key", "service", "labels"])
-@pytest.mark.parametrize("template", ["{{ labels.c }}", "{{ title }}", "{{ description }}", "x{{ labels.c }}{{ labels.c }}", "{{ labels.c | upper }}"])
+@pytest.mark.parametrize(
+    "template",
+    ["{{ labels.c }}", "{{ title }}", "{{ description }}", "x{{ labels.c }}{{ labels.c }}", "{{ labels.c | upper }}"],
+)
 def test_a_rules_text_that_is_too_long_ends_in_a_hash(what: str, template: str):
     """Two alerts that differ behind the place where it is cut stay two incidents."""
 
     def key_of(end: str) -> str:
         text = "y" * 20_000 + end
-        given = {"dedup_key": {"dedup_key": template}, "service": {"service": template}, "labels": {"labels": {"g": template}}}[what]
-        rule = Rule("r", set=RuleSet(**given), group_by=None if what == "dedup_key" else ("g",) if what == "labels" else ("all",))
+        given = {
+            "dedup_key": {"dedup_key": template},
+            "service": {"service": template},
+            "labels": {"labels": {"g": template}},
+        }[what]
+        rule = Rule(
+            "r",
+            set=RuleSet(**given),
+            group_by=None if what == "dedup_key" else ("g",) if what == "labels" else ("all",),
+        )
         alert = Alert("firing", "k", title=text, description=text, labels={"c": text, "all": "1"})
         found = Rulebook(Settings(rules=(rule,))).walk(alert, IntegrationConfig("apps", "webhook"))
         assert found.errors == ()
@@ -138,5 +155,8 @@ def test_a_rules_text_that_is_too_long_ends_in_a_hash(what: str, template: str):
 def test_what_looks_at_the_beginning_alone_groups_by_it():
     rule = Rule("r", set=RuleSet(dedup_key="{{ title[:20] }}"))
     book = Rulebook(Settings(rules=(rule,)))
-    keys = {book.walk(Alert("firing", "k", title="x" * 5_000 + end), IntegrationConfig("apps", "webhook")).dedup_key for end in "12"}
+    keys = {
+        book.walk(Alert("firing", "k", title="x" * 5_000 + end), IntegrationConfig("apps", "webhook")).dedup_key
+        for end in "12"
+    }
     assert keys == {"x" * 20}

@@ -13,7 +13,9 @@ NOON = Instant(1_767_614_400_000)  # 2026-01-05T12:00:00Z
 
 graces = st.integers(0, 6 * 60).map(lambda minutes: Millis(minutes * MINUTE))
 heartbeats = st.one_of(
-    st.builds(lambda every, grace: Heartbeat("x", every=Millis(every * SECOND), grace=grace), st.integers(60, 90_000), graces),
+    st.builds(
+        lambda every, grace: Heartbeat("x", every=Millis(every * SECOND), grace=grace), st.integers(60, 90_000), graces
+    ),
     st.builds(
         lambda cron, zone, grace: Heartbeat("x", cron=cron, timezone=zone, grace=grace),
         st.sampled_from(["*/3 * * * *", "0 3 * * *", "30 * * * *", "0 0 1 * *", "15 9 * * mon-fri"]),
@@ -35,7 +37,9 @@ def runs_of(heartbeat: Heartbeat, start: Instant, end: Instant) -> list[Instant]
 
 @settings(deadline=None)
 @given(heartbeats, moments, lengths)
-def test_a_deadline_that_is_still_ahead_after_a_downtime_stands(heartbeat: Heartbeat, last: Instant, down: Millis) -> None:
+def test_a_deadline_that_is_still_ahead_after_a_downtime_stands(
+    heartbeat: Heartbeat, last: Instant, down: Millis
+) -> None:
     beat = Beat("x", expects(heartbeat), due_after(heartbeat, last), last)
     now = Instant(min(last + down, beat.due_at - 1))
 

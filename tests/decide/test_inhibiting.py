@@ -105,12 +105,25 @@ def test_an_older_version_of_a_parent_changes_nothing():
     services = {"shop": Service("shop", depends_on=("db",)), "db": Service("db")}
     mutes, now = Mutes(replace(SETTINGS, services=services)), Instant(0)
     new = Incident(
-        1, "k", "triggered", "t", "db", "critical", "high", "high", "P1", "", "apps", "", "", now, now, version=3,
+        1,
+        "k",
+        "triggered",
+        "t",
+        "db",
+        "critical",
+        "high",
+        "high",
+        "P1",
+        "",
+        "apps",
+        "",
+        "",
+        now,
+        now,
+        version=3,
         paged="ana",
     )
-    old = Incident(
-        1, "k", "triggered", "t", "db", "info", "high", "low", "P3", "", "apps", "", "", now, now, version=2
-    )
+    old = Incident(1, "k", "triggered", "t", "db", "info", "high", "low", "P3", "", "apps", "", "", now, now, version=2)
     assert mutes.see_incident(new, now)
     assert not mutes.see_incident(old, now)
     assert mutes.parents.over("shop", "P1") == (1, "db")

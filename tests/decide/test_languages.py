@@ -58,7 +58,9 @@ def test_whether_all_that_fits_the_one_fits_the_other(narrow: tuple[str, ...], w
     assert within(matchers(*narrow), matchers(wide)) is said
 
 
-@pytest.mark.parametrize("pattern", [r"\bx", r"\pL", "(?m)x", "x(?i)y", "[[:alpha:]]", "a{1,65}", r"\Qx\E", "(^a)", "(a$)b?"])
+@pytest.mark.parametrize(
+    "pattern", [r"\bx", r"\pL", "(?m)x", "x(?i)y", "[[:alpha:]]", "a{1,65}", r"\Qx\E", "(^a)", "(a$)b?"]
+)
 def test_of_what_is_not_understood_nothing_is_claimed(pattern: str) -> None:
     matcher = Matcher("a", "=~", pattern)
 
@@ -81,7 +83,28 @@ def test_a_proof_that_takes_too_long_is_none() -> None:
 # ---------------------------------------------------------------------- against RE2, whatever the pattern
 
 LETTERS = "abkK\n1.-é"
-ATOMS = ["a", "b", "k", "K", "1", ".", r"\.", r"\d", r"\w", r"\s", r"\D", r"\n", "-", "[ab]", "[^a]", "[a-k]", "[^k1]", "[]a]", "[a-]", "é"]
+ATOMS = [
+    "a",
+    "b",
+    "k",
+    "K",
+    "1",
+    ".",
+    r"\.",
+    r"\d",
+    r"\w",
+    r"\s",
+    r"\D",
+    r"\n",
+    "-",
+    "[ab]",
+    "[^a]",
+    "[a-k]",
+    "[^k1]",
+    "[]a]",
+    "[a-]",
+    "é",
+]
 
 
 def _patterns() -> st.SearchStrategy[str]:
@@ -91,7 +114,9 @@ def _patterns() -> st.SearchStrategy[str]:
         lambda inner: st.one_of(
             st.tuples(inner, inner).map("".join),
             st.tuples(inner, inner).map(lambda pair: f"(?:{pair[0]}|{pair[1]})"),
-            st.tuples(inner, st.sampled_from(["*", "+", "?", "{2}", "{1,3}", "{1,}", "*?", ""])).map(lambda p: f"({p[0]}){p[1]}"),
+            st.tuples(inner, st.sampled_from(["*", "+", "?", "{2}", "{1,3}", "{1,}", "*?", ""])).map(
+                lambda p: f"({p[0]}){p[1]}"
+            ),
         ),
         max_leaves=6,
     )

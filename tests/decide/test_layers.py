@@ -124,7 +124,9 @@ def test_from_its_end_on_nobody_of_the_layer_is_on_call(zone, end, over, rotatio
 
 
 def test_a_schedule_whose_only_layer_has_ended_names_nobody():
-    schedule = plan(Layer("own", (("bo",), ("chen",)), Rotation(1, "days", "2026-01-05T09:00"), (), "", "2026-06-01T09:00"))
+    schedule = plan(
+        Layer("own", (("bo",), ("chen",)), Rotation(1, "days", "2026-01-05T09:00"), (), "", "2026-06-01T09:00")
+    )
 
     assert shifts(schedule, at("2026-07-01T00:00Z"), at("2026-08-01T00:00Z")).gaps == (
         Gap(at("2026-07-01T00:00Z"), at("2026-08-01T00:00Z")),
@@ -183,7 +185,13 @@ def test_a_window_that_ends_with_the_second_midnight_lasts_past_the_first():
     """St. John's went back at 00:01: midnight of Sunday came, then 23:01 to 00:00 of Saturday again."""
     cut = Hours(frozenset({THU}), 23 * 60 + 59, 23 * 60 + 59, 2)
     schedule = plan(base(), Layer("cut", (("bo",),), None, (cut,)), zone="America/St_Johns")
-    times = ("2006-10-27T02:28:59Z", "2006-10-27T02:29Z", "2006-10-29T02:30:30Z", "2006-10-29T03:28:59Z", "2006-10-29T03:29Z")
+    times = (
+        "2006-10-27T02:28:59Z",
+        "2006-10-27T02:29Z",
+        "2006-10-29T02:30:30Z",
+        "2006-10-29T03:28:59Z",
+        "2006-10-29T03:29Z",
+    )
 
     assert [who(schedule, when) for when in times] == ["ana", "bo", "bo", "bo", "ana"]
 
@@ -276,7 +284,9 @@ def test_a_long_weekend_with_a_holiday_in_its_middle_is_cut_in_two():
 
 def test_a_holiday_takes_nobodys_turn():
     days = Rotation(1, "days", "2026-12-21T09:00")
-    layer = Layer("days", (("ana",), ("bo",), ("chen",)), days, (Hours(ALL_WEEK, 540, 1020),), "", None, off("2026-12-25"))
+    layer = Layer(
+        "days", (("ana",), ("bo",), ("chen",)), days, (Hours(ALL_WEEK, 540, 1020),), "", None, off("2026-12-25")
+    )
     names = [who(plan(layer), f"2026-12-{day}T12:00Z") for day in range(21, 30)]
 
     assert names == ["ana", "bo", "chen", "ana", "", "chen", "ana", "bo", "chen"]
@@ -343,11 +353,29 @@ def test_a_list_of_shifts_says_at_each_minute_of_the_hard_nights_what_the_resolv
 def test_what_is_exported_to_a_calendar_and_imported_again_are_the_same_shifts(zone):
     layers = (
         base(),
-        Layer("weekend", (("bo",), ("chen",)), Rotation(1, "weeks", "2026-01-09T17:00"), (WEEKEND,), SYDNEY, "2026-07-01T00:00", off("2026-04-04")),
-        Layer("holidays", (("dora",),), None, (Hours(ALL_WEEK, 540, 1020),), NEW_YORK, None, only("2026-04-03", "2026-05-01")),
+        Layer(
+            "weekend",
+            (("bo",), ("chen",)),
+            Rotation(1, "weeks", "2026-01-09T17:00"),
+            (WEEKEND,),
+            SYDNEY,
+            "2026-07-01T00:00",
+            off("2026-04-04"),
+        ),
+        Layer(
+            "holidays",
+            (("dora",),),
+            None,
+            (Hours(ALL_WEEK, 540, 1020),),
+            NEW_YORK,
+            None,
+            only("2026-04-03", "2026-05-01"),
+        ),
     )
     schedule, now = plan(*layers, zone=zone), at("2026-04-01T00:00Z")
-    read = read_feed(calendar("x", entries_of(schedule, {}, now), now), "UTC", Instant(now - 20 * DAY), Instant(now + 100 * DAY))
+    read = read_feed(
+        calendar("x", entries_of(schedule, {}, now), now), "UTC", Instant(now - 20 * DAY), Instant(now + 100 * DAY)
+    )
 
     pieces: list[tuple[int, int, tuple[str, ...]]] = []
     for one in shifts(schedule, Instant(now - 20 * DAY), Instant(now + 100 * DAY)).shifts:
@@ -360,7 +388,17 @@ def test_what_is_exported_to_a_calendar_and_imported_again_are_the_same_shifts(z
 
 
 def test_the_load_of_layers_is_that_of_their_shifts():
-    schedule = plan(Layer("weekend", (("bo",), ("chen",)), Rotation(1, "weeks", "2026-01-09T17:00"), (WEEKEND,), "", "2026-04-01T00:00", off("2026-03-28")))
+    schedule = plan(
+        Layer(
+            "weekend",
+            (("bo",), ("chen",)),
+            Rotation(1, "weeks", "2026-01-09T17:00"),
+            (WEEKEND,),
+            "",
+            "2026-04-01T00:00",
+            off("2026-03-28"),
+        )
+    )
     start, end = at("2026-03-16T00:00Z"), at("2026-04-16T00:00Z")
     shares_of = {one.user: one.total.on_call for one in shares([schedule], {}, start, end)}
 

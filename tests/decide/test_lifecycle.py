@@ -24,10 +24,17 @@ TRIGGERED = Incident(
     due_at=Instant(NOW + 60_000), due_kind="step", planned_at=Instant(NOW + 60_000), firing=1, total=1,
 )  # fmt: skip
 ACKED = replace(
-    TRIGGERED, status="acknowledged", acknowledged_at=Instant(5), acknowledged_by="bo", due_at=LATER, due_kind="ack_timeout"
+    TRIGGERED,
+    status="acknowledged",
+    acknowledged_at=Instant(5),
+    acknowledged_by="bo",
+    due_at=LATER,
+    due_kind="ack_timeout",
 )
 ON_HOLD = replace(ACKED, status="on_hold", due_at=None, due_kind=None)
-RESOLVED = replace(TRIGGERED, status="resolved", resolved_at=Instant(9), resolved_by="bo", due_at=LATER, due_kind="close")
+RESOLVED = replace(
+    TRIGGERED, status="resolved", resolved_at=Instant(9), resolved_by="bo", due_at=LATER, due_kind="close"
+)
 CLOSED = replace(RESOLVED, status="closed", closed_at=Instant(9), due_at=None, due_kind=None)
 CANCELED = replace(TRIGGERED, status="canceled", closed_at=Instant(9), due_at=None, due_kind=None)
 EVERY = (TRIGGERED, ACKED, ON_HOLD, RESOLVED, CLOSED, CANCELED)

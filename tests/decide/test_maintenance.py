@@ -74,7 +74,11 @@ def test_the_agenda_has_what_is_in_force_and_what_is_next() -> None:
 
 
 def test_windows_that_are_worked_out_once_say_the_same_as_asked_each_time() -> None:
-    planned = [every(SUNDAY, 120, 2 * HOUR, "Europe/Paris"), every(EVERY_DAY, 60, HOUR), once("2026-03-29T02:30", "2026-03-29T05:00")]
+    planned = [
+        every(SUNDAY, 120, 2 * HOUR, "Europe/Paris"),
+        every(EVERY_DAY, 60, HOUR),
+        once("2026-03-29T02:30", "2026-03-29T05:00"),
+    ]
     kept = Windows(planned)
     for minutes in range(0, 3 * 1440, 7):
         now = Instant(at("2026-03-28T00:00:00Z") + minutes * 60_000)

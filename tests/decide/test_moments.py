@@ -9,7 +9,9 @@ import pytest
 from tocsin.decide.moments import moment_of
 from tocsin.model import instant
 
-NOW = instant(datetime.fromisoformat("2026-03-25T12:00:00+01:00"))  # a Wednesday, four days before Paris moves its clocks
+NOW = instant(
+    datetime.fromisoformat("2026-03-25T12:00:00+01:00")
+)  # a Wednesday, four days before Paris moves its clocks
 
 
 @pytest.mark.parametrize(
@@ -35,7 +37,9 @@ def test_what_is_said_is_understood(text, means):
     assert moment_of(text, "Europe/Paris", NOW) == instant(datetime.fromisoformat(means))
 
 
-@pytest.mark.parametrize("text", ["", "Sunday", "Sunday 25:00", "Someday 03:10", "su 03:10", "3", "9999-12-31", "1e9", "٣:10"])
+@pytest.mark.parametrize(
+    "text", ["", "Sunday", "Sunday 25:00", "Someday 03:10", "su 03:10", "3", "9999-12-31", "1e9", "٣:10"]
+)
 def test_what_is_no_time_is_told_what_to_write(text):
     with pytest.raises(ValueError, match=r"Sunday 03:10 \(for Europe/Paris\)"):
         moment_of(text, "Europe/Paris", NOW)

@@ -83,10 +83,16 @@ def test_whatever_makes_it_noise_critical_and_open_ones_get_no_rule(why):
     alerts = QUIETER[why]
     assert only([heard(**one) for one in alerts]).rule != ""
 
-    once_critical = only([heard(**one | ({"severity": "critical"} if nth == 3 else {})) for nth, one in enumerate(alerts)])
+    once_critical = only(
+        [heard(**one | ({"severity": "critical"} if nth == 3 else {})) for nth, one in enumerate(alerts)]
+    )
     still_open = only([heard(**one | ({"open": True} if nth == 3 else {})) for nth, one in enumerate(alerts)])
 
-    assert (once_critical.rule, once_critical.because, once_critical.critical) == ("", "critical: no rule is proposed", True)
+    assert (once_critical.rule, once_critical.because, once_critical.critical) == (
+        "",
+        "critical: no rule is proposed",
+        True,
+    )
     assert (still_open.rule, still_open.because) == ("", "1 of its incidents are still open: no rule is proposed")
 
 
@@ -105,7 +111,10 @@ def test_without_an_alertname_it_is_the_title_without_its_numbers():
     found = only([heard(at * 3_600, "", title=f"disk {at} % full on db-{at}", incident=at) for at in range(6)])
 
     assert found.name == "disk # % full on db-#"
-    assert r"""match: ['field.title=~"disk .+ % full on db-.+"', 'field.service="shop"', 'field.severity!="critical"']""" in found.rule
+    assert (
+        r"""match: ['field.title=~"disk .+ % full on db-.+"', 'field.service="shop"', 'field.severity!="critical"']"""
+        in found.rule
+    )
 
 
 @pytest.mark.parametrize(
@@ -134,7 +143,12 @@ def test_every_proposed_rule_is_taken_by_check_and_hits_what_it_is_for(name, ser
     assert len(loaded.settings.rules) == 1
     plain = "".join(char if char.isprintable() else " " for char in name)
     if plain == name and service.isprintable() and name:
-        values = {"alertname": "" if titled else name, "field.title": name, "field.service": service, "field.severity": "error"}
+        values = {
+            "alertname": "" if titled else name,
+            "field.title": name,
+            "field.service": service,
+            "field.severity": "error",
+        }
         assert [one for one in loaded.settings.rules[0].match if not parse(one).hits(lambda key: values[key])] == []
 
 

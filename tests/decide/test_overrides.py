@@ -17,7 +17,9 @@ ZONE = "Europe/Paris"
 START = local_instant("2026-10-24T12:00", ZONE)  # the clocks go back in the night
 SPAN = 2 * DAY
 PEOPLE = ("ana", "bo", "chen")
-PRIMARY = Schedule("primary", ZONE, (Layer("days", (("ana",), ("bo", "chen")), Rotation(8, "hours", "2026-10-24T09:00")),))
+PRIMARY = Schedule(
+    "primary", ZONE, (Layer("days", (("ana",), ("bo", "chen")), Rotation(8, "hours", "2026-10-24T09:00")),)
+)
 SETTINGS = Settings(
     hash="h", source="", users={key: User(key, key, ZONE) for key in PEOPLE}, schedules={"primary": PRIMARY}
 )
@@ -115,7 +117,11 @@ def test_it_is_pending_active_ended_or_removed(at, removed, state):
     ("written", "start", "end"),
     [
         (("2026-10-25 01:00", "2026-10-25 02:30"), "2026-10-24T23:00Z", "2026-10-25T00:30Z"),  # twice: the first
-        (("2026-10-25T02:30:00+01:00", "2026-10-25 03:00"), "2026-10-25T01:30Z", "2026-10-25T02:00Z"),  # its offset says
+        (
+            ("2026-10-25T02:30:00+01:00", "2026-10-25 03:00"),
+            "2026-10-25T01:30Z",
+            "2026-10-25T02:00Z",
+        ),  # its offset says
         (("2027-03-28 02:30", "2027-03-28 04:00"), "2027-03-28T01:00Z", "2027-03-28T02:00Z"),  # never: after the gap
         (("2026-12-24", "2026-12-25"), "2026-12-23T23:00Z", "2026-12-24T23:00Z"),
     ],

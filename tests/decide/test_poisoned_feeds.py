@@ -128,12 +128,18 @@ def test_a_guess_counts_whatever_the_copy_before_said():
 WEEKLY = ("UID:s", "SUMMARY:weekly", "DTSTART:20261207T080000Z", "DTEND:20261207T090000Z", "RRULE:FREQ=WEEKLY;COUNT=3")
 MOVED = ("UID:s", "SUMMARY:moved", "DTSTART:20261215T100000Z", "DTEND:20261215T120000Z")
 SECOND = "RECURRENCE-ID:20261214T080000Z"
-SERIES = ["weekly 26-12-07T08:00 26-12-07T09:00", "moved 26-12-15T10:00 26-12-15T12:00", "weekly 26-12-21T08:00 26-12-21T09:00"]
+SERIES = [
+    "weekly 26-12-07T08:00 26-12-07T09:00",
+    "moved 26-12-15T10:00 26-12-15T12:00",
+    "weekly 26-12-21T08:00 26-12-21T09:00",
+]
 
 
 def test_a_series_whose_rule_is_broken_stays_and_its_changes_count():
     before = calendar(vevent(*WEEKLY), vevent(*MOVED, SECOND))
-    broken = calendar(vevent(*WEEKLY[:-1], "RRULE:FREQ=OFTEN"), vevent(*(line.replace("T12", "T13") for line in MOVED), SECOND))
+    broken = calendar(
+        vevent(*WEEKLY[:-1], "RRULE:FREQ=OFTEN"), vevent(*(line.replace("T12", "T13") for line in MOVED), SECOND)
+    )
 
     assert told(read(before)) == SERIES
     assert told(read(broken, before)) == [one.replace("T12", "T13") for one in SERIES]
@@ -182,18 +188,31 @@ def test_a_change_that_lost_its_recurrence_id_does_not_end_its_series():
 
 
 def test_two_changes_of_one_occurrence_both_count():
-    found = read(calendar(vevent(*WEEKLY), vevent(*MOVED, SECOND), vevent(*MOVED[:-2], "DTSTART:20261216T100000Z", "DURATION:PT1H", SECOND)))
+    found = read(
+        calendar(
+            vevent(*WEEKLY),
+            vevent(*MOVED, SECOND),
+            vevent(*MOVED[:-2], "DTSTART:20261216T100000Z", "DURATION:PT1H", SECOND),
+        )
+    )
 
     assert {"moved 26-12-15T10:00 26-12-15T12:00", "moved 26-12-16T10:00 26-12-16T11:00"} <= set(told(found))
     assert "has the RECURRENCE-ID of another one; both count" in found.notes[0]
 
 
 def test_a_change_without_an_end_lasts_as_its_series_does():
-    assert told(read(calendar(vevent(*WEEKLY), vevent(*MOVED[:-1], SECOND))))[1] == "moved 26-12-15T10:00 26-12-15T11:00"
+    assert (
+        told(read(calendar(vevent(*WEEKLY), vevent(*MOVED[:-1], SECOND))))[1] == "moved 26-12-15T10:00 26-12-15T11:00"
+    )
 
 
 def test_a_change_from_some_day_on_moves_all_that_follow():
-    later = vevent(*MOVED[:-2], "DTSTART:20261214T100000Z", "DTEND:20261214T110000Z", "RECURRENCE-ID;RANGE=THISANDFUTURE:20261214T080000Z")
+    later = vevent(
+        *MOVED[:-2],
+        "DTSTART:20261214T100000Z",
+        "DTEND:20261214T110000Z",
+        "RECURRENCE-ID;RANGE=THISANDFUTURE:20261214T080000Z",
+    )
 
     assert told(read(calendar(vevent(*WEEKLY), later))) == [
         SERIES[0], "moved 26-12-14T10:00 26-12-14T11:00", "moved 26-12-21T10:00 26-12-21T11:00",
@@ -209,15 +228,24 @@ def test_what_takes_too_long_costs_itself_and_stays_as_it_was():
             raise TakesTooLong
         return contextlib.nullcontext()
 
-    for before, expected in ((b"", []), (calendar(vevent(*WEEKLY)), [f"weekly 26-12-{day}" for day in ("07", "14", "21")])):
+    for before, expected in (
+        (b"", []),
+        (calendar(vevent(*WEEKLY)), [f"weekly 26-12-{day}" for day in ("07", "14", "21")]),
+    ):
         calls = iter(range(9))
-        found = read_feed(calendar(endless, event("one")), PARIS, FROM, TO, before, budget=lambda calls=calls: budget(calls))
+        found = read_feed(
+            calendar(endless, event("one")), PARIS, FROM, TO, before, budget=lambda calls=calls: budget(calls)
+        )
         assert [one.split("T")[0] for one in told(found)] == ["one 26-01-05", *expected]
         assert "takes too long to spell out; does it repeat without end?" in found.notes[0]
 
 
 def test_one_event_with_too_many_occurrences_costs_itself():
-    found = read(calendar(event("often", "20260101T000000Z", "20260101T000100Z", "RRULE:FREQ=HOURLY;BYMINUTE=0,30"), event("one")))
+    found = read(
+        calendar(
+            event("often", "20260101T000000Z", "20260101T000100Z", "RRULE:FREQ=HOURLY;BYMINUTE=0,30"), event("one")
+        )
+    )
 
     assert told(found) == OTHERS[:1]
     assert "it has more than 12000 in a little over a year, and is left out" in found.notes[0]
@@ -284,7 +312,9 @@ def test_a_property_behind_a_short_line_is_no_fold(lines, ends, note):
     raw = poisoned("X-HERE:1").replace(b"X-HERE:1\r\nSUMMARY:two", "\r\n".join(lines).encode())
     found = read(raw)
 
-    assert [one for one in told(found) if one.startswith("two")] == [f"two 26-12-07T08:00 26-12-07T{end}:00" for end in ends]
+    assert [one for one in told(found) if one.startswith("two")] == [
+        f"two 26-12-07T08:00 26-12-07T{end}:00" for end in ends
+    ]
     assert note is None or found.notes == note
 
 
@@ -308,7 +338,9 @@ def test_names_are_read_in_the_encodings_that_calendars_come_in(encoding, note):
     assert found.notes == note
 
 
-@pytest.mark.parametrize(("line", "named"), [("SUMMARY:Ana", True), ("UMMARY:Ana", True), ("SUMMARY Ana", False), ("SUMMARY;Ana", False)])
+@pytest.mark.parametrize(
+    ("line", "named"), [("SUMMARY:Ana", True), ("UMMARY:Ana", True), ("SUMMARY Ana", False), ("SUMMARY;Ana", False)]
+)
 def test_an_organizer_is_not_paged_for_a_title_that_cannot_be_read(line, named):
     raw = calendar(vevent("UID:1", START, END, line, "ORGANIZER:mailto:boss@example.org"))
     [found] = read(raw).events
@@ -325,7 +357,9 @@ def test_an_organizer_is_not_paged_for_a_title_that_cannot_be_read(line, named):
     ],
 )  # fmt: skip
 def test_the_zone_a_calendar_is_shown_in_counts_or_is_told(zone, summer, note):
-    raw = calendar(zone, vevent("UID:1", "SUMMARY:a", "DTSTART:20260105T070000Z", "DURATION:PT1H", "RRULE:FREQ=MONTHLY;COUNT=7"))
+    raw = calendar(
+        zone, vevent("UID:1", "SUMMARY:a", "DTSTART:20260105T070000Z", "DURATION:PT1H", "RRULE:FREQ=MONTHLY;COUNT=7")
+    )
     found = read(raw)
 
     assert told(found)[-1] == f"a 26-07-05T0{summer}:00 26-07-05T0{summer + 1}:00"
@@ -419,9 +453,16 @@ def test_lengths_over_a_change_of_the_clock(lines, spans):
 
 @pytest.mark.parametrize("shown_in", ["", "X-WR-TIMEZONE:America/New_York"])
 def test_times_without_a_zone_are_the_schedules_whatever_the_calendar_is_shown_in(shown_in):
-    raw = calendar(shown_in, vevent("UID:1", "SUMMARY:a", "DTSTART:20260327T090000", "DTEND:20260327T100000", "RRULE:FREQ=DAILY;COUNT=3"))
+    raw = calendar(
+        shown_in,
+        vevent("UID:1", "SUMMARY:a", "DTSTART:20260327T090000", "DTEND:20260327T100000", "RRULE:FREQ=DAILY;COUNT=3"),
+    )
 
-    assert [one[2:14] for one in told(read(raw, timezone="Australia/Sydney"))] == ["26-03-26T22:", "26-03-27T22:", "26-03-28T22:"]
+    assert [one[2:14] for one in told(read(raw, timezone="Australia/Sydney"))] == [
+        "26-03-26T22:",
+        "26-03-27T22:",
+        "26-03-28T22:",
+    ]
     assert [one[2:14] for one in told(read(raw, timezone=PARIS))] == ["26-03-27T08:", "26-03-28T08:", "26-03-29T07:"]
 
 
@@ -440,7 +481,13 @@ TZOFFSETTO:+0200
 RRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=3
 END:DAYLIGHT
 END:VTIMEZONE"""
-OURS = vevent("UID:1", "SUMMARY:a", "DTSTART;TZID=Ours:20261024T090000", "DTEND;TZID=Ours:20261024T100000", "RRULE:FREQ=DAILY;COUNT=2")
+OURS = vevent(
+    "UID:1",
+    "SUMMARY:a",
+    "DTSTART;TZID=Ours:20261024T090000",
+    "DTEND;TZID=Ours:20261024T100000",
+    "RRULE:FREQ=DAILY;COUNT=2",
+)
 
 
 @pytest.mark.parametrize("number", range(len(ZONE.splitlines())))
@@ -470,11 +517,15 @@ def test_what_a_zones_definition_says_unsoundly_is_not_guessed(line, damaged):
     good, bad = calendar(ZONE, OURS), calendar(ZONE.replace(line, damaged), OURS)
 
     assert told(read(bad, good, "Asia/Tokyo")) == told(read(good))
-    assert "has a time zone 'Ours' that is not known, and Asia/Tokyo is taken" in read(bad, timezone="Asia/Tokyo").notes[0]
+    assert (
+        "has a time zone 'Ours' that is not known, and Asia/Tokyo is taken" in read(bad, timezone="Asia/Tokyo").notes[0]
+    )
 
 
 def test_blanks_at_the_ends_of_a_zones_lines_do_not_matter():
-    assert told(read(calendar("\n".join(f"{line} " for line in ZONE.splitlines()), OURS))) == told(read(calendar(ZONE, OURS)))
+    assert told(read(calendar("\n".join(f"{line} " for line in ZONE.splitlines()), OURS))) == told(
+        read(calendar(ZONE, OURS))
+    )
 
 
 # ----------------------------------------------------------------------------- any line damaged
@@ -510,7 +561,15 @@ OF_THE_ZONE = "alp"
 def damages(number: int, all_of_them: bool) -> Iterator[bytes]:
     """The calendar with this line damaged; lines of a zone only so that they say nothing that could be meant."""
     line = LINES[number]
-    always = (b"", b"???", line[: len(line) // 2], b"\xff\xfe" + line, line.replace(b":", b""), b"DTSTART:", b"RRULE:FREQ=DAILY;BYDAY=")
+    always = (
+        b"",
+        b"???",
+        line[: len(line) // 2],
+        b"\xff\xfe" + line,
+        line.replace(b":", b""),
+        b"DTSTART:",
+        b"RRULE:FREQ=DAILY;BYDAY=",
+    )
     subtle = (line[:-1], line + b"x", b" " + line, line[1:], line + b"\r\n" + line, line.replace(b":", b";", 1), line.swapcase(),
               line.replace(b"2026", b"9999"), b"BEGIN:VEVENT", b"END:VEVENT")  # fmt: skip
     for instead in (*always, *(subtle if all_of_them and number not in ZONES else ())):
@@ -542,7 +601,9 @@ def test_any_line_of_a_good_feed_damaged_leaves_the_other_events_as_they_were(nu
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.integers(0, len(LINES) - 2), st.binary(max_size=40).filter(lambda text: b"\n" not in text and b"\r" not in text))
+@given(
+    st.integers(0, len(LINES) - 2), st.binary(max_size=40).filter(lambda text: b"\n" not in text and b"\r" not in text)
+)
 def test_whatever_stands_in_a_line_the_other_events_are_as_they_were(number, instead):
     mine = OWNERS[number]
     damaged = b"\r\n".join([*LINES[:number], instead, *LINES[number + 1 :], b""])
@@ -551,4 +612,9 @@ def test_whatever_stands_in_a_line_the_other_events_are_as_they_were(number, ins
 
 
 def test_a_day_and_a_time_are_told_from_one_another():
-    assert Instant(0) < read(calendar(vevent("UID:1", "SUMMARY:a", "DTSTART;VALUE=DATE:20261207", "DTEND:20261207T120000Z"))).events[0].end
+    assert (
+        Instant(0)
+        < read(calendar(vevent("UID:1", "SUMMARY:a", "DTSTART;VALUE=DATE:20261207", "DTEND:20261207T120000Z")))
+        .events[0]
+        .end
+    )

@@ -93,7 +93,12 @@ def test_what_a_rule_had_set_stays_when_the_severity_changes() -> None:
 
 @pytest.mark.parametrize(
     ("severities", "expected"),
-    [(["info", "critical", "warning"], "critical"), (["warning", "info"], "warning"), (["error", "error"], "error"), ([], "info")],
+    [
+        (["info", "critical", "warning"], "critical"),
+        (["warning", "info"], "warning"),
+        (["error", "error"], "error"),
+        ([], "info"),
+    ],
 )
 def test_the_worst_of_several(severities: list[Severity], expected: Severity) -> None:
     assert worst(severities) == expected

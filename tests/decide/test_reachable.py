@@ -10,7 +10,9 @@ from tocsin.model import ChannelConfig, Contact, NotifyRule, Settings, User
 SETTINGS = Settings(channels={name: ChannelConfig(name, "webhook") for name in ("sms", "voice", "mail")})
 
 
-def judged(names: str = "sms voice mail", high: str = "sms voice", *, dead: str = "", failing: str = "", proven: str = ""):
+def judged(
+    names: str = "sms voice mail", high: str = "sms voice", *, dead: str = "", failing: str = "", proven: str = ""
+):
     contacts = {name: Contact(name, name, "x") for name in names.split()}
     notify = {"high": tuple(NotifyRule((name,)) for name in high.split())} if high else {}
     lines = Lines(

@@ -40,7 +40,9 @@ def test_a_signal_comes_back_as_it_was(signal):
 
 
 @settings(max_examples=30)
-@given(st.builds(Answer, TIME, TEXT.filter(bool), TEXT, st.sampled_from(ANSWERS), TEXT, st.none() | TIME, st.none() | TIME))
+@given(
+    st.builds(Answer, TIME, TEXT.filter(bool), TEXT, st.sampled_from(ANSWERS), TEXT, st.none() | TIME, st.none() | TIME)
+)
 def test_an_answer_comes_back_as_it_was(answer):
     assert record_of(line_of(answer)) == answer
 

@@ -17,7 +17,13 @@ PAGE = Page(
 
 
 def following(
-    outcome: Outcome, *, tries: int = 0, failures: int = 0, confirms: bool = False, fallback: str = "", more: bool = False
+    outcome: Outcome,
+    *,
+    tries: int = 0,
+    failures: int = 0,
+    confirms: bool = False,
+    fallback: str = "",
+    more: bool = False,
 ) -> Over | Again | Wait:
     page = replace(PAGE, tries=tries, failures=failures)
     return after(outcome, page, NOW, confirms=confirms, fallback=fallback, more_contacts=more)
@@ -55,14 +61,18 @@ def test_no_provider_asks_for_more_than_an_hour() -> None:
 
 
 def test_a_fallback_is_used_at_once_and_not_for_itself() -> None:
-    assert following(Failed("refused"), failures=1, fallback="sms-b") == Again(NOW, "refused", "sms-b", next_contact=True)
+    assert following(Failed("refused"), failures=1, fallback="sms-b") == Again(
+        NOW, "refused", "sms-b", next_contact=True
+    )
     assert following(Failed("refused"), failures=1, fallback="sms") == Again(
         Instant(NOW + 5_000), "refused", next_contact=True
     )
 
 
 def test_a_permanent_failure_ends_it_at_once() -> None:
-    assert following(Failed("bad number", permanent=True), failures=1) == Over("failed", "bad number", next_contact=True)
+    assert following(Failed("bad number", permanent=True), failures=1) == Over(
+        "failed", "bad number", next_contact=True
+    )
 
 
 def test_an_unknown_one_waits_twenty_seconds_where_word_may_come() -> None:

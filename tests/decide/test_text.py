@@ -21,7 +21,10 @@ def test_any_text_becomes_one_that_can_be_stored_shown_and_is_not_too_long(text:
     kept.encode("utf-8")
     assert unicodedata.is_normalized("NFC", kept)
     assert not any(unicodedata.category(char) in ("Cc", "Cs") for char in kept if char not in "\n\t")
-    assert not any(unicodedata.bidirectional(char) in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI") for char in kept)
+    assert not any(
+        unicodedata.bidirectional(char) in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+        for char in kept
+    )
     if not lines:
         assert "\n" not in kept
         assert "\t" not in kept
@@ -60,9 +63,9 @@ def test_a_description_keeps_its_lines() -> None:
     [
         ("abcdef", 3, "abc"),
         ("ab", 3, "ab"),
-        ("abg\u0308cd", 3, "ab"),           # a base is not parted from its mark
-        ("ab👍🏽cd", 3, "ab"),              # nor from its tone
-        ("ab👩\u200d🚒cd", 4, "ab"),        # nor a joined pair in its middle
+        ("abg\u0308cd", 3, "ab"),  # a base is not parted from its mark
+        ("ab👍🏽cd", 3, "ab"),  # nor from its tone
+        ("ab👩\u200d🚒cd", 4, "ab"),  # nor a joined pair in its middle
         ("e" + "\u0301" * 100, 5, "e\u0301\u0301\u0301\u0301"),  # but an endless heap of marks is
     ],
 )

@@ -55,8 +55,8 @@ def test_the_promised_slot_is_really_free(sent: list[int], urgent: bool) -> None
 @pytest.mark.parametrize(
     ("sent", "goes_in"),
     [
-        ([-14, -9, -1], 0),          # three are sent: one more may go, as the summary
-        ([-14, -9, -2, -1], 1),      # it went already: when the oldest has left the window
+        ([-14, -9, -1], 0),  # three are sent: one more may go, as the summary
+        ([-14, -9, -2, -1], 1),  # it went already: when the oldest has left the window
     ],
 )
 def test_each_window_bears_one_summary_more(sent: list[int], goes_in: int) -> None:

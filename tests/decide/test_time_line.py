@@ -48,7 +48,9 @@ readings = st.builds(
 
 
 @given(anchors, readings)
-def test_whatever_the_clocks_say_the_line_never_goes_back_and_civil_time_is_true(anchor: Anchor, reading: Reading) -> None:
+def test_whatever_the_clocks_say_the_line_never_goes_back_and_civil_time_is_true(
+    anchor: Anchor, reading: Reading
+) -> None:
     found = resumed(anchor, reading)
     assert found.line >= anchor.line
     assert abs(found.line + found.ahead - reading.wall) <= SMALL + max(0, reading.elapsed - anchor.elapsed) // 1000
@@ -77,7 +79,9 @@ def test_an_anchor_is_read_as_it_was_kept(anchor: Anchor) -> None:
         (NOON - HOUR, "other", False),
     ],
 )
-def test_a_replica_is_the_odd_one_out_only_where_another_found_the_clock_unmoved(wall: int, by: str, agree: bool) -> None:
+def test_a_replica_is_the_odd_one_out_only_where_another_found_the_clock_unmoved(
+    wall: int, by: str, agree: bool
+) -> None:
     assert others_agree(Anchor(NOON, ZERO, 0, by), wall, "me") == agree
 
 

@@ -53,7 +53,9 @@ MOVED = [
 @pytest.mark.parametrize(("before", "after", "turn", "keeps"), MOVED)
 @pytest.mark.parametrize("weeks", range(5))
 def test_the_proposal_keeps_the_turn_of_whoever_has_it_and_all_handoffs(before, after, turn, keeps, weeks):
-    now = Instant(instant(datetime.fromisoformat("2026-01-05T08:00:00Z")) + (turn + weeks * len(before.split())) * 7 * DAY + DAY)
+    now = Instant(
+        instant(datetime.fromisoformat("2026-01-05T08:00:00Z")) + (turn + weeks * len(before.split())) * 7 * DAY + DAY
+    )
     old, new = config(before), config(after)
     changes = turn_changes(old, new, now)
     plain = on_call(new.schedules["primary"], now).users
@@ -67,7 +69,10 @@ def test_the_proposal_keeps_the_turn_of_whoever_has_it_and_all_handoffs(before, 
     assert one.start is not None
     kept = moved_to(new, one)
     assert "+".join(on_call(kept, now).users) == keeps
-    edges = [[each.start for each in shifts(plan, now, Instant(now + 100 * DAY)).shifts] for plan in (new.schedules["primary"], kept)]
+    edges = [
+        [each.start for each in shifts(plan, now, Instant(now + 100 * DAY)).shifts]
+        for plan in (new.schedules["primary"], kept)
+    ]
     assert edges[0] == edges[1]
     assert f"write start: {one.start.replace('T', ' ')}" in told(old, new, now)[-1]
 
@@ -112,7 +117,11 @@ def test_after_a_reload_it_is_told_as_done():
 
 def test_a_layer_that_does_not_cover_now_is_told_too_and_who_is_on_call_is_not():
     cut = (Hours(frozenset({5}), 0, 60),)
-    found = turn_changes(config("ana bo chen dora", hours=cut), config("ana bo dora", hours=cut), instant(datetime.fromisoformat("2026-02-24T08:00:00Z")))
+    found = turn_changes(
+        config("ana bo chen dora", hours=cut),
+        config("ana bo dora", hours=cut),
+        instant(datetime.fromisoformat("2026-02-24T08:00:00Z")),
+    )
 
     assert found.on_call == ()
     assert [one.keeps for one in found.moved] == [("dora",)]
@@ -152,7 +161,9 @@ NAMES = ("ana", "bo", "chen", "dora", "eve")
     st.sampled_from(["UTC", "Europe/Lisbon", "Australia/Sydney"]),
     st.integers(0, 700),
 )
-def test_whatever_the_rotation_what_is_proposed_keeps_the_turn_and_the_handoffs(users, fewer, every, days, start, zone, day):
+def test_whatever_the_rotation_what_is_proposed_keeps_the_turn_and_the_handoffs(
+    users, fewer, every, days, start, zone, day
+):
     days = days if every[-1] in "dw" else None
     old, new = (config(" ".join(who), every, start, zone, days=days) for who in (users, fewer))
     now = Instant(NOW - 300 * DAY + day * DAY)

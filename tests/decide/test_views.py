@@ -121,7 +121,9 @@ def test_what_all_titles_begin_with_is_said_once() -> None:
 
 def test_one_title_for_all_is_said_once() -> None:
     text = summary_text(several(*["the certificate of the shop expires in five days"] * 12))
-    assert text.startswith("12 incidents wait for you: the certificate of the shop expires in five days: INC 1 P1, 2 P1, ")
+    assert text.startswith(
+        "12 incidents wait for you: the certificate of the shop expires in five days: INC 1 P1, 2 P1, "
+    )
     assert "12 P1" in text
 
 

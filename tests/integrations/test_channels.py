@@ -40,14 +40,23 @@ async def test_the_console_shows_who_is_paged_for_what_and_how_to_answer() -> No
 
     assert outcome == Accepted(ref="a" * 32)
     assert "service checkout, severity critical\n" in shown.pages[0]
-    for part in ("INC 42", "Ana Pires", "db down", "nothing is sold", "tocsin ack 42", "https://tocsin.example.org/a/tok"):
+    for part in (
+        "INC 42",
+        "Ana Pires",
+        "db down",
+        "nothing is sold",
+        "tocsin ack 42",
+        "https://tocsin.example.org/a/tok",
+    ):
         assert part in shown.pages[0]
 
 
 async def test_the_console_prints_no_escape_sequences() -> None:
     shown = Shown()
     async with real_tools(shown) as tools:
-        await console.CHANNEL.open("terminal", {}, tools).send(page(title="\x1b[2Jgone\x07", body="\x1b]0;x\x07"), Gatekeeper())
+        await console.CHANNEL.open("terminal", {}, tools).send(
+            page(title="\x1b[2Jgone\x07", body="\x1b]0;x\x07"), Gatekeeper()
+        )
 
     assert "\x1b" not in shown.pages[0]
     assert "\x07" not in shown.pages[0]
@@ -296,7 +305,9 @@ async def test_without_a_public_address_a_call_still_says_what_is_wrong() -> Non
     ],
     ids=lambda each: f"{each.status}-{each.code}-{each.then}" if isinstance(each, Trouble) else "",
 )
-async def test_what_each_answer_of_twilio_means(kind: str, trouble: Trouble, outcome: type, detail: dict[str, Any]) -> None:
+async def test_what_each_answer_of_twilio_means(
+    kind: str, trouble: Trouble, outcome: type, detail: dict[str, Any]
+) -> None:
     async with PretendTwilio() as twilio:
         twilio.trouble(trouble)
         came = await through(twilio, kind, page(status_url=""))
@@ -366,7 +377,9 @@ async def post(server: PretendMailServer, message: Message, gate: Gatekeeper | N
 async def test_a_mail_is_plain_text_threaded_by_incident_and_marked_automatic() -> None:
     server = PretendMailServer()
     await server.start()
-    outcome = await post(server, page(to="ana@example.org", title="db down\r\nBcc: eve@example.org", body="größer – 数\x00"))
+    outcome = await post(
+        server, page(to="ana@example.org", title="db down\r\nBcc: eve@example.org", body="größer – 数\x00")
+    )
     await server.stop()
 
     assert isinstance(outcome, Accepted)
@@ -392,7 +405,9 @@ async def test_a_mail_is_plain_text_threaded_by_incident_and_marked_automatic() 
         ({"refuse_sender": "550 relaying denied"}, False, True),
     ],
 )
-async def test_what_a_refusal_of_the_mail_server_means(scripted: dict[str, str], permanent: bool, account: bool) -> None:
+async def test_what_a_refusal_of_the_mail_server_means(
+    scripted: dict[str, str], permanent: bool, account: bool
+) -> None:
     server = PretendMailServer(**scripted)  # type: ignore[arg-type]
     await server.start()
     outcome = await post(server, page(to="ana@example.org"))

@@ -12,7 +12,7 @@ from tocsin_integrations.channels.gsm import fit, fold, is_gsm, segments
 @pytest.mark.parametrize(
     ("text", "folded"),
     [
-        ("“db-1” – it’s down…", "\"db-1\" - it's down..."),
+        ("“db-1” – it’s down…", '"db-1" - it\'s down...'),
         ("Überlauf: größer, à côté, niño", "Überlauf: größer, à coté, niño"),
         ("naïve Łódź œuvre ça va", "naive Lodz oeuvre ca va"),
         ("cpu ≥ 95 % → critical", "cpu >= 95 % -> critical"),

@@ -43,7 +43,12 @@ MAPPED = config(
 PARSERS = [(source, config(source.type)) for source in SOURCES] + [(webhook.SOURCE, MAPPED)]
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["ok", "\ud800", "\x00"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["ok", "\ud800", "\x00"]),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
     max_leaves=12,
 )
@@ -62,7 +67,9 @@ BODIES = st.recursive(
 @pytest.mark.parametrize(("source", "given_config"), PARSERS, ids=["alertmanager", "pagerduty", "webhook", "map"])
 @given(data=st.data())
 @settings(max_examples=250)
-def test_any_json_becomes_alerts_or_a_refusal(source: Source, given_config: IntegrationConfig, data: st.DataObject) -> None:
+def test_any_json_becomes_alerts_or_a_refusal(
+    source: Source, given_config: IntegrationConfig, data: st.DataObject
+) -> None:
     raw = json.dumps(data.draw(BODIES)).encode()
     assert_total(source, raw, given_config)
 
@@ -87,7 +94,14 @@ def assert_total(source: Source, raw: bytes, given_config: IntegrationConfig) ->
     except BadBody:
         return
     for alert in parsed.alerts:
-        texts = [alert.title, alert.description, alert.source, alert.service or "", *alert.labels, *alert.labels.values()]
+        texts = [
+            alert.title,
+            alert.description,
+            alert.source,
+            alert.service or "",
+            *alert.labels,
+            *alert.labels.values(),
+        ]
         assert all(type(each) is str for each in texts)
         assert alert.severity in (None, "critical", "error", "warning", "info")
         assert alert.source_key is None or 0 < len(alert.source_key) <= 512
@@ -258,7 +272,10 @@ def test_a_bad_alert_costs_only_itself(alert: Any, pointer: str) -> None:
 
     parsed = parse(alertmanager.SOURCE, body)
 
-    assert ([a.pointer for a in parsed.alerts], [r.pointer for r in parsed.rejected]) == (["/alerts/0", "/alerts/2"], [pointer])
+    assert ([a.pointer for a in parsed.alerts], [r.pointer for r in parsed.rejected]) == (
+        ["/alerts/0", "/alerts/2"],
+        [pointer],
+    )
 
 
 @pytest.mark.parametrize("body", [{}, {"alerts": {}}, {"alerts": None}, {"text": "hello"}])
@@ -347,7 +364,10 @@ def test_the_service_comes_from_the_integration_or_else_from_the_event(
 
 
 def test_a_routing_key_of_a_team_names_its_service() -> None:
-    keys = {"pay": {"key": Secret((ROUTING_KEY,)), "service": "payments"}, "web": {"key": Secret(("b" * 32,)), "service": "web"}}
+    keys = {
+        "pay": {"key": Secret((ROUTING_KEY,)), "service": "payments"},
+        "web": {"key": Secret(("b" * 32,)), "service": "web"},
+    }
     given_config = config("pagerduty", routing_keys=keys)
     assert one(pagerduty.SOURCE, pd(), given_config).service == "payments"
     assert one(pagerduty.SOURCE, pd(routing_key="b" * 32), given_config).service == "web"
@@ -364,7 +384,9 @@ def test_a_routing_key_of_a_team_names_its_service() -> None:
     ],
 )
 def test_custom_details_may_be_anything(details: Any, labels: dict[str, str], description: str) -> None:
-    alert = one(pagerduty.SOURCE, pd(payload={"summary": "x", "source": "y", "severity": "info", "custom_details": details}))
+    alert = one(
+        pagerduty.SOURCE, pd(payload={"summary": "x", "source": "y", "severity": "info", "custom_details": details})
+    )
     assert (dict(alert.labels), alert.description) == (labels, description)
 
 
@@ -491,10 +513,20 @@ def test_an_expression_that_cannot_be_applied_costs_only_that_part() -> None:
 
     assert [a.title for a in parsed.alerts] == ["x-y", "shop", "(an alert without a title)"]
     assert parsed.rejected == ()
-    assert [(one.pointer, one.detail.startswith("map.title cannot be applied")) for one in parsed.left_out] == [("map.title", True)]
+    assert [(one.pointer, one.detail.startswith("map.title cannot be applied")) for one in parsed.left_out] == [
+        ("map.title", True)
+    ]
 
 
-BROKEN = ["join(' ', [app, nothing])", "upper(t)", "sum(t)", "to_number(t, t)", "max_by(t, &x)", "abs(t)", "sort([t, `1`])"]
+BROKEN = [
+    "join(' ', [app, nothing])",
+    "upper(t)",
+    "sum(t)",
+    "to_number(t, t)",
+    "max_by(t, &x)",
+    "abs(t)",
+    "sort([t, `1`])",
+]
 DECORATION = sorted({*webhook.ALIASES} - {"dedup_key"})
 
 
@@ -574,7 +606,10 @@ def test_a_hundred_alerts_of_a_kilobyte_are_read_in_a_few_milliseconds() -> None
     assert min(took() for _ in range(20)) < 0.005
 
 
-@given(st.dictionaries(st.text(min_size=1, max_size=6), st.text(min_size=1, max_size=6), min_size=1, max_size=6), st.randoms())
+@given(
+    st.dictionaries(st.text(min_size=1, max_size=6), st.text(min_size=1, max_size=6), min_size=1, max_size=6),
+    st.randoms(),
+)
 def test_labels_in_any_order_are_one_identity(labels: dict[str, str], chance: Any) -> None:
     pairs = list(labels.items())
     chance.shuffle(pairs)

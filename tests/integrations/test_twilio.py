@@ -69,7 +69,9 @@ def test_what_the_vendors_validator_accepts_is_accepted_with_the_port_and_withou
 ) -> None:
     url, form = f"{scheme}://t.example{port}/x?a=1&b=%2F", {"Body": "ACK 1", "From": "+15005550010"}
     signer = twilio.RequestValidator("token")
-    signature = signer.compute_signature(url.replace(port, "", 1) if left_out and port else url, form, algorithm or None)
+    signature = signer.compute_signature(
+        url.replace(port, "", 1) if left_out and port else url, form, algorithm or None
+    )
     headers = {twilio.SETTINGS: f"key=x,algorithm={algorithm}"} if algorithm else {}
 
     assert signer.validate(url, form, signature, algorithm or None)
@@ -120,7 +122,12 @@ def test_texts_keep_their_spaces_and_empty_fields_count() -> None:
 
 @pytest.mark.parametrize(
     ("raw", "status"),
-    [(b"x=" + b"a" * 70_000, 413), (b"&".join(b"a%d=1" % n for n in range(300)), 400), (b"\xff", 400), (b"Body=%ff", 400)],
+    [
+        (b"x=" + b"a" * 70_000, 413),
+        (b"&".join(b"a%d=1" % n for n in range(300)), 400),
+        (b"\xff", 400),
+        (b"Body=%ff", 400),
+    ],
 )
 def test_a_form_out_of_bounds_is_refused(raw: bytes, status: int) -> None:
     with pytest.raises(BadBody) as refused:
@@ -156,7 +163,10 @@ def test_a_menu_is_said_three_times_waits_for_one_key_each_and_hangs_up() -> Non
 def test_a_goodbye_is_said_and_the_line_is_cut() -> None:
     response = ElementTree.fromstring(twilio.voice_goodbye("Incident 42 acknowledged. Goodbye."))
 
-    assert [(verb.tag, verb.text) for verb in response] == [("Say", "Incident 42 acknowledged. Goodbye."), ("Hangup", None)]
+    assert [(verb.tag, verb.text) for verb in response] == [
+        ("Say", "Incident 42 acknowledged. Goodbye."),
+        ("Hangup", None),
+    ]
 
 
 def test_a_reply_is_one_message_and_silence_is_an_empty_response() -> None:
@@ -189,7 +199,9 @@ def test_what_a_code_asks_us_to_do(code: int | str | None, fate: str) -> None:
 
 
 def test_a_late_retry_is_asked_for_at_most_an_hour_ahead() -> None:
-    assert twilio.refusal(429, 20429, "", "999999") == Failed("twilio answered 429, error 20429", retry_after=Millis(3_600_000))
+    assert twilio.refusal(429, 20429, "", "999999") == Failed(
+        "twilio answered 429, error 20429", retry_after=Millis(3_600_000)
+    )
     assert twilio.refusal(429, None, "", "Fri, 20 Nov 2026 03:14:08 GMT") == Failed("twilio answered 429")
     noon, soon = "Fri, 20 Nov 2026 12:00:00 GMT", "Fri, 20 Nov 2026 12:01:30 GMT"
     assert twilio.refusal(429, None, "", soon, noon) == Failed("twilio answered 429", retry_after=Millis(90_000))

@@ -41,11 +41,23 @@ async def test_amtool_adds_finds_and_expires_a_silence(tmp_path: Path, database:
     assert AMTOOL, "amtool is not installed"
     async with Daemon(tmp_path, CONFIGURATION, database) as daemon:
         await daemon.token(role="responder", user="ana")
-        alert = {"title": "disk full", "dedup_key": "d", "status": "firing", "labels": {"instance": "gw-01", "env": "prod"}}
+        alert = {
+            "title": "disk full",
+            "dedup_key": "d",
+            "status": "firing",
+            "labels": {"instance": "gw-01", "env": "prod"},
+        }
         await daemon.post("/v1/webhooks/apps", alert, bearer="apps-token")
 
         added = await amtool(
-            daemon, "silence", "add", "env=prod", "instance=~gw-0.*", "--comment=kernel", "--duration=2h", "--author=mira"
+            daemon,
+            "silence",
+            "add",
+            "env=prod",
+            "instance=~gw-0.*",
+            "--comment=kernel",
+            "--duration=2h",
+            "--author=mira",
         )
         id = added.strip()
         [kept] = orjson.loads(await amtool(daemon, "silence", "query", "-o", "json", "env=prod"))

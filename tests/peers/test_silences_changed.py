@@ -55,7 +55,14 @@ PENDING: Callable[[], Body] = lambda: silence(at(hours=1), at(hours=2))  # noqa:
 
 
 def silence(starts: str, ends: str, **more: Any) -> Body:
-    return {"matchers": [ONE, TWO], "startsAt": starts, "endsAt": ends, "createdBy": "mira", "comment": "kernel", **more}
+    return {
+        "matchers": [ONE, TWO],
+        "startsAt": starts,
+        "endsAt": ends,
+        "createdBy": "mira",
+        "comment": "kernel",
+        **more,
+    }
 
 
 CHANGES: dict[str, tuple[Callable[[], Body], Callable[[Body], Body], bool]] = {

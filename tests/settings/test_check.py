@@ -35,7 +35,11 @@ def app() -> typer.Typer:
 
 
 def test_problems_are_printed_like_a_compiler_does(app: typer.Typer, folder: Folder) -> None:
-    folder.write({"tocsin.yaml": "retention: {alerts: 5 mins}\nteams: {web: {members: [ana]},\nops: {members: [ana]}}\nusers: {ana: {}}\n"})
+    folder.write(
+        {
+            "tocsin.yaml": "retention: {alerts: 5 mins}\nteams: {web: {members: [ana]},\nops: {members: [ana]}}\nusers: {ana: {}}\n"
+        }
+    )
 
     result = RUNNER.invoke(app, ["check", "-c", str(folder.path / "tocsin.yaml")])
 
@@ -165,7 +169,9 @@ def test_a_disabled_code_does_not_count_with_strict(app: typer.Typer, folder: Fo
 
     assert RUNNER.invoke(app, ["check", "--strict", "-c", main]).exit_code == 1
     assert RUNNER.invoke(app, ["check", "--strict", "-c", main, "--disable", "gap"]).exit_code == 1
-    assert RUNNER.invoke(app, ["check", "--strict", "-c", main, "--disable", "gap", "--disable", "unused"]).exit_code == 0
+    assert (
+        RUNNER.invoke(app, ["check", "--strict", "-c", main, "--disable", "gap", "--disable", "unused"]).exit_code == 0
+    )
 
 
 def test_ignored_findings_are_counted_and_listed(app: typer.Typer, folder: Folder) -> None:
@@ -241,7 +247,10 @@ def test_sarif_is_what_code_review_reads(app: typer.Typer, folder: Folder, monke
         assert one["level"] in ("error", "warning", "note")
         assert one["message"]["text"]
         (location,) = one["locations"]
-        assert location["physicalLocation"]["artifactLocation"] == {"uri": "on%20call/tocsin.yaml", "uriBaseId": "%SRCROOT%"}
+        assert location["physicalLocation"]["artifactLocation"] == {
+            "uri": "on%20call/tocsin.yaml",
+            "uriBaseId": "%SRCROOT%",
+        }
         region = location["physicalLocation"]["region"]
         assert region["startLine"] >= 1
         assert region["startColumn"] >= 1

@@ -25,7 +25,8 @@ def big() -> str:
         for n in range(20)
     )
     policies = "\n".join(
-        f"  p{n}: {{steps: [{{notify: schedule:s{n}}}, {{notify: schedule:s{n}@next}}, {{notify: team:t{n}}}]}}" for n in range(20)
+        f"  p{n}: {{steps: [{{notify: schedule:s{n}}}, {{notify: schedule:s{n}@next}}, {{notify: team:t{n}}}]}}"
+        for n in range(20)
     )
     services = "\n".join(f"  v{n}: {{policy: p{n % 20}, owner: t{n % 20}}}" for n in range(40))
     rules = "\n".join(

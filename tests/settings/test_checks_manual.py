@@ -23,7 +23,11 @@ ENV = {"TOKEN": "4f9d2c7be1a05836dd10c4f2a7b9e683", "OTHER": "b8e1f70c93d24a65a0
 DOUBTS = {("bo", "terminal"): "is not verified"}
 OF_OTHERS = {"trials.py", "overlay.py"}  # what `rules test` and `backtest` say of files that are their own
 FETCHED = "feed-"  # what these tell was met by whoever fetched a calendar: tests/cli/test_feeds.py
-WITHOUT_EXAMPLE = {"internal", "emptied", "left-behind"}  # nothing is known that leads there; what `tocsin check` compares
+WITHOUT_EXAMPLE = {
+    "internal",
+    "emptied",
+    "left-behind",
+}  # nothing is known that leads there; what `tocsin check` compares
 SHOWN = [code for code in codes() if not code.startswith(FETCHED) and code not in WITHOUT_EXAMPLE]
 
 

@@ -430,7 +430,9 @@ def test_whatever_stands_where_a_file_should_is_told_and_never_waited_for(
     assert all(problem.code != "internal" for problem in loaded.problems)
 
 
-def test_a_file_that_is_replaced_while_it_is_read_is_read_whole(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_replaced_while_it_is_read_is_read_whole(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever writes it in place empties it first: half of it would be a configuration that nobody wrote."""
     folder.write({"tocsin.yaml": TERMINAL + "users: {ana: {contacts: {terminal: ana}}}\n"})
     main, whole = folder.path / "tocsin.yaml", (folder.path / "tocsin.yaml").read_bytes()

@@ -101,7 +101,9 @@ def test_each_value_and_section_replaced_removed_doubled_or_cut_off_is_a_report(
     desk: Folder, written: str, part: int
 ) -> None:
     text = EXAMPLE if written == "the example" else "include: [base.yaml]\n" + MORE
-    (desk.path / "tocsin.yaml").chmod(0o600) if (desk.path / "tocsin.yaml").exists() else desk.write({"tocsin.yaml": ""})
+    (desk.path / "tocsin.yaml").chmod(0o600) if (desk.path / "tocsin.yaml").exists() else desk.write(
+        {"tocsin.yaml": ""}
+    )
     desk.write({"base.yaml": EXAMPLE.replace("include:", "# include:")})
     assert judged(desk, text).settings is not None
 
@@ -214,6 +216,7 @@ def test_whatever_reading_does_it_is_a_report(folder: Folder, monkeypatch: pytes
         """As a library written in Rust raises it."""
 
     for bug in (RecursionError, MemoryError, SystemError, PanicException):
+
         def stumble(*_: object, bug: type[BaseException] = bug) -> None:
             raise bug
 

@@ -22,14 +22,19 @@ def ical(folder: Folder, written: str) -> Ical:
 
 
 def test_a_feed_needs_its_address_alone(folder: Folder) -> None:
-    assert ical(folder, '{url: "https://a.example/x.ics?token=1"}') == Ical(Secret(("https://a.example/x.ics?token=1",)), 5 * MINUTE)  # type: ignore[arg-type]
+    assert ical(folder, '{url: "https://a.example/x.ics?token=1"}') == Ical(
+        Secret(("https://a.example/x.ics?token=1",)), 5 * MINUTE
+    )  # type: ignore[arg-type]
     assert folder.said(folder.load()) == []
 
 
 def test_an_address_is_a_secret_and_a_calendar_programs_form_of_it_will_do(folder: Folder) -> None:
     folder.env["FEED"] = "webcal://a.example/x.ics"
     folder.write({"feed": "https://b.example/y.ics\n"})
-    assert ical(folder, "{url: {env: FEED}, every: 1h, people: {Zoe Zed: ana, z@x.example: bo}}").url.first == "https://a.example/x.ics"
+    assert (
+        ical(folder, "{url: {env: FEED}, every: 1h, people: {Zoe Zed: ana, z@x.example: bo}}").url.first
+        == "https://a.example/x.ics"
+    )
     found = ical(folder, "{url: {file: feed}, allow_private: true}")
     assert (found.url.first, found.allow_private) == ("https://b.example/y.ics", True)
     assert "b.example" not in repr(folder.settings())
@@ -63,7 +68,9 @@ def test_a_mistake_is_told_at_its_place(folder: Folder, written: str, said: str)
 def test_a_private_address_is_told_before_it_is_refused(folder: Folder) -> None:
     loaded = folder.write({"tocsin.yaml": config("{url: 'http://10.0.0.7/x.ics'}")}).load()
     (warning,) = folder.said(loaded, "warning")
-    assert warning.endswith("'10.0.0.7' is a private address, so it will not be fetched; write allow_private: true if it is meant")
+    assert warning.endswith(
+        "'10.0.0.7' is a private address, so it will not be fetched; write allow_private: true if it is meant"
+    )
 
 
 def test_a_reload_counts_a_schedule_whose_feed_moved(folder: Folder) -> None:

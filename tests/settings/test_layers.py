@@ -131,7 +131,13 @@ def test_what_cannot_be_meant_is_refused_at_its_place(folder: Folder, written: s
     assert said in folder.errors(f"{BEFORE}      - {{users: ana, {written}}}\n")
 
 
-@pytest.mark.parametrize("place", ["calendars: {c: {from: Fri 17:00, to: Mon 09:00}}", "services: {s: {support_hours: {from: Fri 17:00, to: Mon 09:00}}}"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "calendars: {c: {from: Fri 17:00, to: Mon 09:00}}",
+        "services: {s: {support_hours: {from: Fri 17:00, to: Mon 09:00}}}",
+    ],
+)
 def test_windows_across_days_are_of_layers_alone(folder: Folder, place: str) -> None:
     assert any("'Fri 17:00' is not a clock time" in error for error in folder.errors(place + "\n"))
 
@@ -179,7 +185,9 @@ def test_a_calendar_that_is_not_there_is_told_from_a_file(folder: Folder, named:
     loaded = folder.write({"tocsin.yaml": f"{BEFORE}      - {{users: ana, holidays: {{skip: {named}}}}}\n"}).load()
     told = [one.message for one in loaded.problems if one.code == "holidays"]
 
-    assert [f"no calendar and no file '{named}'{hint}" in one for one in told] == ([] if named == "PT" else [bool(hint)])
+    assert [f"no calendar and no file '{named}'{hint}" in one for one in told] == (
+        [] if named == "PT" else [bool(hint)]
+    )
 
 
 def test_the_schema_knows_them() -> None:
@@ -202,4 +210,6 @@ def test_what_is_written_is_who_is_on_call(folder: Folder) -> None:
         return on_call(schedule, instant(datetime.fromisoformat(text))).users[0]
 
     assert [who(f"2026-12-18T{hour}Z") for hour in ("05:59", "06:00")] == ["bo", "ana"]
-    assert [who(f"2026-12-25T{hour}Z") for hour in ("12:59", "13:00")] == ["bo", "ana"], "midnight after Christmas in Sydney"
+    assert [who(f"2026-12-25T{hour}Z") for hour in ("12:59", "13:00")] == ["bo", "ana"], (
+        "midnight after Christmas in Sydney"
+    )

@@ -123,7 +123,9 @@ def test_a_step_whose_target_can_never_lead_to_anybody_is_told(folder: Folder, t
         "{notify: schedule:primary}]", f"{{notify: schedule:primary}}, {{notify: '{target}'}}, {{notify: team:web}}]"
     )
 
-    assert findings(folder, f"{content}teams: {{web: {{members: [bo]}}}}\n") == ["4:67: default: step 2 can reach nobody"]
+    assert findings(folder, f"{content}teams: {{web: {{members: [bo]}}}}\n") == [
+        "4:67: default: step 2 can reach nobody"
+    ]
 
 
 SILENT = [
@@ -145,9 +147,7 @@ def test_a_policy_that_pages_nobody_for_some_incidents_is_told(folder: Folder, o
 def test_a_policy_that_ends_without_a_catch_all_ends_in_silence(folder: Folder) -> None:
     content = SOUND.replace("catch_all: [user:ana]\n", "")
 
-    assert findings(folder, content) == [
-        "4:12: default: ends in silence after its last round"
-    ]
+    assert findings(folder, content) == ["4:12: default: ends in silence after its last round"]
     assert findings(folder, content.replace("{steps", "{repeat: forever, steps")) == []
 
 
@@ -252,15 +252,22 @@ def test_beside_an_error_no_finding_is_told_that_it_may_explain(folder: Folder, 
 
 
 def test_broken_yaml_leaves_what_came_before_it_to_be_linted(folder: Folder) -> None:
-    content = SOUND.replace("{users: ana}", "{users: ana}, {users: ana, end: 2020-06-01 09:00}") + "rules: [{name: a: b}]\nteams: {idle: {members: [ana]}}\n"
+    content = (
+        SOUND.replace("{users: ana}", "{users: ana}, {users: ana, end: 2020-06-01 09:00}")
+        + "rules: [{name: a: b}]\nteams: {idle: {members: [ana]}}\n"
+    )
     loaded = folder.write({"tocsin.yaml": content}).load()
 
     assert [problem.code for problem in review(loaded, NOW).problems] == ["past-layer", "syntax"]
 
 
 def test_what_a_broken_file_may_hold_is_not_missed(folder: Folder) -> None:
-    files = {"tocsin.yaml": "include: [people.yaml]\n" + SOUND.replace("users: {ana: {contacts: {terminal: ana}}}\n", "")}
-    loaded = folder.write({**files, "people.yaml": "users:\n  bo: {contacts: }}\n  ana: {contacts: {terminal: ana}}\n"}).load()
+    files = {
+        "tocsin.yaml": "include: [people.yaml]\n" + SOUND.replace("users: {ana: {contacts: {terminal: ana}}}\n", "")
+    }
+    loaded = folder.write(
+        {**files, "people.yaml": "users:\n  bo: {contacts: }}\n  ana: {contacts: {terminal: ana}}\n"}
+    ).load()
 
     assert [problem.code for problem in review(loaded, NOW).problems] == ["syntax"]
 

@@ -46,7 +46,8 @@ SERVICE = st.fixed_dictionaries(
     },
 )
 RULES = st.lists(
-    st.sampled_from([{"impact": "high"}, {"priority": "P5"}, {"urgency": "low"}, {"policy": "q"}, {"title": "x"}]), max_size=1
+    st.sampled_from([{"impact": "high"}, {"priority": "P5"}, {"urgency": "low"}, {"policy": "q"}, {"title": "x"}]),
+    max_size=1,
 )
 
 
@@ -81,7 +82,9 @@ def incidents(settings: Settings) -> Iterator[tuple[str, Incident, Instant]]:
 
 
 @hypothesis(max_examples=250, deadline=None)
-@given(STEPS, STEPS, st.dictionaries(st.sampled_from(["a", "b"]), SERVICE, max_size=2), RULES, st.sampled_from(["p", "q"]))
+@given(
+    STEPS, STEPS, st.dictionaries(st.sampled_from(["a", "b"]), SERVICE, max_size=2), RULES, st.sampled_from(["p", "q"])
+)
 def test_no_incident_reaches_an_unreachable_step_and_some_incident_is_met_with_silence(
     p: Any, q: Any, services: dict[str, Any], rules: list[Any], default: str
 ) -> None:

@@ -77,7 +77,9 @@ def test_a_broken_row_is_told_at_its_own_line(folder: Folder, name: str, content
         assert f"tables/{name}:{problem}" in first
 
 
-def test_a_table_that_is_absent_lacks_a_column_or_may_be_written_by_others_is_told_where_it_is_named(folder: Folder) -> None:
+def test_a_table_that_is_absent_lacks_a_column_or_may_be_written_by_others_is_told_where_it_is_named(
+    folder: Folder,
+) -> None:
     assert "cannot read" in folder.errors(MAIN)[0]
     folder.write({"tables/hosts.csv": HOSTS.replace("owner", "team")})
     assert folder.errors(MAIN) == ["2:61: team: tables/hosts.csv has no column 'owner'; it has host, team, tier"]

@@ -108,7 +108,9 @@ def slipped(lines: list[str], where: int, how: str, column: int) -> list[str]:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(SLIPS, min_size=1, max_size=6))
-def test_no_slip_of_the_keyboard_makes_the_lint_raise_or_point_beyond_the_file(slips: list[tuple[int, str, int]]) -> None:
+def test_no_slip_of_the_keyboard_makes_the_lint_raise_or_point_beyond_the_file(
+    slips: list[tuple[int, str, int]],
+) -> None:
     lines = LINES
     for slip in slips:
         lines = slipped(lines, *slip)

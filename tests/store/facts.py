@@ -181,5 +181,7 @@ async def eventually(condition: Callable[[], Any], seconds: float = 20) -> Any:
             await asyncio.sleep(0.001)
 
 
-def tombstone(key: str, ended_at: Instant, until: Instant, integration: str = "apps", incident: int | None = None) -> Tombstone:
+def tombstone(
+    key: str, ended_at: Instant, until: Instant, integration: str = "apps", incident: int | None = None
+) -> Tombstone:
     return Tombstone(integration, key, ended_at, until, Instant(until + 5_000), incident)

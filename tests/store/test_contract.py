@@ -158,7 +158,17 @@ async def test_a_line_of_the_timeline_keeps_its_detail_and_gets_a_number(store):
 async def test_a_feeds_copy_comes_back_and_a_failed_try_leaves_what_was_kept(store):
     never = FeedCopy("backup", source="b", error="is answered 404", since=at(1))
     kept = FeedCopy(
-        "primary", "a", at(1), '"tag"', "Mon", "Europe/Paris", at(2), b"BEGIN:VCALENDAR" * 999, b'{"events":[]}', "", None
+        "primary",
+        "a",
+        at(1),
+        '"tag"',
+        "Mon",
+        "Europe/Paris",
+        at(2),
+        b"BEGIN:VCALENDAR" * 999,
+        b'{"events":[]}',
+        "",
+        None,
     )
 
     async def work(tx):
@@ -209,7 +219,14 @@ async def test_a_failing_work_leaves_nothing_and_its_neighbours_untouched(store)
 
 
 async def test_the_urgent_ones_come_first_however_many_newer_ones_there_are(store):
-    kinds = [("P4", "triggered"), ("P1", "acknowledged"), ("P1", "triggered"), ("P2", "on_hold"), ("P1", "resolved"), ("P1", "triggered")]
+    kinds = [
+        ("P4", "triggered"),
+        ("P1", "acknowledged"),
+        ("P1", "triggered"),
+        ("P2", "on_hold"),
+        ("P1", "resolved"),
+        ("P1", "triggered"),
+    ]
     rows = [
         incident(number, priority=priority, status=status, service="shop" if number % 2 else "web",
                  due_at=None, due_kind=None)
@@ -221,24 +238,32 @@ async def test_the_urgent_ones_come_first_however_many_newer_ones_there_are(stor
     first = await store.urgent_incidents(where, 5, None)
     assert [one.number for one in first] == [6, 3, 2, 4, 59]
     found, last = [one.number for one in first], first[-1]
-    while slice_ := await store.urgent_incidents(where, 7, Place(last.priority, last.status != "triggered", last.number)):
+    while slice_ := await store.urgent_incidents(
+        where, 7, Place(last.priority, last.status != "triggered", last.number)
+    ):
         found, last = found + [one.number for one in slice_], slice_[-1]
     assert found == [6, 3, 2, 4, *range(59, 9, -1), 1]
-    assert [one.number for one in await store.urgent_incidents(IncidentFilter(("triggered",), "shop"), 3, None)] == [3, 59, 58]
-    assert [one.number for one in await store.urgent_incidents(IncidentFilter(("on_hold",), None, "INCIDENT"), 9, None)] == [4]
+    assert [one.number for one in await store.urgent_incidents(IncidentFilter(("triggered",), "shop"), 3, None)] == [
+        3,
+        59,
+        58,
+    ]
+    assert [
+        one.number for one in await store.urgent_incidents(IncidentFilter(("on_hold",), None, "INCIDENT"), 9, None)
+    ] == [4]
 
 
 async def test_the_last_of_a_group_may_fail_without_harm_to_the_others(store):
     async def clash(tx):
         tx.add_incidents([incident(1), incident(2)])
 
-    answers = await asyncio.gather(
-        put(store, add_incidents=[incident(1)]), store.write(clash), return_exceptions=True
-    )
+    answers = await asyncio.gather(put(store, add_incidents=[incident(1)]), store.write(clash), return_exceptions=True)
     kept = [one.number for one in await store.incidents(IncidentFilter(), 10, None)]
     refused = [isinstance(one, Conflict) for one in answers]
     # where each is a transaction of its own, either may come first
-    assert (kept, refused) == ([1], [False, True]) or (not store.exclusive and (kept, refused) == ([2, 1], [True, False]))
+    assert (kept, refused) == ([1], [False, True]) or (
+        not store.exclusive and (kept, refused) == ([2, 1], [True, False])
+    )
 
 
 async def test_later_reads_see_what_was_written_in_the_order_it_was_written(store):
@@ -440,7 +465,11 @@ async def test_the_newest_ended_alert_of_each_key_is_found(store):
 
 
 async def test_tombstones_hold_until_their_time_is_over(store):
-    a, b, newer = tombstone("a", at(1), at(300)), tombstone("b", at(2), at(300), incident=4), tombstone("a", at(7), at(400))
+    a, b, newer = (
+        tombstone("a", at(1), at(300)),
+        tombstone("b", at(2), at(300), incident=4),
+        tombstone("a", at(7), at(400)),
+    )
     await put(store, add_tombstones=[a, b])
     await put(store, add_tombstones=[a, newer])  # of the same identity the last one counts
     asked = [("apps", "a"), ("apps", "b"), ("apps", "c")]
@@ -473,7 +502,14 @@ async def test_minted_keys_are_remembered_for_their_time(store):
 
 async def test_repeats_add_up(store):
     await put(store, add_alerts=[alert(1, count=2, expires_at=at(5)), alert(2)])
-    await store.flush_repeats([(1, 3, at(50), None, at(30)), (1, 4, at(40), at(60), at(20)), (2, 1, at(1), None, None), (99, 1, at(1), None, None)])
+    await store.flush_repeats(
+        [
+            (1, 3, at(50), None, at(30)),
+            (1, 4, at(40), at(60), at(20)),
+            (2, 1, at(1), None, None),
+            (99, 1, at(1), None, None),
+        ]
+    )
     await store.flush_repeats([])
     two, one = await store.alerts(integration=None, status="firing", limit=10, before=None)
     assert (one.count, one.last_seen_at, one.expires_at, one.started_at) == (9, at(50), at(60), at(30))
@@ -1029,7 +1065,9 @@ async def test_overrides_are_found_until_they_end_in_the_order_they_were_made(st
 
 
 async def test_swaps_are_found_until_both_shifts_are_over(store):
-    full = swap("w", back_from=at(5), back_to=at(9), ends_at=at(4), status="accepted", answered_at=at(1), answered_by="bo")
+    full = swap(
+        "w", back_from=at(5), back_to=at(9), ends_at=at(4), status="accepted", answered_at=at(1), answered_by="bo"
+    )
 
     async def add(tx):
         tx.add_swap(full)
@@ -1198,7 +1236,9 @@ async def test_the_newest_of_each_kind_stays_so_that_numbers_go_on(store, open_i
 
 async def test_old_notices_tests_and_codes_are_forgotten_with_their_calls(store, clock):
     old = page("p1", None, kind="notice", key="notice/a")
-    await put(store, add_pages=[old, page("p2", 1), page("p3", None, kind="test", key="t", created_at=at(5 * 86_400_000))])
+    await put(
+        store, add_pages=[old, page("p2", 1), page("p3", None, kind="test", key="t", created_at=at(5 * 86_400_000))]
+    )
     await put(store, add_attempts=[attempt("a1", "p1", incident=None), attempt("a2", "p2")])
     clock.advance_to(at(9 * 86_400_000))
     assert await prune_all(store, at(86_400_000), T0) == 2
@@ -1246,7 +1286,12 @@ async def test_the_count_of_an_older_repetition_does_not_move_the_end_of_a_clear
 
 
 async def test_the_oldest_firing_alerts_of_each_incident_come_in_one_read(store):
-    alerts = [alert(1, 7), *(alert(n, 7, joined=True) for n in range(2, 9)), alert(9, 8), alert(10, 8, joined=True, ended_at=at(3))]
+    alerts = [
+        alert(1, 7),
+        *(alert(n, 7, joined=True) for n in range(2, 9)),
+        alert(9, 8),
+        alert(10, 8, joined=True, ended_at=at(3)),
+    ]
     await put(store, add_alerts=alerts, add_incidents=[incident(7, alert=1), incident(8, alert=9), incident(9)])
 
     for found in (await store.oldest_firing([7, 8, 9], 3), await ask(store, "oldest_firing", [7, 8, 9], 3)):

@@ -37,7 +37,11 @@ asyncio.run(main())
 def another_process_opens(path) -> str:
     """What a second process says that opens the database: one process would drop its own locks."""
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(OPENS), str(path)], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", textwrap.dedent(OPENS), str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     return done.stdout.strip()
 

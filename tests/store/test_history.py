@@ -85,7 +85,11 @@ async def test_an_answer_is_told_once_for_each_alert_that_was_open_then(store):
 async def test_alerts_are_told_with_what_became_of_them(store):
     await kept(
         store,
-        alerts=[alert(1, 1, count=4), alert(2, None, status="dropped"), alert(3, 2, ended_at=at(50), status="resolved")],
+        alerts=[
+            alert(1, 1, count=4),
+            alert(2, None, status="dropped"),
+            alert(3, 2, ended_at=at(50), status="resolved"),
+        ],
         incidents=[incident(1, alert=1), incident(2, alert=3)],
         pages=[page("p1", tries=1), page("p2"), page("p3", tries=2), page("u", kind="update", tries=1)],
         entries=[entry(2, "acknowledged")],
@@ -115,7 +119,9 @@ async def test_incidents_are_told_with_who_opened_them_and_whether_they_healed(s
 
     first, second, third = await all_of(store.cases())
 
-    assert first == Case(1, "apps/key-1", "incident 1", "shop", "error", "P2", "resolved", "apps", at(0), 3, True, "key-7")
+    assert first == Case(
+        1, "apps/key-1", "incident 1", "shop", "error", "P2", "resolved", "apps", at(0), 3, True, "key-7"
+    )
     assert (second.healed, second.opened_by) == (False, "key-8")
     assert (third.healed, third.opened_by, third.status) == (False, "", "triggered")
 

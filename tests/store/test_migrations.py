@@ -215,11 +215,19 @@ async def test_open_escalations_of_the_version_before_know_whom_they_page(kind, 
     """What they keep quiet stays quiet; not so where the policy was exhausted or every page failed."""
     url = f"sqlite:{tmp_path}/tocsin.db" if kind == "sqlite" else request.getfixturevalue("postgres_url")
     store = await open_store(url, clock=VirtualClock(T0), chance=SeededChance(1))
-    planned = [(1, "ana", 1, "done"), (1, "bo", 2, "planned"), (2, "ana", 1, "failed"), (3, "ana", 1, "done"), (3, "gus", 0, "done")]
+    planned = [
+        (1, "ana", 1, "done"),
+        (1, "bo", 2, "planned"),
+        (2, "ana", 1, "failed"),
+        (3, "ana", 1, "done"),
+        (3, "gus", 0, "done"),
+    ]
 
     async def add(tx):
         again = replace(incident(3), status="triggered", round=2, step=0, due_kind="again", muted_by=None)
-        tx.add_incidents([replace(incident(n), status="triggered", due_kind="step", muted_by=None) for n in (1, 2)] + [again])
+        tx.add_incidents(
+            [replace(incident(n), status="triggered", due_kind="step", muted_by=None) for n in (1, 2)] + [again]
+        )
         tx.add_pages([
             replace(page(f"p{n}{user}", incident=n), user=user, step=step, status=status, cycle=again.cycle, round=1, rule=1, kind="page")
             for n, user, step, status in planned
@@ -275,7 +283,12 @@ async def test_open_grouped_incidents_of_the_version_before_are_counted(tmp_path
     store = await open_store(f"sqlite:{path}", clock=VirtualClock(T0), chance=SeededChance(1))
     try:
         found = await store.incident(1)
-        assert {name: many for name, many in found.counts.items() if many} == {"critical": 1, "error": 2, "ruled": 1, "acked": 1}
+        assert {name: many for name, many in found.counts.items() if many} == {
+            "critical": 1,
+            "error": 2,
+            "ruled": 1,
+            "acked": 1,
+        }
         assert firing_in(found) is not None
         assert (await store.incident(2)).counts == {}
     finally:

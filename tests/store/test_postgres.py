@@ -546,7 +546,9 @@ async def test_another_server_is_not_believed_about_a_commit(replica):
 
     number = await store.write(numbered)
     assert await store._became_of(number) == "committed"
-    assert await store._became_of(number.replace("/00000001", "/00000002")) is None, "who took over may have given it again"
+    assert await store._became_of(number.replace("/00000001", "/00000002")) is None, (
+        "who took over may have given it again"
+    )
     store._identity += 1
     assert await store._became_of(number) is None, "these are not the data it was written to"
     assert await store._became_of(number) == "committed"

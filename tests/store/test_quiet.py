@@ -32,9 +32,7 @@ async def ask(store, name, *args):
 
 
 async def test_sources_are_those_that_still_fire(store):
-    await put(
-        store, add_alerts=[alert(1), alert(2), alert(3), alert(4, ended_at=at(2))], add_inhibitors=[2, 3, 4]
-    )
+    await put(store, add_alerts=[alert(1), alert(2), alert(3), alert(4, ended_at=at(2))], add_inhibitors=[2, 3, 4])
     await put(store, add_inhibitors=[3])
 
     assert [one.id for one in await ask(store, "inhibitors")] == [2, 3]
@@ -106,7 +104,10 @@ async def test_changes_come_newest_first_within_a_window_and_once(store):
 @pytest.mark.parametrize("before", [6])
 async def test_old_changes_and_sources_that_ended_are_forgotten(store, before):
     await put(
-        store, add_changes=[change("a"), change("b", at=at(7))], add_alerts=[alert(1, ended_at=at(9))], add_inhibitors=[1]
+        store,
+        add_changes=[change("a"), change("b", at=at(7))],
+        add_alerts=[alert(1, ended_at=at(9))],
+        add_inhibitors=[1],
     )
     while await store.prune(at(before), at(before), 10):
         pass

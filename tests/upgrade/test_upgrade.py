@@ -28,7 +28,9 @@ from tocsin.settings import load
 HERE = Path(__file__).parent
 VERSIONS = sorted(path.name for path in HERE.iterdir() if (path / "expected.json").is_file())
 # (version, line): messages of the old version's next hours that a later one does not send, or sends otherwise.
-TAKEN_OVER_LATER = "with PostgreSQL a replica counts as dead after 2.5 s without its name: one that lost a connection has it back"
+TAKEN_OVER_LATER = (
+    "with PostgreSQL a replica counts as dead after 2.5 s without its name: one that lost a connection has it back"
+)
 CHANGED: Mapping[str, Mapping[str, str]] = {
     "first": {
         "30.3m page ana hook under way": TAKEN_OVER_LATER,
@@ -56,14 +58,18 @@ def restored(version: str, postgres: Server) -> str:
     bin_dir = programs()
     assert bin_dir is not None
     dump = gzip.decompress((HERE / version / "postgres.sql.gz").read_bytes())
-    subprocess.run([bin_dir / "psql", "-Xq", "-v", "ON_ERROR_STOP=1", url], input=dump, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [bin_dir / "psql", "-Xq", "-v", "ON_ERROR_STOP=1", url], input=dump, check=True, stdout=subprocess.DEVNULL
+    )
     return url
 
 
 # An hour of looking each second asks a server a hundred thousand things: on a busy machine longer than the usual limit, whose
 # signal, where it hits a write, reads as "Fatal write error on socket transport".
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=[pytest.mark.peers, pytest.mark.timeout(600)])])
-async def upgraded(request: pytest.FixtureRequest, tmp_path: Path, version: str) -> AsyncIterator[tuple[Town, dict[str, str]]]:
+async def upgraded(
+    request: pytest.FixtureRequest, tmp_path: Path, version: str
+) -> AsyncIterator[tuple[Town, dict[str, str]]]:
     """A town of the present version on the old one's database and configuration, and what people hold of the old one."""
     if request.param == "sqlite":
         database_of(version, tmp_path)
@@ -87,7 +93,9 @@ async def test_open_escalations_of_an_older_version_go_on_unchanged(
     town, held = upgraded
     expected = expected_of(version)
 
-    assert same_fields(await facts(town), expected["at_start"]) == same_fields(expected["at_start"], expected["at_start"])
+    assert same_fields(await facts(town), expected["at_start"]) == same_fields(
+        expected["at_start"], expected["at_start"]
+    )
     token = await town.daemon.access.check(held["bearer"])
     assert token is not None
     assert token.name == "watcher"
@@ -99,8 +107,12 @@ async def test_open_escalations_of_an_older_version_go_on_unchanged(
     await town.pass_time(seconds=2)  # replicas look each second: what falls due at the very end is paged by then
 
     changed = CHANGED.get(version, {})
-    assert [line for line in told(town) if line not in changed] == [line for line in expected["told"] if line not in changed]
-    assert same_fields(await facts(town), expected["in_the_end"]) == same_fields(expected["in_the_end"], expected["in_the_end"])
+    assert [line for line in told(town) if line not in changed] == [
+        line for line in expected["told"] if line not in changed
+    ]
+    assert same_fields(await facts(town), expected["in_the_end"]) == same_fields(
+        expected["in_the_end"], expected["in_the_end"]
+    )
 
 
 def same_fields(now: list[dict[str, Any]], then: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -115,14 +127,18 @@ def to_the_second(name: str, value: Any) -> Any:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_what_a_migration_counts_is_what_the_alerts_say(upgraded: tuple[Town, dict[str, str]], version: str) -> None:
+async def test_what_a_migration_counts_is_what_the_alerts_say(
+    upgraded: tuple[Town, dict[str, str]], version: str
+) -> None:
     town, _ = upgraded
     grouped = [one for one in await town.incidents() if one.grouped and one.open]
     assert sum(one.firing for one in grouped) > 1
     for incident in grouped:
         firing = [alert for alert in await town.alerts_of(incident.number) if alert.ended_at is None]
         assert len(firing) == incident.firing
-        assert {kind: count for kind, count in incident.counts.items() if count} == counted_anew(incident, firing).counts
+        assert {kind: count for kind, count in incident.counts.items() if count} == counted_anew(
+            incident, firing
+        ).counts
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -79,7 +79,9 @@ class WebhookSink:
 
     async def _receive(self, request: web.Request) -> web.StreamResponse:
         raw = await request.read()
-        self._note(Received(orjson.loads(raw), self._is_signed(raw, request.headers.get("Tocsin-Signature", "")), time.time()))
+        self._note(
+            Received(orjson.loads(raw), self._is_signed(raw, request.headers.get("Tocsin-Signature", "")), time.time())
+        )
         async with self._news:
             self._news.notify_all()
         answer = self.scripted.pop(0) if self.scripted else self.otherwise

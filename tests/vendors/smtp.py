@@ -66,7 +66,9 @@ class PretendMailServer:
         self._server.close()
         for session in list(self._sessions):
             if session.transport is not None:
-                with suppress(AttributeError):  # Python before 3.11.3, of an encrypted connection that is closed already
+                with suppress(
+                    AttributeError
+                ):  # Python before 3.11.3, of an encrypted connection that is closed already
                     session.transport.abort()
             task = session._handler_coroutine
             if task is not None:
@@ -120,7 +122,9 @@ class PretendMailServer:
             return self.refuse_message
         content = envelope.original_content or b""
         for recipient in envelope.rcpt_tos:
-            self._note(Mail(envelope.mail_from or "", recipient, content, session.ssl is not None or self.security == "tls"))
+            self._note(
+                Mail(envelope.mail_from or "", recipient, content, session.ssl is not None or self.security == "tls")
+            )
         if self.vanish_after_data:
             server.transport.abort()
         return "250 OK queued"

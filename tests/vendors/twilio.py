@@ -122,7 +122,9 @@ class PretendTwilio:
     journal: list[dict[str, Any]] = field(default_factory=list)
     messages: list[Sms] = field(default_factory=list)
     calls: list[PhoneCall] = field(default_factory=list)
-    refusals: list[tuple[str, int]] = field(default_factory=list)  # (url, status) of callbacks that failed; 0: no answer
+    refusals: list[tuple[str, int]] = field(
+        default_factory=list
+    )  # (url, status) of callbacks that failed; 0: no answer
     always: dict[str, Trouble] = field(default_factory=dict)  # by number
     scripted: list[tuple[str, Trouble]] = field(default_factory=list)  # ("" or number, trouble): the next ones
 
@@ -224,7 +226,9 @@ class PretendTwilio:
     async def press(self, call: PhoneCall, digit: str) -> list[str]:
         """A key is pressed at the menu; what is heard then."""
         assert call.action, f"call {call.sid} asks for no key ({call.status})"
-        return await self._listen(call, await self._twiml(call, {"Digits": digit, "FinishedOnKey": "", "msg": "Gather End"}))
+        return await self._listen(
+            call, await self._twiml(call, {"Digits": digit, "FinishedOnKey": "", "msg": "Gather End"})
+        )
 
     async def hang_up(self, call: PhoneCall, status: str = "completed") -> None:
         """The call ends: completed, busy, no-answer, failed or canceled."""
@@ -352,7 +356,11 @@ class PretendTwilio:
     async def _post(self, url: str, form: Mapping[str, str]) -> tuple[int, str]:
         """A signed form post as Twilio makes it. (0, "") when nobody answered."""
         signature = RequestValidator(self.token).compute_signature(url, dict(form))
-        headers = {"X-Twilio-Signature": signature, "Content-Type": "application/x-www-form-urlencoded", "User-Agent": "TwilioProxy/1.1"}
+        headers = {
+            "X-Twilio-Signature": signature,
+            "Content-Type": "application/x-www-form-urlencoded",
+            "User-Agent": "TwilioProxy/1.1",
+        }
         status, document = 0, ""
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):
             async with self._http.post(self._reachable(url), data=urlencode(form), headers=headers) as reply:
@@ -368,7 +376,12 @@ class PretendTwilio:
     # ------------------------------------------------------------------------------------- by hand
 
     def _hands(self) -> dict[str, Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]]:
-        return {"text": self._hand_text, "answer": self._hand_answer, "press": self._hand_press, "trouble": self._hand_trouble}
+        return {
+            "text": self._hand_text,
+            "answer": self._hand_answer,
+            "press": self._hand_press,
+            "trouble": self._hand_trouble,
+        }
 
     async def _hand_text(self, request: web.Request) -> web.StreamResponse:
         form = await self._form(request)

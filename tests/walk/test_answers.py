@@ -180,7 +180,10 @@ COMMANDS: list[tuple[str, Callable[[str], bool]]] = [
     ("STATUS", lambda said: said == "INC 1 P2 db down: triggered, 1 alerts firing."),
     ("WHO", lambda said: said == "primary: ana"),
     ("ACK 99", lambda said: said == "INC 99 was not paged to this phone in the last 24 hours."),
-    ("ACK 1 2", lambda said: said.startswith("INC 1 acknowledged by you.") and "Left: INC 2 (not paged to this phone)" in said),
+    (
+        "ACK 1 2",
+        lambda said: said.startswith("INC 1 acknowledged by you.") and "Left: INC 2 (not paged to this phone)" in said,
+    ),
     ("please help me", lambda said: said.startswith("Reply ACK, RES, ESC")),
     ("", lambda said: said == "The message was empty."),
 ]
@@ -206,7 +209,9 @@ async def test_a_note_by_sms_stands_in_the_timeline_as_written(town: Town) -> No
     ]
 
 
-@pytest.mark.parametrize("word", ["STOP", "stopall", "Unsubscribe", "CANCEL", "END", "QUIT", "START", "YES", "HELP", "INFO"])
+@pytest.mark.parametrize(
+    "word", ["STOP", "stopall", "Unsubscribe", "CANCEL", "END", "QUIT", "START", "YES", "HELP", "INFO"]
+)
 async def test_words_for_the_carrier_never_answer_an_incident(word: str, town: Town) -> None:
     town.expected_errors.add("own_trouble")
     await town.alert("db down")
@@ -232,7 +237,9 @@ async def test_with_codes_an_answer_needs_the_four_letters_of_the_page(build: Bu
 
 
 async def test_the_code_of_any_page_of_the_incident_to_that_phone_is_good(build: Build) -> None:
-    town = await build("answers: {sms: code}\npolicies: {default: {steps: [{notify: [user:ana], wait: 5m}], repeat: 5}}")
+    town = await build(
+        "answers: {sms: code}\npolicies: {default: {steps: [{notify: [user:ana], wait: 5m}], repeat: 5}}"
+    )
     await town.alert("db down")
     await town.pass_time(minutes=6)
     first = next(told for told in town.told if told.user == "ana")
@@ -399,7 +406,7 @@ async def test_a_link_dies_after_a_day_and_with_its_user_and_when_forged(build: 
 
     await town.reload(
         f"""
-users: {{ana: ~, bo: {{name: Bo, timezone: UTC, contacts: {{sms: "{PHONES['bo']}"}}}}}}
+users: {{ana: ~, bo: {{name: Bo, timezone: UTC, contacts: {{sms: "{PHONES["bo"]}"}}}}}}
 teams: {{platform: {{members: [bo], managers: [grace]}}}}
 schedules: {{primary: {{timezone: UTC, layers: [{{name: week, users: [bo], rotation: {{every: 1w, start: 2026-01-05 09:00}}}}]}}}}
 """
@@ -469,7 +476,9 @@ async def test_an_incident_triggered_by_hand_pages_like_any_other(town: Town) ->
 async def test_of_pages_of_one_instant_a_bare_answer_means_the_last_one_that_is_open(
     build: Build, over: tuple[int, ...], acked: int
 ) -> None:
-    town = await build(EVERYWHERE + "\nthrottle: {sms: [100/1m]}\ndefaults: {timezone: UTC, policy: default, notify_resolved: false}")
+    town = await build(
+        EVERYWHERE + "\nthrottle: {sms: [100/1m]}\ndefaults: {timezone: UTC, policy: default, notify_resolved: false}"
+    )
     await town.post("apps", [{"title": f"alert {number}", "dedup_key": str(number)} for number in (1, 2, 3, 4)])
     for number in over:
         await town.clear(f"alert {number}", key=str(number))
@@ -511,7 +520,13 @@ async def test_ack_all_means_what_is_open_and_could_be_read_and_says_what_it_lef
         "INC 3, 4 acknowledged by you. Paging stopped. "
         "Left: INC 2 (acknowledged by bo), INC 5 (paged just now). Reply ACK and a number for these."
     )
-    assert await statuses(town) == {1: "resolved", 2: "acknowledged", 3: "acknowledged", 4: "acknowledged", 5: "triggered"}
+    assert await statuses(town) == {
+        1: "resolved",
+        2: "acknowledged",
+        3: "acknowledged",
+        4: "acknowledged",
+        5: "triggered",
+    }
     await town.pass_time(seconds=2)
     assert (await town.phones["ana"].reply("ACK ALL") or "").startswith("INC 5 acknowledged by you.")
 
@@ -623,7 +638,10 @@ async def test_where_a_code_is_wanted_one_of_the_pages_is_enough_for_several(bui
     assert await town.phones["ana"].reply(f"ACK 1 2 {code_of(pages[2].id)}") == (
         "Add the four letters of one of these pages to your answer."
     )
-    assert await town.phones["ana"].reply(f"ACK ALL {code_of(pages[2].id)}") == "INC 1-3 acknowledged by you. Paging stopped."
+    assert (
+        await town.phones["ana"].reply(f"ACK ALL {code_of(pages[2].id)}")
+        == "INC 1-3 acknowledged by you. Paging stopped."
+    )
 
 
 @pytest.mark.parametrize("guess", ["ACK {}", "ACK ALL {}", "NOTE {} x", "SNZ 30 1 2 {}"])
@@ -657,7 +675,9 @@ async def test_a_summary_has_a_code_that_answers_for_what_it_names(build: Build)
     found = re.search(r", with ([A-Z]{4})\.$", town.phones["ana"].texts[-1])
     assert found is not None
 
-    assert await town.phones["ana"].reply(f"ACK 2 {found[1]}") != "INC 2: add the four letters of the page to your answer."
+    assert (
+        await town.phones["ana"].reply(f"ACK 2 {found[1]}") != "INC 2: add the four letters of the page to your answer."
+    )
     assert await town.phones["ana"].reply(f"ACK 1 3 {found[1]}") == "INC 1, 3 acknowledged by you. Paging stopped."
     assert set((await statuses(town)).values()) == {"acknowledged"}
 
@@ -678,9 +698,7 @@ async def test_the_last_of_the_five_replies_is_kept_for_incidents_and_says_that_
 # ------------------------------------------------------------- whose word counts, at every door
 
 OTHER = "ACffffffffffffffffffffffffffffffff"
-TWO_ACCOUNTS = (
-    f'{EVERYWHERE}\nchannels: {{elsewhere: {{type: twilio_sms, account_sid: {OTHER}, auth_token: theirs, from: "+15005550008"}}}}'
-)
+TWO_ACCOUNTS = f'{EVERYWHERE}\nchannels: {{elsewhere: {{type: twilio_sms, account_sid: {OTHER}, auth_token: theirs, from: "+15005550008"}}}}'
 
 
 async def other_voice(town: Town) -> object:
@@ -751,7 +769,9 @@ async def test_a_rightly_signed_word_of_another_s_message_changes_nothing_at_any
 
 
 async def test_a_call_of_last_week_acknowledges_nothing(build: Build) -> None:
-    town = await build(f"{TWO_ACCOUNTS}\npolicies: {{default: {{steps: [{{notify: [user:ana], wait: 30d}}], repeat: 0}}}}")
+    town = await build(
+        f"{TWO_ACCOUNTS}\npolicies: {{default: {{steps: [{{notify: [user:ana], wait: 30d}}], repeat: 0}}}}"
+    )
     await town.alert("db down")
 
     assert await a_call_of_last_week(town) is None
@@ -763,7 +783,9 @@ async def test_replies_and_keys_to_a_channel_that_a_reload_renamed_still_count(b
     town = await build(EVERYWHERE)
     await town.alert("db down")
     path = town.folder / "tocsin.yaml"
-    path.write_text(re.sub(r"\bsms: |\bsms\b(?=[,\]])", lambda found: found[0].replace("sms", "texts"), path.read_text()))
+    path.write_text(
+        re.sub(r"\bsms: |\bsms\b(?=[,\]])", lambda found: found[0].replace("sms", "texts"), path.read_text())
+    )
     await town.daemon.reload(yes=True)
     assert "sms" not in town.daemon.live.settings.channels
 

@@ -107,7 +107,12 @@ def event(random: Random) -> dict[str, Any]:
 
 
 def sent_to_pagerduty(random: Random) -> dict[str, Any]:
-    payload = {"summary": "queue", "source": "mq", "severity": "critical", "custom_details": {"x": random.randint(1, 2)}}
+    payload = {
+        "summary": "queue",
+        "source": "mq",
+        "severity": "critical",
+        "custom_details": {"x": random.randint(1, 2)},
+    }
     verb = random.choice(("trigger", "trigger", "acknowledge", "resolve"))
     return {
         "routing_key": "0123456789abcdef0123456789abcdef", "event_action": verb, "dedup_key": random.choice("xy"),

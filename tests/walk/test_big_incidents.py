@@ -33,7 +33,13 @@ SMALL, BIG = 10, 2_000
 
 
 def node(n: int, status: str = "firing", severity: str = "critical", **labels: str) -> dict[str, Any]:
-    return {"title": f"node {n}", "dedup_key": f"n{n}", "status": status, "severity": severity, "labels": {**EU, **labels}}
+    return {
+        "title": f"node {n}",
+        "dedup_key": f"n{n}",
+        "status": status,
+        "severity": severity,
+        "labels": {**EU, **labels},
+    }
 
 
 async def with_alerts(build: Build, count: int, more: str = "") -> Town:
@@ -93,7 +99,9 @@ def count_rows(monkeypatch: pytest.MonkeyPatch, rows: list[int]) -> None:
 
 
 @pytest.mark.parametrize("event", EVENTS)
-async def test_no_event_reads_more_rows_in_a_big_incident(event: Any, build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_event_reads_more_rows_in_a_big_incident(
+    event: Any, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read: list[int] = []
     for count in (SMALL, BIG):
         town = await with_alerts(build, count)
@@ -149,7 +157,10 @@ STEP = st.tuples(
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.lists(STEP, min_size=1, max_size=4), max_size=8), st.sampled_from(["", "\ndefaults: {reopen_within: 1h}"]))
+@given(
+    st.lists(st.lists(STEP, min_size=1, max_size=4), max_size=8),
+    st.sampled_from(["", "\ndefaults: {reopen_within: 1h}"]),
+)
 def test_whatever_happens_the_counts_are_those_of_its_alerts(story: list[list[Any]], more: str) -> None:
     asyncio.run(_told(story, more))
 
@@ -159,7 +170,11 @@ async def _told(story: list[list[Any]], more: str) -> None:
         town = await Town.open(Path(folder), GROUPED + more)
         try:
             for post in story:
-                alerts = [node(n, what, severity, **labels) for what, n, severity, labels in post if what in ("firing", "resolved", "acknowledged")]
+                alerts = [
+                    node(n, what, severity, **labels)
+                    for what, n, severity, labels in post
+                    if what in ("firing", "resolved", "acknowledged")
+                ]
                 if alerts:
                     await town.post("apps", alerts)
                 if any(what == "by hand" for what, *_ in post):

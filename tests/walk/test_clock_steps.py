@@ -10,24 +10,31 @@ from tocsin.model import DAY, Instant, rfc3339
 from tocsin.model.civil import ahead
 
 NO_LIMITS = "throttle: {sms: [100/1m], voice: [100/1m]}\n"
-STEPS = NO_LIMITS + """
+STEPS = (
+    NO_LIMITS
+    + """
 policies:
   default: {steps: [{notify: [user:ana], wait: 5m}, {notify: [user:bo], wait: 5m}, {notify: [user:grace], wait: 5m}], repeat: 0, ack_timeout: 30m}
 integrations: {apps: {type: webhook, token: t, auto_resolve: 10m}, other: {type: webhook, token: t2}}
 heartbeats: {backup: {every: 10m, grace: 2m}, nightly: {cron: "0 3 * * *", grace: 30m}}
 """
+)
 HOURLY = pytest.mark.parametrize("hours", [-1.0, 1.0, 5.0, -3650 * 24.0, 3650 * 24.0], ids=lambda hours: f"{hours:g}h")
 
 
 def of_alerts(town: Town) -> list[str]:
     """Pages about what is not Tocsin's own news."""
-    told = sorted((one.at, town._line(one)) for one in town.told if one.kind == "page" and "clock was set" not in one.title)
+    told = sorted(
+        (one.at, town._line(one)) for one in town.told if one.kind == "page" and "clock was set" not in one.title
+    )
     return [line for _, line in told]
 
 
 @HOURLY
 @pytest.mark.parametrize("database", ["sqlite::memory:", "file"])
-async def test_an_escalation_keeps_its_waits_whatever_the_clock_is_set_to(build: Build, hours: float, database: str) -> None:
+async def test_an_escalation_keeps_its_waits_whatever_the_clock_is_set_to(
+    build: Build, hours: float, database: str
+) -> None:
     town = await build(STEPS, database=database)
     town.expected_errors |= {"clock_stepped"}
     await town.alert("db down", integration="other")
@@ -110,9 +117,12 @@ async def test_who_is_on_call_follows_the_clock(build: Build) -> None:
 
 
 @pytest.mark.parametrize(("hours", "muted"), [(2.0, False), (-2.0, True)])
-async def test_silences_overrides_and_windows_end_when_the_clock_says_so(build: Build, hours: float, muted: bool) -> None:
+async def test_silences_overrides_and_windows_end_when_the_clock_says_so(
+    build: Build, hours: float, muted: bool
+) -> None:
     town = await build(
-        NO_LIMITS + """
+        NO_LIMITS
+        + """
 maintenance:
   - {name: works, match: ['title="in works"'], every: "Mon 11:30", for: 1h}
 """

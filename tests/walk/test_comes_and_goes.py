@@ -58,7 +58,11 @@ async def test_a_new_firing_meanwhile_cancels_it_and_paging_goes_on_where_it_was
     await town.pass_time(minutes=30)
     incident = await town.incident()
     assert (incident.status, incident.cycle, len(await town.incidents())) == ("triggered", 1, 1)
-    assert [kind for kind in await town.kinds() if kind in ("cleared", "rests", "fired_again")] == ["cleared", "rests", "fired_again"]
+    assert [kind for kind in await town.kinds() if kind in ("cleared", "rests", "fired_again")] == [
+        "cleared",
+        "rests",
+        "fired_again",
+    ]
 
 
 async def test_the_resolve_sent_again_does_not_put_the_end_off(build: Build) -> None:

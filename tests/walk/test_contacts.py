@@ -67,7 +67,11 @@ async def test_the_code_that_came_proves_the_contact(build: Build, contact: str)
 
     assert await enter(town, code, contact) == "verified"
     assert (await state(town, contact)).verified_at == town.clock.now()
-    assert [one.contact.name for one in await town.daemon.contacts.views(town.daemon.live.settings.users["ana"]) if one.verified] == [contact]
+    assert [
+        one.contact.name
+        for one in await town.daemon.contacts.views(town.daemon.live.settings.users["ana"])
+        if one.verified
+    ] == [contact]
 
 
 async def test_a_code_is_read_out_on_the_phone(build: Build) -> None:
@@ -215,7 +219,9 @@ async def test_a_test_page_is_marked_and_its_fate_is_told(town: Town) -> None:
     [page] = await town.daemon.contacts.test("ana", "", ANA)
     await town.settle()
 
-    assert town.phones["ana"].texts == ["TEST page of Tocsin for Ana over sms. Nothing is wrong. Reply OK to answer it."]
+    assert town.phones["ana"].texts == [
+        "TEST page of Tocsin for Ana over sms. Nothing is wrong. Reply OK to answer it."
+    ]
     sent = await town.daemon.contacts.sent("ana", page.id)
     assert (sent.outcome, sent.arrived, sent.settled) == ("accepted", True, False)
     await town.phones["ana"].receipt("delivered")
@@ -301,7 +307,9 @@ async def test_a_key_pressed_in_a_test_call_answers_it(build: Build) -> None:
     [page] = await town.daemon.contacts.test("ana", "voice", ANA)
     await town.settle()
 
-    assert await town.phones["ana"].pick_up() == "This is a test of Tocsin. Nothing is wrong. Press any key to answer it."
+    assert (
+        await town.phones["ana"].pick_up() == "This is a test of Tocsin. Nothing is wrong. Press any key to answer it."
+    )
     assert (await town.phones["ana"].press("4")).startswith("Thank you: you answered the test.")
     assert (await town.daemon.contacts.sent("ana", page.id)).answered
 

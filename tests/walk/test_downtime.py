@@ -13,12 +13,15 @@ from tocsin.errors import SettingsError, StoreUnavailable
 
 Story = Callable[[Town], Awaitable[None]]
 NO_LIMITS = "throttle: {sms: [100/1m], voice: [100/1m]}\n"
-THREE_STEPS = NO_LIMITS + """
+THREE_STEPS = (
+    NO_LIMITS
+    + """
 policies:
   default: {steps: [{notify: [user:ana], wait: 5m}, {notify: [user:bo], wait: 5m}, {notify: [user:grace], wait: 5m}], repeat: 0}
 """
+)
 WITHOUT_ANA = f"""
-users: {{ana: ~, bo: {{name: Bo, timezone: UTC, contacts: {{sms: "{PHONES['bo']}"}}}}}}
+users: {{ana: ~, bo: {{name: Bo, timezone: UTC, contacts: {{sms: "{PHONES["bo"]}"}}}}}}
 teams: {{platform: {{members: [bo], managers: [grace]}}}}
 schedules: {{primary: {{timezone: UTC, layers: [{{name: week, users: [bo], rotation: {{every: 1w, start: 2026-01-05 09:00}}}}]}}}}
 """
@@ -212,7 +215,10 @@ async def test_a_new_cycle_follows_the_policy_of_now(build: Build) -> None:
 async def test_a_policy_that_is_gone_still_ends_what_it_began_even_after_a_restart(build: Build) -> None:
     town = await build(THREE_STEPS, database="file")
     await town.alert("db down")
-    town.configure(NO_LIMITS + "policies: {default: ~, other: {steps: [{notify: [user:grace], wait: 1m}]}}\ndefaults: {policy: other}")
+    town.configure(
+        NO_LIMITS
+        + "policies: {default: ~, other: {steps: [{notify: [user:grace], wait: 1m}]}}\ndefaults: {policy: other}"
+    )
 
     await town.restart(after_minutes=1)
     await town.pass_time(minutes=9)
@@ -242,7 +248,9 @@ async def test_a_contact_that_was_replaced_is_not_used_and_the_new_one_is(build:
     town = await build(f"{NO_LIMITS}users: {{{person('ana', rules)}}}")
     await town.alert("db down")
 
-    await town.reload(f"{NO_LIMITS}users: {{{person('ana', '{high: [{after: 2m, by: mail}]}', 'mail: ana@example.org')}}}")
+    await town.reload(
+        f"{NO_LIMITS}users: {{{person('ana', '{high: [{after: 2m, by: mail}]}', 'mail: ana@example.org')}}}"
+    )
     await town.pass_time(minutes=4.5)
 
     assert town.pages == ["4m ana mail"]
@@ -254,7 +262,7 @@ async def test_a_target_that_no_longer_exists_reaches_nobody_so_the_next_step_ru
     await town.reload(
         NO_LIMITS
         + f"""
-users: {{bo: ~, ana: {{name: Ana, timezone: UTC, contacts: {{sms: "{PHONES['ana']}"}}}}}}
+users: {{bo: ~, ana: {{name: Ana, timezone: UTC, contacts: {{sms: "{PHONES["ana"]}"}}}}}}
 teams: {{platform: {{members: [ana], managers: [grace]}}}}
 schedules: {{primary: {{timezone: UTC, layers: [{{name: week, users: [ana], rotation: {{every: 1w, start: 2026-01-05 09:00}}}}]}}}}
 policies: {{default: {{steps: [{{notify: [user:ana], wait: 5m}}]}}}}
@@ -268,7 +276,7 @@ policies: {{default: {{steps: [{{notify: [user:ana], wait: 5m}}]}}}}
 
 async def test_a_channel_added_by_a_reload_is_used_and_one_that_is_gone_is_not_waited_for(build: Build) -> None:
     town = await build(f"{NO_LIMITS}users: {{{person('ana', '{high: [{by: voice}]}')}}}")
-    ana = 'ana: {name: Ana, timezone: UTC, contacts: {hook: ana}}'
+    ana = "ana: {name: Ana, timezone: UTC, contacts: {hook: ana}}"
 
     await town.reload(f"{NO_LIMITS}channels: {{{HOOK}}}\nusers: {{{ana}}}")
     await town.alert("db down")

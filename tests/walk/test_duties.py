@@ -133,7 +133,9 @@ async def test_what_an_earlier_process_left_open_is_closed_by_the_next(build: Bu
 
 async def test_after_an_outage_no_duty_is_told_of_that_was_late_because_of_it(build: Build) -> None:
     town = await build()
-    town.store_fails("write", "check", "next_due", "next_due_page", "next_confirmation", "open_intents", "beats", "counts")
+    town.store_fails(
+        "write", "check", "next_due", "next_due_page", "next_confirmation", "open_intents", "beats", "counts"
+    )
     await town.pass_time(minutes=3)
     assert not (await town.daemon.health.ready())[0]
     town.store_works()

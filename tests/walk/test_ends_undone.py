@@ -111,7 +111,9 @@ async def test_after_an_end_that_was_undone_a_repeat_is_a_repeat(build: Build, r
 
 POST = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["firing", "firing", "resolved"]), st.sampled_from(["", "x"])), min_size=1, max_size=4)  # fmt: skip
 STORIES = st.lists(
-    st.tuples(st.lists(POST, min_size=1, max_size=3), st.sampled_from([None, None, GONE, StoreError("odd")]), st.booleans()),
+    st.tuples(
+        st.lists(POST, min_size=1, max_size=3), st.sampled_from([None, None, GONE, StoreError("odd")]), st.booleans()
+    ),
     max_size=6,
 )
 
@@ -129,12 +131,17 @@ async def told(story: list[Any], rules: str) -> None:
         try:
             for posts, error, by_hand in story:
                 town.store_undoes(error)
-                bodies = [[firing(key, title) if status == "firing" else over(key) for key, status, title in post] for post in posts]
+                bodies = [
+                    [firing(key, title) if status == "firing" else over(key) for key, status, title in post]
+                    for post in posts
+                ]
                 works: list[Any] = [take(town, body) for body in bodies]
                 if by_hand:
                     works += [town.daemon.actions.resolve(1, town.actor("ana"), "api")]
                 for heard in await asyncio.gather(*works, return_exceptions=True):
-                    assert not isinstance(heard, BaseException) or isinstance(heard, (StoreError, BadBody, NoSuchIncident))
+                    assert not isinstance(heard, BaseException) or isinstance(
+                        heard, (StoreError, BadBody, NoSuchIncident)
+                    )
                 town.daemon.store.undoing.clear()  # type: ignore[attr-defined]  # a CountedStore
                 await town.settle()
                 await agrees(town)

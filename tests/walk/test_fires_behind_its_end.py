@@ -34,8 +34,12 @@ async def waiting(town: Town) -> list[Any]:
 # ------------------------------------------------------------------------------------- the rule
 
 
-@pytest.mark.parametrize(("behind", "paged"), [(0, "0.25m"), (2, "0.25m"), (10, "0.25m"), (10.5, "0.175m"), (60, "1m"), (240, "4m")])
-async def test_a_firing_behind_its_resolve_with_an_unchanged_start_pages_in_the_end(behind: float, paged: str, build: Build) -> None:
+@pytest.mark.parametrize(
+    ("behind", "paged"), [(0, "0.25m"), (2, "0.25m"), (10, "0.25m"), (10.5, "0.175m"), (60, "1m"), (240, "4m")]
+)
+async def test_a_firing_behind_its_resolve_with_an_unchanged_start_pages_in_the_end(
+    behind: float, paged: str, build: Build
+) -> None:
     town = await build(QUIET)
     await over(town, behind)
 
@@ -273,7 +277,13 @@ async def test_its_texts_are_rendered_once(build: Build) -> None:
 
 async def test_odd_texts_wait_as_well(build: Build) -> None:
     town = await build(QUIET)
-    odd = {"title": "db \ud800 down", "dedup_key": "db", "status": "firing", "started_at": BEGAN, "labels": {"a": "\udfff\x00"}}
+    odd = {
+        "title": "db \ud800 down",
+        "dedup_key": "db",
+        "status": "firing",
+        "started_at": BEGAN,
+        "labels": {"a": "\udfff\x00"},
+    }
     await town.post("apps", json.dumps([odd, {**odd, "status": "resolved"}, odd]).encode())
     await town.pass_time(minutes=1)
 
@@ -346,7 +356,9 @@ async def test_a_threshold_counts_it_when_it_fires(build: Build) -> None:
 async def test_a_storm_takes_it_in_like_any_other(build: Build) -> None:
     town = await build("throttle: {sms: [1000/1m]}\nstorm: {new_incidents: 3, within: 1m}")
     keys = [f"db{n}" for n in range(8)]
-    fires = [{"title": key, "dedup_key": key, "status": "firing", "started_at": BEGAN, "severity": "warning"} for key in keys]
+    fires = [
+        {"title": key, "dedup_key": key, "status": "firing", "started_at": BEGAN, "severity": "warning"} for key in keys
+    ]
     await town.post("apps", [{**one, "status": "resolved", "ended_at": "2026-01-05T11:59:00Z"} for one in fires])
     await town.post("apps", fires)
     await town.pass_time(minutes=1)
@@ -461,7 +473,9 @@ async def test_the_late_resolve_of_an_earlier_firing_does_not_end_the_newer_one(
     resolve = {"title": "db down", "dedup_key": "db down", "status": "resolved", "ended_at": "2026-01-05T12:01:00Z"}
     if after == "in one post":
         await town.alert("db down", started_at=BEGAN)
-        await town.post("apps", [{"title": "db down", "severity": "critical", "dedup_key": "db down", "started_at": AGAIN}, resolve])
+        await town.post(
+            "apps", [{"title": "db down", "severity": "critical", "dedup_key": "db down", "started_at": AGAIN}, resolve]
+        )
     else:
         await began_anew(town)
         if after == "after a crash":
@@ -501,7 +515,9 @@ async def test_after_a_resolve_by_hand_the_newest_start_counts(seconds: int, bui
 
 
 @pytest.mark.parametrize("way", ["API", "SMS"])
-async def test_a_source_that_repeats_what_was_resolved_by_hand_pages_once_more_after_five_minutes(way: str, build: Build) -> None:
+async def test_a_source_that_repeats_what_was_resolved_by_hand_pages_once_more_after_five_minutes(
+    way: str, build: Build
+) -> None:
     town = await build(QUIET, database="file")
     await town.alert("db down", started_at=BEGAN)
     await (town.resolve(1) if way == "API" else town.phones["ana"].reply("RES 1"))
@@ -515,7 +531,9 @@ async def test_a_source_that_repeats_what_was_resolved_by_hand_pages_once_more_a
 
 
 async def test_what_its_expiry_would_end_in_a_downtime_fires_after_it(build: Build) -> None:
-    town = await build(QUIET + "\nintegrations: {apps: {type: webhook, token: apps-token, auto_resolve: 2m}}", database="file")
+    town = await build(
+        QUIET + "\nintegrations: {apps: {type: webhook, token: apps-token, auto_resolve: 2m}}", database="file"
+    )
     await town.alert("db down", started_at=BEGAN)
     await town.resolve(1)
     await town.pass_time(minutes=3.5)

@@ -78,7 +78,9 @@ async def happened(town: Town, body: list[dict[str, Any]]) -> list[str]:
     for told in town.told:
         seconds = round((told.at - town.start) / 1000) + noon
         if told.kind == "page" and told.title.strip() in asked and told.at >= since:
-            lines.append(f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02} {told.title.strip()} {told.user}")
+            lines.append(
+                f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02} {told.title.strip()} {told.user}"
+            )
     return sorted(lines)
 
 

@@ -168,7 +168,8 @@ async def test_a_rule_that_drops_says_so_and_pages_nobody(build: Build, minutes:
 
 async def test_the_plan_of_a_large_team_is_cut_and_lets_others_have_their_turn(build: Build) -> None:
     many = "".join(
-        f'\n  u{n}: {{name: U{n}, timezone: UTC, contacts: {{sms: "+1500666{n:04}", mail: u{n}@example.org}}}}' for n in range(60)
+        f'\n  u{n}: {{name: U{n}, timezone: UTC, contacts: {{sms: "+1500666{n:04}", mail: u{n}@example.org}}}}'
+        for n in range(60)
     )
     steps = "{notify: [team:all], wait: 1m}"
     town = await build(

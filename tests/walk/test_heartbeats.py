@@ -158,10 +158,10 @@ async def test_what_fell_due_while_nobody_was_here_is_judged_anew(build: Build) 
 @pytest.mark.parametrize(
     ("at", "down", "silent_at"),
     [
-        (0.5, 3.1, 4.333),   # back at 12:03:36, 36 s behind its run: the grace of 80 s goes on
-        (3.1, 0.7, 4.333),   # away in the grace alone
-        (0.5, 2.4, 4.333),   # back six seconds before the run
-        (0.5, 3.9, 7.333),   # its grace ended meanwhile: the next run
+        (0.5, 3.1, 4.333),  # back at 12:03:36, 36 s behind its run: the grace of 80 s goes on
+        (3.1, 0.7, 4.333),  # away in the grace alone
+        (0.5, 2.4, 4.333),  # back six seconds before the run
+        (0.5, 3.9, 7.333),  # its grace ended meanwhile: the next run
         (0.5, 5.45, 7.333),  # back three seconds before the next run, which is awaited all the same
     ],
 )
@@ -214,7 +214,8 @@ async def test_a_crash_between_the_silence_and_its_alert_loses_nothing(build: Bu
 
 async def test_rules_see_the_heartbeat_like_any_other_alert(build: Build) -> None:
     town = await build(
-        BACKUP + """
+        BACKUP
+        + """
 rules:
   - {name: backups may wait, match: ['integration="heartbeat"', 'heartbeat="backup"'], hold: 5m, set: {title: no backup}}
 """

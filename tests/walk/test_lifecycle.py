@@ -55,7 +55,7 @@ async def test_who_gives_an_incident_back_starts_paging_anew_at_once(town: Town)
 async def test_it_resolves_with_its_last_alert_and_everybody_paged_is_told_but_never_by_a_call(build: Build) -> None:
     town = await build(
         f"""
-users: {{{person('ana', '{high: [{by: voice}]}')}, {person('bo', '{high: [{by: mail}]}')}}}
+users: {{{person("ana", "{high: [{by: voice}]}")}, {person("bo", "{high: [{by: mail}]}")}}}
 channels: {{{OPS_MAIL}}}
 policies: {{default: {{steps: [{{notify: [user:ana, user:bo, channel:ops-mail], wait: 5m}}, {{notify: [user:grace], wait: 5m}}]}}}}
 """
@@ -193,7 +193,7 @@ async def test_a_group_that_is_closed_to_new_alerts_lets_the_next_open_its_own(b
 
 
 JOINS = [
-    ("raise", "error", "critical", False),   # the same priority: P2 both
+    ("raise", "error", "critical", False),  # the same priority: P2 both
     ("raise", "warning", "critical", True),
     ("raise", "critical", "warning", False),
     ("any", "critical", "info", True),

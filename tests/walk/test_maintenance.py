@@ -7,10 +7,13 @@ from tests.walk.town import Town
 
 CALM = 'throttle: {sms: ["1000/1m"]}\n'
 # The town's story begins on Monday 2026-01-05 at 12:00 UTC.
-PATCHING = CALM + """
+PATCHING = (
+    CALM
+    + """
 maintenance:
   - {name: monday patching, match: ['env="prod"'], every: "Mon 12:10", for: 30m}
 """
+)
 PROD = {"labels": {"env": "prod"}}
 
 
@@ -151,10 +154,9 @@ async def test_a_reload_that_takes_the_window_away_pages(build: Build) -> None:
     assert town.pages_of("disk full") == ["15m ana sms"]
 
 
-
 async def test_matchers_see_what_rules_set_also_of_what_is_stored(build: Build) -> None:
     category = "rules: [{name: c, match: ['env=\"prod\"'], set: {category: hardware, priority: P2}}]\n"
-    window = PATCHING.replace("env=\"prod\"", "category=\"hardware\"', 'priority=\"P2\"")
+    window = PATCHING.replace('env="prod"', 'category="hardware"\', \'priority="P2"')
     town = await build(window + category)
     number = await town.alert("disk full", **PROD)
     await town.pass_time(minutes=11)

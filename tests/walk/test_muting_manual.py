@@ -48,7 +48,9 @@ async def test_services_that_depend_on_others(build: Build) -> None:
 
 
 async def test_maintenance(build: Build) -> None:
-    town = await build(example("Maintenance"), start=at(2026, 3, 29, 1, 30))  # Paris: 03:30, the clocks went on at 02:00
+    town = await build(
+        example("Maintenance"), start=at(2026, 3, 29, 1, 30)
+    )  # Paris: 03:30, the clocks went on at 02:00
     assert await quiet(town, "patched", env="prod", os="linux")
     assert not await quiet(town, "another", env="prod", os="bsd")
     assert not await quiet(town, "backup", job="backup")

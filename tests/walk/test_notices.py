@@ -43,7 +43,9 @@ async def proven(town: Town, *users: str) -> None:
     await town.daemon.housekeeping.learn_contacts()
 
 
-async def opened(build: Build, configuration: str, *, start: int = EARLY, verified: tuple[str, ...] = ("ana", "bo"), **how):
+async def opened(
+    build: Build, configuration: str, *, start: int = EARLY, verified: tuple[str, ...] = ("ana", "bo"), **how
+):
     """A town whose Ana was told long ago that she is on call."""
     town = await build(configuration, start=start, **how)
     await proven(town, *verified)
@@ -81,7 +83,9 @@ async def test_the_next_person_is_told_before_the_shift_and_again_when_it_begins
 
 
 async def test_who_takes_over_hears_of_the_open_incidents_that_the_schedule_serves(build: Build) -> None:
-    services = "\npolicies:\n  other: {steps: [{notify: [user:grace]}], repeat: 0}\nservices:\n  elsewhere: {policy: other}\n"
+    services = (
+        "\npolicies:\n  other: {steps: [{notify: [user:grace]}], repeat: 0}\nservices:\n  elsewhere: {policy: other}\n"
+    )
     town = await opened(build, config(services))
     await town.alert("db down", service="shop")
     await town.alert("disk full", severity="warning")
@@ -91,9 +95,7 @@ async def test_who_takes_over_hears_of_the_open_incidents_that_the_schedule_serv
     await town.pass_time(minutes=7)
 
     assert notices(town)[-1] == AT + (
-        "\n2 incidents are open:"
-        "\nINC 1 P2 [shop] db down: acknowledged by ana"
-        "\nINC 2 P3 disk full: triggered"
+        "\n2 incidents are open:\nINC 1 P2 [shop] db down: acknowledged by ana\nINC 2 P3 disk full: triggered"
     )
 
 
@@ -256,6 +258,7 @@ async def test_who_was_unproven_before_the_shift_and_cannot_be_reached_at_its_st
     about = [one.title for one in await town.incidents() if "on call for" in one.title]
     assert about == ["bo is on call for primary and cannot be reached: sms: answered STOP"]
 
+
 async def test_it_is_over_when_the_phone_would_be_tried_again(build: Build) -> None:
     town = await opened(build, config(users=WOKEN_BY_SMS), verified=("ana",))
     await stopped(town, "bo")
@@ -300,4 +303,3 @@ async def test_a_schedule_without_the_key_tells_nobody(build: Build) -> None:
     await town.pass_time(minutes=8)
 
     assert notices(town) == []
-

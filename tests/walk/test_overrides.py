@@ -44,7 +44,9 @@ async def test_once_taken_back_it_wakes_nobody(town: Town) -> None:
 
 
 async def test_a_step_asks_again_who_stepped_in_meanwhile(build: Build) -> None:
-    twice = "policies: {default: {steps: [{notify: [schedule:primary], wait: 5m}, {notify: [schedule:primary], wait: 5m}]}}"
+    twice = (
+        "policies: {default: {steps: [{notify: [schedule:primary], wait: 5m}, {notify: [schedule:primary], wait: 5m}]}}"
+    )
     town = await build(twice)
     await town.alert("db down")
     await town.pass_time(minutes=1)

@@ -90,7 +90,9 @@ async def test_whoever_several_targets_name_is_paged_once(build: Build) -> None:
 
 
 async def test_a_channel_with_an_address_of_its_own_is_a_target(build: Build) -> None:
-    town = await build(f"channels: {{{OPS_MAIL}}}\npolicies: {{default: {{steps: [{{notify: [channel:ops-mail], wait: 5m}}]}}}}")
+    town = await build(
+        f"channels: {{{OPS_MAIL}}}\npolicies: {{default: {{steps: [{{notify: [channel:ops-mail], wait: 5m}}]}}}}"
+    )
 
     await town.alert("db down")
 
@@ -186,7 +188,9 @@ policies:
 
 
 async def test_a_policy_of_which_no_step_applies_pages_the_catch_all(build: Build) -> None:
-    town = await build("policies: {default: {steps: [{notify: [user:ana], wait: 5m, only: {urgency: [high]}}], repeat: 0}}")
+    town = await build(
+        "policies: {default: {steps: [{notify: [user:ana], wait: 5m, only: {urgency: [high]}}], repeat: 0}}"
+    )
 
     await town.alert("disk 80%", "info")
 
@@ -263,10 +267,12 @@ async def test_a_contact_can_be_named_by_the_step(build: Build) -> None:
 # ------------------------------------------------------------------------------------- priority
 
 
-async def test_outside_support_hours_lesser_trouble_loses_its_urgency_and_gets_it_back_in_the_morning(build: Build) -> None:
+async def test_outside_support_hours_lesser_trouble_loses_its_urgency_and_gets_it_back_in_the_morning(
+    build: Build,
+) -> None:
     town = await build(
         f"""
-users: {{{person('ana', '{high: [{by: sms}], low: [{by: mail}]}')}}}
+users: {{{person("ana", "{high: [{by: sms}], low: [{by: mail}]}")}}}
 services:
   shop: {{impact: low, support_hours: {{timezone: UTC, days: Mon-Fri, from: 13:00, to: 18:00}}}}
 policies: {{default: {{steps: [{{notify: [user:ana], wait: 20m}}], repeat: forever}}}}
@@ -286,7 +292,13 @@ policies: {{default: {{steps: [{{notify: [user:ana], wait: 20m}}], repeat: forev
 @pytest.mark.parametrize("seed", range(1, 7))
 async def test_more_urgent_incidents_are_paged_first_after_an_outage(build: Build, seed: int) -> None:
     town = await build("services: {shop: {impact: high}}\nthrottle: {sms: [100/1m]}", database="file", seed=seed)
-    for title, severity in [("minor", "info"), ("old", "error"), ("new", "error"), ("least", "info"), ("mild", "warning")]:
+    for title, severity in [
+        ("minor", "info"),
+        ("old", "error"),
+        ("new", "error"),
+        ("least", "info"),
+        ("mild", "warning"),
+    ]:
         await town.alert(title, severity)
     await town.alert("major", "critical", service="shop")
 

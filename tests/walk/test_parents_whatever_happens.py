@@ -75,13 +75,13 @@ async def happen(town: Town, what: str, *how: Any) -> None:
             await town.clear(title)
         case "silence", service, minutes:
             await town.silence(f'service="{service}"', minutes=minutes)
-        case ("acknowledge" | "unacknowledge" | "resolve" | "cancel" | "escalate" | "snooze"), which:
+        case (("acknowledge" | "unacknowledge" | "resolve" | "cancel" | "escalate" | "snooze"), which):
             found = [one for one in await town.incidents() if one.open]
             if found and what == "snooze":
                 await town.snooze(found[which % len(found)].number, 3)
             elif found:
                 await town.act(what, found[which % len(found)].number)
-        case ("STOP" | "START"), user:
+        case (("STOP" | "START"), user):
             await town.phones[user].reply(what)
         case "trouble", trouble:
             town.trouble("sms", trouble)
@@ -121,7 +121,9 @@ async def is_attended(town: Town, parent: Incident) -> bool:
     if parent.status != "triggered" or parent.muted_by is not None or parent.held_until is not None:
         return False
     story = await town.timeline(parent.number)
-    begun = max((one.at for one in story if one.kind in ("retriggered", "reopened", "unacknowledged", "unmuted")), default=0)
+    begun = max(
+        (one.at for one in story if one.kind in ("retriggered", "reopened", "unacknowledged", "unmuted")), default=0
+    )
     if any(one.kind == "catch_all" and one.because == "the policy is exhausted" and one.at >= begun for one in story):
         return False
     users = town.daemon.live.settings.users

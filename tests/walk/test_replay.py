@@ -94,7 +94,10 @@ async def test_a_storm_is_the_same_storm(build):
     start = Instant(town.clock.now())
     fired = [Signal(Instant(start + nth * 3_000), "apps", nth + 1, Alert("firing", f"k{nth}", "critical", f"t{nth}", service="shop"))
              for nth in range(12)]  # fmt: skip
-    over = [Signal(Instant(start + 4 * MINUTE + nth * 2_000), "apps", 100 + nth, Alert("resolved", f"k{nth}")) for nth in range(9)]
+    over = [
+        Signal(Instant(start + 4 * MINUTE + nth * 2_000), "apps", 100 + nth, Alert("resolved", f"k{nth}"))
+        for nth in range(9)
+    ]
     until = start + 25 * MINUTE
 
     told = await lived(town, [*fired, *over], until)
@@ -146,7 +149,9 @@ async def test_people_answer_as_long_after_their_page_as_they_did(town):
 async def test_without_answers_nobody_answers(town):
     start = town.clock.now()
 
-    played = await replayed(town, [Signal(start, "apps", 1, Alert("firing", "k", "critical", "down"))], start + 6 * MINUTE)
+    played = await replayed(
+        town, [Signal(start, "apps", 1, Alert("firing", "k", "critical", "down"))], start + 6 * MINUTE
+    )
 
     assert lines(played, start) == ["0m ana sms", "5m bo sms"]
 

@@ -13,7 +13,10 @@ from tests.walk.conftest import Build
 from tests.walk.town import Town
 
 MANUAL = Path(__file__).parents[2] / "docs" / "rules.md"
-STORY = re.compile(r"^### ([^\n]+)\n(?:(?!^#).)*?```yaml\n(.*?)```\n\n((?:```\w+ \S+\n.*?```\n\n)*)```story\n(.*?)```", re.DOTALL | re.MULTILINE)
+STORY = re.compile(
+    r"^### ([^\n]+)\n(?:(?!^#).)*?```yaml\n(.*?)```\n\n((?:```\w+ \S+\n.*?```\n\n)*)```story\n(.*?)```",
+    re.DOTALL | re.MULTILINE,
+)
 FILE = re.compile(r"```\w+ (\S+)\n(.*?)```", re.DOTALL)
 STORIES = {found[1]: found for found in STORY.finditer(MANUAL.read_text(encoding="utf-8"))}
 
@@ -57,7 +60,9 @@ async def tell(town: Town, line: str, told: int) -> None:
         case _:
             raise AssertionError(f"this story cannot be told: {line}")
     for fact in filter(None, map(str.strip, then.split(","))):
-        assert await holds(town, fact, town.pages[told:]), f"{line!r}: {fact!r} is not so: {town.pages} {await town.incidents()}"
+        assert await holds(town, fact, town.pages[told:]), (
+            f"{line!r}: {fact!r} is not so: {town.pages} {await town.incidents()}"
+        )
 
 
 def minutes(text: str) -> float:

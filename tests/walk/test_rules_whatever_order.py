@@ -148,9 +148,10 @@ async def check(town: Town, said: dict[str, str]) -> None:
 def enough(alerts: list[StoredAlert]) -> bool:
     """Whether so many of them fired within the window, or one of them joined an incident before."""
     times = sorted(alert.received_at for alert in alerts)
-    return any(later - first < WITHIN * MINUTE for first, later in zip(times, times[ENOUGH - 1 :], strict=False)) or len(
-        alerts
-    ) < ENOUGH  # what fired in the window may belong to the incident before this one
+    return (
+        any(later - first < WITHIN * MINUTE for first, later in zip(times, times[ENOUGH - 1 :], strict=False))
+        or len(alerts) < ENOUGH
+    )  # what fired in the window may belong to the incident before this one
 
 
 async def everything(town: Town) -> list[StoredAlert]:
@@ -162,7 +163,9 @@ async def somebody_heard(town: Town) -> None:
     for one in await town.incidents():
         if one.status == "triggered" and one.muted_by is None:
             rows = [row for row in await town.pages_planned(one.number) if row[0].cycle == one.cycle]
-            assert any(each.state == "accepted" for _, attempts in rows for each in attempts), f"nobody was paged: {one}"
+            assert any(each.state == "accepted" for _, attempts in rows for each in attempts), (
+                f"nobody was paged: {one}"
+            )
             assert one.due_kind == "again", f"its escalation rested for too long: {one}"
 
 

@@ -47,9 +47,9 @@ async def test_the_sample_week_lived_and_replayed_comes_to_the_same_numbers(buil
     played = await replayed(town, records, until)
 
     assert len(records) > COUNT - 1_000
-    assert sorted((case.key, case.opened_at, case.alerts, over(case.status)) for case in played.cases.values()) == sorted(
-        (one.key, one.created_at, one.total, over(one.status)) for one in await town.incidents()
-    )
+    assert sorted(
+        (case.key, case.opened_at, case.alerts, over(case.status)) for case in played.cases.values()
+    ) == sorted((one.key, one.created_at, one.total, over(one.status)) for one in await town.incidents())
     before = figures(played)
     assert before.pages == len(told) + len(town.summaries)
 

@@ -11,7 +11,7 @@ from tests.walk.test_paging import person
 from tests.walk.town import HOOK, PHONES, SMS_B, Town, Trouble
 
 SMS_AND_VOICE = f"""
-users: {{{person('ana', '{high: [{by: sms}, {after: 3m, by: voice}]}')}}}
+users: {{{person("ana", "{high: [{by: sms}, {after: 3m, by: voice}]}")}}}
 policies: {{default: {{steps: [{{notify: [user:ana], wait: 5m}}, {{notify: [user:bo], wait: 5m}}], repeat: 0}}}}
 throttle: {{sms: [100/1m], voice: [100/1m]}}
 """
@@ -69,7 +69,7 @@ async def test_a_step_that_was_heard_is_not_hurried_by_the_late_failure_of_an_ea
     town = await build(
         f"""
 {NO_LIMITS}
-users: {{ana: {{name: Ana, timezone: UTC, contacts: {{sms: "{PHONES['ana']}"}}, notify: {{high: [{{after: 4m, by: sms}}]}}}}, {GRACE}}}
+users: {{ana: {{name: Ana, timezone: UTC, contacts: {{sms: "{PHONES["ana"]}"}}, notify: {{high: [{{after: 4m, by: sms}}]}}}}, {GRACE}}}
 policies:
   default: {{steps: [{{notify: [user:ana], wait: 4m}}, {{notify: [user:bo], wait: 10m}}, {{notify: [user:grace], wait: 10m}}]}}
 """
@@ -253,7 +253,9 @@ async def test_a_busy_provider_is_asked_again_later(build: Build) -> None:
 
 
 async def test_one_persons_trouble_does_not_stop_the_others(build: Build) -> None:
-    town = await build(f"{NO_LIMITS}policies: {{default: {{steps: [{{notify: [team:platform, user:grace], wait: 5m}}]}}}}")
+    town = await build(
+        f"{NO_LIMITS}policies: {{default: {{steps: [{{notify: [team:platform, user:grace], wait: 5m}}]}}}}"
+    )
     town.expected_errors.add("own_trouble")
     town.trouble("sms", "hangs", user="ana")
     town.trouble("sms", "bad number", user="bo")
@@ -303,7 +305,9 @@ async def test_the_second_attempt_goes_over_the_next_contact_and_uses_it_up(buil
 
 
 async def test_a_channel_that_can_confirm_nothing_is_tried_again_at_once(build: Build) -> None:
-    town = await build(f"channels: {{{HOOK}}}\npolicies: {{default: {{steps: [{{notify: [user:ana], wait: 5m}}]}}}}\nusers: {{ana: {{name: Ana, timezone: UTC, contacts: {{hook: ana}}}}, {GRACE}}}")
+    town = await build(
+        f"channels: {{{HOOK}}}\npolicies: {{default: {{steps: [{{notify: [user:ana], wait: 5m}}]}}}}\nusers: {{ana: {{name: Ana, timezone: UTC, contacts: {{hook: ana}}}}, {GRACE}}}"
+    )
     town.trouble("hook", "answer lost")
 
     await town.alert("db down")
@@ -440,7 +444,9 @@ async def test_a_long_storm_keeps_to_the_longer_limits_but_for_one_message(build
 
 
 async def test_nobody_waits_longer_than_a_minute_even_when_the_long_limit_is_used_up(build: Build) -> None:
-    town = await build("throttle: {sms: [2/60m]}\npolicies: {default: {steps: [{notify: [user:ana], wait: 60m}], repeat: 0}}")
+    town = await build(
+        "throttle: {sms: [2/60m]}\npolicies: {default: {steps: [{notify: [user:ana], wait: 60m}], repeat: 0}}"
+    )
     await town.alert("one")
     await town.pass_time(minutes=5)
 
@@ -454,7 +460,7 @@ async def test_nobody_waits_longer_than_a_minute_even_when_the_long_limit_is_use
 async def test_at_the_limit_another_channel_with_room_takes_over(build: Build) -> None:
     town = await build(
         f"""
-users: {{{person('ana', '{high: [{by: sms}]}')}}}
+users: {{{person("ana", "{high: [{by: sms}]}")}}}
 throttle: {{sms: [2/60m], voice: [100/1m]}}
 policies: {{default: {{steps: [{{notify: [user:ana], wait: 60m}}], repeat: 0}}}}
 """

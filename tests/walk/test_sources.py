@@ -50,7 +50,9 @@ async def test_an_acknowledgement_of_one_of_two_alerts_is_not_that_of_the_incide
 
 
 async def test_a_source_that_may_not_acknowledge_or_resolve_does_neither(build: Build) -> None:
-    town = await build(f"integrations: {{pd: {{type: pagerduty, routing_key: {KEY}, may_acknowledge: false, may_resolve: false}}}}")
+    town = await build(
+        f"integrations: {{pd: {{type: pagerduty, routing_key: {KEY}, may_acknowledge: false, may_resolve: false}}}}"
+    )
     await town.post("pd", event("trigger"))
 
     await town.post("pd", event("acknowledge"))

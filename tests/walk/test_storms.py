@@ -49,7 +49,9 @@ async def test_beyond_the_limit_one_incident_pages_for_all_that_come(build: Buil
     assert town.metric("tocsin_storm_collapsed_total") == 90
 
 
-async def test_when_it_is_calm_the_storm_resolves_and_what_still_fires_pages_by_itself_in_a_bundle(build: Build) -> None:
+async def test_when_it_is_calm_the_storm_resolves_and_what_still_fires_pages_by_itself_in_a_bundle(
+    build: Build,
+) -> None:
     town = await build(SMALL.replace("1000/1m", "1/1m"))
     await pour(town, 30)
     storm = await storm_of(town)
@@ -367,7 +369,9 @@ async def test_each_link_of_a_summary_acknowledges_its_own_incident(build: Build
     assert [(await town.incident(number)).status for number in (2, 3)] == ["triggered", "acknowledged"]
 
 
-async def test_a_storm_that_is_calm_does_not_call_resolved_what_fires_and_offers_no_acknowledgement(build: Build) -> None:
+async def test_a_storm_that_is_calm_does_not_call_resolved_what_fires_and_offers_no_acknowledgement(
+    build: Build,
+) -> None:
     town = await build(MAILS + "storm: {new_incidents: 3, within: 1m}")
     await pour(town, 8)
     await town.pass_time(minutes=2)

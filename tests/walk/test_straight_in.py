@@ -90,13 +90,17 @@ async def test_a_silence_keeps_it_quiet_beyond_its_hold(build: Build) -> None:
     assert (await town.incident()).muted_by is not None
 
 
-STORIES = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["firing", "resolved"]), st.booleans()), max_size=8)
+STORIES = st.lists(
+    st.tuples(st.sampled_from("abc"), st.sampled_from(["firing", "resolved"]), st.booleans()), max_size=8
+)
 
 
 @settings(max_examples=25, deadline=None)
 @given(STORIES)
 def test_whatever_a_post_says_both_ways_end_alike(story: list[tuple[str, str, bool]]) -> None:
-    alerts = [{**plain(key), "status": status, "severity": "info" if mild else "critical"} for key, status, mild in story]
+    alerts = [
+        {**plain(key), "status": status, "severity": "info" if mild else "critical"} for key, status, mild in story
+    ]
     assert asyncio.run(end_of(HELD, alerts)) == asyncio.run(end_of(THE_LONG_WAY, alerts))
 
 
@@ -108,7 +112,10 @@ async def end_of(config: str, alerts: list[dict[str, Any]]) -> list[Any]:
             if alerts:
                 await town.post("apps", alerts)
             await town.pass_time(seconds=2)
-            return sorted(((one.key, one.status, one.severity, list(map(bare, kept_))) for one, kept_ in await kept(town)), key=repr)
+            return sorted(
+                ((one.key, one.status, one.severity, list(map(bare, kept_))) for one, kept_ in await kept(town)),
+                key=repr,
+            )
         finally:
             await town.end()
 

@@ -33,7 +33,14 @@ def config(contacts: str, notify: str = "") -> str:
 
 async def ask(town: Town, *, favour: bool = False, **other: str) -> str:
     back = {} if favour else {"back_start": "2026-01-13 09:00", "back_end": "2026-01-14 09:00"}
-    facts = {"schedule": "primary", "asked": "bo", "start": "2026-01-06 09:00", "end": "2026-01-07 09:00", **back, **other}
+    facts = {
+        "schedule": "primary",
+        "asked": "bo",
+        "start": "2026-01-06 09:00",
+        "end": "2026-01-07 09:00",
+        **back,
+        **other,
+    }
     return (await town.daemon.swaps.ask(AskedSwap(**facts), town.actor("ana"))).id  # type: ignore[arg-type]
 
 
@@ -67,7 +74,9 @@ async def test_the_one_who_is_asked_is_told_who_asks_and_how_to_answer(build: Bu
         (f"{VOICE}, {MAIL}", ", notify: {low: [{by: voice}]}", "mail"),
     ],
 )
-async def test_over_the_quietest_contact_and_never_by_a_call(build: Build, contacts: str, notify: str, channel: str) -> None:
+async def test_over_the_quietest_contact_and_never_by_a_call(
+    build: Build, contacts: str, notify: str, channel: str
+) -> None:
     town = await build(config(contacts, notify))
     await ask(town, favour=True)
     await town.pass_time(minutes=2)
@@ -138,11 +147,15 @@ async def test_whoever_asked_is_told_of_the_answer(build: Build, answer: str, fa
     shift = "primary: Tue 6 Jan 09:00 until Wed 7 Jan 09:00 (UTC)"
     assert (f"Bo (bo) accepted your swap and takes over {shift}." in said) == (answer == "accept")
     assert (f"Bo (bo) declined your swap. Still yours is {shift}." in said) == (answer == "decline")
-    assert ("In return you take: Tue 13 Jan 09:00 until Wed 14 Jan 09:00." in said) == (answer == "accept" and not favour)
+    assert ("In return you take: Tue 13 Jan 09:00 until Wed 14 Jan 09:00." in said) == (
+        answer == "accept" and not favour
+    )
 
 
 @pytest.mark.parametrize("end", ["withdraw", "accept", "decline"])
-async def test_nobody_is_asked_for_a_swap_that_was_withdrawn_or_answered_before_the_notice_left(build: Build, end: str) -> None:
+async def test_nobody_is_asked_for_a_swap_that_was_withdrawn_or_answered_before_the_notice_left(
+    build: Build, end: str
+) -> None:
     town = await build(config(SMS) + "throttle: {sms: [1/10m]}\n")
     await town.alert("db down")
     await town.pass_time(seconds=5)
@@ -170,7 +183,10 @@ async def test_of_an_answer_nobody_hears_whose_shift_is_over(build: Build) -> No
 
 
 async def test_a_reload_that_moves_the_turn_says_so_and_what_keeps_it(build: Build) -> None:
-    before = config(SMS).replace("[ana, bo], rotation: {every: 1w, start: 2026-01-05 09:00}", "[grace, ana, bo], rotation: {every: 1d, start: 2026-01-01 09:00}")
+    before = config(SMS).replace(
+        "[ana, bo], rotation: {every: 1w, start: 2026-01-05 09:00}",
+        "[grace, ana, bo], rotation: {every: 1d, start: 2026-01-01 09:00}",
+    )
     town = await build(before)
     said = await town.reload(before.replace("[grace, ana, bo]", "[ana, bo]").replace("user:bo", "user:ana"))
 

@@ -15,14 +15,16 @@ from tocsin.model import Actor, Page
 
 ANA = "policies: {default: {steps: [{notify: [user:ana], wait: 120m}], repeat: 0}}\n"
 TWO_WAYS = f"""
-users: {{ana: {{name: Ana, timezone: UTC, contacts: {{sms: "{PHONES['ana']}", mail: ana@example.org}}, notify: {{high: [{{by: sms}}]}}}}}}
+users: {{ana: {{name: Ana, timezone: UTC, contacts: {{sms: "{PHONES["ana"]}", mail: ana@example.org}}, notify: {{high: [{{by: sms}}]}}}}}}
 services: {{shop: {{impact: high}}}}
 """
 
 
 def heard(town: Town) -> list[tuple[float, str, str]]:
     """(minute, channel, kind) of all that reached Ana."""
-    return [(round((told.at - town.start) / 60_000, 2), told.channel, told.kind) for told in town.told if told.user == "ana"]
+    return [
+        (round((told.at - town.start) / 60_000, 2), told.channel, told.kind) for told in town.told if told.user == "ana"
+    ]
 
 
 async def test_a_channels_own_entry_replaces_the_limits_of_its_kind(build: Build) -> None:
@@ -89,7 +91,12 @@ async def test_pages_say_of_each_attempt_whether_it_was_a_summary(build: Build) 
         pages = [page_view(page, attempts, several=several) for page, attempts in await town.pages_planned(number)]
         told[number] = [(page["kind"], one["message"]) for page in pages for one in page["attempts"]]
 
-    lines = [entry.detail["message"] for number in (1, 2, 3, 4) for entry in await town.timeline(number) if entry.kind == "attempt"]
+    lines = [
+        entry.detail["message"]
+        for number in (1, 2, 3, 4)
+        for entry in await town.timeline(number)
+        if entry.kind == "attempt"
+    ]
     assert told == {1: [("page", "page")], 2: [("page", "page")], 3: [("page", "summary")], 4: [("page", "summary")]}
     assert lines == ["page", "page", "summary"]
 
@@ -196,7 +203,9 @@ async def told_resolved(town: Town) -> None:
 
 async def told_of_a_shift(town: Town) -> None:
     await town.pass_time(minutes=2)
-    notice = town.daemon.contacts._page("notice", *town.daemon.contacts.find("ana", "sms"), "a shift", "on call", rank=90)
+    notice = town.daemon.contacts._page(
+        "notice", *town.daemon.contacts.find("ana", "sms"), "a shift", "on call", rank=90
+    )
     page = replace(notice, key=f"notice/primary/{town.clock.now() + 60_000}/ana/before")
     await town.daemon.store.write(lambda tx: _add(tx, page))
     town.daemon.core.planned({"sms"}, None)
@@ -441,7 +450,9 @@ async def test_nobody_hears_of_a_resolve_that_is_over_when_it_could_be_told(buil
 
     assert (await town.incident(2)).status == "triggered"
     assert await fates_of_updates(town, 2) == ["cancelled: "]
-    assert [told.text for told in town.told if told.kind == "update"][1:] == ["INC 3 resolved by integration:apps: trouble 2"]
+    assert [told.text for told in town.told if told.kind == "update"][1:] == [
+        "INC 3 resolved by integration:apps: trouble 2"
+    ]
 
 
 async def test_that_a_p1_is_resolved_does_not_take_the_slot_kept_for_a_p1_that_fires(build: Build) -> None:
@@ -481,5 +492,10 @@ async def test_each_message_says_of_what_kind_it_is_to_programs_metrics_and_time
     ]  # fmt: skip
     for kind, count in {"page": 1, "summary": 1, "update": 1, "test": 1, "code": 1}.items():
         assert town.metric("tocsin_messages_total", channel="hook", kind=kind, outcome="accepted") == count
-    said = {entry.detail["message"] for number in (1, 2, 3) for entry in await town.timeline(number) if entry.kind == "attempt"}
+    said = {
+        entry.detail["message"]
+        for number in (1, 2, 3)
+        for entry in await town.timeline(number)
+        if entry.kind == "attempt"
+    }
     assert said == {"page", "update", "summary"}

@@ -10,9 +10,12 @@ from tests.walk.conftest import Build
 from tests.walk.town import Town
 
 CALM = 'throttle: {sms: ["1000/1m"], mail: ["1000/1m"]}\n'
-TWO_WAYS = CALM + """
+TWO_WAYS = (
+    CALM
+    + """
 users: {ana: {notify: {high: [{by: sms}]}, contacts: {sms: "+15005550010", mail: ana@example.org}}}
 """
+)
 End = Callable[[Town], Awaitable[object]]
 
 

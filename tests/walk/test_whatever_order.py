@@ -37,7 +37,9 @@ policies:
 
 KEYS = st.sampled_from(["a", "b", "c", "d"])
 WHO = st.sampled_from(["ana", "bo"])
-ALERT = st.tuples(st.just("alert"), KEYS, st.sampled_from(["critical", "warning", "info"]), st.booleans(), st.booleans())
+ALERT = st.tuples(
+    st.just("alert"), KEYS, st.sampled_from(["critical", "warning", "info"]), st.booleans(), st.booleans()
+)
 ACT = st.tuples(st.just("act"), st.integers(0, 1), st.integers(0, 4), WHO)
 FITTING = {  # what people do to an incident in this state; the first of it most often
     "triggered": ["acknowledge", "acknowledge", "escalate", "resolve", "cancel"],
@@ -79,7 +81,9 @@ def test_the_promises_hold_whatever_happens_in_whatever_order(story: Sequence[tu
 
 
 async def tell(folder: Path, story: Sequence[tuple[Any, ...]]) -> None:
-    town = await Town.open(folder, CONFIG, database="file" if any(step[0] == "restart" for step in story) else "sqlite::memory:")
+    town = await Town.open(
+        folder, CONFIG, database="file" if any(step[0] == "restart" for step in story) else "sqlite::memory:"
+    )
     try:
         for step in story:
             await happen(town, *step)
@@ -97,7 +101,9 @@ async def happen(town: Town, what: str, *how: Any) -> None:
         case "alert":
             key, severity, held, grouped = how
             labels = {"held": "yes"} if held else {}
-            await town.alert(f"trouble {key}", severity, key=key, labels={**labels, "cluster": "eu"} if grouped else labels)
+            await town.alert(
+                f"trouble {key}", severity, key=key, labels={**labels, "cluster": "eu"} if grouped else labels
+            )
         case "clear":
             await town.clear("", key=how[0])
         case "snooze":

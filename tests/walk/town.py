@@ -81,22 +81,20 @@ services:
 # Channels that a story asks for where it needs them.
 SMS_B = f'sms-b: {{type: twilio_sms, account_sid: {ACCOUNT}, auth_token: secret, from: "{SECOND_NUMBER}"}}'
 HOOK = 'hook: {type: webhook, url: "https://hook.example.org/in"}'
-OPS_MAIL = (
-    "ops-mail: {type: smtp, host: mail.example.org, port: 25, security: none, from: tocsin@example.org, to: ops@example.org}"
-)
+OPS_MAIL = "ops-mail: {type: smtp, host: mail.example.org, port: 25, security: none, from: tocsin@example.org, to: ops@example.org}"
 
 Trouble = Literal[
-    "unreachable",   # the connection is refused: surely not sent
-    "lost",          # the request is cut on its way: may have been sent, and was not
-    "answer lost",   # the provider did it, and its answer got lost
-    "broken",        # 500
-    "busy",          # 429
-    "bad number",    # 400, error 21211
-    "opted out",     # 400, error 21610
-    "wrong token",   # 401, error 20003
-    "hangs",         # no answer ever comes
+    "unreachable",  # the connection is refused: surely not sent
+    "lost",  # the request is cut on its way: may have been sent, and was not
+    "answer lost",  # the provider did it, and its answer got lost
+    "broken",  # 500
+    "busy",  # 429
+    "bad number",  # 400, error 21211
+    "opted out",  # 400, error 21610
+    "wrong token",  # 401, error 20003
+    "hangs",  # no answer ever comes
     "slow to connect",  # ten seconds pass before the gate
-    "slow to answer",   # ten seconds pass after it
+    "slow to answer",  # ten seconds pass after it
 ]
 ANSWERS: Mapping[str, tuple[int, int]] = {
     "broken": (500, 20500), "busy": (429, 20429), "bad number": (400, 21211), "opted out": (400, 21610),
@@ -257,9 +255,7 @@ class Outside:
         http = next((http for http, code in ANSWERS.values() if code == status), status)
         return Reply(http, {}, orjson.dumps({"code": status, "message": "trouble"}))
 
-    async def _told(
-        self, channel: str, to: str, text: str, attempt_id: str, ref: str, body: Mapping[str, Any]
-    ) -> Told:
+    async def _told(self, channel: str, to: str, text: str, attempt_id: str, ref: str, body: Mapping[str, Any]) -> Told:
         assert self.daemon is not None
         store = self.daemon.store
         attempt = await store.attempt(attempt_id)
@@ -705,7 +701,9 @@ class Town:
     async def outcomes(self, number: int = 1) -> list[str]:
         """The fate of each page and its attempts: "ana sms done: accepted"."""
         return [
-            f"{page.user or page.target} {page.channel} {page.status}: {' '.join(one.state for one in attempts)}".strip(": ")
+            f"{page.user or page.target} {page.channel} {page.status}: {' '.join(one.state for one in attempts)}".strip(
+                ": "
+            )
             for page, attempts in await self.pages_planned(number)
             if page.kind == "page"
         ]

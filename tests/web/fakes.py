@@ -414,7 +414,22 @@ class FakeContacts:
     def __init__(self) -> None:
         self.asked: list[Any] = []
         self.page = Page(
-            "p1", "test/ana/sms/p1", "test", None, 0, 0, 0, 0, "user:ana", "ana", "sms", "sms", NOW, NOW, "done", tries=1
+            "p1",
+            "test/ana/sms/p1",
+            "test",
+            None,
+            0,
+            0,
+            0,
+            0,
+            "user:ana",
+            "ana",
+            "sms",
+            "sms",
+            NOW,
+            NOW,
+            "done",
+            tries=1,
         )
 
     async def all_views(self, users: list[User]) -> dict[str, list[ContactView]]:
@@ -451,7 +466,6 @@ class FakeAccess:
 
     async def by_id(self, id: str) -> Token | None:
         return next((one for bearer, one in TOKENS.items() if one.id == id and bearer not in self.revoked), None)
-
 
     async def sign_out(self, mark: str, until: Instant) -> None:
         self.ended.add(mark)
@@ -557,6 +571,8 @@ class FakeHeartbeats:
 
     def view(self, beat: Beat) -> dict[str, object]:
         return beat_view(beat, Heartbeat(beat.name, Millis(300_000)), NOW)
+
+
 class FakeSubscriptions:
     """One link a calendar: `schedule:primary/0`, and /1 once it was taken back."""
 

@@ -120,7 +120,8 @@ async def test_an_admin_address_takes_metrics_and_probes_away(aiohttp_client: An
 
 
 @pytest.mark.parametrize(
-    "path", ["/nothing", "/v1/incidents/x", "/v1/incidents/١", "/v1/incidents/9999999999", "/v1/webhooks/a/b", "/a/", "/%00"]
+    "path",
+    ["/nothing", "/v1/incidents/x", "/v1/incidents/١", "/v1/incidents/9999999999", "/v1/webhooks/a/b", "/a/", "/%00"],
 )
 async def test_an_unknown_path_is_a_404_problem(client: TestClient, path: str) -> None:
     answer = await client.get(path)
@@ -203,6 +204,8 @@ async def speak(port: int, raw: bytes) -> bytes:
 
 
 HEAD = b"POST /v1/webhooks/own HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer own-token\r\nConnection: close\r\n"
+
+
 def no_trouble(lines: Any) -> bool:
     """No line is an error of ours, and none carries a traceback."""
     told = [record.getMessage() for record in lines.records]
@@ -293,9 +296,7 @@ async def test_a_body_that_does_not_come_to_its_end_is_refused_at_its_deadline(
     assert no_trouble(lines)
 
 
-async def test_a_client_that_hangs_up_in_the_middle_leaves_no_error(
-    port: int, daemon: FakeDaemon, lines: Any
-) -> None:
+async def test_a_client_that_hangs_up_in_the_middle_leaves_no_error(port: int, daemon: FakeDaemon, lines: Any) -> None:
     async with asyncio.timeout(20):
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(HEAD + b"Content-Length: 100\r\n\r\n{")

@@ -29,11 +29,16 @@ from tocsin.wiring import Daemon, Ports
 from tocsin.work.subscriptions import SALT
 
 NOW = instant(datetime(2026, 3, 25, 12, tzinfo=UTC))
-USERS = {key: User(key, name, "UTC") for key, name in (("ana", "Ana; Pires, née Ō" + "x" * 70), ("bo", "Bo Dahl"), ("chen", "chen"))}
+USERS = {
+    key: User(key, name, "UTC")
+    for key, name in (("ana", "Ana; Pires, née Ō" + "x" * 70), ("bo", "Bo Dahl"), ("chen", "chen"))
+}
 
 
 def schedule(*users: tuple[str, ...], every: str = "days", overrides: tuple[Override, ...] = ()) -> Schedule:
-    return Schedule("primary", "Europe/Paris", (Layer("week", users, Rotation(7, every, "2025-12-01T09:00")),), overrides)  # type: ignore[arg-type]
+    return Schedule(
+        "primary", "Europe/Paris", (Layer("week", users, Rotation(7, every, "2025-12-01T09:00")),), overrides
+    )  # type: ignore[arg-type]
 
 
 WEEKLY = schedule(("ana",), ("bo", "chen"), ("chen",))
@@ -53,7 +58,12 @@ def entries(plan: Schedule, now: Instant = NOW) -> tuple[export.Entry, ...]:
 def test_the_file_is_sound_and_its_events_are_free():
     raw = export.calendar("On call: primary", entries(WEEKLY), NOW)
     assert all(len(line) <= 75 for line in raw.split(b"\r\n"))
-    assert raw.decode().splitlines()[:4] == ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Tocsin//On call//EN", "CALSCALE:GREGORIAN"]
+    assert raw.decode().splitlines()[:4] == [
+        "BEGIN:VCALENDAR",
+        "VERSION:2.0",
+        "PRODID:-//Tocsin//On call//EN",
+        "CALSCALE:GREGORIAN",
+    ]
     calendar = icalendar.Calendar.from_ical(raw)
     assert calendar["X-WR-CALNAME"] == "On call: primary"
     assert str(calendar["REFRESH-INTERVAL"].to_ical(), "ascii") == "PT1H"
@@ -62,7 +72,11 @@ def test_the_file_is_sound_and_its_events_are_free():
         assert (event["TRANSP"], event["STATUS"]) == ("TRANSPARENT", "CONFIRMED")
         assert event["DTSTAMP"].dt == event["LAST-MODIFIED"].dt == datetime(2026, 3, 25, 12, tzinfo=UTC)
     titles = {str(event["SUMMARY"]) for event in calendar.walk("VEVENT")}
-    assert titles == {f"On Call - {USERS['ana'].name} - primary", "On Call - Bo Dahl, chen - primary", "On Call - chen - primary"}
+    assert titles == {
+        f"On Call - {USERS['ana'].name} - primary",
+        "On Call - Bo Dahl, chen - primary",
+        "On Call - chen - primary",
+    }
 
 
 def test_it_reaches_from_thirty_days_back_to_180_ahead_and_cuts_no_shift():
@@ -270,7 +284,11 @@ async def test_an_override_made_at_run_time_is_in_the_calendars_too(client: Test
     ana = await bearer(daemon, "responder", "ana")
     asked = {"user": "bo", "from": "2026-03-26 10:00", "to": "2026-03-26 12:00"}
     before = events(await (await client.get("/v1/schedules/primary.ics", headers=ana)).read())
-    on_call = {str(one["X-TOCSIN-USERS"]) for one in before if one["DTSTART"].dt <= datetime(2026, 3, 26, 10, tzinfo=UTC) < one["DTEND"].dt}
+    on_call = {
+        str(one["X-TOCSIN-USERS"])
+        for one in before
+        if one["DTSTART"].dt <= datetime(2026, 3, 26, 10, tzinfo=UTC) < one["DTEND"].dt
+    }
     stand_in = "bo" if on_call == {"ana"} else "ana"
 
     made = await client.post("/v1/schedules/primary/overrides", json={**asked, "user": stand_in}, headers=ana)
@@ -278,4 +296,6 @@ async def test_an_override_made_at_run_time_is_in_the_calendars_too(client: Test
     assert made.status in (200, 201)
     after = events(await (await client.get("/v1/schedules/primary.ics", headers=ana)).read())
     inside = [one for one in after if one["DTSTART"].dt == datetime(2026, 3, 26, 9, tzinfo=UTC)]  # 10:00 in Paris
-    assert [(str(one["X-TOCSIN-USERS"]), one["DTEND"].dt) for one in inside] == [(stand_in, datetime(2026, 3, 26, 11, tzinfo=UTC))]
+    assert [(str(one["X-TOCSIN-USERS"]), one["DTEND"].dt) for one in inside] == [
+        (stand_in, datetime(2026, 3, 26, 11, tzinfo=UTC))
+    ]

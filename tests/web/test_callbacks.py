@@ -150,7 +150,12 @@ async def test_what_is_not_rightly_signed_is_403_and_heard_by_nobody(
         await post(client, door, FORM, **signed(door, FORM, "another-secret")),
         await post(client, door, {**FORM, "Digits": "6"}, **{"X-Twilio-Signature": right}),
         await post(client, door + "?x=1", FORM, **{"X-Twilio-Signature": right}),
-        await post(client, door, {**FORM, "AccountSid": "AC" + "f" * 32}, **signed(door, {**FORM, "AccountSid": "AC" + "f" * 32})),
+        await post(
+            client,
+            door,
+            {**FORM, "AccountSid": "AC" + "f" * 32},
+            **signed(door, {**FORM, "AccountSid": "AC" + "f" * 32}),
+        ),
         await post(client, door, {}, **signed(door, {})),
     ]
 

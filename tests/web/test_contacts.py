@@ -62,7 +62,12 @@ async def test_what_became_of_a_test_is_shown_without_addresses(client: TestClie
     answer = await client.get("/v1/users/ana/pages/p1", headers=VIEWER)
 
     shown = await answer.json()
-    assert (shown["outcome"], shown["delivery"], shown["arrived"], shown["settled"]) == ("accepted", "delivered", True, True)
+    assert (shown["outcome"], shown["delivery"], shown["arrived"], shown["settled"]) == (
+        "accepted",
+        "delivered",
+        True,
+        True,
+    )
     assert "+1500" not in await answer.text()
 
 

@@ -62,7 +62,9 @@ REFUSED: dict[str, Change] = {
     "cut off": lambda raw: raw[:-3],
     "two bodies": lambda raw: raw + raw,
     "single quotes": lambda raw: raw.replace(b'"', b"'"),
-    "nested too deeply": lambda raw: raw.replace(b'"VALUE"', b"[" * 40 + b"]" * 40).replace(b'"TEXT"', b"[" * 40 + b"]" * 40),
+    "nested too deeply": lambda raw: raw.replace(b'"VALUE"', b"[" * 40 + b"]" * 40).replace(
+        b'"TEXT"', b"[" * 40 + b"]" * 40
+    ),
     "nested without end": lambda raw: raw.replace(b'"TEXT"', b"[" * 100_000),
 }
 
@@ -92,7 +94,9 @@ def body(door: str) -> bytes:
     return json.dumps(DOORS[door][2]).encode()
 
 
-async def test_what_one_door_takes_all_take_and_what_one_refuses_all_refuse(post: Callable[..., Awaitable[int]]) -> None:
+async def test_what_one_door_takes_all_take_and_what_one_refuses_all_refuse(
+    post: Callable[..., Awaitable[int]],
+) -> None:
     for door in DOORS:
         for name, change in TAKEN.items():
             assert 200 <= await post(door, change(body(door))) < 300, (door, name)
@@ -103,9 +107,14 @@ async def test_what_one_door_takes_all_take_and_what_one_refuses_all_refuse(post
 async def test_compressed_and_under_any_charset_it_is_the_same_text(post: Callable[..., Awaitable[int]]) -> None:
     for door in DOORS:
         for name, change in TAKEN.items():
-            assert 200 <= await post(door, gzip.compress(change(body(door))), **{"Content-Encoding": "gzip"}) < 300, (door, name)
+            assert 200 <= await post(door, gzip.compress(change(body(door))), **{"Content-Encoding": "gzip"}) < 300, (
+                door,
+                name,
+            )
         for charset in ("utf-8", "iso-8859-1", "utf-16", "no-such-charset", '"'):
-            assert 200 <= await post(door, body(door), **{"Content-Type": f"application/json; charset={charset}"}) < 300, (door, charset)
+            assert (
+                200 <= await post(door, body(door), **{"Content-Type": f"application/json; charset={charset}"}) < 300
+            ), (door, charset)
 
 
 def test_each_text_is_another_one() -> None:

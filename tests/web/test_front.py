@@ -291,7 +291,9 @@ async def test_nor_when_that_head_came_before_the_answer(house: House) -> None:
 # ------------------------------------------------------------------------------- troubles
 
 
-async def test_a_post_that_could_not_be_stored_is_tried_once_more_and_refused_in_the_ordinary_words(house: House) -> None:
+async def test_a_post_that_could_not_be_stored_is_tried_once_more_and_refused_in_the_ordinary_words(
+    house: House,
+) -> None:
     peer = await house.knowing()
     await peer.say(OTHER)
     ((waiter, _),) = await house.taken_at_once()

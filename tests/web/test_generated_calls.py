@@ -81,7 +81,9 @@ class Caller:
         if content is None:
             return self.chance.choice([None, b"", b"{}", b"{", b"null", orjson.dumps(ALERT)])
         if self.chance.random() < 0.15:
-            return self.chance.choice([b"", b"{", b"[]", b"null", b"\xff", b"[" * 100 + b"]" * 100, b'{"user": "\\ud800"}'])
+            return self.chance.choice(
+                [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100 + b"]" * 100, b'{"user": "\\ud800"}']
+            )
         name = content["application/json"]["schema"]["$ref"].rpartition("/")[2]
         return dumped(self.value({"$ref": f"#/components/schemas/{name}"}))
 

@@ -69,9 +69,7 @@ async def test_an_override_is_seen_in_every_answer_until_it_is_taken_back(
         client, "POST", OVERRIDES, people["bo"], {"user": other, "from": at(-1), "to": at(1), "reason": "dentist"}
     )
     during = await on_call(client, people["wall"], at(0))
-    _, shifts = await asked(
-        client, "GET", f"/v1/schedules/primary/shifts?from={at(-1)}&to={at(1)}", people["wall"]
-    )
+    _, shifts = await asked(client, "GET", f"/v1/schedules/primary/shifts?from={at(-1)}&to={at(1)}", people["wall"])
     _, listed = await asked(client, "GET", OVERRIDES, people["wall"])
     gone, removed = await asked(client, "DELETE", f"{OVERRIDES}/{made['id']}", people["ana"])
     after = await on_call(client, people["wall"], at(0))
@@ -99,9 +97,7 @@ async def test_a_time_without_an_offset_is_the_schedules(client: TestClient, peo
 
 
 async def test_nobody_is_on_call_where_everybody_is_removed(client: TestClient, people: dict[str, Any]) -> None:
-    status, made = await asked(
-        client, "POST", OVERRIDES, people["ana"], {"mode": "remove", "from": at(0), "for": "1h"}
-    )
+    status, made = await asked(client, "POST", OVERRIDES, people["ana"], {"mode": "remove", "from": at(0), "for": "1h"})
 
     assert (status, made["users"]) == (201, [])
     assert await on_call(client, people["ana"], at(0)) == []
@@ -114,9 +110,7 @@ async def test_in_an_hour_that_comes_twice_the_one_that_was_meant_counts(
 ) -> None:
     hour = "2030-10-27T02:{minutes}:00+0{offset}:00"
     start, end = (hour.format(minutes=one, offset=1 if second else 2) for one in ("10", "20"))
-    _, made = await asked(
-        client, "POST", OVERRIDES, people["ana"], {"users": ["ana", "bo"], "from": start, "to": end}
-    )
+    _, made = await asked(client, "POST", OVERRIDES, people["ana"], {"users": ["ana", "bo"], "from": start, "to": end})
 
     query = f"at={hour.format(minutes=15, offset='{}')}".replace("+", "%2B")
     assert made["from"] == start

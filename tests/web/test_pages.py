@@ -66,9 +66,7 @@ async def test_a_link_leaves_no_trace_in_caches_and_referrers(client: TestClient
         assert answer.headers["Cache-Control"] == "no-store"
 
 
-async def test_a_press_that_cannot_be_stored_says_that_nothing_changed(
-    client: TestClient, daemon: FakeDaemon
-) -> None:
+async def test_a_press_that_cannot_be_stored_says_that_nothing_changed(client: TestClient, daemon: FakeDaemon) -> None:
     async def silent(token: str, action: str) -> Any:
         raise StoreUnavailable("down")
 

@@ -74,7 +74,11 @@ def alert(title: str, **more: Any) -> dict[str, Any]:
 async def test_windows_are_listed_in_their_zone_with_what_comes_next(client: TestClient, ana: dict[str, str]) -> None:
     [patching, move] = (await got(client, "/v1/maintenance", ana))["maintenance"]
 
-    assert (patching["name"], patching["matchers"], patching["timezone"]) == ("patching", ['env="prod"'], "Europe/Paris")
+    assert (patching["name"], patching["matchers"], patching["timezone"]) == (
+        "patching",
+        ['env="prod"'],
+        "Europe/Paris",
+    )
     assert patching["next"]["start"][10:19] == "T00:00:00"
     assert (move["current"], move["next"]) == (None, {"start": "2030-01-05T09:00:00Z", "end": "2030-01-05T10:00:00Z"})
 
@@ -215,7 +219,9 @@ async def test_who_may_what(client: TestClient, ana: dict[str, str], viewer: dic
     assert (await client.post("/api/v2/silences", json=body, headers=OWN)).status == 401
     bearer = ana["Authorization"].removeprefix("Bearer ")
     basic = {"Authorization": "Basic " + base64.b64encode(f"ana:{bearer}".encode()).decode()}
-    form = await client.post("/api/v2/silences", data=orjson.dumps(body), headers={**basic, "Content-Type": "text/plain"})
+    form = await client.post(
+        "/api/v2/silences", data=orjson.dumps(body), headers={**basic, "Content-Type": "text/plain"}
+    )
     assert form.status == 415  # a form of anybody's page can send this, with the password a browser keeps
     assert (await client.post("/api/v2/silences", json=body, headers=basic)).status == 200
 

@@ -303,7 +303,17 @@ async def test_a_token_of_nobody_opens_no_session(client: TestClient, daemon: Da
 
 
 @pytest.mark.parametrize(
-    "after", ["https://evil.example/", "//evil.example", "/\\evil.example", "\\\\evil.example", "javascript:x", "/a\nb", "", "//["]
+    "after",
+    [
+        "https://evil.example/",
+        "//evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "javascript:x",
+        "/a\nb",
+        "",
+        "//[",
+    ],
 )
 async def test_signing_in_never_leads_to_another_site(client: TestClient, daemon: Daemon, after: str) -> None:
     shown = await client.get("/login", params={"next": after})

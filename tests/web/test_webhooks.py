@@ -115,9 +115,7 @@ async def test_an_api_token_is_told_which_integration_is_missing(client: TestCli
     assert "'onw'" in (await answer.json())["detail"]
 
 
-async def test_an_integration_without_a_token_takes_no_post_without_one(
-    client: TestClient, daemon: FakeDaemon
-) -> None:
+async def test_an_integration_without_a_token_takes_no_post_without_one(client: TestClient, daemon: FakeDaemon) -> None:
     daemon.with_settings(integrations={"open": IntegrationConfig("open", "webhook")})
 
     answers = [
@@ -281,9 +279,7 @@ async def test_a_body_over_four_mebibytes_is_413_whether_it_says_so_or_not(clien
     assert (said.status, unsaid.status) == (413, 413)
 
 
-async def test_a_body_in_pieces_is_read_whole_and_within_its_deadline(
-    client: TestClient, daemon: FakeDaemon
-) -> None:
+async def test_a_body_in_pieces_is_read_whole_and_within_its_deadline(client: TestClient, daemon: FakeDaemon) -> None:
     async def in_pieces() -> Any:
         yield b'{"title": "db down",'
         yield b'"key": "db"}'
@@ -421,7 +417,9 @@ async def test_each_routing_key_of_an_integration_has_its_own_service(client: Te
     ],
 )
 async def test_a_wrong_routing_key_is_refused(client: TestClient, daemon: FakeDaemon, key: Any, error: str) -> None:
-    body = orjson.dumps({"routing_key": key}) if key != "\ud800" * 32 else b'{"routing_key": "' + rb"\ud800" * 32 + b'"}'
+    body = (
+        orjson.dumps({"routing_key": key}) if key != "\ud800" * 32 else b'{"routing_key": "' + rb"\ud800" * 32 + b'"}'
+    )
 
     answer = await client.post("/v2/enqueue", data=body)
 

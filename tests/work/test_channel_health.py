@@ -44,7 +44,9 @@ def test_one_outage_is_at_most_one_alarm_and_it_ends_with_the_first_call_that_go
     assert recoveries <= alarms
     after = [began for began, _ in calls if began >= down + length]
     if after:
-        assert subject.healthy or not [at for at, began, good in ended if good and began >= max(subject.sick_at, down + length)]
+        assert subject.healthy or not [
+            at for at, began, good in ended if good and began >= max(subject.sick_at, down + length)
+        ]
     if bad >= SICK_AFTER and not any(good for _, _, good in ended):
         assert alarms == 1
 

@@ -28,7 +28,9 @@ async def answer(request: web.Request) -> web.StreamResponse:
             if request.headers.get("If-None-Match") == '"v1"' or "If-Modified-Since" in request.headers:
                 return web.Response(status=304)
             assert request.headers["Accept"].startswith("text/calendar")
-            return web.Response(body=CALENDAR, headers={"ETag": '"v1"', "Last-Modified": "Mon, 05 Jan 2026 10:00:00 GMT"})
+            return web.Response(
+                body=CALENDAR, headers={"ETag": '"v1"', "Last-Modified": "Mon, 05 Jan 2026 10:00:00 GMT"}
+            )
         case ["again", times]:
             where = "/good.ics" if times == "0" else f"/again/{int(times) - 1}"
             return web.Response(status=302, headers={"Location": where})

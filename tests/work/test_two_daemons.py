@@ -176,7 +176,9 @@ async def inhibiting(tmp_path: Path, postgres_url: str) -> AsyncIterator[list[Da
         await one.stop()
 
 
-async def test_a_source_that_fires_at_one_daemon_mutes_at_the_other_and_ends_there_too(inhibiting: list[Daemon]) -> None:
+async def test_a_source_that_fires_at_one_daemon_mutes_at_the_other_and_ends_there_too(
+    inhibiting: list[Daemon],
+) -> None:
     here, there = inhibiting
     await post(here, Alert("firing", "cluster", title="cluster down"))
     (number,) = await post(there, Alert("firing", "db", title="db down"))

@@ -58,4 +58,6 @@ async def test_both_look_and_one_tells(daemons: list[Daemon], shown: list[str]) 
 
     assert sum("NOTICE to Ana" in text for text in shown) == 1
     incidents = await daemons[0].store.incidents(IncidentFilter(), 10, None)
-    assert [one.title for one in incidents] == ["bo is on call for daily and cannot be reached: no contact is configured"]
+    assert [one.title for one in incidents] == [
+        "bo is on call for daily and cannot be reached: no contact is configured"
+    ]

@@ -235,9 +235,7 @@ def channel_kinds(settings: Settings) -> dict[str, ChannelKind]:
     return found
 
 
-async def beside(
-    settings: Settings, ask: Callable[[Reader], Awaitable[T]], patience: Millis = PATIENCE
-) -> T | None:
+async def beside(settings: Settings, ask: Callable[[Reader], Awaitable[T]], patience: Millis = PATIENCE) -> T | None:
     """What `ask` finds in the database, which is only read; None where there is none.
 
     None, too, where it cannot be read or does not answer in time, which is said on stderr.

@@ -94,9 +94,7 @@ def _of_daemon(main: Path) -> Loaded | None:
     if answer is None:
         return None
     if answer.get("ok") is not True:
-        warn(
-            f"the daemon cannot tell its configuration ({answer.get('because')}); compared with the file instead"
-        )
+        warn(f"the daemon cannot tell its configuration ({answer.get('because')}); compared with the file instead")
         return None
     return unpacked(answer["configuration"], _reading())
 

@@ -77,9 +77,7 @@ def _sections(changed: Difference) -> dict[str, Any]:
 
 def _now(found: Compared) -> dict[str, Any]:
     """Whose turn it is at this moment, where that would change."""
-    changes = turn_changes(
-        found.before, found.after, found.now, found.known.made_before, found.known.made_after
-    )
+    changes = turn_changes(found.before, found.after, found.now, found.known.made_before, found.known.made_after)
     return {
         "on_call_now": [
             {"schedule": name, "before": list(was), "after": list(will)} for name, was, will in changes.on_call

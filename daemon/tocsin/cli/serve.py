@@ -163,9 +163,7 @@ def _lost(main: Path, current: Settings) -> tuple[str, ...]:
     return settings.emptied(kept.settings, current) if kept is not None and kept.settings is not None else ()
 
 
-async def _serve(
-    loaded: settings.Loaded, because: str, beside: Beside | None, doors: Sequence[socket.socket]
-) -> None:
+async def _serve(loaded: settings.Loaded, because: str, beside: Beside | None, doors: Sequence[socket.socket]) -> None:
     signals, notify = Signals(), Notify(os.environ, os.getpid())
     signals.listen(asyncio.get_running_loop())
     daemon = await _started(loaded, because, doors)

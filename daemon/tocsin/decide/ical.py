@@ -26,9 +26,7 @@ from tocsin.model.civil import civil
 MOST_EVENTS = 20_000
 MOST_OF_ONE = 12_000  # occurrences of one event: a handoff each hour has 10,000 in the window
 MOST_NOTES = 50
-OTHER_SCALES = frozenset(
-    "BUDDHIST CHINESE COPTIC DANGI ETHIOPIC HEBREW INDIAN ISLAMIC JAPANESE PERSIAN ROC".split()
-)
+OTHER_SCALES = frozenset("BUDDHIST CHINESE COPTIC DANGI ETHIOPIC HEBREW INDIAN ISLAMIC JAPANESE PERSIAN ROC".split())
 _MARGIN = timedelta(days=2)
 _NUMBER = "X-TOCSIN-NUMBER"
 

@@ -229,12 +229,12 @@ class Event:
     title: str
     start: date = date.min
     lasts: Lasts = NO_TIME
-    end: Instant | None = None         # of the first occurrence, where it is written
+    end: Instant | None = None  # of the first occurrence, where it is written
     rules: tuple[str, ...] = ()
     excluded: tuple[date, ...] = ()
     added: tuple[date, ...] = ()
     periods: tuple[tuple[Instant, Instant], ...] = ()
-    replaces: date | None = None       # RECURRENCE-ID
+    replaces: date | None = None  # RECURRENCE-ID
     future: bool = False
     sequence: int | None = None
     cancelled: bool = False
@@ -242,7 +242,7 @@ class Event:
     organizer: Person | None = None
     marked: tuple[str, ...] = ()
     key: tuple[str, str] | None = None
-    zones: tuple[str, ...] = ()        # definitions it needs
+    zones: tuple[str, ...] = ()  # definitions it needs
     broken: list[Flaw] = field(default_factory=list)
     guesses: list[Flaw] = field(default_factory=list)
     instead: str = "is left out"

@@ -43,9 +43,7 @@ class Inhibitions:
     """The inhibitions of one configuration and the alerts that fire as a source of any."""
 
     def __init__(self, written: Sequence[Inhibition] = ()) -> None:
-        self.rules = tuple(
-            _Compiled(one.name, _parsed(one.source), _parsed(one.target), one.equal) for one in written
-        )
+        self.rules = tuple(_Compiled(one.name, _parsed(one.source), _parsed(one.target), one.equal) for one in written)
         self._sources: list[dict[tuple[str, ...], dict[str, bool]]] = [{} for _ in self.rules]
         self._standing: dict[str, tuple[Standing, ...]] = {}
         self._in: dict[str, int] = {}  # the incident of each source that has one

@@ -194,9 +194,7 @@ def mute(incident: Incident, reason: str, until: Instant, now: Instant) -> Move 
         told = () if incident.muted_by == reason else (_entry(after, "muted", TOCSIN, kind, now, reason),)
         return Move(after, told)
     left = None if incident.due_at is None else Millis(max(0, incident.due_at - now))
-    after = replace(
-        _moved(incident, now), muted_by=reason, muted_left=left, due_at=until, due_kind="unmute", paged=""
-    )
+    after = replace(_moved(incident, now), muted_by=reason, muted_left=left, due_at=until, due_kind="unmute", paged="")
     return Move(after, (_entry(after, "muted", TOCSIN, kind, now, reason),), stops_pages=True)
 
 

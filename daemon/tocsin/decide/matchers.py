@@ -146,7 +146,7 @@ def refuse_typographic(text: str) -> None:
     if found is not None and _curly(found[1], found[3]):
         name, value = (_TYPOGRAPHIC.sub("", part) for part in (found[1], found[3]))
         plain = value.replace('"', "")
-        raise ValueError(f"{text[:200]!r} has typographic quotes, which never match; write {name}{found[2]}\"{plain}\"")
+        raise ValueError(f'{text[:200]!r} has typographic quotes, which never match; write {name}{found[2]}"{plain}"')
 
 
 def hit_all(matchers: Iterable[Matcher], value_of: ValueOf) -> bool:

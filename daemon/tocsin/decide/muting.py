@@ -245,9 +245,7 @@ class Mutes:
             found = Mute(f"maintenance:{window.name}", window.end)
         return found or self._while_it_lasts(value_of, now, priority)
 
-    def _while_it_lasts(
-        self, value_of: Callable[[str], str], now: Instant, priority: Priority | None
-    ) -> Mute | None:
+    def _while_it_lasts(self, value_of: Callable[[str], str], now: Instant, priority: Priority | None) -> Mute | None:
         inhibited = self.inhibited.by(value_of) if self.inhibited else None
         if inhibited is not None:
             return Mute(f"inhibition:{inhibited.name}", Instant(now + LOOKED_AT), open_ended=True)

@@ -15,15 +15,15 @@ from typing import Any
 
 from tocsin.model import MINUTE, SECOND, Instant, Millis
 
-GROUPS = 5_000       # kinds of alerts that are counted one by one; the rest together
-FLAPS = 4            # firings of one identity within FLAP_WITHIN make it a flapper
+GROUPS = 5_000  # kinds of alerts that are counted one by one; the rest together
+FLAPS = 4  # firings of one identity within FLAP_WITHIN make it a flapper
 FLAP_WITHIN = Millis(30 * MINUTE)
 SHORT = Millis(15 * MINUTE)  # what mostly heals within this may be held for as long
-BURST = 3            # so many alerts of a kind within BURST_WITHIN belong together
+BURST = 3  # so many alerts of a kind within BURST_WITHIN belong together
 BURST_WITHIN = Millis(5 * MINUTE)
 SHARED = ("cluster", "namespace", "job", "datacenter", "region", "environment", "env")
 """Labels that trouble is usually shared by, the best first."""
-REMEMBERED = 2_000   # identities and lengths a kind is judged by
+REMEMBERED = 2_000  # identities and lengths a kind is judged by
 _NUMBERS = re.compile(r"[0-9a-fA-F]{8,}|\d+(?:[.,:]\d+)*")
 _SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 
@@ -42,10 +42,10 @@ class Heard:
     received_at: Instant
     ended_at: Instant | None
     count: int
-    pages: int           # of its incident
+    pages: int  # of its incident
     labels: Mapping[str, str]
-    acted: bool          # a person, or an integration for one, acted on its incident
-    open: bool = False   # its incident has not ended: what will become of it is not known yet
+    acted: bool  # a person, or an integration for one, acted on its incident
+    open: bool = False  # its incident has not ended: what will become of it is not known yet
 
 
 @dataclass(slots=True)
@@ -54,19 +54,19 @@ class Kind:
 
     name: str
     service: str
-    alertname: bool                     # the name is the label alertname, else it is the title
+    alertname: bool  # the name is the label alertname, else it is the title
     firings: int = 0
-    posts: int = 0                      # repeats included
+    posts: int = 0  # repeats included
     incidents: set[int] = field(default_factory=set)
     acted: set[int] = field(default_factory=set)
     open: set[int] = field(default_factory=set)
     pages: dict[int, int] = field(default_factory=dict)
-    fired: dict[str, list[Instant]] = field(default_factory=dict)   # by identity, the last few
-    lengths: list[Millis] = field(default_factory=list)             # of those that healed without a person
+    fired: dict[str, list[Instant]] = field(default_factory=dict)  # by identity, the last few
+    lengths: list[Millis] = field(default_factory=list)  # of those that healed without a person
     labels: Counter[str] = field(default_factory=Counter)
     recent: list[Instant] = field(default_factory=list)
-    bursts: int = 0                     # firings that came close on others
-    flaps: int = 0                      # firings of an identity that had fired again and again
+    bursts: int = 0  # firings that came close on others
+    flaps: int = 0  # firings of an identity that had fired again and again
     severities: Counter[str] = field(default_factory=Counter)
 
     def add(self, one: Heard) -> None:
@@ -112,7 +112,7 @@ class Noisy:
     acted: int
     flaps: int
     open: int
-    critical: bool               # some were: these are never touched by a proposal
+    critical: bool  # some were: these are never touched by a proposal
     heals_within: Millis | None  # four of five times, without anybody
     because: str
     rule: str
@@ -120,8 +120,8 @@ class Noisy:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    kinds: tuple[Noisy, ...]     # the loudest first
-    others: int                  # alerts of kinds beyond the number that is counted one by one
+    kinds: tuple[Noisy, ...]  # the loudest first
+    others: int  # alerts of kinds beyond the number that is counted one by one
     alerts: int
 
 

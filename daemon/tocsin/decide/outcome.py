@@ -19,7 +19,7 @@ class Sent:
 
     incident: int
     at: Instant
-    user: str    # "" for a channel target
+    user: str  # "" for a channel target
     target: str
     channel: str
     bundled: bool

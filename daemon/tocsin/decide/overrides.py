@@ -45,9 +45,9 @@ class Asked:
 
     schedule: str
     users: tuple[str, ...]
-    start: str | None = None           # None: now
+    start: str | None = None  # None: now
     end: str | None = None
-    length: Millis | None = None       # instead of `end`
+    length: Millis | None = None  # instead of `end`
     replaces: str | None = None
     mode: Mode = "replace"
     timezone: str | None = None

@@ -49,9 +49,7 @@ def ended_by_source(
 def ended_by_hand(alert: StoredAlert, now: Instant) -> Tombstone:
     """What a person's resolve leaves behind of one of the alerts that ended with it."""
     until = Instant(now + BY_HAND)
-    return Tombstone(
-        alert.integration, alert.source_key, Instant(alert.started_at + 1), until, until, alert.incident
-    )
+    return Tombstone(alert.integration, alert.source_key, Instant(alert.started_at + 1), until, until, alert.incident)
 
 
 def is_by_hand(tombstone: Tombstone) -> bool:

@@ -370,9 +370,7 @@ class _Draft:
         self._add_labels({label: said for label, said in labels if said is not None})
 
     def _inputs(self, *, identity: bool) -> dict[str, Any]:
-        inputs: dict[str, Any] = {
-            name: clipped(self.fields.get(name, ""), name, identity=identity) for name in INPUTS
-        }
+        inputs: dict[str, Any] = {name: clipped(self.fields.get(name, ""), name, identity=identity) for name in INPUTS}
         inputs["labels"] = clipped_labels(self.labels, identity=identity)
         return inputs
 

@@ -140,7 +140,6 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             return self.undefined(hint=f"the alert has no label {argument!r}") if found is None else found
         return super().getitem(obj, argument)
 
-
     def call(self, context: Any, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
         made = super().call(context, obj, *args, **kwargs)
         budget.charge(getattr(obj, "__self__", None), made)

@@ -169,9 +169,7 @@ def _numbered(
 # --------------------------------------------------------------------------------------- proposals
 
 
-def _proposal(
-    name: str, was: Crew, layer: Layer, schedule: Schedule, turn: int, keeps: int, now: Instant
-) -> TurnMoved:
+def _proposal(name: str, was: Crew, layer: Layer, schedule: Schedule, turn: int, keeps: int, now: Instant) -> TurnMoved:
     back = (keeps - turn) % len(layer.users)
     start = _start(layer, schedule, back, now)
     order = tuple(layer.users[(place + back) % len(layer.users)] for place in range(len(layer.users)))
@@ -188,9 +186,7 @@ def _start(layer: Layer, schedule: Schedule, back: int, now: Instant) -> str | N
     return None
 
 
-def _handoffs(
-    layer: Layer, schedule: Schedule, rotation: Rotation, now: Instant, on: int
-) -> list[tuple[Instant, int]]:
+def _handoffs(layer: Layer, schedule: Schedule, rotation: Rotation, now: Instant, on: int) -> list[tuple[Instant, int]]:
     """(when, which entry) of the next turns, `on` entries further."""
     entries = max(len(layer.users), 2)
     length = {"hours": DAY / 24, "days": DAY, "weeks": 7 * DAY, "months": 31 * DAY}[rotation.unit] * rotation.length

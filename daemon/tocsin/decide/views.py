@@ -208,9 +208,7 @@ def affected_text(services: Sequence[str]) -> str:
     return f"Affects {', '.join(shown)}" + (f" and {more} more" if more else "")
 
 
-def short_text(
-    incident: Incident, ack_url: str, code: str, *, interactive: bool, affected: Sequence[str] = ()
-) -> str:
+def short_text(incident: Incident, ack_url: str, code: str, *, interactive: bool, affected: Sequence[str] = ()) -> str:
     """What an SMS says: the headline, cut so that the ways to answer always fit. `affected`: the services that need
     its own."""
     ways = []
@@ -331,7 +329,7 @@ def _ways_to_name(incidents: Sequence[Incident], more: int) -> Iterator[str]:
     lead = f"{cut(same, 40)}…: " if same else ""
 
     def named(one: Incident, width: int) -> str:
-        return _named(one, f"…{one.title[len(same):]}" if same else one.title, width)
+        return _named(one, f"…{one.title[len(same) :]}" if same else one.title, width)
 
     if not more:
         yield lead + "; ".join(named(one, 40) for one in incidents)
@@ -355,9 +353,7 @@ def _beginning(titles: Sequence[str]) -> str:
     return same if len(same) >= SAME_BEGINNING and all(len(title) > len(same) for title in titles) else ""
 
 
-def summary_body(
-    incidents: Sequence[Incident], more: int, settings: Settings, links: Mapping[int, str]
-) -> str:
+def summary_body(incidents: Sequence[Incident], more: int, settings: Settings, links: Mapping[int, str]) -> str:
     """The same for a mail, which has room for all: one a line, each with its own link. `links`: to acknowledge, by
     number."""
     lines = [f"{len(incidents) + more} incidents wait for you:", ""]

@@ -67,7 +67,7 @@ class StoredAlert:
     id: int
     integration: str
     source_key: str
-    content: int                      # 63-bit hash of the normalised content
+    content: int  # 63-bit hash of the normalised content
     status: Literal["firing", "resolved", "dropped", "suppressed", "heartbeat", "waiting"]
     incident: int | None
     post: int | None
@@ -78,7 +78,7 @@ class StoredAlert:
     source: str
     labels: Mapping[str, str]
     links: tuple[Link, ...]
-    rules: tuple[str, ...]            # names of the rules that applied
+    rules: tuple[str, ...]  # names of the rules that applied
     started_at: Instant
     received_at: Instant
     last_seen_at: Instant
@@ -88,14 +88,14 @@ class StoredAlert:
     acknowledged_at: Instant | None = None
     count: int = 1
     truncated: bool = False
-    joined: bool = False              # joined an incident that another alert opened
-    muted_by: str | None = None       # why this alert does not page now (a silence's id ...)
-    written: tuple[str, ...] = ()     # fields that a rule set: a matcher's bare name means these first
-    because: str = ""                 # why it was grouped, dropped, suppressed; "": it opened an incident of its own
+    joined: bool = False  # joined an incident that another alert opened
+    muted_by: str | None = None  # why this alert does not page now (a silence's id ...)
+    written: tuple[str, ...] = ()  # fields that a rule set: a matcher's bare name means these first
+    because: str = ""  # why it was grouped, dropped, suppressed; "": it opened an incident of its own
     terms: Mapping[str, Any] = EMPTY  # how its end is judged, as decided when it came (decide/terms.py)
-    cleared_at: Instant | None = None # its source resolved it; it ends at `expires_at` unless it fires again
-    settles_at: Instant | None = None # it comes and goes: until then it counts as flapping
-    waits_until: Instant | None = None # it fired right behind its end: it fires then, unless it is resolved again
+    cleared_at: Instant | None = None  # its source resolved it; it ends at `expires_at` unless it fires again
+    settles_at: Instant | None = None  # it comes and goes: until then it counts as flapping
+    waits_until: Instant | None = None  # it fired right behind its end: it fires then, unless it is resolved again
 
 
 class Tombstone(NamedTuple):
@@ -109,7 +109,7 @@ class Tombstone(NamedTuple):
     ended_at: Instant
     until: Instant
     fires_at: Instant
-    incident: int | None = None        # the one that ended with it; the wait is told there
+    incident: int | None = None  # the one that ended with it; the wait is told there
 
 
 @record(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class ChangeEvent:
     source: str
     labels: Mapping[str, str]
     links: tuple[Link, ...]
-    id: int | None = None              # given by the store
+    id: int | None = None  # given by the store
 
 
 Repeated = tuple[int, int, Instant, Instant | None, Instant | None]

@@ -33,8 +33,8 @@ class Incident:
     priority: Priority
     category: str
     integration: str
-    policy: str                        # name; "" = no policy: the catch-all is paged at once
-    policy_hash: str                   # the frozen version in policy_versions; "" likewise
+    policy: str  # name; "" = no policy: the catch-all is paged at once
+    policy_hash: str  # the frozen version in policy_versions; "" likewise
     created_at: Instant
     updated_at: Instant
     version: int = 1
@@ -49,21 +49,21 @@ class Incident:
     resolved_at: Instant | None = None
     resolved_by: str | None = None
     closed_at: Instant | None = None
-    muted_by: str | None = None        # a reason while muted; the step timer stands still
-    muted_left: Millis | None = None   # what was left of the wait when muting began; without muted_by: it rests
+    muted_by: str | None = None  # a reason while muted; the step timer stands still
+    muted_left: Millis | None = None  # what was left of the wait when muting began; without muted_by: it rests
     held_until: Instant | None = None  # `hold`: nobody is paged before this
     snoozed_until: Instant | None = None
-    joins_until: Instant | None = None # later alerts of this key open a new incident
-    grouped: bool = False              # has a row in incident_keys; else its key is its alert's identity
-    alert: int | None = None           # the alert that opened it
-    previous: int | None = None        # the incident this one continues
+    joins_until: Instant | None = None  # later alerts of this key open a new incident
+    grouped: bool = False  # has a row in incident_keys; else its key is its alert's identity
+    alert: int | None = None  # the alert that opened it
+    previous: int | None = None  # the incident this one continues
     merged_into: int | None = None
     firing: int = 0
     resolved: int = 0
     total: int = 0
-    opened_by: str = ""                # "integration:NAME" or "user:NAME"
-    storm: int | None = None           # the storm incident that took this one in, for good
-    paged: str = ""                    # people whom steps of this cycle page and no page has lost; "" once exhausted
+    opened_by: str = ""  # "integration:NAME" or "user:NAME"
+    storm: int | None = None  # the storm incident that took this one in, for good
+    paged: str = ""  # people whom steps of this cycle page and no page has lost; "" once exhausted
     counts: Mapping[str, int] = EMPTY  # of a grouped one: what its firing alerts are like (decide/firing_counts.py)
 
     @property
@@ -100,10 +100,10 @@ class Arrival(NamedTuple):
     started_at: Instant
     received_at: Instant
     expires_at: Instant | None
-    held_until: Instant                # nobody is paged before: the incident's first step is due then
+    held_until: Instant  # nobody is paged before: the incident's first step is due then
     truncated: bool
     written: str
-    key: str                           # of the incident
+    key: str  # of the incident
     impact: Impact
     urgency: Urgency
     priority: Priority
@@ -118,13 +118,13 @@ class Entry:
 
     incident: int
     at: Instant
-    kind: str                          # "opened", "joined", "acknowledged", "paged", "attempt" ...
-    actor: str                         # "user:ana", "integration:apps", "tocsin"
-    via: str = ""                      # door: "api", "sms", "voice", "link", "timer" ...
+    kind: str  # "opened", "joined", "acknowledged", "paged", "attempt" ...
+    actor: str  # "user:ana", "integration:apps", "tocsin"
+    via: str = ""  # door: "api", "sms", "voice", "link", "timer" ...
     because: str = ""
     channel: str = ""
     detail: Mapping[str, Any] = EMPTY  # JSON values only; enough to replay the change
-    id: int | None = None              # given by the store
+    id: int | None = None  # given by the store
 
 
 class Related(NamedTuple):
@@ -144,10 +144,10 @@ class Beat:
     """
 
     name: str
-    expects: str                       # every, cron and grace as they were when `due_at` was worked out
+    expects: str  # every, cron and grace as they were when `due_at` was worked out
     due_at: Instant
-    last_at: Instant | None = None     # the last check-in
-    last_by: str = ""                  # who checked in: "integration:apps", "token:cron", "own token"
+    last_at: Instant | None = None  # the last check-in
+    last_by: str = ""  # who checked in: "integration:apps", "token:cron", "own token"
     silent_since: Instant | None = None
     told: bool = False
 
@@ -162,7 +162,7 @@ class Storm:
     scope: str
     recent: tuple[tuple[int, int], ...] = ()
     incident: int | None = None
-    since: Instant | None = None       # when the storm began
-    collected: int = 0                 # incidents it took in
-    names: Mapping[str, int] = EMPTY   # alert names and how often, the most frequent ones
+    since: Instant | None = None  # when the storm began
+    collected: int = 0  # incidents it took in
+    names: Mapping[str, int] = EMPTY  # alert names and how often, the most frequent ones
     touched_at: Instant = Instant(0)

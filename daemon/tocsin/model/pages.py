@@ -22,7 +22,7 @@ class Page:
     their own. `due_at` is when it may first be claimed. `rank` orders claims: lower goes first.
     """
 
-    id: str                            # random, 128 bit, hex
+    id: str  # random, 128 bit, hex
     key: str
     kind: PageKind
     incident: int | None
@@ -30,43 +30,43 @@ class Page:
     round: int
     step: int
     rule: int
-    target: str                        # "user:ana" or "channel:ops-mail"
-    user: str                          # "" for a channel target
-    contact: str                       # the contact's name; "" for a channel target
-    channel: str                       # channel name
+    target: str  # "user:ana" or "channel:ops-mail"
+    user: str  # "" for a channel target
+    contact: str  # the contact's name; "" for a channel target
+    channel: str  # channel name
     due_at: Instant
     created_at: Instant
     status: PageStatus = "planned"
-    tries: int = 0                     # attempts that may have been delivered
-    failures: int = 0                  # attempts that surely were not
+    tries: int = 0  # attempts that may have been delivered
+    failures: int = 0  # attempts that surely were not
     rank: int = 50
-    because: str = ""                  # why this person, this contact, now
-    config: str = ""                   # hash of the configuration that decided it
-    text: str = ""                     # fixed text of kinds other than "page"
+    because: str = ""  # why this person, this contact, now
+    config: str = ""  # hash of the configuration that decided it
+    text: str = ""  # fixed text of kinds other than "page"
     updated_at: Instant | None = None
-    delayed: str = ""                  # why it did not go out when it was due: a limit, a summary
+    delayed: str = ""  # why it did not go out when it was due: a limit, a summary
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One call to a provider for a page. The row is the lease: written before the first byte leaves."""
 
-    id: str                            # random, 128 bit, hex; travels in the status callback's URL
+    id: str  # random, 128 bit, hex; travels in the status callback's URL
     page: str
     incident: int | None
     channel: str
     address: str
-    number: int                        # 1.. within the page, all attempts
-    owner: str                         # the replica and process that holds it
+    number: int  # 1.. within the page, all attempts
+    owner: str  # the replica and process that holds it
     started_at: Instant
     state: AttemptState = "open"
-    ref: str = ""                      # the provider's id
+    ref: str = ""  # the provider's id
     because: str = ""
     ended_at: Instant | None = None
     confirm_by: Instant | None = None  # an unknown one waits until then for a callback or look-up
-    delivery: str = ""                 # last monotone delivery state: "sent", "delivered", "undelivered" ...
+    delivery: str = ""  # last monotone delivery state: "sent", "delivered", "undelivered" ...
     delivery_rank: int = 0
-    permanent: bool = False            # failed for good: this contact cannot be reached this way
+    permanent: bool = False  # failed for good: this contact cannot be reached this way
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Failed:
     because: str
     permanent: bool = False
     retry_after: Millis | None = None
-    account: bool = False              # our own account or set-up is broken, not the contact
+    account: bool = False  # our own account or set-up is broken, not the contact
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,25 +109,25 @@ class Message:
 
     page: str
     attempt: str
-    kind: PageKind                     # "summary": several pages in one message
+    kind: PageKind  # "summary": several pages in one message
     channel: str
     to: str
-    user: str                          # key; "" for a channel target
-    name: str                          # the person's written name
+    user: str  # key; "" for a channel target
+    name: str  # the person's written name
     urgency: Urgency
-    title: str                         # one line
-    text: str                          # short plain text, ready for SMS
-    body: str                          # longer plain text, for mail
-    spoken: str                        # for a voice call
-    ack_url: str                       # "" where no public_url is configured
-    status_url: str                    # carries the attempt id; "" where no public_url
+    title: str  # one line
+    text: str  # short plain text, ready for SMS
+    body: str  # longer plain text, for mail
+    spoken: str  # for a voice call
+    ack_url: str  # "" where no public_url is configured
+    status_url: str  # carries the attempt id; "" where no public_url
     voice_url: str
-    incident: Mapping[str, Any]        # the incident's JSON of the HTTP API; {} for tests and notices
+    incident: Mapping[str, Any]  # the incident's JSON of the HTTP API; {} for tests and notices
     cycle: int
     round: int
     step: int
     rule: int
     try_number: int
-    expires_in: Millis                 # after this the message is stale
+    expires_in: Millis  # after this the message is stale
     now: Instant
-    incidents: tuple[int, ...] = ()    # the numbers of all that it is about: several in a summary
+    incidents: tuple[int, ...] = ()  # the numbers of all that it is about: several in a summary

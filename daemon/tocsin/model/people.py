@@ -23,7 +23,7 @@ class Contact:
 class NotifyRule:
     """After this time, over these contacts."""
 
-    by: tuple[str, ...]                # contact names
+    by: tuple[str, ...]  # contact names
     after: Millis = Millis(0)
 
 
@@ -36,7 +36,7 @@ class User:
     timezone: str
     role: Role = "responder"
     contacts: Mapping[str, Contact] = EMPTY
-    notify: Mapping[str, tuple[NotifyRule, ...]] = EMPTY   # by urgency, as written
+    notify: Mapping[str, tuple[NotifyRule, ...]] = EMPTY  # by urgency, as written
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +70,15 @@ class Verification:
     channel_kind: str
     address: str
     verified_at: Instant | None = None
-    verified_by: str = ""              # "user:ana"
-    page: str = ""                     # carries the code that counts; "" = none does
+    verified_by: str = ""  # "user:ana"
+    page: str = ""  # carries the code that counts; "" = none does
     expires_at: Instant | None = None  # of that code
-    tries: int = 0                     # wrong ones for that code
-    asked_at: Instant = Instant(0)     # when the last code was asked for
+    tries: int = 0  # wrong ones for that code
+    asked_at: Instant = Instant(0)  # when the last code was asked for
     asked_by: str = ""
-    asked: int = 0                     # how many codes since `asked_since`
+    asked: int = 0  # how many codes since `asked_since`
     asked_since: Instant = Instant(0)
-    readmits: bool = False             # asked for by an admin: makes an unusable contact usable again
+    readmits: bool = False  # asked for by an admin: makes an unusable contact usable again
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Target:
 
     kind: Literal["user", "schedule", "team", "managers", "channel"]
     name: str
-    suffix: str = ""                   # "next", "oncall", or a contact's name for users
+    suffix: str = ""  # "next", "oncall", or a contact's name for users
 
     def __str__(self) -> str:
         sep = "/" if self.kind == "user" else "@"

@@ -14,9 +14,7 @@ class Option:
     phone, email, expr (JMESPath text), map (name → text), keys (name → {key: Secret, service: text}).
     """
 
-    kind: Literal[
-        "text", "secret", "url", "int", "flag", "duration", "choice", "phone", "email", "map", "keys"
-    ]
+    kind: Literal["text", "secret", "url", "int", "flag", "duration", "choice", "phone", "email", "map", "keys"]
     help: str
     required: bool = False
     default: Any = None

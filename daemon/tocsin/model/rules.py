@@ -53,7 +53,7 @@ class Enrich:
     on: str
     set: Mapping[str, str]
     rows: Mapping[str, Mapping[str, str]] = field(repr=False)
-    file: str = ""                     # as problems and `explain` name the table
+    file: str = ""  # as problems and `explain` name the table
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Rule:
     stop: bool = False
     re_page: Literal["raise", "any", "never"] | None = None
     auto_resolve: Millis | None = None
-    when: str | None = None            # CEL; needs the extra `cel`
+    when: str | None = None  # CEL; needs the extra `cel`
     resolve_after: Millis | None = None
     threshold: Threshold | None = None
     flap: Flap | None = None
@@ -84,7 +84,7 @@ class Silence:
     """Mutes the alerts its matchers hit, from `starts_at` until `ends_at`."""
 
     id: str
-    matchers: tuple[str, ...]          # Alertmanager syntax, as written
+    matchers: tuple[str, ...]  # Alertmanager syntax, as written
     starts_at: Instant
     ends_at: Instant
     author: str
@@ -114,5 +114,5 @@ class Maintenance:
     days: frozenset[int] = frozenset()
     minute: int | None = None
     length: Millis = Millis(0)
-    start: str = ""                    # "2026-01-05T09:00" naive ISO
+    start: str = ""  # "2026-01-05T09:00" naive ISO
     end: str = ""

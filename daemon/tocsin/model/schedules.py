@@ -19,8 +19,8 @@ class Rotation:
 
     length: int
     unit: Unit
-    start: str                         # "2026-01-05T09:00" naive ISO
-    days: frozenset[int] | None = None # 0 = Monday; turns count these days only
+    start: str  # "2026-01-05T09:00" naive ISO
+    days: frozenset[int] | None = None  # 0 = Monday; turns count these days only
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,10 @@ class Layer:
 
     name: str
     users: tuple[tuple[str, ...], ...]
-    rotation: Rotation | None          # None: the first entry, always
+    rotation: Rotation | None  # None: the first entry, always
     hours: tuple[Hours, ...] = ()
     timezone: str = ""
-    end: str | None = None             # "2026-06-01T09:00" naive ISO
+    end: str | None = None  # "2026-06-01T09:00" naive ISO
     holidays: Holidays | None = None
 
     def zone(self, schedule: Schedule) -> str:
@@ -87,7 +87,7 @@ class Override:
     end: str
     replaces: str | None = None
     mode: Literal["replace", "add", "remove"] = "replace"
-    id: str = ""                       # of a run-time override
+    id: str = ""  # of a run-time override
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +133,10 @@ class MadeOverride:
     ends_at: Instant
     replaces: str | None
     mode: Literal["replace", "add", "remove"]
-    author: str                        # a user's key
+    author: str  # a user's key
     reason: str
     created_at: Instant
-    swap: str = ""                     # the id of the swap it is half of
+    swap: str = ""  # the id of the swap it is half of
     removed_at: Instant | None = None
     removed_by: str | None = None
 
@@ -181,5 +181,5 @@ class FeedCopy:
     read_at: Instant | None = None
     body: bytes = field(default=b"", repr=False)
     events: bytes = field(default=b"", repr=False)
-    error: str = ""                    # why the last try failed
-    since: Instant | None = None       # since when it fails
+    error: str = ""  # why the last try failed
+    since: Instant | None = None  # since when it fails

@@ -47,7 +47,7 @@ class IntegrationConfig:
     token: Secret | None = None
     options: Mapping[str, Any] = EMPTY
     defaults: Mapping[str, Any] = EMPTY  # service, severity, labels, policy: fill what an alert lacks
-    overrides: Mapping[str, Any] = EMPTY # `set`: the same keys, beats what the alert says
+    overrides: Mapping[str, Any] = EMPTY  # `set`: the same keys, beats what the alert says
     may_resolve: bool = True
     may_acknowledge: bool = False
     auto_resolve: Millis | None = None
@@ -76,11 +76,11 @@ class Heartbeat:
     """Something that must report: every so often, or at the times of a crontab expression."""
 
     name: str
-    every: Millis | None = None        # None: `cron` says when
+    every: Millis | None = None  # None: `cron` says when
     cron: str = ""
-    timezone: str = "UTC"              # of `cron`
+    timezone: str = "UTC"  # of `cron`
     grace: Millis = Millis(0)
-    match: tuple[str, ...] = ()        # alerts that are check-ins
+    match: tuple[str, ...] = ()  # alerts that are check-ins
     service: str = ""
     severity: Severity = "error"
     policy: str | None = None
@@ -104,7 +104,7 @@ class Server:
     port: int = 8420
     admin_host: str | None = None
     admin_port: int | None = None
-    public_url: str | None = None      # without a trailing slash
+    public_url: str | None = None  # without a trailing slash
     trusted_proxies: tuple[str, ...] = ()
 
 
@@ -154,7 +154,7 @@ class Settings:
     hash: str = ""
     source: str = ""
     server: Server = Server()
-    database: str = "sqlite:tocsin.db"   # absolute by now for sqlite
+    database: str = "sqlite:tocsin.db"  # absolute by now for sqlite
     retention: Retention = Retention()
     defaults: Defaults = Defaults()
     catch_all: tuple[Target, ...] = ()
@@ -168,14 +168,14 @@ class Settings:
     policies: Mapping[str, Policy] = EMPTY
     services: Mapping[str, Service] = EMPTY
     priorities: Mapping[Impact, Mapping[Urgency, Priority]] = field(default_factory=lambda: DEFAULT_PRIORITIES)
-    rules: tuple[Rule, ...] = ()          # in the order they are walked
-    categories: tuple[str, ...] = ()      # that rules may set; (): any text
+    rules: tuple[Rule, ...] = ()  # in the order they are walked
+    categories: tuple[str, ...] = ()  # that rules may set; (): any text
     inhibitions: tuple[Inhibition, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
     throttle: Mapping[str, tuple[Limit, ...]] = field(default_factory=lambda: DEFAULT_THROTTLE)  # by name or kind
     heartbeats: Mapping[str, Heartbeat] = EMPTY
     storm: StormLimit = StormLimit()
-    answers: Mapping[str, str] = EMPTY    # {sms: code}
+    answers: Mapping[str, str] = EMPTY  # {sms: code}
     without_effect: tuple[str, ...] = ()  # sections that are valid and have no effect yet
     steps_may_rest: bool = field(init=False, default=False)  # some rule has flap or resolve_after
 

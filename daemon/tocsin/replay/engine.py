@@ -46,7 +46,7 @@ from tocsin.work.housekeeping import Chore, Housekeeping
 from tocsin.work.selfcare import OWN
 
 STRIDE = MINUTE
-TAIL = HOUR      # beyond the last record: what is held then is paged, and the escalation seen
+TAIL = HOUR  # beyond the last record: what is held then is paged, and the escalation seen
 NEVER = Millis(3650 * DAY)
 SEED = 1
 VIA = "replay"
@@ -172,9 +172,7 @@ class ReplayDaemon(Daemon):
     async def _wire(self, settings: Settings) -> None:
         await super()._wire(settings)
         self.core.poll = DAY  # nobody else writes: what falls due wakes who waits for it
-        self.housekeeping = Chores(
-            self.core, self.intake, self.silences, self.overrides, self.access, self.health
-        )
+        self.housekeeping = Chores(self.core, self.intake, self.silences, self.overrides, self.access, self.health)
 
 
 # -------------------------------------------------------------------------------------- the replay

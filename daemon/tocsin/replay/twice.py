@@ -17,7 +17,7 @@ from tocsin.model import FeedShift, Override, Settings
 from tocsin.replay.engine import play
 from tocsin.settings import Loaded, load_over
 
-LOOK = 0.2   # seconds between two looks at how far they are
+LOOK = 0.2  # seconds between two looks at how far they are
 FEW = 3_000  # records: with fewer, the processes would take longer to start than to play
 Side = int
 _progress: Any = None  # of a worker: where it tells how far it is

@@ -78,9 +78,7 @@ def parsed(path: Path, shown: str, raw: bytes) -> File:
     return File(path, shown, raw, read_tree(raw, shown))
 
 
-def _read(
-    path: Path, shown: str, named_at: Where, gathered: Gathered, owners: Collection[int] | None
-) -> File | None:
+def _read(path: Path, shown: str, named_at: Where, gathered: Gathered, owners: Collection[int] | None) -> File | None:
     """One file, or a problem at the place that names it."""
     try:
         found = read_whole(path, MAX_BYTES)

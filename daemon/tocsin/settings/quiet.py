@@ -95,9 +95,7 @@ def check_windows(windows: Sequence[Maintenance], nodes: Sequence[Node], reading
 
 def check_circles(services: Mapping[str, Service], entries: Mapping[str, Node], reading: Reading) -> None:
     """Services that depend on each other in a circle would keep each other quiet."""
-    circle = circle_of(
-        {name: [one for one in service.depends_on if one != name] for name, service in services.items()}
-    )
+    circle = circle_of({name: [one for one in service.depends_on if one != name] for name, service in services.items()})
     if circle:
         node = entries[circle[0]]
         key = node.entries.get("depends_on") if isinstance(node, MappingNode) else None

@@ -89,9 +89,7 @@ LAYER = Record(
             "whose turn it is, in order; a list in the list: on call together",
             required=True,
         ),
-        "timezone": Key(
-            ZONE, "the zone of this layer's handoffs, hours, holidays and end", shown="the schedule's"
-        ),
+        "timezone": Key(ZONE, "the zone of this layer's handoffs, hours, holidays and end", shown="the schedule's"),
         "rotation": Key(ROTATION, "when turns change", shown="the first entry, always"),
         "end": Key(LOCAL, "from then on nobody of this layer is on call", shown="never"),
         "hours": Key(HOURS, "cuts the coverage, not the turns; one window or a list of them", shown="always"),
@@ -170,6 +168,7 @@ OVERRIDE = Record(
     },
     _override,
 )
+
 
 def _schedule(got: Got, reading: Reading) -> Schedule | Nothing:
     if not got.has("layers") and not got.has("ical") and not got.node.cut:

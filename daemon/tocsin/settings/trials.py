@@ -37,8 +37,8 @@ from tocsin.settings.trusted_files import Unreadable, read_whole
 from tocsin.settings.words import LINE, PRIORITY, SEVERITY
 
 START = "2026-01-05T12:00"  # a Monday
-AFTER = 60 * MINUTE         # a test goes on for so long after its last alert
-NEVER = Millis(-1)          # of `paged: never`
+AFTER = 60 * MINUTE  # a test goes on for so long after its last alert
+NEVER = Millis(-1)  # of `paged: never`
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 

@@ -448,9 +448,7 @@ class PostgresStore(PostgresReader, Pruner):
         async with self._lists:
             return await super()._briefly(name, *args)
 
-    async def write(
-        self, work: Callable[[Tx], Awaitable[T]], *, lane: Lane = "urgent", paging: bool = False
-    ) -> T:
+    async def write(self, work: Callable[[Tx], Awaitable[T]], *, lane: Lane = "urgent", paging: bool = False) -> T:
         return await self._write(work, lane)
 
     def lost(self) -> str:
@@ -512,9 +510,7 @@ class PostgresStore(PostgresReader, Pruner):
                     raise cut.error from cut
             await self._clock.sleep(Millis(int(self._chance.fraction() * 10 * 2 ** (conflicts + cut_off))))
 
-    async def _once(
-        self, work: Callable[[Transaction], Awaitable[T]], bounds: Bounds | None = None
-    ) -> tuple[T, bool]:
+    async def _once(self, work: Callable[[Transaction], Awaitable[T]], bounds: Bounds | None = None) -> tuple[T, bool]:
         """One transaction; returns what `work` returned and whether anything was changed. Raises CutOff."""
         async with borrowed(self._pool, self._clock) as conn:
             frame = conn.transaction()
@@ -638,9 +634,7 @@ class PostgresStore(PostgresReader, Pruner):
         held = {key for (key,) in await self._look("held")}
         return {owner for owner in owners if held_as(owner) in held}
 
-    async def flush_repeats(
-        self, rows: Sequence[Repeated], counted: int | None = None
-    ) -> None:
+    async def flush_repeats(self, rows: Sequence[Repeated], counted: int | None = None) -> None:
         if not rows and counted is None:
             return
         columns = [list(column) for column in zip(*added_up(rows), strict=True)]

@@ -341,8 +341,6 @@ def escaped(text: str) -> str:
     return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
 
 
-
-
 def added_up(rows: Sequence[Repeated]) -> list[Repeated]:
     """One row an alert, in ascending order: counts summed, the latest sight and start, the last end that was given."""
     sums: dict[int, Repeated] = {}

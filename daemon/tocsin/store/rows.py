@@ -144,7 +144,7 @@ IDLE_COMPRESSORS: list[zstandard.ZstdCompressor] = []  # making one costs more t
 
 
 ZSTD = b"\x28\xb5\x2f\xfd"  # how a zstd frame begins (RFC 8878)
-SMALL = 2_048           # bytes; compressing less costs more than it saves
+SMALL = 2_048  # bytes; compressing less costs more than it saves
 
 
 def deflate(body: bytes) -> bytes:

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from tocsin.errors import Refused
 
 SECONDS = 2.0  # of the database, for one search
-WAITING = 16   # under way, and to come
+WAITING = 16  # under way, and to come
 
 
 class Searches:

@@ -53,9 +53,9 @@ MOST_TRIES = 6  # the first and five more
 READERS = 3
 AWAY = 1_000  # a reader that searches: others ask another one
 STEPS = 20_000  # of SQLite, until it is asked whether a search takes too long: some milliseconds
-CHUNK, CHUNKS = 80, 5       # rows in one statement: up to 5 times 80, or any number below that
+CHUNK, CHUNKS = 80, 5  # rows in one statement: up to 5 times 80, or any number below that
 NO_WAIT = "pragma busy_timeout = 0"
-LITTLE = 128            # rows that are written on the loop's thread
+LITTLE = 128  # rows that are written on the loop's thread
 WAL_LIMIT = 128 * 1024 * 1024
 TURNS_BETWEEN_LOOKS = 64
 
@@ -221,9 +221,7 @@ class SqliteStore(SqliteReader, Pruner):
         self._turns = 0
         self._task: Task = spawn(self._write_in_turns(), "store writer")
 
-    async def write(
-        self, work: Callable[[Tx], Awaitable[T]], *, lane: Lane = "urgent", paging: bool = False
-    ) -> T:
+    async def write(self, work: Callable[[Tx], Awaitable[T]], *, lane: Lane = "urgent", paging: bool = False) -> T:
         return await self._write(work, lane, paging=paging)
 
     async def _write(
@@ -271,9 +269,7 @@ class SqliteStore(SqliteReader, Pruner):
     async def alive(self, owners: Collection[str]) -> set[str]:
         return self._held.intersection(owners)  # nobody else can be: the lock file
 
-    async def flush_repeats(
-        self, rows: Sequence[Repeated], counted: int | None = None
-    ) -> None:
+    async def flush_repeats(self, rows: Sequence[Repeated], counted: int | None = None) -> None:
         if not rows and counted is None:
             return
 

@@ -264,9 +264,7 @@ class Transaction:
     async def unconfirmed(self, now: Instant, limit: int) -> list[Attempt]:
         return ATTEMPT.values(await self.ask("unconfirmed", now, limit))
 
-    async def sent_since(
-        self, user: str, channel: str, since: Instant, kinds: Collection[str] = ()
-    ) -> list[Instant]:
+    async def sent_since(self, user: str, channel: str, since: Instant, kinds: Collection[str] = ()) -> list[Instant]:
         rows = await self.ask("sent_since", user, channel, since)
         return [at for at, kind in rows if not kinds or kind in kinds]
 

@@ -17,10 +17,10 @@ from tocsin.web.problems import is_among
 
 log = structlog.stdlib.get_logger("tocsin.web")
 
-MOST = 8_192             # connections, however many descriptors there are: each takes some memory
-LEAST = 16               # and however few
-KEPT_BACK = 256          # descriptors, at most, for everything else; of a few a third
-SHARE = 2                # one address may have MOST divided by this
+MOST = 8_192  # connections, however many descriptors there are: each takes some memory
+LEAST = 16  # and however few
+KEPT_BACK = 256  # descriptors, at most, for everything else; of a few a third
+SHARE = 2  # one address may have MOST divided by this
 
 
 class Connection(Protocol):

@@ -18,8 +18,8 @@ from tocsin.web.doors import Door, Doors
 
 LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: (\d{1,7})\r\n")
 END = b"\r\n\r\n"
-MOST = 256              # heads that are remembered
-LONGEST = 2_048         # bytes of one
+MOST = 256  # heads that are remembered
+LONGEST = 2_048  # bytes of one
 TELLING = (hdrs.TRANSFER_ENCODING, hdrs.CONTENT_ENCODING, hdrs.EXPECT, hdrs.UPGRADE, hdrs.TRAILER)
 
 Head = tuple[bytes, bytes]
@@ -74,7 +74,5 @@ def whole(data: bytes) -> Whole | None:
 def plain(request: web.Request) -> bool:
     """Whether the head says nothing of how the body travels but its length, and the connection is kept."""
     return (
-        request.version == HttpVersion11
-        and request.keep_alive
-        and not any(name in request.headers for name in TELLING)
+        request.version == HttpVersion11 and request.keep_alive and not any(name in request.headers for name in TELLING)
     )

@@ -22,12 +22,12 @@ from tocsin.web.budget import Crowded, Held, holding
 from tocsin.web.problems import Problem, overloaded, peer_of
 from tocsin_integrations.sources import reading
 
-MAX_BODY = 4 * 1024 * 1024       # bytes, as sent and inflated
-MAX_ASKED = 256 * 1024           # bytes, of what is no post of alerts: actions, silences, what is to be explained
-MAX_FORM = 64 * 1024             # bytes; a provider's callback is some 1,500
+MAX_BODY = 4 * 1024 * 1024  # bytes, as sent and inflated
+MAX_ASKED = 256 * 1024  # bytes, of what is no post of alerts: actions, silences, what is to be explained
+MAX_FORM = 64 * 1024  # bytes; a provider's callback is some 1,500
 BODY_TIME = Millis(30_000)
 QUOTED = re.compile(r"""(\s+(bytearray\()?b|:\s+)['"].*""", re.DOTALL)  # as aiohttp quotes what it could not read
-HEAD_TIME = 75                   # seconds; idle connections and unfinished heads alike
+HEAD_TIME = 75  # seconds; idle connections and unfinished heads alike
 
 log = structlog.stdlib.get_logger("tocsin.web")
 

@@ -68,9 +68,7 @@ def matcher(text: str) -> str:
 Line = Annotated[str, StringConstraints(max_length=4 * TITLE), AfterValidator(one_line)]
 Text = Annotated[str, StringConstraints(max_length=4 * DESCRIPTION), AfterValidator(several_lines)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
-Time = Annotated[
-    str, StringConstraints(max_length=40), AfterValidator(aware), Field(examples=["2026-01-05T09:00:00Z"])
-]
+Time = Annotated[str, StringConstraints(max_length=40), AfterValidator(aware), Field(examples=["2026-01-05T09:00:00Z"])]
 Length = Annotated[str, StringConstraints(max_length=40), AfterValidator(length), Field(examples=["30m", "1h30m"])]
 MatcherText = Annotated[
     str, StringConstraints(max_length=2000), AfterValidator(matcher), Field(examples=['env=~"stag.*"'])

@@ -34,8 +34,7 @@ from tocsin.web.webhooks import credential
 
 HERE = Path(__file__).parent
 POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'"
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 HTML_HEADERS: Mapping[str, str] = {
     "Content-Type": "text/html; charset=utf-8",
@@ -50,10 +49,10 @@ STYLE_HEADERS: Mapping[str, str] = {
     "Content-Type": "text/css; charset=utf-8",
     "Cache-Control": "public, max-age=3600",
 }
-SHOWN = 200          # open incidents on the first page
-ENTRIES = 500        # lines of one incident's timeline
-PAGES = 200          # of one incident
-LINES = 200          # schedules
+SHOWN = 200  # open incidents on the first page
+ENTRIES = 500  # lines of one incident's timeline
+PAGES = 200  # of one incident
+LINES = 200  # schedules
 ACTIONS = ("acknowledge",)
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 

@@ -32,7 +32,7 @@ class Session:
 
     token: Token
     user: str
-    mark: str                          # random; tells this session from all others
+    mark: str  # random; tells this session from all others
     form: str
 
     def may(self, role: Role) -> bool:

@@ -22,11 +22,11 @@ from tocsin.web.problems import JSON_HEADERS, Handler, guarded, overloaded, peer
 P = ParamSpec("P")
 T = TypeVar("T")
 
-AT_ONCE = 2              # threads or slices of these under way
-EACH = 32                # requests of one sender that wait or are under way
+AT_ONCE = 2  # threads or slices of these under way
+EACH = 32  # requests of one sender that wait or are under way
 EVERYBODY = 128
-LOOP_TIME = 0.005        # seconds of the loop for one slice
-PIECE = 64 << 10         # bytes that are written at once; a shorter answer is sent whole
+LOOP_TIME = 0.005  # seconds of the loop for one slice
+PIECE = 64 << 10  # bytes that are written at once; a shorter answer is sent whole
 READING = Millis(30_000)  # for a client to take one piece
 
 
@@ -131,9 +131,7 @@ async def write(request: web.Request, response: web.StreamResponse, waiting: byt
         raise ConnectionResetError("the client does not read its answer") from None
 
 
-async def in_slices(
-    values: AsyncIterator[list[T]], view: Callable[[T], object], clock: Clock
-) -> AsyncIterator[bytes]:
+async def in_slices(values: AsyncIterator[list[T]], view: Callable[[T], object], clock: Clock) -> AsyncIterator[bytes]:
     """The values as JSON, with commas between, in pieces that took no more than LOOP_TIME; not those shown as None."""
     first = True
     async for some in values:

@@ -264,4 +264,3 @@ def basic_password(encoded: str) -> str:
     except ValueError:  # not base64, or not text
         return ""
     return plain.partition(":")[2]
-

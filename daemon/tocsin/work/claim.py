@@ -404,9 +404,7 @@ class Claim:
                 self.ledger.effects.channels.add(planned.channel)
             case Both():
                 delayed = throttle.delay(since, because)
-                self.tx.add_pages(
-                    [copied(page, self.core.chance.token(), contact, channel, self.now, since, delayed)]
-                )
+                self.tx.add_pages([copied(page, self.core.chance.token(), contact, channel, self.now, since, delayed)])
                 self.ledger.effects.channels.add(channel)
                 told = f"{because}: {channel} now, and {page.channel} in its turn"
                 self._note(page, "page_moved", told, to=channel)

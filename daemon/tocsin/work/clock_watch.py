@@ -229,5 +229,3 @@ class Attendance:
                 log.error("stood_still", seconds=gap // 1000)
                 await self._judge()
             self._seen = self._clock.now()
-
-

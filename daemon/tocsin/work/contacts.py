@@ -282,4 +282,3 @@ class Contacts:
             rule=0, target=f"user:{user.key}", user=user.key, contact=contact.name, channel=contact.channel, due_at=now,
             created_at=now, rank=rank, because=because, config=self.core.settings.hash, text=text,
         )  # fmt: skip
-

@@ -252,9 +252,7 @@ async def _changing(core: Core, found: Sequence[Incident]) -> list[int]:
     return [one.number for one in asked if due.follow_mutes(one, around(one))]
 
 
-async def _telling(
-    core: Core, asked: Sequence[Incident], mutes: Mutes, now: Instant
-) -> dict[int, list[StoredAlert]]:
+async def _telling(core: Core, asked: Sequence[Incident], mutes: Mutes, now: Instant) -> dict[int, list[StoredAlert]]:
     """Firing alerts of each that tell whether it is muted: the oldest few where one of them may page, else all."""
     alerts = await core.store.oldest_firing([one.number for one in asked], FEW)
     more = [

@@ -251,9 +251,7 @@ async def firing_of(looks: Looks, incident: Incident) -> Sequence[StoredAlert]:
 async def pages_of(looks: Looks, incident: Incident) -> Sequence[Page]:
     """The pages of its cycle, whatever became of them."""
     return tuple(
-        page
-        for page, _ in await looks.pages(incident.number)
-        if page.kind == "page" and page.cycle == incident.cycle
+        page for page, _ in await looks.pages(incident.number) if page.kind == "page" and page.cycle == incident.cycle
     )
 
 

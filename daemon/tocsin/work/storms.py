@@ -120,9 +120,7 @@ class Storms:
         after = lifecycle.reassessed(storm, severity, found.impact, found.urgency, found.priority, ledger.now)
         ledger.put(after)
         because = f"as INC {member.number} is"
-        ledger.note(
-            after, "reassessed", TOCSIN, "storm", because, severity=after.severity, priority=after.priority
-        )
+        ledger.note(after, "reassessed", TOCSIN, "storm", because, severity=after.severity, priority=after.priority)
         if storm.status == "acknowledged" and after.priority < storm.priority:
             because = f"priority rose from {storm.priority} to {after.priority}"
             ledger.take(lifecycle.retrigger(after, ledger.now, because, "storm"))

@@ -163,9 +163,7 @@ class Timers:
         asked = [one.number for one in rows if due.asks_alerts(one, self.core.settings, mutes)]
         return await ledger.tx.oldest_firing(asked, FEW)
 
-    async def _incident(
-        self, ledger: Ledger, incident: Incident, oldest: Mapping[int, list[StoredAlert]]
-    ) -> None:
+    async def _incident(self, ledger: Ledger, incident: Incident, oldest: Mapping[int, list[StoredAlert]]) -> None:
         if incident.due_kind in ("step", "again"):
             planned = incident.planned_at if incident.planned_at is not None else ledger.now
             self.core.metrics.step_lateness_seconds.observe(max(0, ledger.now - planned) / 1000)
@@ -186,9 +184,7 @@ class Timers:
         else:
             ledger.do((deed,))
 
-    async def _around(
-        self, ledger: Ledger, incident: Incident, oldest: Mapping[int, list[StoredAlert]]
-    ) -> due.Around:
+    async def _around(self, ledger: Ledger, incident: Incident, oldest: Mapping[int, list[StoredAlert]]) -> due.Around:
         """What has a say in it; read only where it has, and as far as it may change the answer."""
         mutes, settings = await ledger.mutes(), self.core.settings
         alerts: list[StoredAlert] = []

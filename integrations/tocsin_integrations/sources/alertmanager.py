@@ -140,9 +140,7 @@ def fingerprint(labels: Mapping[str, str]) -> str:
 
 
 def _joined(labels: Mapping[str, str]) -> bytes:
-    return b"".join(
-        part.encode("utf-8", "surrogatepass") + b"\xff" for pair in sorted(labels.items()) for part in pair
-    )
+    return b"".join(part.encode("utf-8", "surrogatepass") + b"\xff" for pair in sorted(labels.items()) for part in pair)
 
 
 SOURCE: Source = Alertmanager()

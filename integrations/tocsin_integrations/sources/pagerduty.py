@@ -204,9 +204,7 @@ def _change(body: Mapping[str, Any], payload: Mapping[str, Any], config: Integra
     )
 
 
-def _errors_of_change(
-    body: Mapping[str, Any], payload: Mapping[str, Any], config: IntegrationConfig
-) -> Iterator[str]:
+def _errors_of_change(body: Mapping[str, Any], payload: Mapping[str, Any], config: IntegrationConfig) -> Iterator[str]:
     key = body.get("routing_key")
     if not key or not isinstance(key, str):
         yield "'routing_key' is missing or blank"

@@ -26,6 +26,7 @@ KEY_LENGTH = 512
 
 # ------------------------------------------------------------------------------------------- JSON
 
+
 def read_json(raw: bytes, *, exact: bool = False) -> Any:
     """The value of a JSON body, as every door for alerts reads it. Raises BadBody for anything else.
 
