@@ -275,6 +275,13 @@ class IncidentFilter:
     text: str | None = None  # in title, key or number, case-insensitive
 
 
+class Stand(NamedTuple):
+    """Where a silence, override or swap stands in a list: by an instant of it, then by its id."""
+
+    at: Instant
+    id: str
+
+
 class Place(NamedTuple):
     """Where an incident stands in a list by urgency."""
 
@@ -643,6 +650,17 @@ class Store(Protocol):
 
     async def silences(self, *, active_at: Instant | None, limit: int) -> list[Silence]: ...
 
+    async def silence(self, id: str) -> Silence | None: ...
+
+    async def silences_made(self, live_at: Instant | None, limit: int, after: Stand | None) -> list[Silence]:
+        """Newest first, behind the one given; with `live_at` only those that have not ended by then."""
+
+    async def silences_by_end(self, limit: int, after: Stand) -> list[Silence]:
+        """The one that ends first is first, behind the one given."""
+
+    async def silences_ended(self, by: Instant, limit: int) -> list[Silence]:
+        """Those that have ended by then, the last one first."""
+
     async def inhibitors(self) -> list[StoredAlert]:
         """As `Tx.inhibitors`."""
 
@@ -676,6 +694,18 @@ class Store(Protocol):
 
     async def overrides(self, since: Instant, schedule: str | None = None) -> list[MadeOverride]:
         """Those that end after `since` (0: all that are kept), taken back or not, in the order they were made."""
+
+    async def overrides_made(
+        self, schedule: str | None, live_at: Instant | None, limit: int, after: Stand | None
+    ) -> list[MadeOverride]:
+        """In the order they were made, behind the one given; with `live_at` only those that count then, or will."""
+
+    async def swaps_made(
+        self, schedule: str | None, user: str | None, live_at: Instant | None, limit: int, after: Stand | None
+    ) -> list[Swap]:
+        """In the order they were asked for, behind the one given; `user` asked, or was asked. With `live_at` only those
+        that wait for an answer then, and those accepted whose shifts are not over.
+        """
 
     async def swaps(self, since: Instant) -> list[Swap]:
         """Those with a shift that ends after `since`, in the order they were asked for."""

@@ -23,7 +23,7 @@ from tests.store.facts import (
     token,
     tombstone,
 )
-from tocsin.contracts import Door, IncidentFilter, Place
+from tocsin.contracts import Door, IncidentFilter, Place, Stand
 from tocsin.errors import Conflict, Refused, StoreUnavailable
 from tocsin.model import EMPTY, Arrival, Beat, ContactState, FeedCopy, Storm, Verification
 from tocsin.store.arrivals import alert_of, incident_of
@@ -1035,6 +1035,59 @@ async def test_silences_are_in_force_from_their_start_until_their_end(store):
     await store.write(shorten)
     assert (await ask(store, "silence", "b")).ends_at == at(6)
     assert await ask(store, "silence", "x") is None
+
+
+async def parts(read, at_once=3):
+    """All parts of a list, each behind the last one of the part before."""
+    found, last = [], None
+    while part := await read(at_once, last):
+        assert len(part) <= at_once
+        found += part
+        last = Stand(part[-1].created_at, part[-1].id)
+    return [one.id for one in found]
+
+
+async def test_lists_of_what_people_made_are_read_in_parts_that_leave_out_nothing(store):
+    names = [f"{n:02}" for n in range(10)]  # three at a time were made at one instant
+
+    async def add(tx):
+        for n, name in enumerate(names):
+            tx.add_silence(silence(name, created_at=at(n // 3), ends_at=at(10 + n // 4)))
+            whose = {"schedule": "primary" if n % 2 else "night", "created_at": at(n // 3), "ends_at": at(10 + n)}
+            tx.add_override(override(name, **whose, removed_at=at(5) if n == 9 else None))
+            state = {"status": "declined" if n == 8 else "accepted" if n == 7 else "asked"}
+            tx.add_swap(swap(name, **whose, **state, starts_at=at(n), asked="chen" if n < 4 else "bo"))
+
+    await store.write(add)
+
+    assert await parts(lambda limit, after: store.silences_made(None, limit, after)) == names[::-1]
+    assert await parts(lambda limit, after: store.silences_made(at(10), limit, after)) == names[:3:-1]
+    assert await parts(lambda limit, after: store.overrides_made(None, None, limit, after)) == names
+    assert await parts(lambda limit, after: store.overrides_made("night", None, limit, after)) == names[::2]
+    assert await parts(lambda limit, after: store.overrides_made("primary", at(13), limit, after)) == ["05", "07"]
+    assert await parts(lambda limit, after: store.swaps_made(None, None, None, limit, after)) == names
+    assert await parts(lambda limit, after: store.swaps_made("night", None, None, limit, after)) == names[::2]
+    assert await parts(lambda limit, after: store.swaps_made(None, "chen", None, limit, after)) == names[:4]
+    assert await parts(lambda limit, after: store.swaps_made(None, "ana", at(5), limit, after)) == ["06", "07", "09"]
+    assert await parts(lambda limit, after: store.swaps_made(None, None, at(16), limit, after)) == ["07"]
+
+
+async def test_silences_are_read_by_when_they_end(store):
+    async def add(tx):
+        for n in range(10):
+            tx.add_silence(silence(f"{n:02}", ends_at=at(10 + n // 4)))
+
+    await store.write(add)
+
+    found, last = [], Stand(at(11), "")
+    while part := await store.silences_by_end(3, last):
+        found += [one.id for one in part]
+        last = Stand(part[-1].ends_at, part[-1].id)
+    assert found == ["04", "05", "06", "07", "08", "09"]
+    assert [one.id for one in await store.silences_ended(at(11), 5)] == ["07", "06", "05", "04", "03"]
+    assert await store.silences_ended(at(9), 5) == []
+    assert (await store.silence("07")).ends_at == at(11)
+    assert await store.silence("77") is None
 
 
 async def test_overrides_are_found_until_they_end_in_the_order_they_were_made(store):

@@ -292,8 +292,19 @@ class FakeSilences:
         self.kept[id] = replace(self.kept[id], ends_at=NOW)
         return self.kept[id]
 
-    async def list(self, active: bool) -> Any:
-        return [one for one in self.kept.values() if not active or one.starts_at <= NOW < one.ends_at]
+    async def list(self, active: bool, limit: int = 1_000, after: Any = None) -> Any:
+        return [one for one in self.kept.values() if not active or one.ends_at > NOW]
+
+    async def ending(self, limit: int, after: Any = None) -> Any:
+        since = (NOW + 1, "") if after is None else tuple(after)
+        found = sorted(self.kept.values(), key=lambda one: (one.ends_at, one.id))
+        return [one for one in found if (one.ends_at, one.id) > since][:limit]
+
+    async def ended(self, limit: int) -> Any:
+        return [one for one in self.kept.values() if one.ends_at <= NOW][:limit]
+
+    async def find(self, id: str) -> Silence | None:
+        return self.kept.get(id)
 
     async def mutes(self) -> Mutes:
         mutes = Mutes(SETTINGS)
@@ -326,7 +337,7 @@ class FakeOverrides:
     async def in_force(self, since: Instant) -> Any:
         return extra_of((one for one in self.kept.values() if one.ends_at > since), self.live.settings)
 
-    async def list(self, schedule: str | None, everything: bool = False) -> Any:
+    async def list(self, schedule: str | None, everything: bool = False, limit: int = 1_000, after: Any = None) -> Any:
         return list(self.kept.values())
 
 
@@ -352,7 +363,7 @@ class FakeSwaps:
         self.calls.append(("withdraw", id, str(actor)))
         return replace(self.kept, status="withdrawn", answered_at=NOW, answered_by=actor.name)
 
-    async def list(self, everything: bool = False) -> Any:
+    async def list(self, everything: bool = False, limit: int = 1_000, after: Any = None, **_: Any) -> Any:
         return [self.kept]
 
 

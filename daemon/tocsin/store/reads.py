@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from tocsin.contracts import EVERY_RANK, Clock, Counts, IncidentFilter, Place
+from tocsin.contracts import EVERY_RANK, Clock, Counts, IncidentFilter, Place, Stand
 from tocsin.model import (
     OPEN,
     Attempt,
@@ -185,6 +185,19 @@ class Reads(History):
             return SILENCE.values(await self._look("list_silences", limit))
         return SILENCE.values(await self._look("active_silences", active_at, limit))
 
+    async def silence(self, id: str) -> Silence | None:
+        return first(SILENCE.values(await self._look("silence", id)))
+
+    async def silences_made(self, live_at: Instant | None, limit: int, after: Stand | None) -> list[Silence]:
+        at, id = after or (BEYOND, "")
+        return SILENCE.values(await self._look("silences_made", at, id, live_at, limit))
+
+    async def silences_by_end(self, limit: int, after: Stand) -> list[Silence]:
+        return SILENCE.values(await self._look("silences_by_end", *after, limit))
+
+    async def silences_ended(self, by: Instant, limit: int) -> list[Silence]:
+        return SILENCE.values(await self._look("silences_ended", by, limit))
+
     async def inhibitors(self) -> list[StoredAlert]:
         return ALERT.values(await self._look("inhibitors"))
 
@@ -232,6 +245,18 @@ class Reads(History):
 
     async def overrides(self, since: Instant, schedule: str | None = None) -> list[MadeOverride]:
         return OVERRIDE.values(await self._look("overrides", since, schedule))
+
+    async def overrides_made(
+        self, schedule: str | None, live_at: Instant | None, limit: int, after: Stand | None
+    ) -> list[MadeOverride]:
+        at, id = after or (-BEYOND, "")
+        return OVERRIDE.values(await self._look("overrides_made", at, id, schedule, live_at, limit))
+
+    async def swaps_made(
+        self, schedule: str | None, user: str | None, live_at: Instant | None, limit: int, after: Stand | None
+    ) -> list[Swap]:
+        at, id = after or (-BEYOND, "")
+        return SWAP.values(await self._look("swaps_made", at, id, schedule, user, live_at, limit))
 
     async def swaps(self, since: Instant) -> list[Swap]:
         return SWAP.values(await self._look("swaps", since))

@@ -15,20 +15,21 @@ from aiohttp import hdrs, web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tocsin import __version__
-from tocsin.contracts import Clock, IncidentFilter
+from tocsin.contracts import Clock, IncidentFilter, Stand
 from tocsin.decide.matchers import Matcher, Written, parse, written
 from tocsin.decide.muting import Mutes, stored_values
 from tocsin.errors import BadBody, Refused, StoreUnavailable
-from tocsin.model import MINUTE, OPEN, Actor, Instant, Role, Silence, StoredAlert, Token, rfc3339
+from tocsin.model import DAY, MINUTE, OPEN, Actor, Instant, Millis, Role, Silence, StoredAlert, Token, rfc3339
 from tocsin.web import models
-from tocsin.web.api import RANK, WITHOUT_USER
+from tocsin.web.api import RANK, WITHOUT_USER, storable
 from tocsin.web.daemon import Daemon
 from tocsin.web.limits import MAX_ASKED, read_body, read_json
 from tocsin.web.problems import BASE_HEADERS, JSON_HEADERS, Handler, Problem, as_problem, log, log_refusal
-from tocsin.web.turns import LOOP_TIME, TURNS, in_slices, one_list, stream
+from tocsin.web.turns import LOOP_TIME, TURNS, in_slices, stream
 from tocsin.web.webhooks import credential
 
-AT_ONCE = 500  # alerts that are read at once
+AT_ONCE = 500  # alerts or silences that are read at once
+RETENTION = Millis(5 * DAY)  # of silences that have ended: Alertmanager's own default
 INCIDENTS_AT_ONCE = 25
 MOST_FILTERS = 32
 RECEIVER = "tocsin"
@@ -166,15 +167,20 @@ def probe(daemon: Daemon, path: str) -> Handler:
 
 async def list_silences(call: Call) -> web.StreamResponse:
     filters = await call.filters()
-    silences = call.daemon.silences
-    found = {one.id: one for one in [*await silences.list(False), *await silences.list(True)]}
-    listed = sorted(found.values(), key=lambda one: (one.ends_at, one.id))
 
     def view(silence: Silence) -> object:
         wanted = call.flag(state_of(silence, call.now)) and fits(silence, filters)
         return silence_view(silence, call.now) if wanted else None
 
-    return await stream(call.request, in_slices(one_list(listed), view, call.daemon.clock))
+    return await stream(call.request, in_slices(silences_since(call), view, call.daemon.clock))
+
+
+async def silences_since(call: Call) -> AsyncIterator[list[Silence]]:
+    """All that have not ended or did within RETENTION, in the order they end; each slice is read when it is reached."""
+    last = Stand(Instant(call.now - RETENTION), "")
+    while found := list(await call.daemon.silences.ending(AT_ONCE, last)):
+        yield found
+        last = Stand(found[-1].ends_at, found[-1].id)
 
 
 def fits(silence: Silence, filters: Sequence[Matcher]) -> bool:
@@ -187,10 +193,10 @@ async def show_silence(call: Call) -> web.StreamResponse:
 
 
 async def silence_of(call: Call, wanted: str) -> Silence:
-    silences = call.daemon.silences
-    for one in [*await silences.list(True), *await silences.list(False)]:
-        if one.id in (wanted, wanted.replace("-", "")):
-            return one
+    for id in dict.fromkeys((wanted, wanted.replace("-", ""))) if storable(wanted) else ():
+        found = await call.daemon.silences.find(id)
+        if found is not None:
+            return found
     raise Problem(404, f"silence {wanted[:80]} not found")
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal, ParamSpec, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from tocsin.contracts import IncidentFilter, Place
+from tocsin.contracts import IncidentFilter, Place, Stand
 from tocsin.decide import oncall, reasons, views
 from tocsin.decide.moments import moment_of
 from tocsin.model import (
@@ -21,6 +22,7 @@ from tocsin.model import (
     Entry,
     Incident,
     Instant,
+    MadeOverride,
     Millis,
     Override,
     Policy,
@@ -32,6 +34,7 @@ from tocsin.model import (
     Silence,
     Step,
     StoredAlert,
+    Swap,
     Token,
     rfc3339,
 )
@@ -44,6 +47,7 @@ from tocsin.web.turns import TURNS
 from tocsin.web.webhooks import api_credential
 
 _PLACE = re.compile(r"(P[1-5])\.([01])\.([1-9][0-9]{0,17})", re.ASCII)  # of an incident in a list by urgency
+_STAND = re.compile(r"([0-9]{1,18})\.([0-9A-Za-z_-]{1,64})", re.ASCII)  # of what was made, in a list of its kind
 RANK: Mapping[Role, int] = {"viewer": 0, "responder": 1, "admin": 2}
 SORTS = ("newest", "priority")
 STATUSES = ("triggered", "acknowledged", "on_hold", "resolved", "closed", "canceled")
@@ -57,6 +61,7 @@ WITHOUT_USER = "this token belongs to no user: create it with --user"
 M = TypeVar("M", bound=BaseModel)
 P = ParamSpec("P")
 T = TypeVar("T")
+L = TypeVar("L", Silence, MadeOverride, Swap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ class Ask:
     def param(self, name: str) -> str | None:
         """A query parameter; None when absent or empty. Raises Problem 400 for text no database takes."""
         value = self.request.query.get(name)
-        if value and ("\x00" in value or not is_utf8(value)):
+        if value and not storable(value):
             raise bad_value(name, "holds characters that no text has")
         return value or None
 
@@ -323,10 +328,23 @@ async def show_pages(ask: Ask) -> web.Response:
     return await ask.apart(made)
 
 
-def part_of(ask: Ask, found: Sequence[T]) -> tuple[Sequence[T], str | None]:
-    """The part of a list that is asked for, and the cursor of the one behind it."""
-    limit, after = whole(ask, "limit", TIMELINE_MOST, TIMELINE_MOST), cursor(ask) or 0
-    return found[after : after + limit], str(after + limit) if len(found) > after + limit else None
+async def part_of(ask: Ask, read: Callable[[int, Stand | None], Awaitable[list[L]]]) -> tuple[list[L], str | None]:
+    """The part of a list that is asked for, and the cursor of the one behind it; one value is read beyond it."""
+    limit = whole(ask, "limit", TIMELINE_MOST, TIMELINE_MOST)
+    found = await read(limit + 1, stand(ask))
+    last = found[limit - 1] if len(found) > limit else None
+    return found[:limit], None if last is None else f"{last.created_at}.{last.id}"
+
+
+def stand(ask: Ask) -> Stand | None:
+    """The cursor of a list by when things were made."""
+    text = ask.param("cursor")
+    if text is None:
+        return None
+    found = _STAND.fullmatch(text)
+    if found is None:
+        raise bad_value("cursor", "is not one that an answer's `next` gave")
+    return Stand(Instant(int(found[1])), found[2])
 
 
 def sees_all(ask: Ask) -> bool:
@@ -561,20 +579,14 @@ def time_of(ask: Ask, name: str, schedule: Schedule, default: Instant | None = N
 async def list_silences(ask: Ask) -> web.Response:
     match ask.param("active"):
         case None | "false":
-            kept = await all_silences(ask)
+            active = False
         case "true":
-            kept = [silence for silence in await all_silences(ask) if silence.ends_at > ask.now]
+            active = True
         case other:
             raise bad_value("active", f"{other[:40]!r} is neither true nor false")
-    some, more = part_of(ask, kept)
-    return json_answer({"silences": [silence_view(silence, ask.now) for silence in some], "next": more})
-
-
-async def all_silences(ask: Ask) -> list[Silence]:
-    """Newest first; all in force, and of the others as many as the daemon tells."""
-    silences = ask.daemon.silences
-    found = {silence.id: silence for silence in [*await silences.list(False), *await silences.list(True)]}
-    return sorted(found.values(), key=lambda silence: silence.created_at, reverse=True)
+    some, more = await part_of(ask, partial(ask.daemon.silences.list, active))
+    now = ask.now
+    return await ask.apart(lambda: json_answer({"silences": [silence_view(one, now) for one in some], "next": more}))
 
 
 async def show_silence(ask: Ask) -> web.Response:
@@ -583,10 +595,10 @@ async def show_silence(ask: Ask) -> web.Response:
 
 async def silence_of(ask: Ask) -> Silence:
     wanted = ask.request.match_info["id"]
-    for silence in await all_silences(ask):
-        if silence.id == wanted:
-            return silence
-    raise Problem(404, f"there is no silence {wanted[:80]!r}")
+    found = await ask.daemon.silences.find(wanted) if storable(wanted) else None
+    if found is None:
+        raise Problem(404, f"there is no silence {wanted[:80]!r}")
+    return found
 
 
 async def add_silence(ask: Ask) -> web.Response:
@@ -700,8 +712,9 @@ def bad_value(name: str, detail: str) -> Problem:
     return Problem(400, f"{name}: {detail}", errors=(Rejected(f"/{name}", detail),))
 
 
-def is_utf8(text: str) -> bool:
-    return not any("\ud800" <= char <= "\udfff" for char in text)
+def storable(text: str) -> bool:
+    """Whether a database takes this text."""
+    return "\x00" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 # ------------------------------------------------------------------------------------- the table
@@ -713,6 +726,10 @@ PAGED = (
 LINES = (
     Param("limit", f"How many at most; {TIMELINE_MOST} where absent.", whole_number(TIMELINE_MOST, TIMELINE_MOST)),
     PAGED[1],
+)
+MADE = (
+    Param("limit", f"How many at most; {TIMELINE_MOST} where absent.", whole_number(TIMELINE_MOST, TIMELINE_MOST)),
+    Param("cursor", "`next` of the answer before.", {"type": "string", "pattern": f"^{_STAND.pattern}$"}),
 )
 AT = "RFC 3339, or local to the schedule (`2026-01-05 09:00`)."
 INCIDENT = "/v1/incidents/{number}"
@@ -801,7 +818,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "GET", "/v1/silences", "viewer", list_silences, "Silences", "silences", models.SilenceList,
-        params=(Param("active", "`true`: only those that have not ended.", FLAG), *LINES),
+        params=(Param("active", "`true`: only those that have not ended.", FLAG), *MADE),
     ),
     Endpoint(
         "POST", "/v1/silences", "responder", add_silence, "Mute alerts by matchers", "silences", models.SilenceShape,

@@ -20,6 +20,7 @@ from tocsin.web.api import Endpoint, Param
 from tocsin.web.pages import html
 from tocsin.web.problems import JSON_HEADERS, Handler
 from tocsin.web.table import ENDPOINTS
+from tocsin.web.turns import TURNS, in_turn
 
 SCHEMAS = "#/components/schemas/"
 ABOUT = (
@@ -340,9 +341,11 @@ def show_page(public_url: Callable[[], str | None]) -> Handler:
     async def show_page(request: web.Request) -> web.StreamResponse:
         whole = document(public_url())
         shape = partial(body_shape, whole)
-        return html("docs.html", document=whole, body_of=shape, type_of=type_of, coded=coded)
+        return await request.app[TURNS].apart(
+            html, "docs.html", document=whole, body_of=shape, type_of=type_of, coded=coded
+        )
 
-    return show_page
+    return in_turn(show_page)
 
 
 def body_shape(whole: Mapping[str, Any], operation: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,7 @@ from tocsin.errors import Refused
 from tocsin.model import Actor, Instant, MadeOverride, Settings, Swap, rfc3339
 from tocsin.settings.scalars import duration
 from tocsin.web import models
-from tocsin.web.api import FLAG, LINES, Act, Ask, Endpoint, Param, actor_of, bad_value, part_of, schedule_named
+from tocsin.web.api import FLAG, MADE, Act, Ask, Endpoint, Param, actor_of, bad_value, part_of, schedule_named
 from tocsin.web.problems import json_answer
 
 Written = Annotated[
@@ -125,9 +126,11 @@ class SwapList(models.Shape):
 
 async def list_overrides(ask: Ask) -> web.Response:
     schedule = schedule_named(ask.settings, ask.request.match_info["name"])
-    found = await ask.daemon.overrides.list(schedule.name, everything(ask))
-    some, more = part_of(ask, found)
-    return json_answer({"overrides": [override_view(one, ask.settings, ask.now) for one in some], "next": more})
+    some, more = await part_of(ask, partial(ask.daemon.overrides.list, schedule.name, everything(ask)))
+    settings, now = ask.settings, ask.now
+    return await ask.apart(
+        lambda: json_answer({"overrides": [override_view(one, settings, now) for one in some], "next": more})
+    )
 
 
 async def add_override(ask: Ask) -> web.Response:
@@ -189,16 +192,14 @@ def zone_of(settings: Settings, schedule: str) -> ZoneInfo:
 
 
 async def list_swaps(ask: Ask) -> web.Response:
-    found: Sequence[Swap] = await ask.daemon.swaps.list(everything(ask))
     schedule, user = ask.param("schedule"), ask.param("user")
     if schedule is not None:
         schedule_named(ask.settings, schedule)
-    chosen = [
-        one for one in found
-        if schedule in (None, one.schedule) and (user is None or user in (one.asker, one.asked))
-    ]  # fmt: skip
-    some, more = part_of(ask, chosen)
-    return json_answer({"swaps": [swap_view(one, ask.settings, ask.now) for one in some], "next": more})
+    some, more = await part_of(ask, partial(ask.daemon.swaps.list, everything(ask), schedule=schedule, user=user))
+    settings, now = ask.settings, ask.now
+    return await ask.apart(
+        lambda: json_answer({"swaps": [swap_view(one, settings, now) for one in some], "next": more})
+    )
 
 
 async def ask_swap(ask: Ask) -> web.Response:
@@ -263,7 +264,7 @@ SWAP = "/v1/swaps/{id}"
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "GET", OVERRIDES, "viewer", list_overrides, "Overrides made at run time", "on call", OverrideList,
-        params=(Param("all", "`true`: those that ended or were taken back, too.", FLAG), *LINES),
+        params=(Param("all", "`true`: those that ended or were taken back, too.", FLAG), *MADE),
     ),
     Endpoint(
         "POST", OVERRIDES, "responder", add_override, "Somebody else is on call for a while", "on call", OverrideShape,
@@ -278,7 +279,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             Param("schedule", "Of this schedule only."),
             Param("user", "That this person asked for, or is asked for."),
             Param("all", "`true`: those that are over or came to nothing, too.", FLAG),
-            *LINES,
+            *MADE,
         ),
     ),
     Endpoint(

@@ -66,7 +66,7 @@ def show_schedule(daemon: Daemon) -> Handler:
     async def show_schedule(request: web.Request) -> web.StreamResponse:
         await may_look(daemon, request)
         schedule = schedule_named(daemon.live.settings, request.match_info["name"])
-        return await schedule_page(daemon, schedule, await sessions.session_of(daemon, request))
+        return await schedule_page(daemon, request, schedule, await sessions.session_of(daemon, request))
 
     return in_turn(show_schedule)
 
@@ -81,7 +81,7 @@ def add_override(daemon: Daemon) -> Handler:
         try:
             await daemon.overrides.add(asked_in(schedule, fields), Actor("user", session.user))
         except Refused as refused:
-            return await schedule_page(daemon, schedule, session, refused, fields)
+            return await schedule_page(daemon, request, schedule, session, refused, fields)
         return see_other(path_of(schedule.name))
 
     return add_override
@@ -97,7 +97,7 @@ def remove_override(daemon: Daemon) -> Handler:
         try:
             await daemon.overrides.remove(request.match_info["id"], Actor("user", session.user), schedule.name)
         except Refused as refused:
-            return await schedule_page(daemon, schedule, session, refused)
+            return await schedule_page(daemon, request, schedule, session, refused)
         return see_other(path_of(schedule.name))
 
     return remove_override
@@ -117,6 +117,7 @@ def asked_in(schedule: Schedule, fields: Mapping[str, str]) -> Asked:
 
 async def schedule_page(
     daemon: Daemon,
+    request: web.Request,
     schedule: Schedule,
     session: Session | None,
     refused: Refused | None = None,
@@ -124,22 +125,27 @@ async def schedule_page(
 ) -> web.Response:
     now, settings = daemon.clock.now(), daemon.live.settings
     extra = (await daemon.overrides.in_force(now)).get(schedule.name, ())
-    made = await daemon.overrides.list(schedule.name)
-    return form_page(
-        "schedule.html",
-        session,
-        200 if refused is None else refused.status,
-        schedule=schedule,
-        path=path_of(schedule.name),
-        now=oncall.on_call(schedule, now, extra),
-        rows=rows_of(schedule, now, extra),
-        made=[made_line(one, settings, schedule) for one in sorted(made, key=lambda one: one.starts_at)],
-        session=session if session is not None and session.may("responder") else None,
-        wrong=[] if refused is None else [said for _, said in refused.culprits] or [refused.because],
-        fields=fields,
-        users=settings.users.values(),
-        name_of=name_of(settings),
-    )
+    overrides = sorted(await daemon.overrides.list(schedule.name), key=lambda one: one.starts_at)
+
+    def made() -> web.Response:
+        return form_page(
+            "schedule.html",
+            session,
+            200 if refused is None else refused.status,
+            schedule=schedule,
+            path=path_of(schedule.name),
+            now=oncall.on_call(schedule, now, extra),
+            rows=rows_of(schedule, now, extra),
+            made=[made_line(one, settings, schedule) for one in overrides[:LINES]],
+            more=len(overrides) > LINES,
+            session=session if session is not None and session.may("responder") else None,
+            wrong=[] if refused is None else [said for _, said in refused.culprits] or [refused.because],
+            fields=fields,
+            users=settings.users.values(),
+            name_of=name_of(settings),
+        )
+
+    return await request.app[TURNS].apart(made)
 
 
 def rows_of(schedule: Schedule, now: Instant, extra: Sequence[Override]) -> list[dict[str, Any]]:

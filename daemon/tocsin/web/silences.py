@@ -18,7 +18,7 @@ from tocsin.web.login import see_other
 from tocsin.web.pages import form_page, in_words, may_look, name_of, shown, windows_of
 from tocsin.web.problems import Handler, guarded
 from tocsin.web.sessions import Session
-from tocsin.web.turns import in_turn
+from tocsin.web.turns import TURNS, in_turn
 
 NO_FORM: Mapping[str, str] = {}
 ENDED_SHOWN = 20
@@ -31,7 +31,7 @@ def show_silences(daemon: Daemon) -> Handler:
     @guarded
     async def show_silences(request: web.Request) -> web.StreamResponse:
         await may_look(daemon, request)
-        return await silences_page(daemon, await sessions.session_of(daemon, request))
+        return await silences_page(daemon, request, await sessions.session_of(daemon, request))
 
     return in_turn(show_silences)
 
@@ -47,7 +47,7 @@ def add_silence(daemon: Daemon) -> Handler:
             matchers = [line.strip() for line in fields.get("matchers", "").splitlines() if line.strip()]
             await daemon.silences.add(tuple(matchers), starts, ends, session.user, fields.get("comment", ""))
         except Refused as refused:
-            return await silences_page(daemon, session, refused, fields)
+            return await silences_page(daemon, request, session, refused, fields)
         return see_other("/silences")
 
     return add_silence
@@ -62,7 +62,7 @@ def expire_silence(daemon: Daemon) -> Handler:
         try:
             await daemon.silences.expire(request.match_info["id"], Actor("user", session.user))
         except Refused as refused:
-            return await silences_page(daemon, session, refused)
+            return await silences_page(daemon, request, session, refused)
         return see_other("/silences")
 
     return expire_silence
@@ -83,25 +83,31 @@ def span_in(daemon: Daemon, fields: Mapping[str, str]) -> tuple[Instant, Instant
 
 
 async def silences_page(
-    daemon: Daemon, session: Session | None, refused: Refused | None = None, fields: Mapping[str, str] = NO_FORM
+    daemon: Daemon,
+    request: web.Request,
+    session: Session | None,
+    refused: Refused | None = None,
+    fields: Mapping[str, str] = NO_FORM,
 ) -> web.Response:
     now, settings = daemon.clock.now(), daemon.live.settings
-    found = {one.id: one for one in [*await daemon.silences.list(False), *await daemon.silences.list(True)]}
-    lines = [line_of(one, settings, now) for one in sorted(found.values(), key=lambda one: one.ends_at)]
-    live = [line for line in lines if line["state"] != "expired"]
-    return form_page(
-        "silences.html",
-        session,
-        200 if refused is None else refused.status,
-        live=live[:LIVE_SHOWN],
-        count=len(live),
-        ended=[line for line in reversed(lines) if line["state"] == "expired"][:ENDED_SHOWN],
-        windows=windows_of(settings, now),
-        timezone=settings.defaults.timezone,
-        session=session if session is not None and session.may("responder") else None,
-        wrong="" if refused is None else refused.because,
-        fields=fields,
-    )
+    live, ended = await daemon.silences.ending(LIVE_SHOWN + 1), await daemon.silences.ended(ENDED_SHOWN)
+
+    def made() -> web.Response:
+        return form_page(
+            "silences.html",
+            session,
+            200 if refused is None else refused.status,
+            live=[line_of(one, settings, now) for one in live[:LIVE_SHOWN]],
+            more=len(live) > LIVE_SHOWN,
+            ended=[line_of(one, settings, now) for one in ended],
+            windows=windows_of(settings, now),
+            timezone=settings.defaults.timezone,
+            session=session if session is not None and session.may("responder") else None,
+            wrong="" if refused is None else refused.because,
+            fields=fields,
+        )
+
+    return await request.app[TURNS].apart(made)
 
 
 def line_of(silence: Silence, settings: Settings, now: Instant) -> dict[str, Any]:

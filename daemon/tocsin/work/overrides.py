@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import structlog
 
-from tocsin.contracts import Tx
+from tocsin.contracts import Stand, Tx
 from tocsin.decide.overrides import Asked, Extra, Wrong, checked, extra_of, reason_of
 from tocsin.errors import Refused
 from tocsin.model import Actor, Instant, MadeOverride
@@ -67,11 +67,12 @@ class Overrides:
         log.info("override_removed", id=id, schedule=removed.schedule, by=removed.removed_by)
         return removed
 
-    async def list(self, schedule: str | None, everything: bool = False) -> list[MadeOverride]:
-        """In the order they were made; without `everything` only those that still count, or will."""
-        now = self.core.clock.now()
-        found = await self.core.store.overrides(Instant(0) if everything else now, schedule)
-        return [one for one in found if everything or one.removed_at is None]
+    async def list(
+        self, schedule: str | None, everything: bool = False, limit: int = MOST, after: Stand | None = None
+    ) -> list[MadeOverride]:
+        """In the order they were made, behind the one given; without `everything` only those that count, or will."""
+        live_at = None if everything else self.core.clock.now()
+        return await self.core.store.overrides_made(schedule, live_at, limit, after)
 
     async def in_force(self, since: Instant) -> Extra:
         """For the resolver, at any time from `since` on; as committed, whichever replica made them."""

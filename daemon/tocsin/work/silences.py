@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import structlog
 
-from tocsin.contracts import IncidentFilter, Tx
+from tocsin.contracts import IncidentFilter, Stand, Tx
 from tocsin.decide.matchers import Matcher, parse, refuse_typographic
 from tocsin.decide.muting import Mutes
 from tocsin.decide.silencing import changed, ended
@@ -25,7 +25,6 @@ MOST_TEXT = 16_384  # characters of them
 MOST_SILENCES = 2_000  # that have not ended: each alert is compared with all of them
 MOST_PATTERNS = 1_000  # in all of these
 LONGEST = 366 * DAY
-SHOWN = 1_000  # silences that are listed, over and above those in force
 ALL = 10_000
 AT_ONCE = 500  # open incidents that follow in one transaction
 
@@ -82,14 +81,26 @@ class Silences:
 
         return await self._keep(work)
 
-    async def list(self, active: bool) -> list[Silence]:
-        """Newest first; only those in force now when `active`, and of the others a thousand."""
-        now = self.core.clock.now() if active else None
-        return await self.core.store.silences(active_at=now, limit=ALL if active else SHOWN)
+    async def list(self, active: bool, limit: int = ALL, after: Stand | None = None) -> list[Silence]:
+        """Newest first, behind the one given; only those that have not ended when `active`."""
+        return await self.core.store.silences_made(self.core.clock.now() if active else None, limit, after)
+
+    async def ending(self, limit: int, after: Stand | None = None) -> Sequence[Silence]:
+        """In the order they end, behind the one given; from the first that has not ended where none is given."""
+        return await self.core.store.silences_by_end(limit, after or Stand(Instant(self.core.clock.now() + 1), ""))
+
+    async def ended(self, limit: int) -> Sequence[Silence]:
+        """Those that ended last."""
+        return await self.core.store.silences_ended(self.core.clock.now(), limit)
+
+    async def find(self, id: str) -> Silence | None:  # the name of the field
+        """The silence of this id, ended or not."""
+        return await self.core.store.silence(id)
 
     async def mutes(self) -> Mutes:
         """All that mutes, with the silences of this instant; what is compiled already is used again."""
-        return self.core.mutes.among(await self.list(True))
+        found = await self.core.store.silences(active_at=self.core.clock.now(), limit=ALL)
+        return self.core.mutes.among(found)
 
     async def refresh(self) -> None:
         """Read the silences that may still mute something; after a start, and where others write too."""

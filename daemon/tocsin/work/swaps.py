@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import structlog
 
-from tocsin.contracts import Tx
+from tocsin.contracts import Stand, Tx
 from tocsin.decide.escalation import NOTICE
 from tocsin.decide.overrides import AskedSwap, Window, Wrong, checked_swap, halves, not_theirs, reason_of, swap_state
 from tocsin.decide.swap_notices import answer_of, key_of, silent_contact, text_of
@@ -20,6 +20,7 @@ from tocsin.work.relief import BACK
 log = structlog.stdlib.get_logger("tocsin.swaps")
 
 MOST = 200  # of one person that wait for an answer
+LISTED = 1_000
 
 Made = tuple[Swap, tuple[MadeOverride, ...]]
 
@@ -130,11 +131,20 @@ class Swaps:
 
         return await self._commit(work)
 
-    async def list(self, everything: bool = False) -> list[Swap]:
-        """In the order they were asked for; without `everything` those that wait for an answer and those to come."""
-        now = self.core.clock.now()
-        found = await self.core.store.swaps(Instant(0) if everything else now)
-        return [one for one in found if everything or swap_state(one, now) in ("asked", "accepted")]
+    async def list(
+        self,
+        everything: bool = False,
+        limit: int = LISTED,
+        after: Stand | None = None,
+        *,
+        schedule: str | None = None,
+        user: str | None = None,
+    ) -> list[Swap]:
+        """In the order they were asked for, behind the one given; without `everything` those that wait for an answer
+        and those to come. Of this schedule only, and by or to this person, where given.
+        """
+        live_at = None if everything else self.core.clock.now()
+        return await self.core.store.swaps_made(schedule, user, live_at, limit, after)
 
     async def _room(self, actor: Actor) -> None:
         now = self.core.clock.now()

@@ -425,6 +425,20 @@ select {silence} from silences where ends_at > $1 and starts_at <= $1 order by s
 -- All silences, the one that ends last first.
 select {silence} from silences order by ends_at desc, id limit $1;
 
+-- name: silences_made
+-- Silences behind a given one, the newest first; those that have not ended at an instant, or all.
+select {silence} from silences
+where (created_at, id) < ($1::bigint, $2::text) and ($3::bigint is null or ends_at > $3::bigint)
+order by created_at desc, id desc limit $4;
+
+-- name: silences_by_end
+-- Silences behind a given one, by when they end.
+select {silence} from silences where (ends_at, id) > ($1::bigint, $2::text) order by ends_at, id limit $3;
+
+-- name: silences_ended
+-- Silences that have ended by an instant, the last one first.
+select {silence} from silences where ends_at <= $1 order by ends_at desc, id desc limit $2;
+
 -- name: silence
 -- One silence.
 select {silence} from silences where id = $1;
@@ -455,6 +469,13 @@ update feeds set fetched_at = $2::bigint, error = $3::text, since = $4::bigint w
 -- Overrides that end after an instant, those taken back too, in the order they were made; of all schedules or one.
 select {override} from overrides where ends_at > $1 and ($2::text is null or schedule = $2::text) order by created_at, id;
 
+-- name: overrides_made
+-- Overrides behind a given one in the order they were made; of all schedules or one, all or those that count still.
+select {override} from overrides
+where (created_at, id) > ($1::bigint, $2::text) and ($3::text is null or schedule = $3::text)
+  and ($4::bigint is null or (ends_at > $4::bigint and removed_at is null))
+order by created_at, id limit $5;
+
 -- name: override
 -- One override, locked.
 select {override} from overrides where id = $1 for update;
@@ -467,6 +488,17 @@ on conflict (id) do update set {override.changes};
 -- name: swaps
 -- Swaps with a shift that ends after an instant, in the order they were asked for.
 select {swap} from swaps where ends_at > $1 or back_to > $1 order by created_at, id;
+
+-- name: swaps_made
+-- Swaps behind a given one in the order they were asked for; of one schedule and person where given; all, or those that
+-- wait for an answer before their first shift begins and those accepted with a shift that is not over.
+select {swap} from swaps
+where (created_at, id) > ($1::bigint, $2::text) and ($3::text is null or schedule = $3::text)
+  and ($4::text is null or asker = $4::text or asked = $4::text)
+  and ($5::bigint is null
+       or (status = 'accepted' and (ends_at > $5::bigint or back_to > $5::bigint))
+       or (status = 'asked' and starts_at > $5::bigint and (back_from is null or back_from > $5::bigint)))
+order by created_at, id limit $6;
 
 -- name: swap
 -- One swap, locked.
