@@ -12,7 +12,7 @@ import orjson
 from benchmarks.row import Bench, Row, at_most
 from tests.walk.town import BASE, laid_over
 from tests.week import week
-from tocsin.decide.records import line_of
+from tocsin.decide.whatif.recordings import line_of
 
 NOW = """
 rules:

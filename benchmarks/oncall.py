@@ -9,7 +9,7 @@ from random import Random
 from statistics import median
 
 from benchmarks.row import Bench, Row, at_most
-from tocsin.decide.oncall import next_on_call, on_call, shifts
+from tocsin.decide.oncall.resolver import next_on_call, on_call, shifts
 from tocsin.model import DAY, HOUR, Hours, Instant, Layer, Override, Rotation, Schedule
 
 START = Instant(1_767_600_000_000)  # 2026-01-05 09:00 in Paris

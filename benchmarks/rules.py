@@ -7,7 +7,7 @@ from dataclasses import replace
 from statistics import median
 
 from benchmarks.row import Bench, Row, at_most
-from tocsin.decide.rules import Rulebook
+from tocsin.decide.routing.rules import Rulebook
 from tocsin.model import Alert, IntegrationConfig, Rule, RuleSet, Settings
 
 INTEGRATION = IntegrationConfig(name="bench", type="alertmanager")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.clock import SystemClock, system_boot, system_elapsed
-from tocsin.decide.oncall import local_instant
+from tocsin.decide.oncall.resolver import local_instant
 from tocsin.decide.time_line import is_step, off_by
 from tocsin.model import HOUR, Instant, Millis, instant, rfc3339
 from tocsin.model.civil import civil, on_line, set_ahead, unix

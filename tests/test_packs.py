@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from tests.walk.town import BASE, laid_over
-from tocsin.decide.matchers import parse
-from tocsin.decide.rules import Rulebook
+from tocsin.decide.routing.matchers import parse
+from tocsin.decide.routing.rules import Rulebook
 from tocsin.model import Instant
 from tocsin.replay.trials import BENCH, run_trial
 from tocsin.settings import load, load_alone

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
-from tocsin.decide.records import Answer, Record, Signal, line_of
+from tocsin.decide.whatif.recordings import Answer, Record, Signal, line_of
 from tocsin.model import DAY, HOUR, MINUTE, SECOND, Alert, Instant, Millis
 
 MONDAY = Instant(1_767_571_200_000)  # 2026-01-05T00:00Z

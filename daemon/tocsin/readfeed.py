@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 
 from tocsin.apart import BAD, budget_of, limit_myself
-from tocsin.decide.feeds import as_json
-from tocsin.decide.ical import TakesTooLong, read_feed
+from tocsin.decide.oncall.feeds import as_json
+from tocsin.decide.oncall.ical import TakesTooLong, read_feed
 from tocsin.errors import BadFeed
 from tocsin.model import Instant
 

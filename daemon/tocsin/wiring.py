@@ -22,8 +22,8 @@ from tocsin.apart import ReadApart
 from tocsin.clock import ReplayClock, SystemChance, SystemClock, Tasks
 from tocsin.contracts import Chance, ChannelKind, Clock, Http, Mail, ReadFeed, Source, Store, Tools
 from tocsin.control import SOCKET, Control, actions_of
-from tocsin.decide.rules import Rulebook
-from tocsin.decide.turn_changes import in_words, turn_changes
+from tocsin.decide.oncall.turn_changes import in_words, turn_changes
+from tocsin.decide.routing.rules import Rulebook
 from tocsin.errors import Refused, SettingsError, StoreUnavailable, TocsinError, is_bug
 from tocsin.logs import tell_counted
 from tocsin.metrics import Metrics

@@ -14,8 +14,8 @@ from tests.walk.town import BASE, MONDAY_NOON, Town, laid_over
 from tests.week import week
 from tocsin.cli import app
 from tocsin.cli.trouble import Trouble
-from tocsin.decide.outcome import figures
-from tocsin.decide.records import Answer, Signal, line_of
+from tocsin.decide.whatif.outcomes import figures
+from tocsin.decide.whatif.recordings import Answer, Signal, line_of
 from tocsin.model import MINUTE, SECOND, Alert, Instant
 from tocsin.replay import twice
 from tocsin.settings import load

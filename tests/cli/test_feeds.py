@@ -15,9 +15,9 @@ from typer.testing import CliRunner, Result
 
 from tocsin.cli import app
 from tocsin.clock import SystemChance, SystemClock
-from tocsin.decide.copies import source_of
-from tocsin.decide.feeds import as_json
-from tocsin.decide.ical import read_feed
+from tocsin.decide.oncall.feed_copies import source_of
+from tocsin.decide.oncall.feeds import as_json
+from tocsin.decide.oncall.ical import read_feed
 from tocsin.model import DAY, FeedCopy, Ical, Instant, Secret
 from tocsin.store import open_store
 

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tocsin.cli import app
-from tocsin.decide.oncall import local_instant, shifts
+from tocsin.decide.oncall.resolver import local_instant, shifts
 from tocsin.model import HOUR, Instant, Schedule
 from tocsin.settings import load
 

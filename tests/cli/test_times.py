@@ -11,7 +11,7 @@ from tocsin.cli.oncall import moment_in
 from tocsin.cli.past import since_when
 from tocsin.cli.times import moment
 from tocsin.cli.trouble import Trouble
-from tocsin.decide.overrides import Asked, Window, Wrong, checked
+from tocsin.decide.oncall.overrides import Asked, Window, Wrong, checked
 from tocsin.model import DAY, Instant, Layer, Schedule, Settings, User, instant
 
 WORDS = (

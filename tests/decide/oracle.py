@@ -3,7 +3,7 @@
 `python -m tests.decide.oracle --count 1000000 [--seed N]` prints its progress and what it compared; a difference is
 shown with all its facts and ends the run with exit code 1.
 
-The oracle shares no algorithm with `decide/oncall.py`, which localises single wall times (by `zoneinfo` and its fold) and
+The oracle shares no algorithm with `decide/oncall/resolver.py`, which localises single wall times (by `zoneinfo` and its fold) and
 divides. Here a zone is the list of periods between its clock changes, found by looking at the clock every few hours (by the
 library whenever). Turns are counted by the clock's high-water mark: handoff k is over when the clock has ever shown its
 wall time, or a later one; and a holiday is the day of that mark. Rotations with days and months are written down handoff
@@ -26,7 +26,7 @@ from typing import NamedTuple
 import whenever
 
 from tests.decide.drawn import FIRST, LAST, Case, cases
-from tocsin.decide.oncall import on_call, shifts
+from tocsin.decide.oncall.resolver import on_call, shifts
 from tocsin.model import DAY, HOUR, Hours, Instant, Layer, Override, Rotation, Schedule
 
 _MONDAY = 4 * DAY  # 1970-01-05

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.decide.answers import CARRIER, VERBS, Carrier, Command, NotUnderstood, code_of, key_press, parse
+from tocsin.decide.paging.replies import CARRIER, VERBS, Carrier, Command, NotUnderstood, code_of, key_press, parse
 from tocsin.model import Millis
 
 H = Millis(3_600_000)

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from tests.store.facts import alert, incident
-from tocsin.decide.flap import clearing, rest, settles_at
-from tocsin.decide.tally import Mark, in_window
-from tocsin.decide.terms import Terms, terms_of
-from tocsin.decide.threshold import Below, Reached, judge
+from tocsin.decide.noise.counters import Mark, in_window
+from tocsin.decide.noise.flapping import clearing, rest, settles_at
+from tocsin.decide.noise.threshold import Below, Reached, judge
+from tocsin.decide.routing.alert_terms import Terms, terms_of
 from tocsin.model import MINUTE, Flap, Instant, Millis, Threshold
 
 FLAP = Flap(3, Millis(10 * MINUTE), Millis(5 * MINUTE), "links")

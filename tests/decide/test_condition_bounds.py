@@ -8,7 +8,7 @@ import time
 import jmespath
 import pytest
 
-from tocsin.decide.conditions import Condition
+from tocsin.decide.routing.conditions import Condition
 from tocsin.decide.text import DESCRIPTION, LABEL_VALUE, LABELS
 from tocsin_integrations.sources.jmespath_steps import TooMuch, search
 

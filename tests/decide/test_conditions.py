@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.decide.test_rules import NODE_DOWN, PROMETHEUS, book, rule
-from tocsin.decide.conditions import Condition, condition
+from tocsin.decide.routing.conditions import Condition, condition
 from tocsin.model import RuleSet
 
 LABELS = {"env": "prod", "count": "7", "empty": "", "odd": "("}

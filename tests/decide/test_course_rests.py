@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.store.facts import alert, incident
-from tocsin.decide.course import Course
-from tocsin.decide.escalation import People
-from tocsin.decide.muting import Mutes
+from tocsin.decide.incidents.escalation import People
+from tocsin.decide.muting.mutes import Mutes
+from tocsin.decide.whatif.escalation_forecast import Course
 from tocsin.model import MINUTE, Flap, Instant, Millis, Policy, Rule, Settings, Step, StoredAlert, Target, User
 
 NOW = Instant(1_767_614_400_000)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from tocsin.decide.crontab import next_after, parse
+from tocsin.decide.heartbeats.crontab import next_after, parse
 from tocsin.model import Instant, instant, rfc3339
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.decide.escalation import (
+from tocsin.decide.incidents.escalation import (
     CODE,
     NOBODY_AGAIN,
     NOTICE,

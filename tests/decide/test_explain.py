@@ -7,9 +7,9 @@ from datetime import datetime
 
 import pytest
 
-from tocsin.decide.explain import Explained, Facts, explain
-from tocsin.decide.explained import as_json
-from tocsin.decide.rules import Rulebook
+from tocsin.decide.routing.rules import Rulebook
+from tocsin.decide.whatif.explain import Explained, Facts, explain
+from tocsin.decide.whatif.explain_report import as_json
 from tocsin.model import (
     HOUR,
     MINUTE,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.decide.test_explain import NOW, PROMETHEUS, SETTINGS
-from tocsin.decide.explain import Explained, Facts, explain
-from tocsin.decide.explained import as_json
-from tocsin.decide.oncall import zone_of
-from tocsin.decide.rules import Rulebook
+from tocsin.decide.oncall.resolver import zone_of
+from tocsin.decide.routing.rules import Rulebook
+from tocsin.decide.whatif.explain import Explained, Facts, explain
+from tocsin.decide.whatif.explain_report import as_json
 from tocsin.model import (
     MINUTE,
     Alert,

@@ -6,8 +6,8 @@ from datetime import datetime
 
 import pytest
 
-from tocsin.decide.fairness import Load, shares
-from tocsin.decide.oncall import on_call, zone_of
+from tocsin.decide.oncall.fairness import Load, shares
+from tocsin.decide.oncall.resolver import on_call, zone_of
 from tocsin.model import HOUR, MINUTE, Hours, Instant, Layer, Override, Rotation, Schedule, instant
 
 ZONES = {"ana": "Europe/Lisbon", "bo": "America/New_York", "chen": "UTC"}

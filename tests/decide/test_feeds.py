@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tocsin.decide.feeds import Fed, FeedEvent, FeedEvents, as_json, from_json, growing, names_of, shifts_of
-from tocsin.decide.ical import MOST_EVENTS, read_feed
+from tocsin.decide.oncall.feeds import Fed, FeedEvent, FeedEvents, as_json, from_json, growing, names_of, shifts_of
+from tocsin.decide.oncall.ical import MOST_EVENTS, read_feed
 from tocsin.errors import BadFeed
 from tocsin.model import Contact, Ical, Instant, Schedule, Secret, User, instant, rfc3339
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.decide.grouping import LONGEST, group_of
-from tocsin.decide.rules import Rulebook, Verdict
+from tocsin.decide.routing.grouping import LONGEST, group_of
+from tocsin.decide.routing.rules import Rulebook, Verdict
 from tocsin.decide.text import clean, clean_identity
 from tocsin.model import Alert, IntegrationConfig, Rule, RuleSet, Settings
 

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tocsin.decide.escalation import People
-from tocsin.decide.handoff import (
+from tocsin.decide.incidents.escalation import People
+from tocsin.decide.oncall.resolver import local_instant
+from tocsin.decide.paging.shift_notices import (
     Notice,
     due_notices,
     end_of_turn,
@@ -17,7 +18,6 @@ from tocsin.decide.handoff import (
     serves,
     turns,
 )
-from tocsin.decide.oncall import local_instant
 from tocsin.model import (
     MINUTE,
     ChannelConfig,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tocsin.decide.crontab import next_after, parse
-from tocsin.decide.heartbeats import EARLY, anew, awaited, due_after, expects
+from tocsin.decide.heartbeats.crontab import next_after, parse
+from tocsin.decide.heartbeats.heartbeats import EARLY, anew, awaited, due_after, expects
 from tocsin.model import HOUR, MINUTE, SECOND, Beat, Heartbeat, Instant, Millis
 
 NOON = Instant(1_767_614_400_000)  # 2026-01-05T12:00:00Z

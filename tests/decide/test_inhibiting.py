@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.decide.dependencies import above, circle_of
-from tocsin.decide.inhibiting import Inhibitions
-from tocsin.decide.matchers import hit_all, parse
-from tocsin.decide.muting import Mutes
+from tocsin.decide.muting.dependencies import above, circle_of
+from tocsin.decide.muting.inhibitions import Inhibitions
+from tocsin.decide.muting.mutes import Mutes
+from tocsin.decide.routing.matchers import hit_all, parse
 from tocsin.model import ChannelConfig, Contact, Incident, Inhibition, Instant, Service, Settings, User
 
 SETTINGS = Settings(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tocsin.decide.languages import always, never, within
-from tocsin.decide.matchers import Matcher, parse
+from tocsin.decide.routing.matcher_overlap import always, never, within
+from tocsin.decide.routing.matchers import Matcher, parse
 
 
 def matchers(*texts: str) -> list[Matcher]:

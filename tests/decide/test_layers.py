@@ -8,10 +8,10 @@ from random import Random
 
 import pytest
 
-from tocsin.decide.export import calendar, entries_of
-from tocsin.decide.fairness import shares
-from tocsin.decide.ical import read_feed
-from tocsin.decide.oncall import Gap, Shift, local_instant, next_on_call, on_call, shifts
+from tocsin.decide.oncall.fairness import shares
+from tocsin.decide.oncall.ical import read_feed
+from tocsin.decide.oncall.ical_export import calendar, entries_of
+from tocsin.decide.oncall.resolver import Gap, Shift, local_instant, next_on_call, on_call, shifts
 from tocsin.model import DAY, HOUR, MINUTE, Holidays, Hours, Instant, Layer, Rotation, Schedule, instant
 
 MON, TUE, WED, THU, FRI, SAT, SUN = range(7)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.decide import lifecycle
-from tocsin.decide.lifecycle import Move, Stay
+from tocsin.decide.incidents import lifecycle
+from tocsin.decide.incidents.lifecycle import Move, Stay
 from tocsin.model import Actor, Incident, Instant, Millis
 
 ANA = Actor("user", "ana")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.decide.maintenance import agenda, in_force, last_ended, upcoming, windows
-from tocsin.decide.muting import Windows
+from tocsin.decide.muting.maintenance import agenda, in_force, last_ended, upcoming, windows
+from tocsin.decide.muting.mutes import Windows
 from tocsin.model import DAY, HOUR, Instant, Maintenance, Millis, instant, rfc3339
 
 SUNDAY = frozenset({6})

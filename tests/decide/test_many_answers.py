@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tests.decide.test_escalation import INCIDENT
-from tocsin.decide.answers import Command
-from tocsin.decide.many_answers import ANEW, NEW, UNSURE, Paged, choose
+from tocsin.decide.paging.many_replies import ANEW, NEW, UNSURE, Paged, choose
+from tocsin.decide.paging.replies import Command
 from tocsin.model import Instant
 
 NOW = Instant(1_767_614_400_000)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.decide.matchers import Matcher, hit_all, parse, refuse_typographic
+from tocsin.decide.routing.matchers import Matcher, hit_all, parse, refuse_typographic
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from tocsin.decide.moments import moment_of
+from tocsin.decide.oncall.time_parsing import moment_of
 from tocsin.model import instant
 
 NOW = instant(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tocsin.decide.matchers import parse
-from tocsin.decide.noise import Counting, Heard, Noisy, noise, rules_file, shape_of, spelt
+from tocsin.decide.routing.matchers import parse
+from tocsin.decide.whatif.noise_report import Counting, Heard, Noisy, noise, rules_file, shape_of, spelt
 from tocsin.model import SECOND, Instant
 from tocsin.replay.trials import BENCH
 from tocsin.settings import load_alone
@@ -153,7 +153,7 @@ def test_every_proposed_rule_is_taken_by_check_and_hits_what_it_is_for(name, ser
 
 
 def test_kinds_beyond_the_bound_are_counted_together(monkeypatch):
-    monkeypatch.setattr("tocsin.decide.noise.GROUPS", 3)
+    monkeypatch.setattr("tocsin.decide.whatif.noise_report.GROUPS", 3)
     counted = Counting()
     for at in range(10):
         counted.add(heard(at, f"kind{'abcdefghij'[at]}"))

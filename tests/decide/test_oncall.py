@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from tocsin.decide.oncall import Gap, Shift, in_hours, local_instant, next_on_call, on_call, shifts
+from tocsin.decide.oncall.resolver import Gap, Shift, in_hours, local_instant, next_on_call, on_call, shifts
 from tocsin.model import DAY, HOUR, FeedShift, Hours, Instant, Layer, Override, Rotation, Schedule, Support, instant
 
 WEEKDAYS = frozenset(range(5))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tocsin.decide.oncall import local_instant, on_call, shifts, zone_of
+from tocsin.decide.oncall.resolver import local_instant, on_call, shifts, zone_of
 from tocsin.model import DAY, HOUR, MINUTE, Hours, Instant, Layer, Override, Rotation, Schedule, instant, rfc3339
 
 UNITS = {"h": "hours", "d": "days", "w": "weeks", "m": "months"}

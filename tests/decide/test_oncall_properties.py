@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.decide import oracle
-from tocsin.decide.oncall import local_instant, next_on_call, on_call, shifts
+from tocsin.decide.oncall.resolver import local_instant, next_on_call, on_call, shifts
 from tocsin.model import DAY, MINUTE, Hours, Instant, Layer, Override, Rotation, Schedule, instant
 
 # (zone, an UTC day around which its clocks change)

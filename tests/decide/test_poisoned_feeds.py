@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.decide.test_feeds import FROM, TO, calendar, event, sample
-from tocsin.decide.feeds import FeedEvents, as_json, from_json
-from tocsin.decide.ical import MOST_NOTES, TakesTooLong, read_feed
+from tocsin.decide.oncall.feeds import FeedEvents, as_json, from_json
+from tocsin.decide.oncall.ical import MOST_NOTES, TakesTooLong, read_feed
 from tocsin.errors import BadFeed
 from tocsin.model import Instant, rfc3339
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tocsin.decide.priority import assess, by_service, is_higher, reassess, worst
-from tocsin.decide.rules import Verdict
+from tocsin.decide.routing.priority import assess, by_service, is_higher, reassess, worst
+from tocsin.decide.routing.rules import Verdict
 from tocsin.model import Hours, Impact, Incident, Instant, Millis, Service, Settings, Severity, Support, Urgency
 
 MONDAY_NOON = Instant(1_767_614_400_000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tocsin.decide.reachable import Lines, Rings, Unproven, Unreachable, will_ring
+from tocsin.decide.paging.reachability import Lines, Rings, Unproven, Unreachable, will_ring
 from tocsin.model import ChannelConfig, Contact, NotifyRule, Settings, User
 
 SETTINGS = Settings(channels={name: ChannelConfig(name, "webhook") for name in ("sms", "voice", "mail")})

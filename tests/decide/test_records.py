@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tocsin.decide.records import ANSWERS, Answer, Signal, line_of, record_of
+from tocsin.decide.whatif.recordings import ANSWERS, Answer, Signal, line_of, record_of
 from tocsin.model import SEVERITIES, Alert, Instant, Link
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tocsin.decide.templates import Broken, Text, template
+from tocsin.decide.routing.templates import Broken, Text, template
 from tocsin.decide.text import DESCRIPTION, LABEL_VALUE, LABELS, TITLE
 
 LARGE = {

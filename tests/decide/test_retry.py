@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tocsin.decide.retry import Again, Over, Wait, after, after_unknown
+from tocsin.decide.paging.retry import Again, Over, Wait, after, after_unknown
 from tocsin.model import Accepted, Cancelled, Failed, Instant, Millis, Outcome, Page, Unknown
 
 NOW = Instant(1_000_000)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tocsin.decide.matchers import parse
-from tocsin.decide.rules import Rulebook, Traced, Verdict, value_of
+from tocsin.decide.routing.matchers import parse
+from tocsin.decide.routing.rules import Rulebook, Traced, Verdict, value_of
 from tocsin.model import DAY, HOUR, MINUTE, Alert, Defaults, IntegrationConfig, Rule, RuleSet, Settings
 
 PROMETHEUS = IntegrationConfig("prometheus", "alertmanager")

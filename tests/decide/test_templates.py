@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.decide.rules import Rulebook
-from tocsin.decide.templates import FILTERS, LONGEST, METHODS, Broken, Template, Text
+from tocsin.decide.routing.rules import Rulebook
+from tocsin.decide.routing.templates import FILTERS, LONGEST, METHODS, Broken, Template, Text
 from tocsin.model import Alert, IntegrationConfig, Rule, RuleSet, Settings
 
 LABELS = {"cluster": "eu-1", "alertname": "NodeDown", "instance": "web-1:9100", "copy": "c", "a-b": "dash"}

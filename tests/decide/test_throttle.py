@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.decide.throttle import Later, Now, limits_for, longest, overflow_at, room
+from tocsin.decide.paging.throttle import Later, Now, limits_for, longest, overflow_at, room
 from tocsin.model import DEFAULT_THROTTLE, Instant, Limit, Millis, Settings
 
 M = 60_000

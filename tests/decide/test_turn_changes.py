@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tocsin.decide.oncall import on_call, shifts
-from tocsin.decide.turn_changes import in_words, turn_changes
+from tocsin.decide.oncall.resolver import on_call, shifts
+from tocsin.decide.oncall.turn_changes import in_words, turn_changes
 from tocsin.model import DAY, Hours, Instant, Layer, Override, Rotation, Schedule, Settings, instant
 
 NOW = instant(datetime.fromisoformat("2026-11-23T08:00:00Z"))  # a Monday, the day before which many turns begin

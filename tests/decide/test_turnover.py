@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.decide.oncall import on_call, shifts
-from tocsin.decide.turnover import Change, Span, Turnover, changes, turnover
+from tocsin.decide.oncall.resolver import on_call, shifts
+from tocsin.decide.oncall.shift_changes import Change, Span, Turnover, changes, turnover
 from tocsin.model import DAY, HOUR, Instant, Layer, Rotation, Schedule
 
 START = Instant(1_780_272_000_000)  # 2026-06-01T00:00Z

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.decide import verification
-from tocsin.decide.verification import NotNow, NotProven, Proven, Send
+from tocsin.decide.paging import verification
+from tocsin.decide.paging.verification import NotNow, NotProven, Proven, Send
 from tocsin.model import Contact, Instant, Verification
 
 NEW = Verification("ana", "twilio_sms", "+1")

@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from tests.settings.conftest import Folder
-from tocsin.decide.oncall import in_hours
+from tocsin.decide.oncall.resolver import in_hours
 from tocsin.model import Support, instant
 
 

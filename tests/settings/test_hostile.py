@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from tests.settings.conftest import Folder
 from tests.settings.hostile import CHAIN, DEEP, Broken, exchanged, moved, replaced
-from tocsin.decide.maintenance import agenda
-from tocsin.decide.rules import Rulebook
+from tocsin.decide.muting.maintenance import agenda
+from tocsin.decide.routing.rules import Rulebook
 from tocsin.model import instant
 from tocsin.settings import LastGood, Loaded, difference, load
 from tocsin.settings.reviewing import review

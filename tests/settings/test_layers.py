@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.settings.conftest import Folder
-from tocsin.decide.oncall import on_call
+from tocsin.decide.oncall.resolver import on_call
 from tocsin.model import Holidays, Hours, Layer, Rotation, instant
 from tocsin.settings import json_schema
 from tocsin.settings.reviewing import review

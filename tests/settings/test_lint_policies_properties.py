@@ -14,9 +14,9 @@ from hypothesis import event, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from tocsin.decide.escalation import applies
-from tocsin.decide.priority import assess
-from tocsin.decide.rules import Rulebook
+from tocsin.decide.incidents.escalation import applies
+from tocsin.decide.routing.priority import assess
+from tocsin.decide.routing.rules import Rulebook
 from tocsin.model import SEVERITIES, Alert, Incident, Instant, Settings, instant
 from tocsin.settings import Loaded
 from tocsin.settings.files import parsed

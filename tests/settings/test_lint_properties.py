@@ -11,8 +11,8 @@ from typing import Any
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
-from tocsin.decide.matchers import parse
-from tocsin.decide.rules import Rulebook
+from tocsin.decide.routing.matchers import parse
+from tocsin.decide.routing.rules import Rulebook
 from tocsin.model import SEVERITIES, Alert, Instant, IntegrationConfig, Rule
 from tocsin.settings import Loaded
 from tocsin.settings.files import parsed

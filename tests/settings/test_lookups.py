@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.settings.conftest import Folder
-from tocsin.decide.rules import Rulebook
+from tocsin.decide.routing.rules import Rulebook
 from tocsin.model import Alert, IntegrationConfig
 from tocsin.settings import LastGood
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.store.facts import alert, at, attempt, entry, incident, page, post
-from tocsin.decide.noise import Heard
-from tocsin.decide.outcome import Case, Sent
-from tocsin.decide.records import Answer
+from tocsin.decide.whatif.noise_report import Heard
+from tocsin.decide.whatif.outcomes import Case, Sent
+from tocsin.decide.whatif.recordings import Answer
 
 HOUR = 3_600_000
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.store.facts import T0, alert, at, incident, page
 from tocsin.clock import SeededChance, VirtualClock
-from tocsin.decide.firing_counts import firing_in
+from tocsin.decide.incidents.firing_counts import firing_in
 from tocsin.errors import SchemaTooNew, StoreError
 from tocsin.store import open_store
 from tocsin.store.connections import open_writer

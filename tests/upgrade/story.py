@@ -21,7 +21,7 @@ import orjson
 
 from tests.postgres import programs, running_server
 from tests.walk.town import MONDAY_NOON, Town
-from tocsin.decide.overrides import Asked
+from tocsin.decide.oncall.overrides import Asked
 from tocsin.decide.views import incident_view
 from tocsin.model import Instant, rfc3339
 

@@ -22,7 +22,7 @@ from tests.daemon import Daemon, until
 from tests.postgres import Server, programs
 from tests.upgrade.story import CRASHED_AT, afterwards, facts, told
 from tests.walk.town import PHONES, Town
-from tocsin.decide.firing_counts import counted_anew
+from tocsin.decide.incidents.firing_counts import counted_anew
 from tocsin.settings import load
 
 HERE = Path(__file__).parent

@@ -10,7 +10,7 @@ import pytest
 from tests.walk.conftest import Build
 from tests.walk.test_paging import person
 from tests.walk.town import ACCOUNT, PHONES, Town
-from tocsin.decide.answers import code_of
+from tocsin.decide.paging.replies import code_of
 
 EVERYWHERE = f"users: {{{person('ana', '{high: [{by: [sms, voice]}, {after: 3m, by: voice}]}')}}}"
 

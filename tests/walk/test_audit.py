@@ -11,7 +11,7 @@ import pytest
 
 from tests.walk.conftest import Build
 from tests.walk.town import Town
-from tocsin.decide.muting import stored_values
+from tocsin.decide.muting.mutes import stored_values
 from tocsin.decide.views import opening
 from tocsin.model import Entry, Incident
 

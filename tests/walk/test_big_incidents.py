@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.walk.conftest import Build
 from tests.walk.town import Town
-from tocsin.decide.firing_counts import counted_anew, firing_in
+from tocsin.decide.incidents.firing_counts import counted_anew, firing_in
 from tocsin.store.rows import ALERT
 
 GROUPED = """

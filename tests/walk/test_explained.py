@@ -12,7 +12,7 @@ import pytest
 
 from tests.walk.conftest import Build
 from tests.walk.town import ACCOUNT, NUMBER, Town
-from tocsin.decide.course import hours_begin
+from tocsin.decide.whatif.escalation_forecast import hours_begin
 from tocsin.model import HOUR, MINUTE, Instant, instant
 from tocsin.work.foresight import Asked, Foresight
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.walk.conftest import Build
 from tests.walk.town import Town
-from tocsin.decide.overrides import Asked, AskedSwap
+from tocsin.decide.oncall.overrides import Asked, AskedSwap
 from tocsin.errors import Refused
 from tocsin.model import HOUR, MINUTE, MadeOverride
 

@@ -9,8 +9,8 @@ import pytest
 
 from tests.walk.town import MONDAY_NOON, Everything, Town
 from tests.week import week
-from tocsin.decide.outcome import Played, compare, figures
-from tocsin.decide.records import Answer, Record, Signal
+from tocsin.decide.whatif.outcomes import Played, compare, figures
+from tocsin.decide.whatif.recordings import Answer, Record, Signal
 from tocsin.model import MINUTE, Alert, Instant, Parsed
 from tocsin.replay import play
 from tocsin.settings import load, load_over

@@ -13,8 +13,8 @@ import pytest
 from tests.walk.conftest import Build
 from tests.walk.test_replay import lived, replayed
 from tests.week import week
-from tocsin.decide.outcome import figures
-from tocsin.decide.records import Signal
+from tocsin.decide.whatif.outcomes import figures
+from tocsin.decide.whatif.recordings import Signal
 from tocsin.model import HOUR, Instant
 
 COUNT = int(os.environ.get("TOCSIN_WEEK", "2000"))

@@ -6,7 +6,7 @@ import pytest
 
 from tests.walk.conftest import Build
 from tests.walk.town import PHONES, Town
-from tocsin.decide.overrides import AskedSwap
+from tocsin.decide.oncall.overrides import AskedSwap
 from tocsin.errors import Refused
 
 SCHEDULE = """

@@ -28,8 +28,8 @@ import yaml
 
 from tocsin.clock import SeededChance, VirtualClock
 from tocsin.contracts import Gate, Reply
-from tocsin.decide.feeds import as_json
-from tocsin.decide.ical import read_feed
+from tocsin.decide.oncall.feeds import as_json
+from tocsin.decide.oncall.ical import read_feed
 from tocsin.errors import MaybeSent, NotSent, StoreUnavailable
 from tocsin.model import Actor, Attempt, Entry, Incident, Instant, Millis, Page, Silence, StoredAlert
 from tocsin.settings import load

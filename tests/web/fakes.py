@@ -11,13 +11,13 @@ from typing import Any
 import orjson
 
 from tocsin.clock import SeededChance
-from tocsin.decide.explain import explain
-from tocsin.decide.explained import as_json
-from tocsin.decide.heartbeats import beat_view
-from tocsin.decide.matchers import parse
-from tocsin.decide.muting import Mutes
-from tocsin.decide.overrides import extra_of
-from tocsin.decide.rules import Rulebook
+from tocsin.decide.heartbeats.heartbeats import beat_view
+from tocsin.decide.muting.mutes import Mutes
+from tocsin.decide.oncall.overrides import extra_of
+from tocsin.decide.routing.matchers import parse
+from tocsin.decide.routing.rules import Rulebook
+from tocsin.decide.whatif.explain import explain
+from tocsin.decide.whatif.explain_report import as_json
 from tocsin.errors import BadBody, NoSuchIncident, Refused
 from tocsin.metrics import Metrics
 from tocsin.model import (

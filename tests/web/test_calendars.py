@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from itsdangerous import URLSafeSerializer
 
 from tocsin.clock import SeededChance, VirtualClock
-from tocsin.decide import export
-from tocsin.decide.feeds import names_of, shifts_of
-from tocsin.decide.ical import read_feed
-from tocsin.decide.oncall import shifts
+from tocsin.decide.oncall import ical_export
+from tocsin.decide.oncall.feeds import names_of, shifts_of
+from tocsin.decide.oncall.ical import read_feed
+from tocsin.decide.oncall.resolver import shifts
 from tocsin.model import DAY, HOUR, Ical, Instant, Layer, Override, Rotation, Schedule, Secret, User, instant
 from tocsin.settings import load
 from tocsin.web.app import make_app
@@ -48,15 +48,15 @@ def events(raw: bytes) -> list[Any]:
     return icalendar.Calendar.from_ical(raw).walk("VEVENT")
 
 
-def entries(plan: Schedule, now: Instant = NOW) -> tuple[export.Entry, ...]:
-    return export.entries_of(plan, USERS, now)
+def entries(plan: Schedule, now: Instant = NOW) -> tuple[ical_export.Entry, ...]:
+    return ical_export.entries_of(plan, USERS, now)
 
 
 # --------------------------------------------------------------------------------------- the file
 
 
 def test_the_file_is_sound_and_its_events_are_free():
-    raw = export.calendar("On call: primary", entries(WEEKLY), NOW)
+    raw = ical_export.calendar("On call: primary", entries(WEEKLY), NOW)
     assert all(len(line) <= 75 for line in raw.split(b"\r\n"))
     assert raw.decode().splitlines()[:4] == [
         "BEGIN:VCALENDAR",
@@ -103,16 +103,16 @@ def test_a_shift_keeps_its_uid_through_days_and_changes():
 
 
 def test_a_later_version_has_a_higher_sequence():
-    first, second = (events(export.calendar("x", entries(WEEKLY), at))[0] for at in (NOW, Instant(NOW + 60_000)))
+    first, second = (events(ical_export.calendar("x", entries(WEEKLY), at))[0] for at in (NOW, Instant(NOW + 60_000)))
     assert 0 < first["SEQUENCE"] < second["SEQUENCE"] < 2**31
 
 
 def test_a_persons_calendar_has_their_shifts_of_all_schedules():
     other = Schedule("backup", "UTC", (Layer("always", (("chen",),), None),))
-    found = export.entries_for("bo", [(WEEKLY, ()), (other, ())], USERS, NOW)
+    found = ical_export.entries_for("bo", [(WEEKLY, ()), (other, ())], USERS, NOW)
     assert {one.title for one in found} == {"On call: primary"}
     assert {one.description for one in found} == {"Together with chen"}
-    both = export.entries_for("chen", [(WEEKLY, ()), (other, ())], USERS, NOW)
+    both = ical_export.entries_for("chen", [(WEEKLY, ()), (other, ())], USERS, NOW)
     assert {one.title for one in both} == {"On call: primary", "On call: backup"}
 
 
@@ -134,7 +134,7 @@ OVERRIDES = st.lists(
 @given(st.lists(KEYS, min_size=1, max_size=4), st.sampled_from(["hours", "days", "weeks"]), OVERRIDES)
 def test_what_was_exported_means_the_same_when_it_is_imported(users, every, overrides):
     plan = schedule(*users, every=every, overrides=tuple(one for one in overrides if one.start < one.end))
-    raw = export.calendar("x", entries(plan), NOW)
+    raw = ical_export.calendar("x", entries(plan), NOW)
     start, end = Instant(NOW - 30 * DAY), Instant(NOW + 180 * DAY)
     fed = Schedule("copy", "UTC", (), ical=Ical(Secret(("https://x",))))
     read = shifts_of(read_feed(raw, "UTC", start, end), names_of(fed, USERS))

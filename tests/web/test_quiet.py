@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestClient
 from tests.daemon import until
 from tests.web.test_whole import CONFIGURATION, OWN
 from tocsin.clock import SystemChance, SystemClock
-from tocsin.decide.matchers import parse
+from tocsin.decide.routing.matchers import parse
 from tocsin.model import HOUR, Instant, rfc3339
 from tocsin.settings import load
 from tocsin.transport import AioHttp, AioSmtp

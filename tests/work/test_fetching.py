@@ -10,7 +10,7 @@ from aiohttp import web
 
 from tocsin.apart import ReadApart
 from tocsin.clock import SystemClock
-from tocsin.decide.feeds import from_json
+from tocsin.decide.oncall.feeds import from_json
 from tocsin.errors import BadFeed
 from tocsin.model import Instant
 from tocsin.transport import AioHttp

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.decide.overrides import Asked, AskedSwap
+from tocsin.decide.oncall.overrides import Asked, AskedSwap
 from tocsin.errors import Refused
 from tocsin.model import HOUR, Actor, Alert, Instant, Parsed, rfc3339
 from tocsin.settings import load

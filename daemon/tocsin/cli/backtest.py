@@ -18,7 +18,7 @@ from tocsin.cli.past import SINCE, since_when, write_lines
 from tocsin.cli.progress import Progress
 from tocsin.cli.tables import print_json, print_table, say, warn
 from tocsin.cli.trouble import REFUSED, UNREACHABLE, WRONG, Trouble
-from tocsin.decide.outcome import Case, Comparison, Difference, Figures, Weakened, compare, comparison_view
+from tocsin.decide.whatif.outcomes import Case, Comparison, Difference, Figures, Weakened, compare, comparison_view
 from tocsin.errors import StoreError
 from tocsin.model import Settings, rfc3339
 from tocsin.replay.twice import Duty, Variant, play_twice, read_records

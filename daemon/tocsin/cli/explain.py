@@ -21,9 +21,9 @@ from tocsin.cli.times import length
 from tocsin.cli.trouble import REFUSED, WRONG, Trouble
 from tocsin.clock import SystemClock
 from tocsin.contracts import ChannelKind, Source
-from tocsin.decide.escalation import People
-from tocsin.decide.rules import Rulebook
-from tocsin.decide.senders_time import on_the_line
+from tocsin.decide.incidents.escalation import People
+from tocsin.decide.routing.rules import Rulebook
+from tocsin.decide.routing.sender_times import on_the_line
 from tocsin.errors import BadBody, StoreError
 from tocsin.model import SEVERITIES, Alert, Instant, IntegrationConfig, Millis, Parsed, Settings, Severity
 from tocsin.model.civil import unix

@@ -8,7 +8,7 @@ from typing import Any
 
 from tocsin.cli import duty
 from tocsin.cli.tables import print_table
-from tocsin.decide.fairness import Load, shares
+from tocsin.decide.oncall.fairness import Load, shares
 from tocsin.model import Instant, Override, Schedule, User, rfc3339
 
 COLUMNS = ("schedule", "who", "hours", "night hours", "nights", "weekends")

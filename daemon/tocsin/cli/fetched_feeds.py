@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from tocsin.apart import ReadApart
 from tocsin.clock import SystemClock
-from tocsin.decide.copies import AHEAD, BACK, readable_of, source_of
+from tocsin.decide.oncall.feed_copies import AHEAD, BACK, readable_of, source_of
 from tocsin.errors import BadFeed
 from tocsin.model import FeedCopy, Ical, Instant, Schedule, Settings
 from tocsin.transport import AioHttp

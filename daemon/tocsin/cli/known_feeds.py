@@ -13,7 +13,7 @@ from typing import Literal
 
 from tocsin.cli.tables import warn
 from tocsin.clock import SystemClock
-from tocsin.decide.copies import Held, instead_of, source_of, with_copies
+from tocsin.decide.oncall.feed_copies import Held, instead_of, source_of, with_copies
 from tocsin.errors import StoreError
 from tocsin.model import HOUR, FeedCopy, Ical, Instant, Millis, Problem, Settings, Where, rfc3339
 from tocsin.store import is_absent, open_reader

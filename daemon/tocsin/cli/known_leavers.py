@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from tocsin.clock import SystemClock
 from tocsin.contracts import IncidentFilter
-from tocsin.decide.overrides import state_of, swap_state
+from tocsin.decide.oncall.overrides import state_of, swap_state
 from tocsin.errors import StoreError
 from tocsin.model import Incident, Instant, MadeOverride, Millis, Settings, Swap, Token, rfc3339
 from tocsin.store import Reader, is_absent, open_reader

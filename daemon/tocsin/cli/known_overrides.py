@@ -6,7 +6,7 @@ import asyncio
 
 from tocsin.cli.tables import warn
 from tocsin.clock import SystemClock
-from tocsin.decide.overrides import Extra, extra_of
+from tocsin.decide.oncall.overrides import Extra, extra_of
 from tocsin.errors import StoreError
 from tocsin.model import EMPTY, Instant, Millis, Settings
 from tocsin.store import is_absent, open_reader

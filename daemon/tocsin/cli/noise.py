@@ -12,7 +12,7 @@ import typer
 from tocsin.cli.oncall import settings_without_secrets
 from tocsin.cli.past import SINCE, reading, since_when
 from tocsin.cli.tables import print_json, print_table, say
-from tocsin.decide.noise import Counting, Noisy, noisy_view, rules_file, spelt
+from tocsin.decide.whatif.noise_report import Counting, Noisy, noisy_view, rules_file, spelt
 from tocsin.model import Instant, Settings
 from tocsin.work.selfcare import OWN
 

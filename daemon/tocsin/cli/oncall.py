@@ -19,10 +19,10 @@ from tocsin.cli.known_overrides import known_overrides
 from tocsin.cli.tables import print_json, print_table, say, warn
 from tocsin.cli.trouble import REFUSED, WRONG, Trouble
 from tocsin.clock import SystemClock
-from tocsin.decide.moments import moment_of
-from tocsin.decide.oncall import OnCall, Shifts, on_call, shifts, zone_of
-from tocsin.decide.overrides import Extra
-from tocsin.decide.turn_changes import in_words, turn_changes
+from tocsin.decide.oncall.overrides import Extra
+from tocsin.decide.oncall.resolver import OnCall, Shifts, on_call, shifts, zone_of
+from tocsin.decide.oncall.time_parsing import moment_of
+from tocsin.decide.oncall.turn_changes import in_words, turn_changes
 from tocsin.model import DAY, Instant, Schedule, Settings, rfc3339
 from tocsin.settings import load
 

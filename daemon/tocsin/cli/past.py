@@ -15,7 +15,7 @@ from tocsin.cli.times import length
 from tocsin.cli.trouble import UNREACHABLE, Trouble
 from tocsin.clock import SystemClock
 from tocsin.contracts import Source
-from tocsin.decide.records import line_of
+from tocsin.decide.whatif.recordings import line_of
 from tocsin.errors import StoreError
 from tocsin.model import DAY, Instant, Settings
 from tocsin.settings.plugins import Broken, Kinds

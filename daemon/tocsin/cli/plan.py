@@ -22,7 +22,7 @@ from tocsin.cli.trouble import REFUSED, WRONG, Trouble
 from tocsin.clock import SystemClock
 from tocsin.contracts import Source
 from tocsin.control import ask
-from tocsin.decide.replay import Tally
+from tocsin.decide.whatif.replay import Tally
 from tocsin.model import DAY, Instant, Millis, Settings
 from tocsin.settings.files import gather
 from tocsin.settings.lastgood import unpacked

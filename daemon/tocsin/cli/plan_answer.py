@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tocsin.cli.turnover import compared as shifts_compared
-from tocsin.decide import amended
-from tocsin.decide.course import Planned
-from tocsin.decide.oncall import zone_of
-from tocsin.decide.overrides import Extra
-from tocsin.decide.replay import Group, Tally
-from tocsin.decide.turn_changes import in_words, turn_changes
+from tocsin.decide.oncall.overrides import Extra
+from tocsin.decide.oncall.resolver import zone_of
+from tocsin.decide.oncall.turn_changes import in_words, turn_changes
+from tocsin.decide.whatif import config_diff
+from tocsin.decide.whatif.escalation_forecast import Planned
+from tocsin.decide.whatif.replay import Group, Tally
 from tocsin.model import EMPTY, Instant, Millis, Settings, rfc3339
 from tocsin.settings import Difference, difference
 from tocsin.settings.difference import PLAIN
@@ -57,11 +57,11 @@ def as_json(found: Compared, origin: str, new: str) -> dict[str, Any]:
         "empties": list(changed.empties),
         **_now(found),
         "shifts": list(_shifts(found)),
-        "policies": [_lines(one) for one in amended.policies(found.before, found.after)],
+        "policies": [_lines(one) for one in config_diff.policies(found.before, found.after)],
         "users": [
-            {"user": one.user, "changes": list(one.changes)} for one in amended.people(found.before, found.after)
+            {"user": one.user, "changes": list(one.changes)} for one in config_diff.people(found.before, found.after)
         ],
-        "rules": [_lines(one) for one in amended.rules(found.before, found.after)],
+        "rules": [_lines(one) for one in config_diff.rules(found.before, found.after)],
         "rules_moved": changed.moved,
         "alerts": _alerts(found),
         "incidents": _incidents(found),
@@ -105,7 +105,7 @@ def _shifts(found: Compared) -> Iterable[dict[str, Any]]:
                 yield one
 
 
-def _lines(one: amended.Lines) -> dict[str, Any]:
+def _lines(one: config_diff.Lines) -> dict[str, Any]:
     return {"name": one.name, "before": list(one.before), "after": list(one.after)}
 
 

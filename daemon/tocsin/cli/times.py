@@ -27,7 +27,8 @@ def length(text: str) -> timedelta:
 def moment(text: str, after: datetime | None = None) -> datetime:
     """RFC 3339, a local `2026-01-05 09:00`, or the next `Sunday 03:10` after `after` (now), as every command reads
     times. Raises Trouble that says what to write instead."""
-    reader = importlib.import_module("tocsin.decide.moments")  # a command without a time starts without these
+    # A command without a time starts without these.
+    reader = importlib.import_module("tocsin.decide.oncall.time_parsing")
     clock = importlib.import_module("tocsin.clock").SystemClock()
     since = clock.now() if after is None else int(after.timestamp() * 1000)  # civil: a client has no line
     try:

@@ -7,8 +7,8 @@ from typing import Any
 
 from tocsin.cli import duty
 from tocsin.cli.tables import print_table, say
-from tocsin.decide.oncall import Shifts, shifts, zone_of
-from tocsin.decide.turnover import changes, turnover
+from tocsin.decide.oncall.resolver import Shifts, shifts, zone_of
+from tocsin.decide.oncall.shift_changes import changes, turnover
 from tocsin.model import Instant, Override, Schedule, User, rfc3339
 
 NOTHING = Shifts((), ())

@@ -2,7 +2,7 @@
 
 Instants are `Instant`: whole milliseconds since 1970-01-01T00:00Z; lengths are `Millis`. Both are
 integers on every path (store, decisions, API) so that nothing is rounded and no time is naive.
-Zones appear in `decide/oncall.py` and at the borders only.
+Zones appear in `decide/oncall/resolver.py` and at the borders only.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ class StoredAlert:
     muted_by: str | None = None  # why this alert does not page now (a silence's id ...)
     written: tuple[str, ...] = ()  # fields that a rule set: a matcher's bare name means these first
     because: str = ""  # why it was grouped, dropped, suppressed; "": it opened an incident of its own
-    terms: Mapping[str, Any] = EMPTY  # how its end is judged, as decided when it came (decide/terms.py)
+    terms: Mapping[str, Any] = EMPTY  # how its end is judged, as decided when it came (decide/routing/alert_terms.py)
     cleared_at: Instant | None = None  # its source resolved it; it ends at `expires_at` unless it fires again
     settles_at: Instant | None = None  # it comes and goes: until then it counts as flapping
     waits_until: Instant | None = None  # it fired right behind its end: it fires then, unless it is resolved again

@@ -64,7 +64,7 @@ class Incident:
     opened_by: str = ""  # "integration:NAME" or "user:NAME"
     storm: int | None = None  # the storm incident that took this one in, for good
     paged: str = ""  # people whom steps of this cycle page and no page has lost; "" once exhausted
-    counts: Mapping[str, int] = EMPTY  # of a grouped one: what its firing alerts are like (decide/firing_counts.py)
+    counts: Mapping[str, int] = EMPTY  # of a grouped one: its firing alerts, see decide/incidents/firing_counts.py
 
     @property
     def open(self) -> bool:

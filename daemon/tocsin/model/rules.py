@@ -58,7 +58,7 @@ class Enrich:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule as written; `decide/rules.py` compiles it."""
+    """One rule as written; `decide/routing/rules.py` compiles it."""
 
     name: str
     match: tuple[str, ...] = ()

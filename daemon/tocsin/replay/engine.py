@@ -14,10 +14,10 @@ from typing import Any, NoReturn, cast
 
 from tocsin.clock import ReplayClock, SeededChance
 from tocsin.contracts import Channel, ChannelKind, Gate, Tools
-from tocsin.decide.fairness import NIGHT
-from tocsin.decide.oncall import in_hours, windows
-from tocsin.decide.outcome import Fate, Played, Sent
-from tocsin.decide.records import Answer, Record, Signal
+from tocsin.decide.oncall.fairness import NIGHT
+from tocsin.decide.oncall.resolver import in_hours, windows
+from tocsin.decide.whatif.outcomes import Fate, Played, Sent
+from tocsin.decide.whatif.recordings import Answer, Record, Signal
 from tocsin.errors import NoSuchIncident, NotSent, Refused
 from tocsin.metrics import Metrics
 from tocsin.model import (

@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 
 from tocsin.contracts import Source
-from tocsin.decide.oncall import local_instant
-from tocsin.decide.outcome import Case, Played, figures, first_page, paged_first
-from tocsin.decide.records import Record, Signal
+from tocsin.decide.oncall.resolver import local_instant
+from tocsin.decide.whatif.outcomes import Case, Played, figures, first_page, paged_first
+from tocsin.decide.whatif.recordings import Record, Signal
 from tocsin.errors import BadBody
 from tocsin.model import Instant, IntegrationConfig, Millis, Settings, Where
 from tocsin.replay.engine import play

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tocsin import logs
-from tocsin.decide.outcome import Played
-from tocsin.decide.records import Record, record_of
+from tocsin.decide.whatif.outcomes import Played
+from tocsin.decide.whatif.recordings import Record, record_of
 from tocsin.model import FeedShift, Override, Settings
 from tocsin.replay.engine import play
 from tocsin.settings import Loaded, load_over

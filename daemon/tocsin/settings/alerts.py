@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from tocsin.decide import crontab
+from tocsin.decide.heartbeats import crontab
 from tocsin.model import EMPTY, PRIORITIES, Heartbeat, IntegrationConfig, Millis, Secret, Service, StormLimit, Support
 from tocsin.settings import lookups, scalars
 from tocsin.settings.kinds import DURATION, SECRET, URL, Kinded

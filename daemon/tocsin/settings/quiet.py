@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tocsin.decide.dependencies import circle_of
-from tocsin.decide.maintenance import span_of
+from tocsin.decide.muting.dependencies import circle_of
+from tocsin.decide.muting.maintenance import span_of
 from tocsin.model import Defaults, Inhibition, Maintenance, Service
 from tocsin.settings import scalars
 from tocsin.settings.nodes import Mapping as MappingNode

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tocsin.decide.oncall import local_instant
+from tocsin.decide.oncall.resolver import local_instant
 from tocsin.model import MINUTE, PRIORITIES, Layer, Millis, Only, Override, Policy, Rotation, Schedule, Step
 from tocsin.settings import scalars
 from tocsin.settings.coverage import HOLIDAYS, HOURS

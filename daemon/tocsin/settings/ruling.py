@@ -1,11 +1,11 @@
-"""Section rules: what each rule may say. `decide/rules.py` compiles and walks them."""
+"""Section rules: what each rule may say. `decide/routing/rules.py` compiles and walks them."""
 
 from __future__ import annotations
 
 from types import MappingProxyType
 from typing import Any
 
-from tocsin.decide import conditions
+from tocsin.decide.routing import conditions
 from tocsin.model import DAY, SEVERITIES, Flap, Rule, RuleSet, Threshold
 from tocsin.settings import lookups
 from tocsin.settings.kinds import DURATION

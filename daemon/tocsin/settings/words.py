@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tocsin.decide import matchers, templates
+from tocsin.decide.routing import matchers, templates
 from tocsin.model import PRIORITIES, SEVERITIES, Hours, Millis, Support, Target
 from tocsin.settings import scalars
 from tocsin.settings.daysoff import DaysOff

@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from tocsin.decide.noise import Heard
-from tocsin.decide.outcome import Case, Sent
-from tocsin.decide.records import Answer
+from tocsin.decide.whatif.noise_report import Heard
+from tocsin.decide.whatif.outcomes import Case, Sent
+from tocsin.decide.whatif.recordings import Answer
 from tocsin.model import Instant, Post
 from tocsin.store.rows import POST, Row
 

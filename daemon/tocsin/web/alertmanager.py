@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tocsin import __version__
 from tocsin.contracts import Clock, IncidentFilter, Stand
-from tocsin.decide.matchers import Matcher, Written, parse, written
-from tocsin.decide.muting import Mutes, stored_values
+from tocsin.decide.muting.mutes import Mutes, stored_values
+from tocsin.decide.routing.matchers import Matcher, Written, parse, written
 from tocsin.errors import BadBody, Refused, StoreUnavailable
 from tocsin.model import DAY, MINUTE, OPEN, Actor, Instant, Millis, Role, Silence, StoredAlert, Token, rfc3339
 from tocsin.web import models

@@ -13,8 +13,10 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from tocsin.contracts import IncidentFilter, Place, Stand
-from tocsin.decide import oncall, reasons, views
-from tocsin.decide.moments import moment_of
+from tocsin.decide import views
+from tocsin.decide.incidents import reasons
+from tocsin.decide.oncall import resolver
+from tocsin.decide.oncall.time_parsing import moment_of
 from tocsin.model import (
     DAY,
     OPEN,
@@ -508,8 +510,8 @@ async def who_is_on_call(ask: Ask) -> web.Response:
 def on_call_view(schedule: Schedule, at: Instant, extra: Sequence[Override]) -> dict[str, Any]:
     """Who is on call at that instant, until when, and who follows; times in the schedule's zone."""
     zone = ZoneInfo(schedule.timezone)
-    now = oncall.on_call(schedule, at, extra)
-    turns = oncall.shifts(schedule, at, Instant(at + SHIFTS_AHEAD), extra).shifts
+    now = resolver.on_call(schedule, at, extra)
+    turns = resolver.shifts(schedule, at, Instant(at + SHIFTS_AHEAD), extra).shifts
     current = next((turn for turn in turns if turn.start <= at < turn.end), None)
     last = current is None or current.end >= at + SHIFTS_AHEAD
     return {
@@ -519,7 +521,7 @@ def on_call_view(schedule: Schedule, at: Instant, extra: Sequence[Override]) -> 
         "layer": now.layer,
         "because": now.because,
         "until": None if current is None or last else rfc3339(current.end, zone),
-        "next": list(oncall.next_on_call(schedule, at, extra).users),
+        "next": list(resolver.next_on_call(schedule, at, extra).users),
     }
 
 
@@ -536,7 +538,7 @@ async def show_shifts(ask: Ask) -> web.Response:
 def shifts_answer(schedule: Schedule, start: Instant, end: Instant, extra: Sequence[Override]) -> web.Response:
     """Two years of hourly shifts are seventeen thousand: to be made apart from the loop."""
     zone = ZoneInfo(schedule.timezone)
-    found = oncall.shifts(schedule, start, end, extra)
+    found = resolver.shifts(schedule, start, end, extra)
     return json_answer(
         {
             "schedule": schedule.name,

@@ -7,8 +7,8 @@ from typing import Literal
 
 from aiohttp import hdrs, web
 
-from tocsin.decide import export
-from tocsin.decide.export import Entry
+from tocsin.decide.oncall import ical_export
+from tocsin.decide.oncall.ical_export import Entry
 from tocsin.model import Actor, Instant, Override, Settings, Token
 from tocsin.settings.scalars import did_you_mean
 from tocsin.web import models
@@ -48,9 +48,9 @@ def schedule_file(daemon: Daemon, versions: Versions) -> Handler:
         await _may_read(daemon, request, "schedule", name)
         settings, now = daemon.live.settings, daemon.clock.now()
         schedule = schedule_named(settings, name)
-        extra = await _overrides(daemon, Instant(now - export.BACK))
+        extra = await _overrides(daemon, Instant(now - ical_export.BACK))
         apart = request.app[TURNS].apart
-        entries = await apart(export.entries_of, schedule, settings.users, now, extra.get(name, ()))
+        entries = await apart(ical_export.entries_of, schedule, settings.users, now, extra.get(name, ()))
         return await apart(_answer, request, f"On call: {name}", entries, versions, now)
 
     return in_turn(schedule_file)
@@ -65,10 +65,10 @@ def person_file(daemon: Daemon, versions: Versions) -> Handler:
         await _may_read(daemon, request, "user", key)
         settings, now = daemon.live.settings, daemon.clock.now()
         _user_named(settings, key)
-        extra = await _overrides(daemon, Instant(now - export.BACK))
+        extra = await _overrides(daemon, Instant(now - ical_export.BACK))
         schedules = [(one, extra.get(name, ())) for name, one in settings.schedules.items()]
         apart = request.app[TURNS].apart
-        entries = await apart(export.entries_for, key, schedules, settings.users, now)
+        entries = await apart(ical_export.entries_for, key, schedules, settings.users, now)
         return await apart(_answer, request, f"On call: {settings.users[key].name}", entries, versions, now)
 
     return in_turn(person_file)
@@ -102,11 +102,11 @@ async def _overrides(daemon: Daemon, since: Instant) -> Mapping[str, Sequence[Ov
 def _answer(
     request: web.Request, name: str, entries: Sequence[Entry], versions: Versions, now: Instant
 ) -> web.StreamResponse:
-    digest = export.digest_of(name, entries)
+    digest = ical_export.digest_of(name, entries)
     headers = {**HEADERS, "ETag": f'"{digest}"'}
     if _knows(request, digest):
         return web.Response(status=304, headers=headers)
-    body = export.calendar(name, entries, versions.since(name, digest, now))
+    body = ical_export.calendar(name, entries, versions.since(name, digest, now))
     return web.Response(body=body, headers=headers)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from tocsin.contracts import Chance, Clock, Source, Stand, Store
-from tocsin.decide.muting import Mutes
-from tocsin.decide.overrides import Asked, AskedSwap, Extra
+from tocsin.decide.muting.mutes import Mutes
+from tocsin.decide.oncall.overrides import Asked, AskedSwap, Extra
 from tocsin.metrics import Metrics
 from tocsin.model import (
     Actor,

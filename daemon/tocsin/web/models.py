@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from tocsin.decide.matchers import written
+from tocsin.decide.routing.matchers import written
 from tocsin.decide.text import DESCRIPTION, TITLE, clean
 from tocsin.model import Impact, Instant, PageKind, Priority, Rejected, Role, Severity, Status, Urgency, instant
 from tocsin.settings.scalars import duration

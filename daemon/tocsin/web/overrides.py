@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 from pydantic import Field, StringConstraints, model_validator
 
-from tocsin.decide.overrides import Asked, AskedSwap, state_of, swap_state
+from tocsin.decide.oncall.overrides import Asked, AskedSwap, state_of, swap_state
 from tocsin.errors import Refused
 from tocsin.model import Actor, Instant, MadeOverride, Settings, Swap, rfc3339
 from tocsin.settings.scalars import duration

@@ -18,8 +18,9 @@ import jinja2
 from aiohttp import web
 
 from tocsin.contracts import IncidentFilter
-from tocsin.decide import oncall, views
-from tocsin.decide.maintenance import agenda
+from tocsin.decide import views
+from tocsin.decide.muting.maintenance import agenda
+from tocsin.decide.oncall import resolver
 from tocsin.errors import Refused, StoreUnavailable
 from tocsin.model import OPEN, Instant, Override, Schedule, Settings
 from tocsin.model.civil import civil
@@ -67,7 +68,7 @@ TEMPLATES = jinja2.Environment(
 
 def clock_time(at: str, zone: str) -> str:
     """An instant of the API as a clock on the wall of that zone shows it."""
-    return datetime.fromisoformat(at).astimezone(oncall.zone_of(zone)).strftime("%Y-%m-%d %H:%M:%S %Z")
+    return datetime.fromisoformat(at).astimezone(resolver.zone_of(zone)).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 TEMPLATES.filters["clock_time"] = clock_time
@@ -165,7 +166,7 @@ def shown(at: Instant, zone: ZoneInfo) -> str:
 
 
 def on_call_line(schedule: Schedule, now: Instant, extra: Sequence[Override]) -> dict[str, Any]:
-    found = oncall.on_call(schedule, now, extra)
+    found = resolver.on_call(schedule, now, extra)
     path = f"/schedules/{quote(schedule.name, safe='')}"
     return {"schedule": schedule.name, "path": path, "users": found.users, "because": found.because}
 

@@ -8,8 +8,8 @@ from aiohttp import web
 from pydantic import Field
 
 from tocsin.decide import views
-from tocsin.decide.maintenance import in_force, upcoming
-from tocsin.decide.oncall import zone_of
+from tocsin.decide.muting.maintenance import in_force, upcoming
+from tocsin.decide.oncall.resolver import zone_of
 from tocsin.model import DAY, HOUR, ChangeEvent, Incident, Instant, Maintenance, Millis, Settings, rfc3339
 from tocsin.web import models
 from tocsin.web.api import (

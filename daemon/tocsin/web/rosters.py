@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from tocsin.decide import oncall
-from tocsin.decide.overrides import Asked, Mode
+from tocsin.decide.oncall import resolver
+from tocsin.decide.oncall.overrides import Asked, Mode
 from tocsin.errors import Refused
 from tocsin.model import DAY, Actor, Instant, MadeOverride, Millis, Override, Schedule, Settings
 from tocsin.model.civil import civil
@@ -53,8 +53,8 @@ def line_of(schedule: Schedule, now: Instant, extra: Sequence[Override]) -> dict
         "name": schedule.name,
         "path": path_of(schedule.name),
         "timezone": schedule.timezone,
-        "now": oncall.on_call(schedule, now, extra),
-        "next": oncall.next_on_call(schedule, now, extra).users,
+        "now": resolver.on_call(schedule, now, extra),
+        "next": resolver.next_on_call(schedule, now, extra).users,
         "notes": len(schedule.feed_notes),
     }
 
@@ -134,7 +134,7 @@ async def schedule_page(
             200 if refused is None else refused.status,
             schedule=schedule,
             path=path_of(schedule.name),
-            now=oncall.on_call(schedule, now, extra),
+            now=resolver.on_call(schedule, now, extra),
             rows=rows_of(schedule, now, extra),
             made=[made_line(one, settings, schedule) for one in overrides[:LINES]],
             more=len(overrides) > LINES,
@@ -150,7 +150,7 @@ async def schedule_page(
 
 def rows_of(schedule: Schedule, now: Instant, extra: Sequence[Override]) -> list[dict[str, Any]]:
     """Two weeks without a hole: shifts and gaps, in the schedule's zone."""
-    found, zone = oncall.shifts(schedule, now, Instant(now + AHEAD), extra), ZoneInfo(schedule.timezone)
+    found, zone = resolver.shifts(schedule, now, Instant(now + AHEAD), extra), ZoneInfo(schedule.timezone)
     shifts = [(one.start, one.end, one.users, one.layer or "override") for one in found.shifts]
     gaps = [(one.start, one.end, (), "") for one in found.gaps]
     return [

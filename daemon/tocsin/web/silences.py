@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from tocsin.decide.moments import moment_of
+from tocsin.decide.oncall.time_parsing import moment_of
 from tocsin.errors import Refused
 from tocsin.model import Actor, Instant, Settings, Silence
 from tocsin.settings.scalars import Mistake, duration

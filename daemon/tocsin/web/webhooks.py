@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import structlog
 from aiohttp import hdrs, web
 
-from tocsin.decide.senders_time import on_the_line
+from tocsin.decide.routing.sender_times import on_the_line
 from tocsin.errors import BadBody, StoreUnavailable
 from tocsin.model import DAY, HOUR, Instant, Parsed, Secret, Token, secret_matches
 from tocsin.model.civil import unix

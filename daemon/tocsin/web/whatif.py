@@ -9,8 +9,8 @@ import orjson
 from aiohttp import web
 from pydantic import Field, model_validator
 
-from tocsin.decide.moments import moment_of
-from tocsin.decide.senders_time import on_the_line
+from tocsin.decide.oncall.time_parsing import moment_of
+from tocsin.decide.routing.sender_times import on_the_line
 from tocsin.errors import BadBody
 from tocsin.model import (
     Alert,

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tocsin.contracts import Tx
-from tocsin.decide import lifecycle
-from tocsin.decide.escalation import People, policy_for, reach, usable_contacts
-from tocsin.decide.lifecycle import Move, Stay
-from tocsin.decide.overtaken import ended_by_hand, without_wait
-from tocsin.decide.priority import by_service
+from tocsin.decide.incidents import lifecycle
+from tocsin.decide.incidents.escalation import People, policy_for, reach, usable_contacts
+from tocsin.decide.incidents.lifecycle import Move, Stay
+from tocsin.decide.incidents.overtaken import ended_by_hand, without_wait
+from tocsin.decide.routing.priority import by_service
 from tocsin.decide.text import DESCRIPTION, TITLE, clean, clean_identity
 from tocsin.decide.views import in_words
 from tocsin.errors import NoSuchIncident, Refused

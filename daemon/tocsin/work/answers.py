@@ -14,7 +14,10 @@ from weakref import WeakValueDictionary
 import structlog
 
 from tocsin.contracts import Door, Tx
-from tocsin.decide.answers import (
+from tocsin.decide.oncall.overrides import extra_of
+from tocsin.decide.oncall.resolver import on_call
+from tocsin.decide.paging.many_replies import Paged, choose, in_short, last_word, state_of, told_of_many
+from tocsin.decide.paging.replies import (
     SHORT,
     Carrier,
     Command,
@@ -25,9 +28,6 @@ from tocsin.decide.answers import (
     looks_like_code,
     parse,
 )
-from tocsin.decide.many_answers import Paged, choose, in_short, last_word, state_of, told_of_many
-from tocsin.decide.oncall import on_call
-from tocsin.decide.overrides import extra_of
 from tocsin.decide.text import cut
 from tocsin.decide.views import headline, spoken_text
 from tocsin.errors import NoSuchIncident, Refused

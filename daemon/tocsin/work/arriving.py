@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tocsin.decide.escalation import policy_for
-from tocsin.decide.muting import Mutes
-from tocsin.decide.priority import assess
-from tocsin.decide.rules import Verdict, value_of
+from tocsin.decide.incidents.escalation import policy_for
+from tocsin.decide.muting.mutes import Mutes
+from tocsin.decide.routing.priority import assess
+from tocsin.decide.routing.rules import Verdict, value_of
 from tocsin.model import Alert, Arrival, Impact, Instant, Priority, Urgency
 from tocsin.work.judging import Judged, as_json
 from tocsin.work.known import Known

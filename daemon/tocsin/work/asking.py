@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tocsin.decide.tally import bulk_tally, flap_tally, in_window
-from tocsin.decide.terms import terms_of
+from tocsin.decide.noise.counters import bulk_tally, flap_tally, in_window
+from tocsin.decide.routing.alert_terms import terms_of
 from tocsin.model import Instant, Threshold
 from tocsin.work.counting import Counting
 from tocsin.work.facts import Facts

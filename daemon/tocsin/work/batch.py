@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tocsin.contracts import Tx
-from tocsin.decide.grouping import group_of
+from tocsin.decide.routing.grouping import group_of
 from tocsin.model import IntegrationConfig, Post
 from tocsin.work.arriving import Coming, Straight
 from tocsin.work.facts import Facts

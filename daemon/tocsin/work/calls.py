@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from tocsin.decide.handoff import out_of_time
-from tocsin.decide.verification import CODE_LIVES
+from tocsin.decide.paging.shift_notices import out_of_time
+from tocsin.decide.paging.verification import CODE_LIVES
 from tocsin.model import (
     MINUTE,
     Attempt,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tocsin.contracts import Tx
-from tocsin.decide import lifecycle
-from tocsin.decide import storms as decide
-from tocsin.decide.storms import Weather
+from tocsin.decide.incidents import lifecycle
+from tocsin.decide.noise import storms as decide
+from tocsin.decide.noise.storms import Weather
 from tocsin.model import MINUTE, SECOND, TOCSIN, Incident, Instant, Millis
 from tocsin.work.core import Core
 from tocsin.work.duties import each, in_turn

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from tocsin.contracts import Channel, ChannelKind, Tools
-from tocsin.decide.throttle import PAGES
+from tocsin.decide.paging.throttle import PAGES
 from tocsin.model import MINUTE, ChannelConfig, Instant, Millis, PageKind, Settings
 
 SLOTS = 34

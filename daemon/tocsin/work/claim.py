@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tocsin.contracts import EVERY_RANK, Tx
-from tocsin.decide import throttle
-from tocsin.decide.escalation import CODE, URGENT, order_of_claims, usable_contacts
-from tocsin.decide.other_way import (
+from tocsin.decide.incidents.escalation import CODE, URGENT, order_of_claims, usable_contacts
+from tocsin.decide.paging import throttle
+from tocsin.decide.paging.other_channel import (
     Both,
     Elsewhere,
     Move,
@@ -25,7 +25,7 @@ from tocsin.decide.other_way import (
     may_keep,
     other_way,
 )
-from tocsin.decide.swap_notices import asks, overtaken
+from tocsin.decide.paging.swap_notices import asks, overtaken
 from tocsin.model import (
     TOCSIN,
     Attempt,
@@ -381,7 +381,7 @@ class Claim:
     async def _over(
         self, pages: list[Page], other: tuple[str, str], since: Instant, later: throttle.Later, because: str
     ) -> None:
-        """Each page over that contact, over both, or in its turn: see `decide/other_way.py`."""
+        """Each page over that contact, over both, or in its turn: see `decide/paging/other_channel.py`."""
         contact, channel = other
         user, kinds = self.core.settings.users[pages[0].user], self._kinds(channel)
         keeping = [page for page in pages if may_keep(self._priority(page))]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import orjson
 
 from tocsin.contracts import Chance, ChannelKind, Clock, Source, Spawn, Store
-from tocsin.decide.escalation import People
-from tocsin.decide.heartbeats import Ears
-from tocsin.decide.muting import Mutes
-from tocsin.decide.rules import Rulebook
+from tocsin.decide.heartbeats.heartbeats import Ears
+from tocsin.decide.incidents.escalation import People
+from tocsin.decide.muting.mutes import Mutes
+from tocsin.decide.routing.rules import Rulebook
 from tocsin.decide.text import without_addresses
 from tocsin.errors import StoreUnavailable
 from tocsin.model import Contact, ContactState, Incident, Instant, Millis, Policy, Settings

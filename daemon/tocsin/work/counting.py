@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from tocsin.contracts import Tx
-from tocsin.decide.flap import settles_at
-from tocsin.decide.tally import Mark, flap_tally
+from tocsin.decide.noise.counters import Mark, flap_tally
+from tocsin.decide.noise.flapping import settles_at
 from tocsin.model import Flap, Instant, Millis, StoredAlert
 from tocsin.work.known import Pair
 

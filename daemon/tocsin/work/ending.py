@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tocsin.decide import lifecycle
-from tocsin.decide.due import reassessed, retold
-from tocsin.decide.firing_counts import Firing, changed_alert, counted_anew, counts_without, firing_in, firing_of
-from tocsin.decide.flap import clearing, flaps
-from tocsin.decide.overtaken import ended_by_source, without_wait
-from tocsin.decide.terms import terms_of
+from tocsin.decide.incidents import lifecycle
+from tocsin.decide.incidents.firing_counts import (
+    Firing,
+    changed_alert,
+    counted_anew,
+    counts_without,
+    firing_in,
+    firing_of,
+)
+from tocsin.decide.incidents.overtaken import ended_by_source, without_wait
+from tocsin.decide.incidents.timers import reassessed, retold
+from tocsin.decide.noise.flapping import clearing, flaps
+from tocsin.decide.routing.alert_terms import terms_of
 from tocsin.decide.text import clean
 from tocsin.model import Actor, Incident, Instant, Policy, StoredAlert, changed
 from tocsin.work.counting import Counting

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tocsin.contracts import Tx
-from tocsin.decide.muting import Mute, Mutes, counts_as_source, identity_of, stored_values
-from tocsin.decide.priority import assess
-from tocsin.decide.rules import Rulebook, Verdict, value_of
+from tocsin.decide.muting.mutes import Mute, Mutes, counts_as_source, identity_of, stored_values
+from tocsin.decide.routing.priority import assess
+from tocsin.decide.routing.rules import Rulebook, Verdict, value_of
 from tocsin.model import (
     Actor,
     Alert,

@@ -12,8 +12,8 @@ from dataclasses import replace
 import structlog
 
 from tocsin.contracts import Http, ReadFeed, Tx
-from tocsin.decide.copies import AHEAD, BACK, Held, held, instead_of, readable_of, source_of, trouble
-from tocsin.decide.feeds import Fed, FeedEvents, fed, from_json, growing, names_of
+from tocsin.decide.oncall.feed_copies import AHEAD, BACK, Held, held, instead_of, readable_of, source_of, trouble
+from tocsin.decide.oncall.feeds import Fed, FeedEvents, fed, from_json, growing, names_of
 from tocsin.errors import BadFeed, StoreUnavailable
 from tocsin.model import DAY, MINUTE, SECOND, FeedCopy, FeedShift, Ical, Instant, Millis, Schedule, Settings
 from tocsin.model.civil import unix

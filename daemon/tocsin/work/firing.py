@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tocsin.decide import lifecycle
-from tocsin.decide.flap import flaps
-from tocsin.decide.overtaken import WAITS, as_sent, because_it_waits, waits_behind, waits_behind_clear, waits_on
+from tocsin.decide.incidents import lifecycle
+from tocsin.decide.incidents.overtaken import (
+    WAITS,
+    as_sent,
+    because_it_waits,
+    waits_behind,
+    waits_behind_clear,
+    waits_on,
+)
+from tocsin.decide.noise.flapping import flaps
 from tocsin.model import DAY, MINUTE, Entry, Instant, StoredAlert
 from tocsin.work.counting import Counting
 from tocsin.work.facts import Facts, sender_of

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 import structlog
 
 from tocsin.contracts import IncidentFilter, Tx
-from tocsin.decide import due
-from tocsin.decide.maintenance import Window, in_force, last_ended
-from tocsin.decide.muting import Mutes, counts_as_source, stored_values
+from tocsin.decide.incidents import timers
+from tocsin.decide.muting.maintenance import Window, in_force, last_ended
+from tocsin.decide.muting.mutes import Mutes, counts_as_source, stored_values
 from tocsin.errors import StoreUnavailable
 from tocsin.model import OPEN, SECOND, TOCSIN, Incident, Instant, Millis, Settings, StoredAlert, rfc3339
 from tocsin.work.core import Core
@@ -245,11 +245,11 @@ async def _changing(core: Core, found: Sequence[Incident]) -> list[int]:
     alerts = await _telling(core, asked, mutes, now) if mutes else {}
     people = core.people()
 
-    def around(incident: Incident) -> due.Around:
+    def around(incident: Incident) -> timers.Around:
         firing = alerts.get(incident.number, [])
-        return due.Around(core.settings, people, mutes, None, firing, now, core.chance.token)
+        return timers.Around(core.settings, people, mutes, None, firing, now, core.chance.token)
 
-    return [one.number for one in asked if due.follow_mutes(one, around(one))]
+    return [one.number for one in asked if timers.follow_mutes(one, around(one))]
 
 
 async def _telling(core: Core, asked: Sequence[Incident], mutes: Mutes, now: Instant) -> dict[int, list[StoredAlert]]:
@@ -257,7 +257,7 @@ async def _telling(core: Core, asked: Sequence[Incident], mutes: Mutes, now: Ins
     alerts = await core.store.oldest_firing([one.number for one in asked], FEW)
     more = [
         one.number for one in asked
-        if len(alerts[one.number]) != one.firing and not due.any_unmuted(one, alerts[one.number], mutes, now)
+        if len(alerts[one.number]) != one.firing and not timers.any_unmuted(one, alerts[one.number], mutes, now)
     ]  # fmt: skip
     return {**alerts, **await core.store.firing_of(more)} if more else alerts
 
@@ -274,14 +274,14 @@ async def follow(core: Core, tx: Tx, numbers: Sequence[int], *, anew: bool = Fal
         mutes = ledger.what_mutes
         if incident.status == "triggered" and (mutes or incident.muted_by is not None):
             alerts = await _telling_now(tx, incident, mutes, ledger.now) if mutes else []
-            ledger.do(due.follow_mutes(incident, ledger.around(None, alerts, mutes)))
+            ledger.do(timers.follow_mutes(incident, ledger.around(None, alerts, mutes)))
     return await ledger.close()
 
 
 async def _telling_now(tx: Tx, incident: Incident, mutes: Mutes, now: Instant) -> list[StoredAlert]:
     """Firing alerts that tell whether it is muted, read in this transaction."""
     alerts = (await tx.oldest_firing([incident.number], FEW))[incident.number]
-    if len(alerts) == incident.firing or due.any_unmuted(incident, alerts, mutes, now):
+    if len(alerts) == incident.firing or timers.any_unmuted(incident, alerts, mutes, now):
         return alerts
     return await tx.firing_alerts(incident.number)
 

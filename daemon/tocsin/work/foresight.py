@@ -1,6 +1,6 @@
-"""What would become of these alerts in this very system? Reads the facts, asks `decide/explain.py`, writes nothing.
+"""What would become of these alerts in this very system? Facts are read, nothing is written.
 
-The daemon answers from what it has at hand; a command reads the database beside it.
+`decide/whatif/explain.py` decides. The daemon answers from what it has at hand; a command reads the database beside it.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 
 from tocsin.contracts import ChannelKind, Clock, IncidentFilter
-from tocsin.decide import throttle
-from tocsin.decide.course import Course
-from tocsin.decide.escalation import People
-from tocsin.decide.explain import MOST_OTHERS, Asking, Facts
-from tocsin.decide.explained import shaped, whole
-from tocsin.decide.grouping import group_of
-from tocsin.decide.muting import Mutes
-from tocsin.decide.overrides import extra_of
-from tocsin.decide.rules import Rulebook, Verdict
-from tocsin.decide.sending import Limits
-from tocsin.decide.tally import bulk_tally
+from tocsin.decide.incidents.escalation import People
+from tocsin.decide.muting.mutes import Mutes
+from tocsin.decide.noise.counters import bulk_tally
+from tocsin.decide.oncall.overrides import extra_of
+from tocsin.decide.paging import throttle
+from tocsin.decide.paging.delivery_plan import Limits
+from tocsin.decide.routing.grouping import group_of
+from tocsin.decide.routing.rules import Rulebook, Verdict
+from tocsin.decide.whatif.escalation_forecast import Course
+from tocsin.decide.whatif.explain import MOST_OTHERS, Asking, Facts
+from tocsin.decide.whatif.explain_report import shaped, whole
 from tocsin.errors import Refused
 from tocsin.model import (
     Attempt,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tocsin.decide import threshold
-from tocsin.decide.firing_counts import with_alert
-from tocsin.decide.tally import Mark, bulk_tally, firing_mark, in_window
-from tocsin.decide.terms import PASSING
+from tocsin.decide.incidents.firing_counts import with_alert
+from tocsin.decide.noise import threshold
+from tocsin.decide.noise.counters import Mark, bulk_tally, firing_mark, in_window
+from tocsin.decide.routing.alert_terms import PASSING
 from tocsin.model import EMPTY, TOCSIN, Incident, Instant, StoredAlert, Threshold
 from tocsin.work.counting import Counting
 from tocsin.work.facts import Facts

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import structlog
 
 from tocsin.contracts import Tx
-from tocsin.decide import heartbeats as decide
+from tocsin.decide.heartbeats import heartbeats as decide
 from tocsin.model import EMPTY, Alert, Beat, Heartbeat, Instant, IntegrationConfig, Parsed
 from tocsin.work.core import Core
 from tocsin.work.duties import each, in_turn

@@ -8,8 +8,8 @@ from dataclasses import replace
 import structlog
 
 from tocsin.contracts import Tx
-from tocsin.decide.escalation import usable_contacts
-from tocsin.decide.oncall import on_call, shifts
+from tocsin.decide.incidents.escalation import usable_contacts
+from tocsin.decide.oncall.resolver import on_call, shifts
 from tocsin.model import DAY, HOUR, MINUTE, SECOND, ContactState, Instant, Millis, Schedule, Settings
 from tocsin.work.access import Access
 from tocsin.work.core import Core

@@ -15,8 +15,8 @@ from dataclasses import replace
 import structlog
 
 from tocsin.contracts import Tx
-from tocsin.decide.muting import counts_as_source
-from tocsin.decide.rules import Rulebook
+from tocsin.decide.muting.mutes import counts_as_source
+from tocsin.decide.routing.rules import Rulebook
 from tocsin.decide.text import KEY
 from tocsin.errors import BadBody, StoreUnavailable
 from tocsin.model import (

@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from tocsin.decide.grouping import LONGEST, Group, group_of
-from tocsin.decide.rules import Rulebook, Verdict
+from tocsin.decide.routing.grouping import LONGEST, Group, group_of
+from tocsin.decide.routing.rules import Rulebook, Verdict
 from tocsin.decide.text import (
     DESCRIPTION,
     KEY,

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from tocsin.contracts import Tx
-from tocsin.decide.due import Around, Deed
-from tocsin.decide.escalation import People, StepRun, run_step
-from tocsin.decide.lifecycle import Move, Stay
-from tocsin.decide.muting import Mutes
-from tocsin.decide.overrides import extra_of
-from tocsin.decide.priority import Assessment
+from tocsin.decide.incidents.escalation import People, StepRun, run_step
+from tocsin.decide.incidents.lifecycle import Move, Stay
+from tocsin.decide.incidents.timers import Around, Deed
+from tocsin.decide.muting.mutes import Mutes
+from tocsin.decide.oncall.overrides import extra_of
+from tocsin.decide.routing.priority import Assessment
 from tocsin.model import (
     TOCSIN,
     Actor,
@@ -390,7 +390,7 @@ class Ledger:
         return self.keep(run_step(incident, policy, core.settings, people, self.now, core.chance.token))
 
     def around(self, policy: Policy | None, alerts: Sequence[StoredAlert], mutes: Mutes) -> Around:
-        """What `decide/due.py` asks for."""
+        """What `decide/incidents/timers.py` asks for."""
         core = self.core
         people = self._people or core.people()
         return Around(core.settings, people, mutes, policy, alerts, self.now, core.chance.token)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tocsin.decide.grouping import group_of
+from tocsin.decide.routing.grouping import group_of
 from tocsin.model import MINUTE, Alert, Instant, Millis
 from tocsin.work.asking import Asking
 from tocsin.work.counting import Counting

@@ -13,9 +13,9 @@ from dataclasses import replace
 import structlog
 
 from tocsin.contracts import IncidentFilter, Tx
-from tocsin.decide.escalation import NOTICE
-from tocsin.decide.handoff import Notice, due_notices, end_of_turn, notice_text, quiet_contact, serves
-from tocsin.decide.reachable import Lines, Reachability, Rings, Unproven, Unreachable, will_ring
+from tocsin.decide.incidents.escalation import NOTICE
+from tocsin.decide.paging.reachability import Lines, Reachability, Rings, Unproven, Unreachable, will_ring
+from tocsin.decide.paging.shift_notices import Notice, due_notices, end_of_turn, notice_text, quiet_contact, serves
 from tocsin.decide.views import in_words
 from tocsin.model import DAY, MINUTE, OPEN, Alert, Contact, Incident, Instant, Override, Page, Parsed, Schedule, User
 from tocsin.model.civil import unix

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from tocsin.decide import lifecycle
-from tocsin.decide.escalation import policy_for
-from tocsin.decide.firing_counts import changed_alert, counts_with
-from tocsin.decide.grouping import Group
-from tocsin.decide.muting import Mute, muting, stored_values
-from tocsin.decide.priority import assess, is_higher, worst
-from tocsin.decide.rules import Verdict
+from tocsin.decide.incidents import lifecycle
+from tocsin.decide.incidents.escalation import policy_for
+from tocsin.decide.incidents.firing_counts import changed_alert, counts_with
+from tocsin.decide.muting.mutes import Mute, muting, stored_values
+from tocsin.decide.routing.grouping import Group
+from tocsin.decide.routing.priority import assess, is_higher, worst
+from tocsin.decide.routing.rules import Verdict
 from tocsin.model import Actor, Incident, Instant, Policy, Severity, StoredAlert, changed
 from tocsin.work.facts import Facts, sender_of
 from tocsin.work.posts import Draft, Item

@@ -7,7 +7,7 @@ from dataclasses import replace
 import structlog
 
 from tocsin.contracts import Stand, Tx
-from tocsin.decide.overrides import Asked, Extra, Wrong, checked, extra_of, reason_of
+from tocsin.decide.oncall.overrides import Asked, Extra, Wrong, checked, extra_of, reason_of
 from tocsin.errors import Refused
 from tocsin.model import Actor, Instant, MadeOverride
 from tocsin.work.core import Core

@@ -13,7 +13,7 @@ from dataclasses import replace
 import structlog
 
 from tocsin.contracts import Tx
-from tocsin.decide.overtaken import was_sent
+from tocsin.decide.incidents.overtaken import was_sent
 from tocsin.errors import StoreUnavailable
 from tocsin.model import Instant, IntegrationConfig, Millis, StoredAlert
 from tocsin.work.core import Core

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import structlog
 
 from tocsin.contracts import Gate, Tools, Tx
-from tocsin.decide.answers import code_of
-from tocsin.decide.escalation import is_first
-from tocsin.decide.verification import code_text, spoken_code
+from tocsin.decide.incidents.escalation import is_first
+from tocsin.decide.paging.replies import code_of
+from tocsin.decide.paging.verification import code_text, spoken_code
 from tocsin.decide.views import (
     all_resolved_body,
     all_resolved_text,

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tocsin.contracts import Clock, IncidentFilter, Source
-from tocsin.decide.course import Course, Planned
-from tocsin.decide.escalation import People
-from tocsin.decide.explain import Facts
-from tocsin.decide.muting import Mutes
-from tocsin.decide.replay import Replay, Tally
-from tocsin.decide.senders_time import on_the_line
+from tocsin.decide.incidents.escalation import People
+from tocsin.decide.muting.mutes import Mutes
+from tocsin.decide.routing.sender_times import on_the_line
+from tocsin.decide.whatif.escalation_forecast import Course, Planned
+from tocsin.decide.whatif.explain import Facts
+from tocsin.decide.whatif.replay import Replay, Tally
 from tocsin.errors import BadBody
 from tocsin.model import OPEN, Incident, Instant, Page, Policy, Post, Settings
 from tocsin.model.civil import unix

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from tocsin.decide.firing_counts import new_kinds
-from tocsin.decide.grouping import Group
-from tocsin.decide.overtaken import WAITS, as_sent
-from tocsin.decide.rules import Rulebook, Verdict
-from tocsin.decide.terms import PASSING
+from tocsin.decide.incidents.firing_counts import new_kinds
+from tocsin.decide.incidents.overtaken import WAITS, as_sent
+from tocsin.decide.routing.alert_terms import PASSING
+from tocsin.decide.routing.grouping import Group
+from tocsin.decide.routing.rules import Rulebook, Verdict
 from tocsin.model import (
     EMPTY,
     Alert,

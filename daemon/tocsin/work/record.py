@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tocsin.contracts import Tx
-from tocsin.decide import retry
-from tocsin.decide.escalation import run_catch_all
+from tocsin.decide.incidents.escalation import run_catch_all
+from tocsin.decide.paging import retry
 from tocsin.decide.text import clean, clean_identity
 from tocsin.model import (
     MINUTE,

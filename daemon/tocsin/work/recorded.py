@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tocsin.contracts import Source
-from tocsin.decide.records import Answer, Record, Signal
-from tocsin.decide.senders_time import on_the_line
+from tocsin.decide.routing.sender_times import on_the_line
+from tocsin.decide.whatif.recordings import Answer, Record, Signal
 from tocsin.errors import BadBody
 from tocsin.model import Instant, Post, Settings
 from tocsin.model.civil import unix

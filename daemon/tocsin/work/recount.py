@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import structlog
 
 from tocsin.contracts import Tx
-from tocsin.decide.senders_time import on_the_line
+from tocsin.decide.routing.sender_times import on_the_line
 from tocsin.model import Alert, Instant, Post, StoredAlert
 from tocsin.model.civil import unix
 from tocsin.work.core import Core

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tocsin.decide.overrides import Extra, extra_of
+from tocsin.decide.oncall.overrides import Extra, extra_of
 from tocsin.model import EMPTY, HOUR, Instant, MadeOverride, Millis, Settings
 
 BACK = Millis(HOUR)

@@ -8,9 +8,9 @@ from dataclasses import replace
 import structlog
 
 from tocsin.contracts import IncidentFilter, Stand, Tx
-from tocsin.decide.matchers import Matcher, parse, refuse_typographic
-from tocsin.decide.muting import Mutes
-from tocsin.decide.silencing import changed, ended
+from tocsin.decide.muting.mutes import Mutes
+from tocsin.decide.muting.silence_changes import changed, ended
+from tocsin.decide.routing.matchers import Matcher, parse, refuse_typographic
 from tocsin.decide.text import clean
 from tocsin.errors import Refused
 from tocsin.model import DAY, Actor, Instant, Silence
@@ -46,8 +46,9 @@ class Silences:
         comment: str,
         id: str | None = None,  # the name of the field
     ) -> Silence:
-        """A new silence, or a change of the one called `id`: in place where it may be (decide/silencing.py), else that
-        one ends and a new one is made. Raises Refused with what to write instead.
+        """A new silence, or a change of the one called `id`: in place where it may be
+        (decide/muting/silence_changes.py), else that one ends and a new one is made. Raises Refused with what to write
+        instead.
         """
         self.core.mutes.prepare(matchers, await self._check(matchers, starts_at, ends_at, id))
         now = self.core.clock.now()

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 
 from tocsin.contracts import Tx
-from tocsin.decide import lifecycle
-from tocsin.decide import storms as decide
-from tocsin.decide.attention import is_told
-from tocsin.decide.escalation import policy_for
-from tocsin.decide.priority import RANK
-from tocsin.decide.storms import Weather
+from tocsin.decide.incidents import lifecycle
+from tocsin.decide.incidents.attention import is_told
+from tocsin.decide.incidents.escalation import policy_for
+from tocsin.decide.noise import storms as decide
+from tocsin.decide.noise.storms import Weather
+from tocsin.decide.routing.priority import RANK
 from tocsin.decide.text import TITLE, clean
 from tocsin.model import TOCSIN, Actor, Incident, Instant, Policy, StormLimit
 

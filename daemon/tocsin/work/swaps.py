@@ -8,9 +8,18 @@ from dataclasses import replace
 import structlog
 
 from tocsin.contracts import Stand, Tx
-from tocsin.decide.escalation import NOTICE
-from tocsin.decide.overrides import AskedSwap, Window, Wrong, checked_swap, halves, not_theirs, reason_of, swap_state
-from tocsin.decide.swap_notices import answer_of, key_of, silent_contact, text_of
+from tocsin.decide.incidents.escalation import NOTICE
+from tocsin.decide.oncall.overrides import (
+    AskedSwap,
+    Window,
+    Wrong,
+    checked_swap,
+    halves,
+    not_theirs,
+    reason_of,
+    swap_state,
+)
+from tocsin.decide.paging.swap_notices import answer_of, key_of, silent_contact, text_of
 from tocsin.errors import Refused
 from tocsin.model import Actor, Contact, Instant, MadeOverride, Page, Swap
 from tocsin.work.core import Core

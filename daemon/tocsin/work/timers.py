@@ -13,10 +13,10 @@ from dataclasses import replace
 import structlog
 
 from tocsin.contracts import IncidentFilter, Tx
-from tocsin.decide import due, lifecycle
-from tocsin.decide.escalation import StepRun
-from tocsin.decide.firing_counts import firing_in, firing_of
-from tocsin.decide.oncall import in_hours
+from tocsin.decide.incidents import lifecycle, timers
+from tocsin.decide.incidents.escalation import StepRun
+from tocsin.decide.incidents.firing_counts import firing_in, firing_of
+from tocsin.decide.oncall.resolver import in_hours
 from tocsin.errors import StoreUnavailable
 from tocsin.model import MINUTE, SECOND, Incident, Instant, Millis, StoredAlert
 from tocsin.model.civil import unix
@@ -160,7 +160,7 @@ class Timers:
     async def _oldest_alerts(self, ledger: Ledger, rows: Sequence[Incident]) -> dict[int, list[StoredAlert]]:
         """In one read, the oldest firing alerts of those where they have a say: nearly always they suffice."""
         mutes = await ledger.mutes()
-        asked = [one.number for one in rows if due.asks_alerts(one, self.core.settings, mutes)]
+        asked = [one.number for one in rows if timers.asks_alerts(one, self.core.settings, mutes)]
         return await ledger.tx.oldest_firing(asked, FEW)
 
     async def _incident(self, ledger: Ledger, incident: Incident, oldest: Mapping[int, list[StoredAlert]]) -> None:
@@ -172,10 +172,10 @@ class Timers:
                 return
             incident = ledger.get(incident.number) or incident
         around = await self._around(ledger, incident, oldest)
-        for deed in due.fall_due(incident, around):
+        for deed in timers.fall_due(incident, around):
             self._do(ledger, deed, around)
 
-    def _do(self, ledger: Ledger, deed: due.Deed, around: due.Around) -> None:
+    def _do(self, ledger: Ledger, deed: timers.Deed, around: timers.Around) -> None:
         """Keep what was decided; a very first page may be taken in by a storm."""
         before = ledger.get(deed.incident.number)
         if isinstance(deed, StepRun) and before is not None and is_first(before):
@@ -184,13 +184,15 @@ class Timers:
         else:
             ledger.do((deed,))
 
-    async def _around(self, ledger: Ledger, incident: Incident, oldest: Mapping[int, list[StoredAlert]]) -> due.Around:
+    async def _around(
+        self, ledger: Ledger, incident: Incident, oldest: Mapping[int, list[StoredAlert]]
+    ) -> timers.Around:
         """What has a say in it; read only where it has, and as far as it may change the answer."""
         mutes, settings = await ledger.mutes(), self.core.settings
         alerts: list[StoredAlert] = []
-        if due.asks_alerts(incident, settings, mutes):
+        if timers.asks_alerts(incident, settings, mutes):
             alerts = oldest.get(incident.number, [])
-            if len(alerts) != incident.firing and not due.suffice(incident, alerts, settings, mutes, ledger.now):
+            if len(alerts) != incident.firing and not timers.suffice(incident, alerts, settings, mutes, ledger.now):
                 alerts = await ledger.tx.firing_alerts(incident.number)
         await ledger.people()
         return ledger.around(await self.core.policies.thaw(incident.policy_hash), alerts, mutes)
@@ -227,7 +229,7 @@ class Timers:
                 for number in numbers:
                     incident = ledger.get(number)
                     if incident is not None:
-                        ledger.do(due.urgency_back(incident, await self._around(ledger, incident, {})))
+                        ledger.do(timers.urgency_back(incident, await self._around(ledger, incident, {})))
                 return await ledger.close()
 
             (await self.core.store.write(work, paging=True)).apply(self.core)

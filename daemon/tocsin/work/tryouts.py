@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import structlog
 
 from tocsin.contracts import Tx
-from tocsin.decide.answers import Command, NotUnderstood
+from tocsin.decide.paging.replies import Command, NotUnderstood
+from tocsin.decide.paging.verification import spoken_code
 from tocsin.decide.text import clean
-from tocsin.decide.verification import spoken_code
 from tocsin.decide.views import headline
 from tocsin.model import HOUR, OPEN, Attempt, Instant, Page, User
 from tocsin.work.calls import why_stale

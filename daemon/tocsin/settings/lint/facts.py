@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tocsin.decide.oncall import local_instant
+from tocsin.decide.oncall.resolver import local_instant
 from tocsin.model import Instant, Layer, Policy, Problem, Rule, Schedule, Settings, Step, Target, Where
 from tocsin.settings.reader import Draft
 from tocsin.settings.reading import one_line

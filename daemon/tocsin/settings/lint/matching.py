@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from tocsin.decide.languages import always, never
-from tocsin.decide.matchers import Matcher, parse
+from tocsin.decide.routing.matcher_overlap import always, never
+from tocsin.decide.routing.matchers import Matcher, parse
 from tocsin.model import SEVERITIES, Problem
 from tocsin.settings.lint.facts import Facts
 from tocsin.settings.scalars import nearest

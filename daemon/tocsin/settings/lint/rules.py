@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from tocsin.decide.languages import always, sample, within
-from tocsin.decide.matchers import Matcher, parse
-from tocsin.decide.templates import template
+from tocsin.decide.routing.matcher_overlap import always, sample, within
+from tocsin.decide.routing.matchers import Matcher, parse
+from tocsin.decide.routing.templates import template
 from tocsin.model import DAY, Problem, Rule
 from tocsin.settings.lint.facts import Facts
 from tocsin.settings.scalars import spell

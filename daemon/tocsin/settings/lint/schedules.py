@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from tocsin.decide.oncall import Gap, Shift, local_instant, shifts, zone_of
+from tocsin.decide.oncall.resolver import Gap, Shift, local_instant, shifts, zone_of
 from tocsin.model import DAY, HOUR, Instant, Layer, Override, Policy, Problem, Schedule, Step, Support
 from tocsin.model.civil import civil
 from tocsin.settings.lint.facts import Facts, every_day, has_ended

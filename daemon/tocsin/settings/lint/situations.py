@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import product
 from typing import NamedTuple
 
-from tocsin.decide.priority import LATER
+from tocsin.decide.routing.priority import LATER
 from tocsin.model import PRIORITIES, URGENCY_OF, Impact, Service, Step
 from tocsin.settings.lint.facts import Facts
 from tocsin.settings.words import is_template

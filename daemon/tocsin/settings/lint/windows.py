@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tocsin.decide.matchers import Matcher, parse
-from tocsin.decide.oncall import local_instant
+from tocsin.decide.oncall.resolver import local_instant
+from tocsin.decide.routing.matchers import Matcher, parse
 from tocsin.model import DAY, Problem
 from tocsin.settings import scalars
 from tocsin.settings.lint.facts import Facts

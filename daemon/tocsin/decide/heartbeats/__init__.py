@@ -1,0 +1,1 @@
+"""What must report by itself, and when it is overdue."""

@@ -1,0 +1,1 @@
+"""The life of an incident: its moves, its escalation, its timers."""

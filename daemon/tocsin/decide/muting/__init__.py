@@ -1,0 +1,1 @@
+"""What keeps an alert quiet: silences, inhibitions, maintenance windows, dependencies."""

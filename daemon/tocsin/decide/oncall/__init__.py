@@ -1,0 +1,1 @@
+"""Who is on call: rotations, overrides, calendars, and how shifts change."""

@@ -1,0 +1,1 @@
+"""How people are reached and how their answers are read: limits, retries, replies."""

@@ -1,0 +1,1 @@
+"""What would happen: explain, plan, backtest and the noise report."""
