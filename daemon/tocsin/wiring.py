@@ -39,37 +39,37 @@ from tocsin.web.app import RECEPTION, make_admin_app, make_app
 from tocsin.web.connections import Connections
 from tocsin.web.front import Front
 from tocsin.web.limits import HEAD_TIME
-from tocsin.work.access import Access
-from tocsin.work.actions import Actions
-from tocsin.work.answers import Answers
-from tocsin.work.calming import Calming
-from tocsin.work.clock_watch import Attendance, ClockWatch
-from tocsin.work.codes import Codes
-from tocsin.work.contacts import Contacts
-from tocsin.work.core import Core, InForce
-from tocsin.work.feeds import Feeds
-from tocsin.work.following import Following
-from tocsin.work.foresight import Foresight
-from tocsin.work.health import Health
-from tocsin.work.heartbeats import Heartbeats
-from tocsin.work.housekeeping import DOWN, Housekeeping
-from tocsin.work.intake import Intake
-from tocsin.work.keys import Keys
-from tocsin.work.last_resort import LastResort
-from tocsin.work.late_duties import LateDuties
-from tocsin.work.links import Links
-from tocsin.work.notices import Notices
-from tocsin.work.outbound import Outbound
-from tocsin.work.overrides import Overrides
-from tocsin.work.overtaken import Overtaken
-from tocsin.work.pager import Pager
-from tocsin.work.recount import recount
-from tocsin.work.selfcare import Selfcare
-from tocsin.work.silences import Silences
-from tocsin.work.storms import Storms
-from tocsin.work.subscriptions import Subscriptions
-from tocsin.work.swaps import Swaps
-from tocsin.work.timers import Timers
+from tocsin.work.heartbeats.heartbeats import Heartbeats
+from tocsin.work.heartbeats.outbound import Outbound
+from tocsin.work.incidents.actions import Actions
+from tocsin.work.incidents.overtaken import Overtaken
+from tocsin.work.incidents.self_alerts import Selfcare
+from tocsin.work.incidents.timers import Timers
+from tocsin.work.ingest.intake import Intake
+from tocsin.work.ingest.repeat_recovery import recount
+from tocsin.work.muting.mute_changes import Following
+from tocsin.work.muting.silences import Silences
+from tocsin.work.noise.storm_end import Calming
+from tocsin.work.noise.storms import Storms
+from tocsin.work.oncall.calendar_links import Subscriptions
+from tocsin.work.oncall.feeds import Feeds
+from tocsin.work.oncall.overrides import Overrides
+from tocsin.work.oncall.swaps import Swaps
+from tocsin.work.paging.ack_links import Links
+from tocsin.work.paging.contacts import Contacts
+from tocsin.work.paging.last_resort import LastResort
+from tocsin.work.paging.pager import Pager
+from tocsin.work.paging.replies import Answers
+from tocsin.work.paging.shift_notices import Notices
+from tocsin.work.paging.verification_codes import Codes
+from tocsin.work.runtime import Core, InForce
+from tocsin.work.signing_keys import Keys
+from tocsin.work.upkeep.api_tokens import Access
+from tocsin.work.upkeep.clock_watch import Attendance, ClockWatch
+from tocsin.work.upkeep.health import Health
+from tocsin.work.upkeep.housekeeping import DOWN, Housekeeping
+from tocsin.work.upkeep.late_duties import LateDuties
+from tocsin.work.whatif.explain import Foresight
 
 log = structlog.stdlib.get_logger("tocsin.wiring")
 

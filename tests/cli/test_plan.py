@@ -21,7 +21,7 @@ from tocsin.model import DAY, MINUTE, Incident, Instant, MadeOverride, Post, Sto
 from tocsin.settings import Loaded, load
 from tocsin.settings.lastgood import packed
 from tocsin.store import open_store
-from tocsin.work.core import Policies
+from tocsin.work.runtime import Policies
 
 CONFIG = """
 defaults: {timezone: Europe/Paris, policy: default}

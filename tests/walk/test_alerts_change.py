@@ -9,7 +9,7 @@ import pytest
 from tests.walk.conftest import Build
 from tests.walk.town import Town
 from tocsin.contracts import Tx
-from tocsin.work.silences import AT_ONCE
+from tocsin.work.muting.silences import AT_ONCE
 
 GROUPED = "rules: [{name: nodes, match: ['cluster!=\"\"'], group_by: [cluster]}]\nthrottle: {sms: [100/1m]}"
 EU = {"cluster": "eu"}

@@ -11,9 +11,9 @@ from tests.walk.conftest import Build
 from tests.walk.town import Town
 from tocsin.errors import BadBody
 from tocsin.model import EMPTY, Alert, Instant, IntegrationConfig, Parsed
-from tocsin.work.intake import BATCH_ALERTS
-from tocsin.work.posts import Queued
-from tocsin.work.waiting import Waiting
+from tocsin.work.ingest.intake import BATCH_ALERTS
+from tocsin.work.ingest.posts import Queued
+from tocsin.work.ingest.waiting_posts import Waiting
 
 HELD = "rules: [{name: waits, match: ['title=~\".*\"'], hold: 1d}]"
 GROUPED = "rules: [{name: g, match: ['cluster!=\"\"'], group_by: [cluster], hold: 1d}]"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.walk.conftest import Build
 from tests.walk.town import Town
 from tocsin.errors import BadBody, NoSuchIncident, StoreError, StoreUnavailable
-from tocsin.work.posts import Taken
+from tocsin.work.ingest.posts import Taken
 
 HELD = "rules: [{name: wait, match: ['env=\"held\"'], hold: 5m}]"
 GONE = StoreUnavailable("the disk is full")

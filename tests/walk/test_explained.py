@@ -14,7 +14,7 @@ from tests.walk.conftest import Build
 from tests.walk.town import ACCOUNT, NUMBER, Town
 from tocsin.decide.whatif.escalation_forecast import hours_begin
 from tocsin.model import HOUR, MINUTE, Instant, instant
-from tocsin.work.foresight import Asked, Foresight
+from tocsin.work.whatif.explain import Asked, Foresight
 
 HOURS = 3
 PEOPLE = ("ana", "bo", "grace", "chen", "dora")

@@ -10,7 +10,7 @@ import pytest
 from tests.walk.conftest import Build
 from tests.walk.town import Town
 from tocsin.model import MINUTE, Millis
-from tocsin.work.foresight import Asked, Foresight
+from tocsin.work.whatif.explain import Asked, Foresight
 
 AHEAD = 16 * MINUTE  # until the policy of db is exhausted
 NEEDS = """

@@ -12,7 +12,7 @@ from tests.walk.conftest import Build
 from tests.walk.town import Town
 from tocsin.errors import Refused
 from tocsin.model import MINUTE, Alert, Instant, Millis, Parsed
-from tocsin.work.foresight import MOST_ALERTS, MOST_WAITING, Asked
+from tocsin.work.whatif.explain import MOST_ALERTS, MOST_WAITING, Asked
 
 GROUPED = """
 rules: [{name: by cluster, match: ['cluster!=""'], group_by: [cluster]}]

@@ -14,7 +14,7 @@ from tocsin.decide.whatif.recordings import Answer, Record, Signal
 from tocsin.model import MINUTE, Alert, Instant, Parsed
 from tocsin.replay import play
 from tocsin.settings import load, load_over
-from tocsin.work.recorded import Recorded
+from tocsin.work.whatif.recordings import Recorded
 
 RULES = """
 rules:

@@ -34,9 +34,9 @@ from tocsin.errors import MaybeSent, NotSent, StoreUnavailable
 from tocsin.model import Actor, Attempt, Entry, Incident, Instant, Millis, Page, Silence, StoredAlert
 from tocsin.settings import load
 from tocsin.wiring import Daemon, Ports
-from tocsin.work.actions import Done
-from tocsin.work.answers import LinkView
-from tocsin.work.posts import Taken
+from tocsin.work.incidents.actions import Done
+from tocsin.work.ingest.posts import Taken
+from tocsin.work.paging.replies import LinkView
 
 MONDAY_NOON = 1_767_614_400_000  # 2026-01-05T12:00:00Z
 SETTLE_SECONDS = 20.0

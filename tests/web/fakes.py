@@ -53,9 +53,9 @@ from tocsin.model import (
     User,
     Verification,
 )
-from tocsin.work.contacts import ContactView, Sent
-from tocsin.work.foresight import Asked
-from tocsin.work.posts import Waiter
+from tocsin.work.ingest.posts import Waiter
+from tocsin.work.paging.contacts import ContactView, Sent
+from tocsin.work.whatif.explain import Asked
 
 NOW = Instant(1_795_000_000_000)
 ACCOUNT = "AC0123456789abcdef0123456789abcdef"
@@ -387,7 +387,7 @@ class FakeView:
 
 
 class FakeAnswers:
-    """Answers as work/answers.py: attempt "known" and link "good" exist."""
+    """Answers as work/paging/replies.py: attempt "known" and link "good" exist."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[Any, ...]] = []

@@ -26,7 +26,7 @@ from tocsin.model import DAY, HOUR, Ical, Instant, Layer, Override, Rotation, Sc
 from tocsin.settings import load
 from tocsin.web.app import make_app
 from tocsin.wiring import Daemon, Ports
-from tocsin.work.subscriptions import SALT
+from tocsin.work.oncall.calendar_links import SALT
 
 NOW = instant(datetime(2026, 3, 25, 12, tzinfo=UTC))
 USERS = {

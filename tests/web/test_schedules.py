@@ -17,7 +17,7 @@ from tocsin.model import DAY, Instant, rfc3339
 from tocsin.settings import load
 from tocsin.web.app import make_app
 from tocsin.wiring import Daemon
-from tocsin.work.core import InForce
+from tocsin.work.runtime import InForce
 
 HTTP_ONLY = CONFIGURATION.replace(', public_url: "https://tocsin.larkspur.example"', "")
 BO_STEPS_IN = {"user": "bo", "mode": "replace", "replaces": "ana", "from": "2040-01-02T10:00", "to": "2040-01-02T11:00",

@@ -17,7 +17,7 @@ from tests.web.fakes import ROUTING_KEY, SETTINGS, SHOP_KEY, FakeDaemon
 from tocsin.errors import BadBody, StoreUnavailable
 from tocsin.model import IntegrationConfig, Secret
 from tocsin.web.limits import MAX_BODY
-from tocsin.work.intake import Overloaded
+from tocsin.work.ingest.intake import Overloaded
 from tocsin_integrations.sources.alertmanager import SOURCE as ALERTMANAGER
 from tocsin_integrations.sources.pagerduty import SOURCE as PAGERDUTY
 from tocsin_integrations.sources.webhook import SOURCE as WEBHOOK

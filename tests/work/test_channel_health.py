@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.model import ChannelConfig, Instant
-from tocsin.work.channels import SAID_ONCE, SAY_AGAIN, SICK_AFTER, Line
+from tocsin.work.paging.channels import SAID_ONCE, SAY_AGAIN, SICK_AFTER, Line
 
 LONGEST = 11_000
 

@@ -14,8 +14,8 @@ from tocsin.decide.oncall.feeds import from_json
 from tocsin.errors import BadFeed
 from tocsin.model import Instant
 from tocsin.transport import AioHttp
-from tocsin.work import fetching
-from tocsin.work.fetching import Fetched, fetch
+from tocsin.work.oncall import feed_fetch
+from tocsin.work.oncall.feed_fetch import Fetched, fetch
 
 CALENDAR = b"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nEND:VCALENDAR\r\n"
 Ask = Callable[..., Awaitable[Fetched | None]]
@@ -37,7 +37,7 @@ async def answer(request: web.Request) -> web.StreamResponse:
         case ["to", *rest]:
             return web.Response(status=301, headers={"Location": "/".join(rest).replace("_", "/")})
         case ["big.ics"]:
-            return web.Response(body=b"x" * (fetching.LARGEST + 10))
+            return web.Response(body=b"x" * (feed_fetch.LARGEST + 10))
         case ["status", status]:
             return web.Response(status=int(status))
         case _:
@@ -104,7 +104,7 @@ async def test_a_private_address_is_not_dialled_unless_allowed_and_no_message_ha
 
 def test_a_redirect_never_leads_from_https_to_http():
     with pytest.raises(BadFeed, match=r"redirects from https to plain http \(b.example\)"):
-        fetching._next("https://a.example/x", "http://b.example/x")
+        feed_fetch._next("https://a.example/x", "http://b.example/x")
 
 
 async def test_a_server_that_says_nothing_is_given_up(base):

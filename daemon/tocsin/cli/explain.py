@@ -30,7 +30,7 @@ from tocsin.model.civil import unix
 from tocsin.settings.plugins import Broken, Kinds
 from tocsin.settings.trusted_files import Unreadable, read_whole
 from tocsin.store import Reader, is_absent, open_reader
-from tocsin.work.foresight import Asked, answer, limits_of, people_in
+from tocsin.work.whatif.explain import Asked, answer, limits_of, people_in
 
 LARGEST = 4 << 20  # bytes; as the daemon takes it
 PATIENCE = Millis(5_000)

@@ -11,7 +11,7 @@ from tocsin.decide.oncall.feed_copies import AHEAD, BACK, readable_of, source_of
 from tocsin.errors import BadFeed
 from tocsin.model import FeedCopy, Ical, Instant, Schedule, Settings
 from tocsin.transport import AioHttp
-from tocsin.work.fetching import fetch
+from tocsin.work.oncall.feed_fetch import fetch
 
 
 def fetched(settings: Settings, kept: Sequence[FeedCopy] = ()) -> list[FeedCopy]:

@@ -14,7 +14,7 @@ from tocsin.cli.past import SINCE, reading, since_when
 from tocsin.cli.tables import print_json, print_table, say
 from tocsin.decide.whatif.noise_report import Counting, Noisy, noisy_view, rules_file, spelt
 from tocsin.model import Instant, Settings
-from tocsin.work.selfcare import OWN
+from tocsin.work.incidents.self_alerts import OWN
 
 
 def noise(

@@ -20,7 +20,7 @@ from tocsin.errors import StoreError
 from tocsin.model import DAY, Instant, Settings
 from tocsin.settings.plugins import Broken, Kinds
 from tocsin.store import Reader, open_reader
-from tocsin.work.recorded import Recorded
+from tocsin.work.whatif.recordings import Recorded
 
 SINCE = "How far back: 7d, 12h; or a time, 2026-01-05 09:00."
 

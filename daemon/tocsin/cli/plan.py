@@ -30,8 +30,8 @@ from tocsin.settings.loading import Loaded, compiled
 from tocsin.settings.plugins import INSTALLED, Broken, Kinds
 from tocsin.settings.reading import Reading
 from tocsin.store import Reader
-from tocsin.work.foresight import people_in
-from tocsin.work.planning import History, Sides, affected, replayed
+from tocsin.work.whatif.explain import people_in
+from tocsin.work.whatif.plan import History, Sides, affected, replayed
 
 PATIENCE = Millis(600_000)  # for the alerts of a week; the daemon is not disturbed meanwhile
 AHEAD = Millis(30 * DAY)

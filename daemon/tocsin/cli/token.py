@@ -23,8 +23,8 @@ from tocsin.control import ROLES, ask, run, token_actions
 from tocsin.errors import StoreError
 from tocsin.model import Settings
 from tocsin.store import open_store
-from tocsin.work.access import Access
-from tocsin.work.keys import Keys
+from tocsin.work.signing_keys import Keys
+from tocsin.work.upkeep.api_tokens import Access
 
 app = typer.Typer(help="API tokens: who may read, answer, administer.", no_args_is_help=True)
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="The daemon's configuration.")]

@@ -41,9 +41,9 @@ from tocsin.model import (
 from tocsin.settings import Loaded
 from tocsin.store.history import History
 from tocsin.wiring import Daemon, Ports
-from tocsin.work.core import Core
-from tocsin.work.housekeeping import Chore, Housekeeping
-from tocsin.work.selfcare import OWN
+from tocsin.work.incidents.self_alerts import OWN
+from tocsin.work.runtime import Core
+from tocsin.work.upkeep.housekeeping import Chore, Housekeeping
 
 STRIDE = MINUTE
 TAIL = HOUR  # beyond the last record: what is held then is paged, and the escalation seen

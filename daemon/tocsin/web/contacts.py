@@ -14,7 +14,7 @@ from tocsin.settings.scalars import did_you_mean, duration
 from tocsin.web import models
 from tocsin.web.api import Ask, Endpoint, Param, actor_of, bad_value, sees_all
 from tocsin.web.problems import Problem, json_answer
-from tocsin.work.contacts import ContactView, Sent
+from tocsin.work.paging.contacts import ContactView, Sent
 
 LONGEST_WAIT = 10 * SECOND
 

@@ -27,9 +27,9 @@ from tocsin.model import (
     User,
     Verification,
 )
-from tocsin.work.contacts import ContactView, Sent
-from tocsin.work.foresight import Asked as Foreseen
-from tocsin.work.posts import Waiter
+from tocsin.work.ingest.posts import Waiter
+from tocsin.work.paging.contacts import ContactView, Sent
+from tocsin.work.whatif.explain import Asked as Foreseen
 
 
 class Taken(Protocol):

@@ -241,7 +241,7 @@ def address_of(transport: asyncio.BaseTransport) -> str:
 
 
 class Pending:
-    """Who waits for one post (work/posts.py, Waiter): its connection, until it was told."""
+    """Who waits for one post (work/ingest/posts.py, Waiter): its connection, until it was told."""
 
     __slots__ = ("_line",)
 

@@ -23,7 +23,7 @@ from tocsin.web.heads import Heads
 from tocsin.web.limits import read_body
 from tocsin.web.problems import Handler, Problem, as_problem, overloaded, refuse
 from tocsin.web.receipts import Receipts
-from tocsin.work.posts import Waiter
+from tocsin.work.ingest.posts import Waiter
 
 log = structlog.stdlib.get_logger("tocsin.web")
 

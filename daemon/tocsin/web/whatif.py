@@ -29,7 +29,7 @@ from tocsin.settings.scalars import did_you_mean, duration
 from tocsin.web.models import Body, Length, Line, Name, RejectedShape, Shape, Text
 from tocsin.web.problems import Problem, json_answer
 from tocsin.web.turns import TURNS
-from tocsin.work.foresight import Asked
+from tocsin.work.whatif.explain import Asked
 
 if TYPE_CHECKING:
     from tocsin.web.api import Ask

@@ -30,10 +30,10 @@ from tocsin.model import (
     Silence,
     StoredAlert,
 )
-from tocsin.work.core import Core
-from tocsin.work.ends import Ends
-from tocsin.work.relief import BACK
-from tocsin.work.storms import First, is_first
+from tocsin.work.active_overrides import BACK
+from tocsin.work.end_notices import Ends
+from tocsin.work.noise.storms import First, is_first
+from tocsin.work.runtime import Core
 
 UNDER_WAY = frozenset({"planned", "calling", "waiting", "done", "bundled"})  # pages that reach somebody, or still may
 

@@ -1,6 +1,7 @@
-"""When do planned pages leave, alone or in one summary, within a person's limits? What `work/claim.py` does, run ahead.
+"""When do planned pages leave, alone or in one summary, within a person's limits?
 
-It supposes that every message goes through and that nothing else pages these people meanwhile.
+`work/paging/claim.py` does it; here it is run ahead. It supposes that every message goes through
+and that nothing else pages these people meanwhile.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""What people and time do to incidents: actions, due timers, Tocsin's alerts about itself."""

@@ -1,0 +1,270 @@
+"""What is due: steps, ack timeouts, ends of snoozes and silences, expiries. Claimed, decided, written.
+
+Sleep until the earliest due time, wake on commit, take rows without sleeping while rows come back. A
+row that fails is postponed and counted; it never stops the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+
+import structlog
+
+from tocsin.contracts import IncidentFilter, Tx
+from tocsin.decide.incidents import lifecycle, timers
+from tocsin.decide.incidents.escalation import StepRun
+from tocsin.decide.incidents.firing_counts import firing_in, firing_of
+from tocsin.decide.oncall.resolver import in_hours
+from tocsin.errors import StoreUnavailable
+from tocsin.model import MINUTE, SECOND, Incident, Instant, Millis, StoredAlert
+from tocsin.model.civil import unix
+from tocsin.work.duties import TIMERS, Duty
+from tocsin.work.ingest.intake import Intake
+from tocsin.work.ingest.resolving import end_in_incident, ended_in_silence, sink
+from tocsin.work.ledger import Effects, Ledger
+from tocsin.work.noise.storms import is_first
+from tocsin.work.runtime import Core
+
+Work = Callable[[Tx, int], Awaitable[tuple[int, Effects, list[StoredAlert]]]]
+
+log = structlog.stdlib.get_logger("tocsin.timers")
+
+FEW = 5  # firing alerts of an incident that are looked at first
+AT_ONCE = 200  # rows a transaction
+POSTPONED = Millis(30_000)  # a row that failed is asked again after this
+BREATH = Millis(500)  # after the database did not answer
+HELD = Millis(250)  # what is due and held by another replica is asked for again after this
+PROMISED = Millis(10 * SECOND)  # a round at least so often
+
+
+class Timers:
+    """Runs what is due. `duty` tells when it last got through, for readiness and the watchdog."""
+
+    def __init__(self, core: Core, intake: Intake) -> None:
+        self.core, self.intake = core, intake
+        self.wake = asyncio.Event()
+        self.duty: Duty | None = None
+        self._due: Instant | None = None
+        self._waits_until: Instant | None = None
+        self._minute = -1
+        self._in_hours: dict[str, bool] = {}
+
+    async def run(self) -> None:
+        """Forever. Support hours are a duty of their own: their trouble holds up no step."""
+        within = Millis(max(PROMISED, 3 * self.core.poll))
+        duty = self.duty = self.core.duties.add(TIMERS, self._round, within=within)
+        hours = self.core.duties.add(
+            "support hours", self._begin_support_hours, within=Millis(within + 3 * MINUTE), limit=PROMISED
+        )
+        while True:
+            self.wake.clear()
+            if unix(self.core.clock.now()) // MINUTE != self._minute:
+                await hours.run()
+            if not await duty.run():
+                await self.core.clock.sleep(BREATH)
+                continue
+            rest = Instant(self.core.clock.now() + self.core.poll)
+            self._waits_until = rest if self._due is None else min(self._due, rest)
+            await self.core.clock.wait(self.wake, self._waits_until)
+            self._waits_until = None
+
+    def due_at(self, at: Instant) -> None:
+        """Something falls due then: wake up, unless that is later than what is waited for anyway."""
+        if self._waits_until is None or at < self._waits_until:
+            self.wake.set()
+
+    async def _round(self) -> None:
+        """Run until nothing is due, and note the instant at which something will be."""
+        await self.core.attend()
+        while (earliest := await self.core.store.next_due()) is not None and earliest <= self.core.clock.now():
+            if not await self.run_due():
+                earliest = Instant(self.core.clock.now() + HELD)
+                break
+            if self.duty is not None:
+                self.duty.done()
+        self._due = earliest
+
+    async def run_due(self) -> int:
+        """Run everything due now once; how many rows there were. Trouble with one kind holds up no other kind."""
+        count, failed = 0, None
+        for work in (self._incidents, self._alerts):
+            try:
+                count += await self._batch(work)
+            except Exception as error:  # noqa: BLE001  # raised below, behind the other kind
+                failed = failed or error
+        if failed is not None:
+            raise failed
+        return count
+
+    async def _batch(self, work: Work) -> int:
+        """One transaction over up to AT_ONCE rows; when it fails, row by row with the culprits postponed."""
+        try:
+            return await self._commit(work, AT_ONCE)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # one poisoned row must not stop the others
+            log.error("timers_batch_failed", error=repr(error), exc_info=True)
+            return await self._one_by_one(work)
+
+    async def _one_by_one(self, work: Work) -> int:
+        for count in range(AT_ONCE):
+            try:
+                if not await self._commit(work, 1):
+                    return count
+            except StoreUnavailable:
+                raise
+            except Exception as error:  # postponed first, then seen
+                await self._postpone(work)
+                log.error("timer_postponed", error=repr(error), exc_info=True)
+        return AT_ONCE
+
+    async def _commit(self, work: Work, limit: int) -> int:
+        async def run(tx: Tx) -> tuple[int, Effects, list[StoredAlert]]:
+            return await work(tx, limit)
+
+        count, effects, ended = await self.core.store.write(run, paging=True)
+        effects.apply(self.core)
+        self.intake.ended(ended)
+        return count
+
+    async def _postpone(self, work: Work) -> None:
+        async def later(tx: Tx) -> None:
+            now = self.core.clock.now()
+            if work == self._incidents:
+                rows = await tx.due_incidents(now, 1)
+                tx.save_incidents([replace(row, due_at=Instant(now + POSTPONED)) for row in rows])
+            else:
+                alerts = await tx.due_alerts(now, 1)
+                tx.save_alerts([replace(row, expires_at=Instant(now + POSTPONED)) for row in alerts])
+
+        await self.core.store.write(later, paging=True)
+
+    # ----------------------------------------------------------------------------- incidents
+
+    async def _incidents(self, tx: Tx, limit: int) -> tuple[int, Effects, list[StoredAlert]]:
+        ledger = Ledger(self.core, tx, self.core.clock.now())
+        rows = await tx.due_incidents(ledger.now, limit)
+        ledger.know(rows)
+        if self.core.mutes.watching:
+            parents = (await ledger.mutes()).parents
+            for incident in rows:  # what is about to page counts for those that are due with it
+                ledger.see(incident)
+            rows = sorted(rows, key=lambda incident: parents.depth(incident.service))  # who is needed comes first
+        oldest = await self._oldest_alerts(ledger, rows)
+        for incident in rows:
+            await self._incident(ledger, incident, oldest)
+        return len(rows), await ledger.close(), []
+
+    async def _oldest_alerts(self, ledger: Ledger, rows: Sequence[Incident]) -> dict[int, list[StoredAlert]]:
+        """In one read, the oldest firing alerts of those where they have a say: nearly always they suffice."""
+        mutes = await ledger.mutes()
+        asked = [one.number for one in rows if timers.asks_alerts(one, self.core.settings, mutes)]
+        return await ledger.tx.oldest_firing(asked, FEW)
+
+    async def _incident(self, ledger: Ledger, incident: Incident, oldest: Mapping[int, list[StoredAlert]]) -> None:
+        if incident.due_kind in ("step", "again"):
+            planned = incident.planned_at if incident.planned_at is not None else ledger.now
+            self.core.metrics.step_lateness_seconds.observe(max(0, ledger.now - planned) / 1000)
+        if incident.due_kind == "unmute" and lifecycle.in_storm(incident):
+            if not await self.core.storms.leave(ledger, incident):
+                return
+            incident = ledger.get(incident.number) or incident
+        around = await self._around(ledger, incident, oldest)
+        for deed in timers.fall_due(incident, around):
+            self._do(ledger, deed, around)
+
+    def _do(self, ledger: Ledger, deed: timers.Deed, around: timers.Around) -> None:
+        """Keep what was decided; a very first page may be taken in by a storm."""
+        before = ledger.get(deed.incident.number)
+        if isinstance(deed, StepRun) and before is not None and is_first(before):
+            kind = around.alerts[0].labels.get("alertname", "") if around.alerts else ""
+            ledger.begin(before, around.policy, kind)
+        else:
+            ledger.do((deed,))
+
+    async def _around(
+        self, ledger: Ledger, incident: Incident, oldest: Mapping[int, list[StoredAlert]]
+    ) -> timers.Around:
+        """What has a say in it; read only where it has, and as far as it may change the answer."""
+        mutes, settings = await ledger.mutes(), self.core.settings
+        alerts: list[StoredAlert] = []
+        if timers.asks_alerts(incident, settings, mutes):
+            alerts = oldest.get(incident.number, [])
+            if len(alerts) != incident.firing and not timers.suffice(incident, alerts, settings, mutes, ledger.now):
+                alerts = await ledger.tx.firing_alerts(incident.number)
+        await ledger.people()
+        return ledger.around(await self.core.policies.thaw(incident.policy_hash), alerts, mutes)
+
+    # ------------------------------------------------------------------------- support hours
+
+    async def _begin_support_hours(self) -> None:
+        """What nobody has yet gets its urgency back. Hours begin with a minute: it looks once in each."""
+        now, failed = self.core.clock.now(), None
+        for service in self.core.settings.services.values():
+            hours = service.support_hours
+            within = hours is not None and in_hours(hours, now)
+            try:
+                if within and not self._in_hours.get(service.name, False):
+                    await self._give_urgency_back(service.name)
+            except Exception as error:  # noqa: BLE001  # raised below, behind the other services
+                failed = failed or error
+            else:
+                self._in_hours[service.name] = within
+        if failed is not None:
+            raise failed
+        self._minute = unix(now) // MINUTE
+
+    async def _give_urgency_back(self, service: str) -> None:
+        where = IncidentFilter(status=("triggered",), service=service)
+        before: int | None = None
+        while found := await self.core.store.incidents(where, AT_ONCE, before):
+            before = found[-1].number
+            numbers = [one.number for one in found if one.urgency == "low"]
+
+            async def work(tx: Tx, numbers: list[int] = numbers) -> Effects:
+                ledger = Ledger(self.core, tx, self.core.clock.now())
+                await ledger.load(numbers)
+                for number in numbers:
+                    incident = ledger.get(number)
+                    if incident is not None:
+                        ledger.do(timers.urgency_back(incident, await self._around(ledger, incident, {})))
+                return await ledger.close()
+
+            (await self.core.store.write(work, paging=True)).apply(self.core)
+
+    # -------------------------------------------------------------------------------- alerts
+
+    async def _alerts(self, tx: Tx, limit: int) -> tuple[int, Effects, list[StoredAlert]]:
+        """Alerts whose source fell silent: they end, as if it had resolved them."""
+        ledger = Ledger(self.core, tx, self.core.clock.now())
+        rows = await tx.due_alerts(ledger.now, limit)
+        await ledger.load([alert.incident for alert in rows if alert.incident is not None])
+        touched: dict[int, None] = {}
+        ended = []
+        for alert in rows:
+            newer = None if alert.cleared_at is not None else self.intake.newest_expiry(alert.id)
+            if newer is not None and newer > ledger.now:
+                tx.save_alerts([replace(alert, expires_at=newer)])
+                continue
+            if alert.waits_until is not None and alert.cleared_at is not None:
+                tx.save_alerts([replace(alert, expires_at=Instant(ledger.now + POSTPONED))])  # it may fire again
+                continue
+            after = ended_in_silence(alert, ledger.now)
+            tx.save_alerts([after])
+            ended.append(after)
+            if after.incident is not None:
+                end_in_incident(ledger, after, touched)
+        self.intake.forget(ended)  # before the commit: the next post may be decided before we hear of it
+        await self._sink(ledger, tx, touched)
+        return len(rows), await ledger.close(), ended
+
+    async def _sink(self, ledger: Ledger, tx: Tx, touched: dict[int, None]) -> None:
+        for number in touched:
+            incident = ledger.get(number)
+            if incident is None or not incident.open:
+                continue
+            firing = firing_in(incident) or firing_of(await tx.firing_alerts(number))
+            if firing.severity is not None:
+                sink(ledger, incident, firing)

@@ -1,0 +1,1 @@
+"""From a post to committed incidents: batches, rules, the open alerts in memory."""

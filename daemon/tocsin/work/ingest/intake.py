@@ -1,0 +1,367 @@
+"""Posts become incidents: batched, decided, committed; only then is the sender answered.
+
+Posts that arrive while a batch commits form the next batch (group commit, no timer). A batch that
+fails is halved until only the culprit is refused. A big post is decided in parts, a transaction each, so that
+what others send comes in between; its sender is answered after the last one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import structlog
+
+from tocsin.contracts import Tx
+from tocsin.decide.muting.mutes import counts_as_source
+from tocsin.decide.routing.rules import Rulebook
+from tocsin.decide.text import KEY
+from tocsin.errors import BadBody, StoreUnavailable
+from tocsin.model import (
+    Alert,
+    Instant,
+    IntegrationConfig,
+    Millis,
+    Parsed,
+    Rejected,
+    SignalStatus,
+    StoredAlert,
+    later_start,
+)
+from tocsin.work.duties import INGEST, Duty
+from tocsin.work.ingest.batch import Batch
+from tocsin.work.ingest.evaluation import Judged, fit_key, judge, read
+from tocsin.work.ingest.open_alerts import Known
+from tocsin.work.ingest.pipeline import SLICE
+from tocsin.work.ingest.posts import Outcome, Queued, Taken, Waiter
+from tocsin.work.ingest.waiting_posts import Waiting
+from tocsin.work.runtime import Core
+
+log = structlog.stdlib.get_logger("tocsin.intake")
+
+BATCH_ALERTS = 400  # alerts in one transaction: while it commits the next ones are read
+LOOP_TIME = 0.005  # seconds of the loop that judging may take in one go
+WAITING_BYTES = 64 << 20  # posts that may wait; beyond it senders are told to come back
+PROMISED = Millis(10_000)  # in which a batch is stored, or it is said that none can be
+LONGEST = Millis(45_000)  # for a batch: then its senders are told to come again
+TURNS = 8  # of the loop, at most, before a batch begins
+GATHERED = 64 << 10  # bytes of posts that are enough for one
+Repeats = tuple[int, Instant, Instant | None, Instant | None]  # count, last seen, end, newest start
+COUNTED = "repeats_counted"  # the meta value that says up to which post repeats are counted
+RECOUNTED = 50_000  # posts that a start may have to look through for repeats
+
+
+class Overloaded(StoreUnavailable):
+    """Too many posts wait to be committed; come back in a second."""
+
+
+class Intake:
+    """The door through which every alert goes."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self._queue = Waiting()
+        self._wake = asyncio.Event()
+        self._busy = False
+        self.duty: Duty | None = None
+        self.known = Known()
+        self.fires_later = asyncio.Event()  # something began to wait behind its end (work/incidents/overtaken.py)
+        self._repeats: dict[int, Repeats] = {}
+        self._being_written: dict[int, Repeats] = {}
+        self.counted = 0  # the last post whose repeats are counted here or in the database
+        self._written = 0  # the same, as the database knows it
+
+    # ------------------------------------------------------------------------------- the door
+
+    async def take(self, integration: IntegrationConfig, raw: bytes, parsed: Parsed) -> Taken:
+        """Commit the post's alerts; returns once they are durable.
+
+        Raises Overloaded when too much waits, StoreUnavailable when the database does not answer,
+        BadBody when this very post cannot be stored.
+        """
+        if self._queue.bytes > WAITING_BYTES:
+            raise Overloaded("too many posts wait to be committed")
+        heard: Sequence[str] = ()
+        if self.core.live.ears:
+            parsed, heard = self.core.live.ears.hear(integration.name, parsed)
+        if len(parsed.alerts) <= BATCH_ALERTS:
+            taken = await self._take_part(integration, raw, parsed, parsed.alerts)
+        else:
+            taken = await self._take_in_parts(integration, raw, parsed)
+        if heard:
+            await self.core.heard(heard, f"integration:{integration.name}")
+        return taken
+
+    async def _take_in_parts(self, integration: IntegrationConfig, raw: bytes, parsed: Parsed) -> Taken:
+        """One part after the other; a part that cannot be stored costs its own alerts alone.
+
+        Repeats are written before this returns: a part may be behind the last post that a crash counts again.
+        """
+        parts: list[Taken] = []
+        rejected = list(parsed.rejected)
+        row = 0
+        for start in range(0, len(parsed.alerts), BATCH_ALERTS):
+            alerts = parsed.alerts[start : start + BATCH_ALERTS]
+            try:
+                parts.append(await self._take_part(integration, raw, parsed, alerts, row=row, part=True))
+                row = parts[-1].row
+            except BadBody as error:
+                rejected += [Rejected(alert.pointer, error.detail) for alert in alerts]
+        if not parts:
+            raise BadBody("this post cannot be stored", status=422)
+        await self.flush_repeats()
+        numbers = dict.fromkeys(number for one in parts for number in one.incidents)
+        keys = tuple([key for one in parts for key in one.keys])
+        return Taken(sum(one.accepted for one in parts), tuple(numbers), tuple(rejected), keys, row=row)
+
+    async def _take_part(
+        self, integration: IntegrationConfig, raw: bytes, parsed: Parsed, alerts: Sequence[Alert], *,
+        row: int = 0, part: bool = False,
+    ) -> Taken:  # fmt: skip
+        now, rulebook = self.core.clock.now(), self.core.live.rulebook
+        try:
+            judged = await self._judge_all(integration, alerts, rulebook)
+        except Exception as error:  # whatever one post can raise must cost only that post
+            log.error("post_poisoned", integration=integration.name, error=repr(error), exc_info=True)
+            raise BadBody("this post cannot be stored", status=422) from error
+        done: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
+        self._line_up(Queued(integration, raw, parsed, now, judged, rulebook, done, row, part))
+        return await done
+
+    async def fire(self, waited: StoredAlert, integration: IntegrationConfig, alert: Alert) -> None:
+        """An alert that waited behind its end fires, unless it was resolved meanwhile; durable when it returns.
+
+        Raises StoreUnavailable, BadBody when it cannot be decided.
+        """
+        now, rulebook = self.core.clock.now(), self.core.live.rulebook
+        one = Judged(alert, waited.source_key, f"{waited.integration}\0{waited.source_key}", waited=True)
+        read(one)
+        judge(one, integration, rulebook)
+        done: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
+        post = Queued(integration, b"", Parsed((alert,)), now, [one], rulebook, done, row=waited.post or -1)
+        self._line_up(post)
+        await done
+
+    def take_at_once(self, integration: IntegrationConfig, raw: bytes, parsed: Parsed, waiter: Waiter) -> bool:
+        """The same for a post that needs no turns of the loop: `waiter` hears of it. False: it has to be `take`."""
+        live = self.core.live
+        if live.ears or len(parsed.alerts) > SLICE or self._queue.bytes > WAITING_BYTES:
+            return False
+        now, rulebook = self.core.clock.now(), live.rulebook
+        judged = [self._judge(alert, integration, rulebook) for alert in parsed.alerts]
+        self._line_up(Queued(integration, raw, parsed, now, judged, rulebook, waiter))
+        return True
+
+    async def _judge_all(
+        self, integration: IntegrationConfig, alerts: Sequence[Alert], rulebook: Rulebook
+    ) -> list[Judged]:
+        """All that needs no database, while the batch before this one is being committed."""
+        clock, judged = self.core.clock, []
+        began = clock.monotonic()
+        for count, alert in enumerate(alerts):
+            if (count and count % SLICE == 0) or clock.monotonic() - began > LOOP_TIME:
+                await clock.turn()
+                began = clock.monotonic()
+            judged.append(self._judge(alert, integration, rulebook))
+        return judged
+
+    def _judge(self, alert: Alert, integration: IntegrationConfig, rulebook: Rulebook) -> Judged:
+        key = alert.source_key or ""
+        if len(key) > KEY or not (key.isascii() and key.isprintable()):
+            key = fit_key(key)
+        one = Judged(alert, key, f"{integration.name}\0{key}")
+        if alert.status == "firing" or alert.status == "heartbeat":
+            read(one)
+            if self.known.same(one.identity, one.content) is None:
+                judge(one, integration, rulebook)
+        return one
+
+    def _line_up(self, post: Queued) -> None:
+        self._queue.add(post)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Take what is queued, commit it, answer; forever."""
+        self.duty = duty = self.core.duties.add(INGEST, self._next, within=PROMISED, limit=LONGEST)
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                self._busy = True
+                await duty.run()
+                self._busy = False
+
+    def still_idle(self) -> None:
+        """The database took what a post needs: where none waits, that counts as having taken one."""
+        if self.duty is not None and not self._queue and not self._busy:
+            self.duty.done()
+
+    async def _next(self) -> None:
+        """One batch. Raises StoreUnavailable when it was not stored; its senders have heard so."""
+        await self._gather()
+        batch = self._queue.batch(BATCH_ALERTS)
+        try:
+            unavailable = await self._commit_or_halve(batch)
+        except asyncio.CancelledError:
+            _fail(batch, StoreUnavailable("the database took too long; send it again"))
+            raise
+        except Exception as error:  # noqa: BLE001  # a fault behind the commit must not shut the door for what follows
+            not_answered(batch, error)
+            return
+        if unavailable is not None:
+            raise unavailable
+
+    async def _gather(self) -> None:
+        """Let the loop read the small posts that have arrived already: many cost little more to commit than one."""
+        for _ in range(TURNS):
+            waiting = len(self._queue)
+            await self.core.clock.turn()
+            if len(self._queue) == waiting or self._queue.bytes > GATHERED:
+                return
+
+    async def _commit_or_halve(self, batch: list[Queued]) -> StoreUnavailable | None:
+        """Whether the database was there; whatever became of the batch, its senders have heard of it."""
+        try:
+            outcome = await self._commit(batch)
+        except StoreUnavailable as error:
+            _fail(batch, error)
+            return error
+        except Exception as error:  # whatever one post can raise must cost only that post
+            if len(batch) == 1:
+                log.error("post_poisoned", integration=batch[0].integration.name, error=repr(error), exc_info=True)
+                _fail(batch, BadBody("this post cannot be stored", status=422))
+                return None
+            log.warning("batch_halved", posts=len(batch), error=repr(error))
+            middle = len(batch) // 2
+            first = await self._commit_or_halve(batch[:middle])
+            return await self._commit_or_halve(batch[middle:]) or first
+        self._apply(batch, outcome)
+        return None
+
+    async def _commit(self, batch: list[Queued]) -> Outcome:
+        self.known.batch_begins()
+        tries = 0
+
+        async def work(tx: Tx) -> Outcome:
+            nonlocal tries
+            tries += 1  # a conflict means that memory was wrong: then the database is asked
+            return await Batch(self, tx, batch, trust=self.known.trusted and tries == 1).run()
+
+        return await self.core.store.write(work, lane="ingest")
+
+    def _apply(self, batch: list[Queued], outcome: Outcome) -> None:
+        """After the commit: remember, answer, count."""
+        now = self.core.clock.now()
+        for alert_id, (count, expires, began) in outcome.repeats.items():
+            self.count(alert_id, now, expires, began, count)
+        if self.core.store.exclusive:
+            self.counted = max(self.counted, outcome.last_post)
+            self.known.ended(outcome.ended)
+            self.known.remember(outcome.fresh)
+            self.known.welcome(outcome.arrived)
+            self.known.bury(outcome.buried, now)
+        if outcome.waits_until is not None:
+            self.fires_later.set()
+        if self.core.mutes.inhibited.rules:
+            self._learn_sources(outcome)
+        outcome.effects.apply(self.core)
+        for post, taken in zip(batch, outcome.results, strict=True):
+            if not post.waiter.done():
+                post.waiter.set_result(taken)
+        for rule, error in outcome.rule_errors:
+            self.core.metrics.rule_errors.labels(rule).inc()
+            log.warning("rule_error", rule=rule, error=error)
+        for name, count in outcome.counts.items():
+            self.core.metrics.alerts_outcome.labels(name).inc(count)
+        self._count_received(batch)
+
+    def _learn_sources(self, outcome: Outcome) -> None:
+        """What fires now may keep others quiet."""
+        mutes, settings = self.core.mutes, self.core.settings
+        for alert in outcome.fresh:
+            self.core.unsettled |= mutes.see(alert, counts=counts_as_source(alert, settings))
+
+    def _count_received(self, batch: list[Queued]) -> None:
+        """Once a batch, since counting costs about as much as deciding."""
+        received: Counter[tuple[str, SignalStatus]] = Counter()
+        for post in batch:
+            if post.judged and post.judged[0].waited:
+                continue  # it was counted when it came
+            name = post.integration.name
+            for one in post.judged:
+                received[name, one.alert.status] += 1
+            if post.parsed.rejected and not post.row:
+                self.core.metrics.alerts_rejected.labels(name, "invalid").inc(len(post.parsed.rejected))
+        for (name, status), count in received.items():
+            self.core.metrics.alerts_received.labels(name, status).inc(count)
+
+    # ------------------------------------------------------------------------- repeats, the cache
+
+    def forget(self, alerts: Sequence[StoredAlert]) -> None:
+        """Alerts that a person or a timer ends; to be called inside that transaction, before its commit."""
+        self.known.ending(alerts)
+        self.core.unsettled |= self.core.mutes.forget(alerts)
+
+    def ended(self, alerts: Sequence[StoredAlert]) -> None:
+        """The same alerts, after that commit."""
+        self.known.ended(alerts)
+
+    def count(
+        self, alert_id: int, seen: Instant, expires: Instant | None, began: Instant | None, times: int = 1
+    ) -> None:
+        """Repeats of an open alert, to be written within a second."""
+        before = self._repeats.get(alert_id, (0, seen, None, None))
+        self._repeats[alert_id] = (
+            before[0] + times, max(seen, before[1]), expires or before[2], later_start(before[3], began)
+        )  # fmt: skip
+
+    def up_to_date(self, alert: StoredAlert) -> StoredAlert:
+        """The alert as it was read, with the repeats that are not in the database yet."""
+        for waiting in (self._being_written, self._repeats):
+            if alert.id in waiting:
+                count, seen, expires, began = waiting[alert.id]
+                alert = replace(
+                    alert,
+                    count=alert.count + count,
+                    last_seen_at=max(alert.last_seen_at, seen),
+                    expires_at=expires or alert.expires_at,
+                    started_at=alert.started_at if began is None else max(began, alert.started_at),
+                )
+        return alert
+
+    def newest_expiry(self, alert_id: int) -> Instant | None:
+        """A later expiry that a repeat brought and that may not be in the database yet."""
+        found = [rows[alert_id][2] for rows in (self._repeats, self._being_written) if alert_id in rows]
+        return next((expires for expires in found if expires is not None), None)
+
+    async def flush_repeats(self) -> None:
+        """Write the counts of pure repeats; on failure they are kept for the next time."""
+        if not self._repeats and self.counted - self._written < RECOUNTED:
+            return
+        rows, self._repeats, counted = self._repeats, {}, self.counted
+        self._being_written = rows
+        try:
+            alone = counted if self.core.store.exclusive else None  # a row that all replicas would wait for
+            await self.core.store.flush_repeats([(key, *row) for key, row in rows.items()], alone)
+            self._written = counted
+        except Exception:
+            for key, (count, seen, expires, began) in rows.items():
+                now = self._repeats.get(key, (0, seen, None, None))
+                self._repeats[key] = (now[0] + count, max(now[1], seen), now[2] or expires, later_start(now[3], began))
+            raise
+        finally:
+            self._being_written = {}
+
+
+def not_answered(batch: list[Queued], error: Exception) -> None:
+    """Something behind the commit went wrong."""
+    log.error("batch_not_answered", posts=len(batch), error=repr(error), exc_info=error)
+    _fail(batch, StoreUnavailable("this post may be stored; send it again"))
+
+
+def _fail(batch: list[Queued], error: Exception) -> None:
+    for post in batch:
+        if not post.waiter.done():
+            post.waiter.set_exception(error)

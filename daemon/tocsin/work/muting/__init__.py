@@ -1,0 +1,1 @@
+"""Silences, and what follows when something begins or ceases to keep alerts quiet."""

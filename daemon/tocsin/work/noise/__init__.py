@@ -1,0 +1,1 @@
+"""Storms: taking incidents in, and letting them go when it is calm."""

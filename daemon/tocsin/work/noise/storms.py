@@ -1,0 +1,261 @@
+"""First pages go out, unless there is a storm: then one incident pages for all that come, until it is calm.
+
+Counting costs no look at the database where this process writes alone: the counts are in memory, and written once a
+second for the next start. Where others write too, they are rows, held by whoever counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import structlog
+
+from tocsin.contracts import Tx
+from tocsin.decide.incidents import lifecycle
+from tocsin.decide.incidents.attention import is_told
+from tocsin.decide.incidents.escalation import policy_for
+from tocsin.decide.noise import storms as decide
+from tocsin.decide.noise.storms import Weather
+from tocsin.decide.routing.priority import RANK
+from tocsin.decide.text import TITLE, clean
+from tocsin.model import TOCSIN, Actor, Incident, Instant, Policy, StormLimit
+
+if TYPE_CHECKING:
+    from tocsin.work.ledger import Ledger
+    from tocsin.work.runtime import Core
+
+log = structlog.stdlib.get_logger("tocsin.storms")
+FOREVER = Instant(1 << 62)
+LEFT = 1.0  # seconds for which a scope that somebody else holds is left alone
+MOST_LEFT = 10_000
+
+
+class First(NamedTuple):
+    """An incident that is about to page for the first time. `kind`: its alert's name, "" where it has none."""
+
+    number: int
+    policy: Policy | None
+    kind: str
+
+
+class Storms:
+    """`page` within a transaction, `leave` for one that was taken in, `load` at start. The end: storm_end.py."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.weathers: dict[str, Weather] = {}  # where this process writes alone
+        self._left_until: dict[str, float] = {}  # scopes that could not be had, and until when nobody asks again
+
+    @property
+    def limit(self) -> StormLimit:
+        return self.core.settings.storm
+
+    async def load(self) -> None:
+        """What was known when the last process ended; before any alert is taken."""
+        if self.core.store.exclusive:
+            self.weathers = {row.scope: decide.weather_of(row) for row in await self.core.store.storms()}
+
+    # -------------------------------------------------------------------------------- first pages
+
+    async def page(self, ledger: Ledger, firsts: Sequence[First]) -> None:
+        """Run the first step of each, or have a storm take it in. Once a transaction, after all other decisions."""
+        ready = [(one, ours) for one in firsts if (ours := ledger.get(one.number)) and _is_due(ours, ledger)]
+        scopes = {one.number: decide.scope_of(incident, self.limit) for one, incident in ready}
+        weathers = await self.read(ledger.tx, scopes.values())
+        numbers = [weather.incident for weather in weathers.values() if weather.incident is not None]
+        await (ledger.load if self.core.store.exclusive else ledger.look_at)(numbers)
+        for weather in weathers.values():
+            self._forget_ended(ledger, weather)
+        await ledger.people()
+        for one, incident in ready:
+            found = weathers.get(scopes[one.number])
+            if found is None or (incident.storm is not None and incident.storm != found.incident):
+                ledger.step(incident, one.policy)
+            else:
+                await self._page_one(ledger, found, one, incident)
+        self.save(ledger.tx, weathers.values())
+
+    async def _page_one(self, ledger: Ledger, weather: Weather, one: First, incident: Incident) -> None:
+        new_kind = decide.is_new_kind(weather, one.kind)
+        name = one.kind or clean(incident.title, TITLE)
+        if incident.storm is None:
+            decide.arrive(weather, name, self.limit, ledger.now)
+        begins = weather.held and weather.incident is None and decide.is_storm(weather, self.limit)
+        if begins:
+            await self._open(ledger, weather, incident, name)
+        storm = ledger.seen(weather.incident) if weather.incident is not None else None
+        if storm is None or (new_kind and not begins) or not self.stands(storm, ledger):
+            ledger.step(incident, one.policy)
+        else:
+            await self._take_in(ledger, storm, incident, "" if begins else name, weather)
+
+    def stands(self, storm: Incident, ledger: Ledger) -> bool:
+        """Whether an open storm may page for others: somebody hears of it, or has answered."""
+        people = ledger.people_known
+        return storm.open and (storm.status != "triggered" or is_told(storm, self.core.settings, people, ledger.now))
+
+    async def _take_in(self, ledger: Ledger, storm: Incident, incident: Incident, name: str, weather: Weather) -> None:
+        """`name`: as which it is counted; "": it is already."""
+        look_at = Instant(ledger.now + decide.LOOKED_AFTER)
+        because = f"one of many: INC {storm.number} pages for all of them"
+        critical = weather.scope.endswith(decide.CRITICAL)
+        ledger.take(lifecycle.taken_in(incident, storm.number, critical, look_at, ledger.now, because))
+        if incident.storm is None:
+            if name:
+                decide.collect(weather, name)
+            ledger.effects.collapsed += 1
+        if rises(storm, incident):
+            await ledger.load([storm.number])  # only who changes it holds it: a storm's incident is everybody's
+            self._rise(ledger, ledger.get(storm.number) or storm, incident)
+
+    def _rise(self, ledger: Ledger, storm: Incident, member: Incident) -> None:
+        """The storm is as bad as the worst that it took in; rising, it pages whoever acknowledged it before."""
+        if not rises(storm, member):
+            return
+        worse = RANK[member.severity] < RANK[storm.severity]
+        severity = member.severity if worse else storm.severity
+        found = member if member.priority < storm.priority else storm
+        after = lifecycle.reassessed(storm, severity, found.impact, found.urgency, found.priority, ledger.now)
+        ledger.put(after)
+        because = f"as INC {member.number} is"
+        ledger.note(after, "reassessed", TOCSIN, "storm", because, severity=after.severity, priority=after.priority)
+        if storm.status == "acknowledged" and after.priority < storm.priority:
+            because = f"priority rose from {storm.priority} to {after.priority}"
+            ledger.take(lifecycle.retrigger(after, ledger.now, because, "storm"))
+
+    async def _open(self, ledger: Ledger, weather: Weather, incident: Incident, name: str) -> None:
+        """One incident for all; it pages by the service's policy, in this very transaction.
+
+        `name`: the alert's that it is for, and the first that it takes in.
+        """
+        number = (await ledger.tx.next_numbers(1))[0]
+        policy = policy_for(None, incident.service, self.core.settings)
+        decide.begin(weather, number, ledger.now)
+        decide.collect(weather, name)
+        storm = ledger.open(
+            number,
+            f"storm/{weather.scope}",
+            decide.title(weather, self.limit),
+            incident.service if self.limit.per != "all" else "",
+            incident.severity,
+            incident,
+            policy,
+            str(TOCSIN),
+        )
+        ledger.note(storm, "storm", TOCSIN, "storm", decide.because_it_began(self.limit), scope=weather.scope)
+        ledger.step(storm, policy)
+        log.warning("storm_began", incident=number, scope=weather.scope)
+
+    def _forget_ended(self, ledger: Ledger, weather: Weather) -> None:
+        """A storm that somebody resolved, or that was never stored, takes nothing in any more; what it took in goes on.
+
+        The next one may begin in this very transaction, and then nobody else would look at those of this one.
+        """
+        storm = ledger.seen(weather.incident) if weather.incident is not None else None
+        if weather.incident is not None and (storm is None or not storm.open):
+            if weather.held:
+                wake(ledger, weather.incident, mute_of(weather, weather.incident), FOREVER)
+            decide.end(weather)
+
+    # ------------------------------------------------------------------- what is known of the scopes
+
+    async def read(self, tx: Tx, scopes: Iterable[str]) -> dict[str, Weather]:
+        """The weather of each scope; where others write too it is held until this transaction ends.
+
+        What another replica holds and does not let go is only looked at: pages go out, and are not counted.
+        """
+        wanted = sorted({scope for scope in scopes if scope})
+        if self.core.store.exclusive:
+            return {scope: self.weathers.setdefault(scope, Weather(scope)) for scope in wanted}
+        now = self.core.clock.monotonic()
+        rows = {} if any(now < self._left_until.get(scope, now) for scope in wanted) else await tx.storms(wanted)
+        if len(rows) == len(wanted):
+            return {scope: decide.weather_of(rows[scope]) for scope in wanted}
+        if len(self._left_until) > MOST_LEFT:
+            self._left_until.clear()
+        self._left_until |= {scope: self._left_until.get(scope, 0.0) for scope in wanted}
+        for scope in wanted:
+            if self._left_until[scope] <= now:
+                self._left_until[scope] = now + LEFT
+        seen = await tx.storms_seen(wanted)
+        found = {scope: decide.weather_of(seen[scope]) if scope in seen else Weather(scope) for scope in wanted}
+        for weather in found.values():
+            weather.held = False
+        return found
+
+    def save(self, tx: Tx, weathers: Iterable[Weather]) -> None:
+        """With the transaction where others must see it, or a storm is on; else once a second is enough."""
+        for weather in weathers:
+            if not weather.changed or not weather.held or (self.core.store.exclusive and weather.incident is None):
+                continue
+            weather.changed = False
+            tx.save_storm(decide.row_of(weather))
+
+    # --------------------------------------------------------------------------- out of a storm
+
+    async def leave(self, ledger: Ledger, incident: Incident) -> bool:
+        """One that was taken in is due: it follows the answer to its storm, waits on, or pages (True) by itself."""
+        number = incident.storm or 0
+        await ledger.look_at([number])
+        storm = ledger.seen(number)
+        by = _answer_of(storm, incident)
+        if by is not None and storm is not None:
+            policy = await self.core.policies.thaw(incident.policy_hash)
+            timeout = (policy or Policy("", ())).ack_timeout
+            did = "acknowledged" if storm.open else "resolved"
+            evidence = f"INC {number}, the storm that took it in, was {did}"
+            ledger.take(lifecycle.acknowledge(incident, by, "storm", ledger.now, timeout, evidence), "storm")
+            return False
+        await ledger.people()
+        if storm is not None and self.stands(storm, ledger):
+            ledger.put(replace(incident, due_at=Instant(ledger.now + decide.LOOKED_AFTER)))
+            return False
+        why = "reaches nobody" if storm is not None and storm.open else "is over"
+        return ledger.take(lifecycle.released(incident, ledger.now, f"the storm INC {number} {why}"))
+
+
+def rises(storm: Incident, member: Incident) -> bool:
+    """Whether a storm that takes this in is worse than before."""
+    return RANK[member.severity] < RANK[storm.severity] or member.priority < storm.priority
+
+
+def wake(ledger: Ledger, storm: int, muted_by: str, until: Instant) -> None:
+    """The timers look at each of those it took in, the most urgent first, with room between them for others."""
+    ledger.tx.wake_taken_in(storm, muted_by, until, ledger.now)
+    ledger.effects.falls_due(ledger.now)
+
+
+def mute_of(weather: Weather, storm: int) -> str:
+    return lifecycle.storm_mute(storm, weather.scope.endswith(decide.CRITICAL))
+
+
+def _is_due(incident: Incident, ledger: Ledger) -> bool:
+    """Whether it still waits for its first page: others of this transaction may have ended or silenced it."""
+    due = incident.due_at is not None and incident.due_at <= ledger.now
+    return due and is_first(incident)
+
+
+def is_first(incident: Incident) -> bool:
+    """Whether the step that is due next is the first of all: nobody was paged for it yet."""
+    place = (incident.cycle, incident.round, incident.step, incident.due_kind)
+    return place == (1, 1, 1, "step") and incident.status == "triggered" and incident.muted_by is None
+
+
+def _answer_of(storm: Incident | None, incident: Incident) -> Actor | None:
+    """Who answered the storm when this incident was there already: it is answered with it. A snooze is no answer."""
+    if storm is None or storm.snoozed_until is not None:
+        return None
+    if storm.acknowledged_at is not None and storm.acknowledged_by and incident.created_at <= storm.acknowledged_at:
+        return _actor(storm.acknowledged_by)
+    by_hand = storm.resolved_by is not None and storm.resolved_by != TOCSIN.shown
+    if by_hand and incident.created_at <= (storm.resolved_at or 0):
+        return _actor(storm.resolved_by or "")
+    return None
+
+
+def _actor(shown: str) -> Actor:
+    """The inverse of `Actor.shown`."""
+    name = shown.removeprefix("integration:")
+    return Actor("user" if name == shown else "integration", name)

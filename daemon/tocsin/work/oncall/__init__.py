@@ -1,0 +1,1 @@
+"""Calendar feeds, overrides, swaps and calendar links."""

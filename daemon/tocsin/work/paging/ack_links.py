@@ -1,0 +1,59 @@
+"""The one-tap link of a page: signed, personal, expiring; it dies with its cycle and its user."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from itsdangerous import BadData, URLSafeSerializer
+
+from tocsin.model import DAY, Incident, Instant
+from tocsin.work.runtime import Core
+from tocsin.work.signing_keys import Keys
+
+LIVES = DAY
+SALT = "tocsin.link.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a link says, its signature being right."""
+
+    incident: int
+    cycle: int
+    user: str
+    page: str
+    expires_at: Instant
+
+
+class Links:
+    """Makes and reads the tokens of `/a/{token}`."""
+
+    def __init__(self, core: Core, keys: Keys) -> None:
+        self.core, self.keys = core, keys
+
+    def url(self, incident: Incident, user: str, page: str) -> str:
+        """The link for this person; "" where no public_url is configured or nobody is named."""
+        base = self.core.settings.server.public_url
+        if not base or not user:
+            return ""
+        expires = Instant(self.core.clock.now() + LIVES)
+        return f"{base}/a/{self.sign(Claim(incident.number, incident.cycle, user, page, expires))}"
+
+    def sign(self, claim: Claim) -> str:
+        facts = [claim.incident, claim.cycle, claim.user, claim.page[:8], claim.expires_at // 1000]
+        text = URLSafeSerializer(self.keys.newest, salt=SALT).dumps(facts)
+        return text if isinstance(text, str) else text.decode()
+
+    def read(self, token: str) -> Claim | None:
+        """The claim; None when the signature is wrong, it has expired, or its user is gone."""
+        if len(token) > 512:
+            return None
+        for key in self.keys.valid:
+            try:
+                incident, cycle, user, page, expires = URLSafeSerializer(key, salt=SALT).loads(token)
+            except (BadData, ValueError, TypeError):
+                continue
+            claim = Claim(int(incident), int(cycle), str(user), str(page), Instant(int(expires) * 1000))
+            alive = claim.expires_at > self.core.clock.now() and claim.user in self.core.settings.users
+            return claim if alive else None
+        return None

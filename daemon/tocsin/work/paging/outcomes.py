@@ -1,0 +1,350 @@
+"""What became of an attempt, and what follows from it? Outcomes, receipts and what a crash left open."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tocsin.contracts import Tx
+from tocsin.decide.incidents.escalation import run_catch_all
+from tocsin.decide.paging import retry
+from tocsin.decide.text import clean, clean_identity
+from tocsin.model import (
+    MINUTE,
+    TOCSIN,
+    Accepted,
+    Attempt,
+    Cancelled,
+    ContactState,
+    Failed,
+    Incident,
+    Instant,
+    Outcome,
+    Page,
+    Unknown,
+)
+from tocsin.work.ledger import Ledger
+from tocsin.work.paging.channels import Line
+from tocsin.work.paging.delivery import Call, place
+
+if TYPE_CHECKING:
+    from tocsin.work.paging.pager import Pager
+
+AROUND = MINUTE  # the least pause before the same targets are asked again, when all of them failed
+NOT_DELIVERED = frozenset({"undelivered", "failed", "busy", "no-answer", "canceled"})
+
+
+class Record:
+    """One transaction that keeps what became of attempts."""
+
+    def __init__(self, pager: Pager, tx: Tx, line: Line | None) -> None:
+        self.pager, self.tx, self.line = pager, tx, line
+        self.core = pager.core
+        self.now = self.core.clock.now()
+        self.ledger = Ledger(self.core, tx, self.now)
+
+    async def outcome(self, call: Call, outcome: Outcome) -> str:
+        """Keep one call's outcome; the attempt's state afterwards."""
+        carried = await self._lock_incidents(call.attempt, summary=bool(call.carried))
+        attempt, page = await self._read(call.attempt.id, call.page.id)
+        return await self.settle(attempt, page, outcome, carried)
+
+    async def settle(self, attempt: Attempt | None, page: Page | None, outcome: Outcome, carried: list[Attempt]) -> str:
+        """The same, for rows that are read and incidents that are locked already."""
+        if attempt is None or page is None:
+            return "gone"
+        if attempt.state != "open":
+            return self._late(attempt, page, outcome)
+        attempt, page = self._ended(attempt, page, outcome)
+        self.tx.save_attempts([attempt])
+        await self._tell(page, attempt, carried)
+        self.ledger.call_ended(page)
+        if isinstance(outcome, Cancelled) and carried:
+            self._plan_again(page)  # the answer may have been to another one of the summary's incidents
+        else:
+            await self._follow(page, attempt, outcome)
+        await self._share(carried, outcome)
+        return attempt.state
+
+    def _late(self, attempt: Attempt, page: Page, outcome: Outcome) -> str:
+        """Word of this attempt was here before its outcome: a callback, or another replica that gave it up for lost."""
+        if not isinstance(outcome, Accepted):
+            return attempt.state
+        known = replace(attempt, ref=attempt.ref or clean_identity(outcome.ref, 200))
+        if attempt.state == "unknown":
+            known = replace(known, state="accepted", confirm_by=None)
+            self._no_second(page)
+        if known != attempt:
+            self.tx.save_attempts([known])
+        return known.state
+
+    def _no_second(self, page: Page) -> None:
+        """What may have gone out did: a second attempt that was not begun is not needed."""
+        if page.status in ("waiting", "planned"):
+            self.tx.save_pages([replace(page, status="done", updated_at=self.now)])
+
+    def _ended(self, attempt: Attempt, page: Page, outcome: Outcome) -> tuple[Attempt, Page]:
+        now = self.now
+        match outcome:
+            case Accepted(ref):
+                ended = replace(attempt, ended_at=now, state="accepted", ref=clean_identity(ref, 200))
+                return ended, replace(page, tries=page.tries + 1)
+            case Failed(because, permanent):
+                ended = replace(attempt, ended_at=now, state="failed", because=clean(because, 500), permanent=permanent)
+                return ended, replace(page, failures=page.failures + 1)
+            case Unknown(because):
+                ended = replace(attempt, ended_at=now, state="unknown", because=clean(because, 500))
+                return ended, replace(page, tries=page.tries + 1)
+            case Cancelled(because):
+                return replace(attempt, ended_at=now, state="cancelled", because=clean(because, 500)), page
+
+    async def _follow(self, page: Page, attempt: Attempt, outcome: Outcome) -> None:
+        line = self.line or self.pager.lines.get(page.channel)
+        confirms = self._may_be_confirmed(page.channel)
+        next_pages = await self._planned_elsewhere(page) if not isinstance(outcome, Accepted | Cancelled) else []
+        found = retry.after(
+            outcome, page, self.now,
+            confirms=confirms, fallback=self.pager.fallback_of(page.channel), more_contacts=bool(next_pages),
+        )  # fmt: skip
+        if isinstance(outcome, Failed) and outcome.permanent and not outcome.account and page.user and line is not None:
+            await self._bury_contact(line, attempt, outcome)
+        await self._do(page, attempt, found, next_pages)
+
+    async def _share(self, carried: list[Attempt], outcome: Outcome, *, waited: bool = False) -> None:
+        """What a summary carried shares its fate, each page for itself; while word of it may come they wait with it."""
+        if carried and not waited:
+            for one in carried:
+                self.ledger.summary_ended(one)
+        if not carried or isinstance(outcome, Accepted):
+            return
+        if isinstance(outcome, Unknown) and not waited and self._may_be_confirmed(carried[0].channel):
+            return
+        pages = await self.tx.pages([one.page for one in carried])
+        for one in carried:
+            page = pages.get(one.page)
+            if page is not None and page.status == "bundled":
+                ended, tried = self._ended(one, replace(page, tries=page.tries - 1), outcome)
+                self.tx.save_attempts([ended])
+                await self._share_one(tried, ended, outcome)
+
+    async def _share_one(self, page: Page, attempt: Attempt, outcome: Outcome) -> None:
+        match outcome:
+            case Cancelled():
+                self._plan_again(page)
+            case Unknown():
+                await self._still_unknown(page, attempt)
+            case _:
+                await self._follow(page, attempt, outcome)
+
+    def _plan_again(self, page: Page) -> None:
+        """At once; whether it is still wanted is asked when it is claimed."""
+        self.tx.save_pages([replace(page, status="planned", due_at=self.now, updated_at=self.now)])
+        self.ledger.effects.channels.add(page.channel)
+
+    def _may_be_confirmed(self, channel: str) -> bool:
+        """Whether word may still come of an unknown attempt. After a crash this is asked before the lines are open."""
+        settings = self.core.settings
+        config = settings.channels.get(channel)
+        kind = self.core.kinds.get(config.type) if config is not None else None
+        return kind is not None and kind.confirms != "nothing" and bool(settings.server.public_url)
+
+    async def _do(
+        self, page: Page, attempt: Attempt, found: retry.Over | retry.Again | retry.Wait, next_pages: list[Page]
+    ) -> None:
+        match found:
+            case retry.Wait(until):
+                self.tx.save_pages([replace(page, status="waiting", updated_at=self.now)])
+                self.tx.save_attempts([replace(attempt, confirm_by=until)])
+            case retry.Again(at, _, channel, next_contact):
+                again = replace(page, status="planned", due_at=at, channel=channel or page.channel)
+                self.tx.save_pages([again])
+                self.ledger.effects.channels.add(again.channel)
+                self._hasten(next_pages if next_contact else [])
+            case retry.Over(status, _, next_contact):
+                self.tx.save_pages([replace(page, status=status, updated_at=self.now)])  # type: ignore[arg-type]  # a PageStatus
+                self.core.metrics.pages.labels(page.channel, attempt.state).inc()
+                if status == "failed":
+                    self.ledger.lost(page)
+                    self.ledger.untold(page)
+                self._hasten(next_pages if next_contact else [])
+                if next_contact and not next_pages:
+                    await self._escalate_early(page)
+
+    async def _lock_incidents(self, attempt: Attempt, *, summary: bool = True) -> list[Attempt]:
+        """Incidents are locked before their pages, by everybody: so that nobody waits in a circle.
+
+        Returns the attempts of the pages that travel in the same message, if it is a summary.
+        """
+        carried = await self.tx.carried_by(attempt) if summary else []
+        await self.ledger.load([one.incident for one in (attempt, *carried) if one.incident is not None])
+        return carried
+
+    async def _read(self, attempt: str, page: str) -> tuple[Attempt | None, Page | None]:
+        found = await self.tx.attempt(attempt)
+        return found, (await self.tx.pages([page])).get(page)
+
+    async def _planned_elsewhere(self, page: Page) -> list[Page]:
+        """The person's next planned page of this incident over another contact."""
+        if page.kind != "page" or page.incident is None or not page.user:
+            return []
+        mine = [one for one in await self.tx.pages_of(page.incident, page.cycle)
+                if one.user == page.user and one.status == "planned"
+                and one.kind == "page" and one.contact != page.contact]  # fmt: skip
+        return sorted(mine, key=lambda one: one.due_at)[:1]
+
+    def _hasten(self, pages: list[Page]) -> None:
+        for page in pages:
+            if page.due_at > self.now:
+                self.tx.save_pages([replace(page, due_at=self.now)])
+            self.ledger.effects.channels.add(page.channel)
+
+    async def _escalate_early(self, page: Page) -> None:
+        """Nothing of this step can reach anybody any more: the next step runs now."""
+        if page.kind != "page" or page.incident is None or page.rule == 0:
+            return
+        await self.ledger.load([page.incident])
+        incident = self.ledger.get(page.incident)
+        if incident is None or incident.status != "triggered" or incident.cycle != page.cycle or incident.muted_by:
+            return
+        if incident.due_at is None or incident.due_at <= self.now:
+            return
+        pages = [one for one in await self.tx.pages_of(page.incident, page.cycle)
+                 if one.kind == "page" and one.rule > 0 and one.id != page.id]  # fmt: skip
+        if any(place(one) > place(page) for one in pages):
+            return  # the escalation has gone on since
+        step = [one for one in pages if place(one) == place(page)]
+        if any(one.status in ("planned", "calling", "waiting", "done", "bundled") for one in step):
+            return
+        around = incident.due_kind == "step" and incident.round != page.round
+        if around and page.step and not any(one.round == page.round and one.status != "failed" for one in pages):
+            await self._page_catch_all(page, incident)
+            return
+        at = Instant(self.now + AROUND) if around or page.step == 0 else self.now
+        if at >= incident.due_at:
+            return
+        after = replace(incident, due_at=at, planned_at=at, version=incident.version + 1)
+        self.ledger.put(after)
+        self.ledger.note(after, "escalated_early", TOCSIN, "pager", f"no page of step {page.step} got through")
+
+    async def _page_catch_all(self, page: Page, incident: Incident) -> None:
+        """The last step failed like all before it in this round: the catch-all now, the next round in its time."""
+        core, people, because = self.core, await self.ledger.people(), f"no page of round {page.round} got through"
+        run = run_catch_all(incident, page.round, core.settings, people, self.now, core.chance.token, because)
+        self.ledger.keep(run)
+
+    async def _bury_contact(self, line: Line, attempt: Attempt, failed: Failed) -> None:
+        """A number that cannot be reached this way: skipped from now on, shown, and alarmed on; unless it came back to
+        life since this attempt began."""
+        known = await self.tx.contact_state(line.config.type, attempt.address)
+        if known is not None and known.usable and known.at > attempt.started_at:
+            return
+        state = ContactState(line.config.type, attempt.address, False, failed.because, self.now)
+        self.tx.save_contact_state(state)
+        self.ledger.effects.contacts.append(state)
+
+    async def _tell(self, page: Page, attempt: Attempt, carried: list[Attempt]) -> None:
+        if page.incident is None:
+            return
+        await self.ledger.load([page.incident])
+        incident = self.ledger.get(page.incident)
+        several = page.kind == "page" and any(one.incident != page.incident for one in carried)
+        if incident is not None:
+            self.ledger.note(
+                incident, "attempt", TOCSIN, "pager", outcome_of(page, attempt), attempt.channel, page=page.id,
+                attempt=attempt.id, user=page.user, contact=page.contact, outcome=attempt.state,
+                message="summary" if several else page.kind,
+            )  # fmt: skip
+
+    # ---------------------------------------------------------------- unconfirmed, lost, receipts
+
+    async def unconfirmed(self, attempt: Attempt) -> None:
+        """No word within the time: still unknown, so one more attempt or the end."""
+        carried = await self._lock_incidents(attempt)
+        page = (await self.tx.pages([attempt.page])).get(attempt.page)
+        self.tx.save_attempts([replace(attempt, confirm_by=None)])
+        if page is None or page.status != "waiting":
+            return
+        await self._still_unknown(page, attempt)
+        await self._share(carried, Unknown(attempt.because), waited=True)
+
+    async def _still_unknown(self, page: Page, attempt: Attempt) -> None:
+        next_pages = await self._planned_elsewhere(page)
+        found = retry.after_unknown(
+            attempt.because, page, self.now, self.pager.fallback_of(page.channel), bool(next_pages)
+        )
+        await self._do(page, attempt, found, next_pages)
+
+    async def lost(self, attempt: Attempt) -> None:
+        """An intent whose process died: it may or may not have gone out."""
+        carried = await self._lock_incidents(attempt)
+        page = (await self.tx.pages([attempt.page])).get(attempt.page)
+        if page is None:
+            self.tx.save_attempts([replace(attempt, state="unknown", because="a crash", ended_at=self.now)])
+            return
+        outcome = Unknown("the process ended with the call under way")
+        ended, tried = self._ended(attempt, page, outcome)
+        self.tx.save_attempts([ended])
+        await self._tell(tried, ended, carried)
+        self.ledger.call_ended(tried)
+        await self._follow(tried, ended, outcome)
+        await self._share(carried, outcome)
+
+    async def receipt(self, known: Attempt, state: str, rank: int, error: str | None, dead: bool) -> bool:
+        """A delivery state from the provider; False when it is old news. Never moves backwards."""
+        carried = await self._lock_incidents(known)
+        attempt, page = await self._read(known.id, known.page)
+        if attempt is None or rank <= attempt.delivery_rank:
+            return False
+        heard = replace(attempt, ref=attempt.ref or known.ref, delivery=state, delivery_rank=rank, confirm_by=None)
+        if attempt.state in ("open", "unknown"):
+            heard = replace(heard, state="accepted", ended_at=attempt.ended_at or self.now)
+        self.tx.save_attempts([heard])
+        if page is None:
+            return True
+        last = is_last(attempt, page)
+        if attempt.state == "open":
+            page = replace(page, tries=page.tries + 1)
+            self.ledger.call_ended(page)
+        if last and page.status in ("waiting", "calling"):
+            page = replace(page, status="done", updated_at=self.now)
+            self.tx.save_pages([page])
+        self._note_delivery(page, attempt, state, error)
+        if state not in NOT_DELIVERED:
+            self._no_second(page)
+        elif last:
+            await self._not_delivered(page, heard, state, error, dead)
+            for one in (await self.tx.pages([other.page for other in carried])).values():
+                await self._not_delivered(one, heard, state, error, dead=False)
+        return True
+
+    def _note_delivery(self, page: Page, attempt: Attempt, state: str, error: str | None) -> None:
+        incident = self.ledger.get(page.incident) if page.incident is not None else None
+        if incident is not None:
+            self.ledger.note(
+                incident, "delivery", TOCSIN, "callback", error or "", attempt=attempt.id, state=state, user=page.user
+            )
+
+    async def _not_delivered(self, page: Page, attempt: Attempt, state: str, error: str | None, dead: bool) -> None:
+        line = self.pager.lines.get(page.channel)
+        if dead and line is not None:
+            await self._bury_contact(line, attempt, Failed(f"{state} ({error})", permanent=True))
+        self.tx.save_pages([replace(page, status="failed", updated_at=self.now)])
+        self.ledger.lost(page)
+        self.ledger.untold(page)
+        next_pages = await self._planned_elsewhere(page)
+        self._hasten(next_pages)
+        if not next_pages:
+            await self._escalate_early(page)
+
+
+def is_last(attempt: Attempt, page: Page) -> bool:
+    """Whether the page's fate hangs on this attempt: no other one was begun or is planned after it."""
+    if attempt.state == "open":
+        return True
+    return page.status in ("waiting", "done") and attempt.number == page.tries + page.failures
+
+
+def outcome_of(page: Page, attempt: Attempt) -> str:
+    """An attempt as a line of the timeline: what became of it, for whom, and why."""
+    outcome = f"{attempt.state} for {page.user or page.target}"
+    return f"{outcome}: {attempt.because}" if attempt.because else outcome

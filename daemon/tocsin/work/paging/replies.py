@@ -1,0 +1,583 @@
+"""What people answer to a page: by SMS, by a key on the phone, by the one-tap link. And delivery receipts.
+
+Closed by default: an answer acts only for an incident of which a page went to that very phone, attempt
+or person. A second delivery of the same provider message changes nothing and says the same again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from weakref import WeakValueDictionary
+
+import structlog
+
+from tocsin.contracts import Door, Tx
+from tocsin.decide.oncall.overrides import extra_of
+from tocsin.decide.oncall.resolver import on_call
+from tocsin.decide.paging.many_replies import Paged, choose, in_short, last_word, state_of, told_of_many
+from tocsin.decide.paging.replies import (
+    SHORT,
+    Carrier,
+    Command,
+    NotUnderstood,
+    Verb,
+    code_of,
+    key_press,
+    looks_like_code,
+    parse,
+)
+from tocsin.decide.text import cut
+from tocsin.decide.views import headline, spoken_text
+from tocsin.errors import NoSuchIncident, Refused
+from tocsin.model import DAY, HOUR, Actor, Attempt, ContactState, Incident, Instant, Page, User
+from tocsin.work.incidents.actions import Actions, Done
+from tocsin.work.ledger import Effects
+from tocsin.work.paging.ack_links import Claim, Links
+from tocsin.work.paging.outcomes import Record
+from tocsin.work.paging.pager import Pager
+from tocsin.work.paging.test_replies import Tryouts, VoiceTurn
+from tocsin.work.runtime import Core
+
+log = structlog.stdlib.get_logger("tocsin.answers")
+
+AT_ONCE = 50  # incidents that one reply acts on at the same time
+MOST_WRONG = 10  # wrong codes from a number within an hour, after which none counts: there are half a million to guess
+MOST_SPOKEN = 6  # incidents that one call names
+MENU_OF_SEVERAL = "Press 4 to acknowledge all of them, 5 to escalate all of them, 1 for details, star to repeat."
+MENU = "Press 4 to acknowledge, 5 to escalate, 6 to resolve, 1 for details, star to repeat."
+RANKS = {
+    "accepted": 1, "scheduled": 1, "queued": 1, "initiated": 1, "sending": 2, "ringing": 2, "sent": 3,
+    "in-progress": 3, "answered": 3, "delivered": 5, "read": 6, "completed": 5, "machine": 4,
+    "undelivered": 5, "failed": 5, "busy": 5, "no-answer": 5, "canceled": 5,
+}  # fmt: skip
+# Twilio errors that say this address cannot be reached this way at all.
+DEAD = frozenset("21610 21211 21614 21612 21408 21215 30004 30005 30006 32017".split())
+
+
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """What the one-tap page shows; `live`: pressing would still do something."""
+
+    incident: Incident
+    user: str
+    said: str
+    live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A page that went to the phone that now answers. `spoken`: in a call, which no message answers by itself."""
+
+    page: Page
+    attempt: Attempt
+    incident: Incident
+    spoken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What an action on one incident came to. `state`: how it stands with it, in a few words."""
+
+    said: str
+    changed: bool
+    state: str
+
+
+class Answers:
+    """The doors of those who were paged."""
+
+    def __init__(self, core: Core, actions: Actions, links: Links, pager: Pager) -> None:
+        self.core, self.actions, self.links, self.pager = core, actions, links, pager
+        self.tryouts = Tryouts(core)
+        self._wrong: dict[str, list[Instant]] = {}  # when a number sent wrong codes
+        self._heard: WeakValueDictionary[Door, asyncio.Lock] = WeakValueDictionary()
+
+    # ------------------------------------------------------------------------------------- SMS
+
+    async def sms(self, account: str, to: str, sender: str, body: str, message_id: str, opt_out: str) -> str | None:
+        """The text to reply; None: an empty reply. The signature was checked by the door."""
+        door = Door("twilio_sms", message_id)
+        async with self._one_at_a_time(door):
+            before = await self._answered(door)
+            if before is not None:
+                return before or None
+            return await self._sms(door, account, sender, body, opt_out)
+
+    async def _sms(self, door: Door, account: str, sender: str, body: str, opt_out: str) -> str | None:
+        user = self._phone_of(sender)
+        command = Carrier(opt_out.upper()) if opt_out else parse(body)
+        if isinstance(command, Carrier):
+            if user is not None and self._reaches(account, sender):
+                await self._carrier(command, sender)
+            return await self._keep(door, sender, None)
+        if user is None:
+            self._refused("sms", "stranger")
+            log.warning("sms_from_stranger", account=account)
+            return await self._keep(door, sender, None)
+        talk = await self.tryouts.reply(user, await self._lately(sender, account), command, body)
+        answer = talk or await self._obey_sms(user, account, sender, command, door.message_id)
+        about_incidents = talk is None and isinstance(command, Command) and command.verb != "who"
+        said = last_word(answer, await self._replies(sender), about_incidents=about_incidents)
+        if said is None:
+            log.warning("sms_replies_capped", user=user.key)
+        return await self._keep(door, sender, said)
+
+    async def _obey_sms(
+        self, user: User, account: str, sender: str, command: Command | NotUnderstood, message_id: str
+    ) -> str:
+        if isinstance(command, NotUnderstood):
+            self._refused("sms", "not_understood")
+            return command.because
+        if command.verb == "who" and self._reaches(account, sender):
+            return await self._who(command.text)
+        sent = await self._sent_to(sender, account)
+        if command.of_many:
+            return await self._obey_about_many(user, sender, sent, command, message_id)
+        found = _meant(sent, command)
+        if isinstance(found, str):
+            self._refused("sms", "no_incident")
+            return found
+        if self.core.settings.answers.get("sms") == "code" and command.verb != "status":
+            proved = _proved(sent, found.incident, command)
+            if proved is None or self._guesses(sender):
+                ask = f"INC {found.incident.number}: add the four letters of the page to your answer."
+                return self._no_proof(sender, command, ask)
+            command = proved
+        return await self._obey(user, found.incident, command, "sms", f"SMS {message_id}")
+
+    def _guesses(self, sender: str) -> bool:
+        """Whether so many wrong codes came from this number that no code of it counts for now."""
+        since = self.core.clock.now() - HOUR
+        wrong = [at for at in self._wrong.pop(sender, ()) if at > since]
+        if wrong:
+            self._wrong[sender] = wrong
+        return len(wrong) >= MOST_WRONG
+
+    def _no_proof(self, sender: str, command: Command, ask: str) -> str:
+        """Refuse an answer without the page's code; a wrong one is counted."""
+        self._refused("sms", "code")
+        if self._guesses(sender):
+            log.warning("codes_guessed", user=getattr(self._phone_of(sender), "key", ""))
+            return "Too many wrong codes from this number: for an hour answer by the link, by a call or in the web."
+        if command.code or (command.verb == "note" and looks_like_code(command.text.partition(" ")[0])):
+            self._wrong.setdefault(sender, []).append(self.core.clock.now())
+        return ask
+
+    async def _obey_about_many(
+        self, user: User, sender: str, sent: list[Sent], command: Command, message_id: str
+    ) -> str:
+        """Do what was asked to each incident that is meant, and say what was done and what was left."""
+        chosen = choose([_facts_of(one, sent) for one in sent], command, user.key, self.core.clock.now())
+        if self.core.settings.answers.get("sms") == "code" and command.verb != "status":
+            asked = {one.number for one in chosen.incidents}
+            codes = {code for one in sent if one.incident.number in asked for code in _codes(one, sent)}
+            if command.code not in codes or self._guesses(sender):
+                return self._no_proof(sender, command, "Add the four letters of one of these pages to your answer.")
+        if command.verb == "status":
+            return in_short(chosen.incidents)
+        said = await self._do_all(user, chosen.incidents, command, f"SMS {message_id}")
+        done = [(number, one.said) for number, one in said if one.changed]
+        left = [(number, one.state) for number, one in said if not one.changed]
+        if not done:
+            self._refused("sms", "no_incident")
+        return told_of_many(command, done, [*chosen.left, *left])
+
+    async def _do_all(
+        self, user: User, incidents: Sequence[Incident], command: Command, evidence: str
+    ) -> list[tuple[int, Said]]:
+        """The same to each; those that are done together share a commit."""
+        found: list[tuple[int, Said]] = []
+        for start in range(0, len(incidents), AT_ONCE):
+            some = incidents[start : start + AT_ONCE]
+            said = await asyncio.gather(*(self._do(user, one, command, "sms", evidence) for one in some))
+            found += zip([one.number for one in some], said, strict=True)
+        return found
+
+    def _went_through(self, account: str, attempt: Attempt) -> bool:
+        """Whether it went to that phone by this account: another one's word proves nothing of it, however signed.
+
+        What went through a channel that is configured no more is the only account's, where there is but one.
+        """
+        channel = self.core.settings.channels.get(attempt.channel)
+        if channel is not None:
+            return channel.options.get("account_sid") == account
+        accounts = {one.options.get("account_sid") for one in self.core.settings.channels.values()} - {None}
+        return accounts == {account}
+
+    def _reaches(self, account: str, address: str) -> bool:
+        """Whether a contact of this address is reached by this account, or by it while its channel fails."""
+        settings = self.core.settings
+        ways = {
+            name
+            for user in settings.users.values() for contact in user.contacts.values() if contact.to == address
+            for name in (contact.channel, *settings.fallbacks.get(contact.channel, ()))
+        }  # fmt: skip
+        channels = [settings.channels[name] for name in ways if name in settings.channels]
+        return any(channel.options.get("account_sid") == account for channel in channels)
+
+    def _kind(self, attempt: Attempt) -> str:
+        """The kind of the channel it went over: sms, voice ...; "" where that is gone."""
+        channel = self.core.settings.channels.get(attempt.channel)
+        kind = self.core.kinds.get(channel.type) if channel is not None else None
+        return kind.throttle if kind is not None else ""
+
+    async def _lately(self, address: str, account: str) -> list[tuple[Page, Attempt]]:
+        """What went to that phone by this account within a day, newest first."""
+        since = Instant(self.core.clock.now() - DAY)
+        rows = await self.core.store.write(lambda tx: tx.pages_to(address, since))
+        return [row for row in rows if self._went_through(account, row[1])]
+
+    async def _sent_to(self, address: str, account: str) -> list[Sent]:
+        since = Instant(self.core.clock.now() - DAY)
+
+        async def work(tx: Tx) -> list[Sent]:
+            rows = [(page, attempt) for page, attempt in await tx.pages_to(address, since)
+                    if page.kind == "page" and self._went_through(account, attempt)]  # fmt: skip
+            numbers = [page.incident for page, _ in rows if page.incident is not None]
+            incidents = await tx.incidents(list(dict.fromkeys(numbers)))
+            merged = [one.merged_into for one in incidents.values() if one.merged_into is not None]
+            targets = await tx.incidents(merged) if merged else {}
+            sent = []
+            for page, attempt in rows:
+                incident = incidents.get(page.incident or 0)
+                if incident is not None:
+                    about = targets.get(incident.merged_into or 0, incident)
+                    sent.append(Sent(page, attempt, about, self._kind(attempt) == "voice"))
+            return sent
+
+        return await self.core.store.write(work)
+
+    async def _obey(self, user: User, incident: Incident, command: Command, via: str, evidence: str) -> str:
+        """Do what was asked, as this person, and say what happened and what is next."""
+        if command.verb == "status":
+            return self._status(incident)
+        return (await self._do(user, incident, command, via, evidence)).said
+
+    async def _do(self, user: User, incident: Incident, command: Command, via: str, evidence: str) -> Said:
+        """Do what was asked to one incident, as this person."""
+        actor, number = Actor("user", user.key), incident.number
+        actions = self.actions
+        try:
+            match command.verb:
+                case "acknowledge":
+                    done = await actions.acknowledge(number, actor, via, evidence)
+                case "resolve":
+                    done = await actions.resolve(number, actor, via, evidence)
+                case "escalate":
+                    done = await actions.escalate(number, actor, via, evidence)
+                case "snooze":
+                    until = Instant(self.core.clock.now() + (command.length or 0))
+                    done = await actions.snooze(number, until, actor, via)
+                case _:
+                    done = await actions.note(number, command.text, actor, via)
+        except (Refused, NoSuchIncident) as refused:
+            self._refused(via, "refused")
+            return Said(str(refused), changed=False, state=state_of(incident))
+        if not done.changed:
+            self._refused(via, "too_late")
+        return Said(done.said, done.changed, state_of(done.incident))
+
+    def _status(self, incident: Incident) -> str:
+        who = f" by {incident.acknowledged_by}" if incident.status == "acknowledged" else ""
+        return cut(f"{headline(incident)}: {incident.status}{who}, {incident.firing} alerts firing.", 300)
+
+    async def _who(self, service: str) -> str:
+        """Who is on call, in all schedules or those behind a service's policy."""
+        settings, now = self.core.settings, self.core.clock.now()
+        extra = extra_of(await self.core.store.overrides(now), settings)
+        known = next((one for one in settings.services.values() if one.name.upper() == service.upper()), None)
+        policy = settings.policies.get((known.policy if known else None) or "") if service else None
+        named = (
+            {target.name for step in policy.steps for target in step.notify if target.kind == "schedule"}
+            if policy
+            else None
+        )
+        lines = []
+        for schedule in settings.schedules.values():
+            if named is None or schedule.name in named:
+                users = ", ".join(on_call(schedule, now, extra.get(schedule.name, ())).users) or "nobody"
+                lines.append(f"{schedule.name}: {users}")
+        return cut("; ".join(lines) or "No schedule is configured.", 300)
+
+    def _phone_of(self, address: str) -> User | None:
+        """The one user whose phone this is (a phone of two users is refused by the configuration)."""
+        for user in self.core.settings.users.values():
+            if any(contact.to == address for contact in user.contacts.values()):
+                return user
+        return None
+
+    async def _carrier(self, word: Carrier, sender: str) -> None:
+        """STOP: the carrier blocks the number already; START lets messages through again."""
+        if not (word.opts_out or word.opts_in):
+            return
+        because = f"answered {word.word}" if word.opts_out else f"answered {word.word}: messages pass again"
+        state = ContactState("twilio_sms", sender, word.opts_in, because, self.core.clock.now())
+
+        async def work(tx: Tx) -> Effects:
+            tx.save_contact_state(state)
+            return Effects(contacts=[state])
+
+        effects = await self.core.store.write(work)
+        effects.apply(self.core)
+
+    async def _answered(self, door: Door) -> str | None:
+        async def work(tx: Tx) -> str | None:
+            return await tx.answers_to(door)
+
+        return await self.core.store.write(work)
+
+    async def _keep(self, door: Door, address: str, answer: str | None) -> str | None:
+        async def work(tx: Tx) -> None:
+            if await tx.answers_to(door) is None:  # else another replica heard it too
+                tx.add_answer(door, address, answer or "", self.core.clock.now())
+
+        await self.core.store.write(work)
+        return answer
+
+    def _one_at_a_time(self, door: Door) -> asyncio.Lock:
+        """Held while a message is obeyed, so that its second delivery finds what was answered."""
+        lock = self._heard.get(door)
+        if lock is None:
+            lock = self._heard[door] = asyncio.Lock()
+        return lock
+
+    async def _replies(self, address: str) -> int:
+        """How many automatic replies went to a number within the hour."""
+        since = Instant(self.core.clock.now() - HOUR)
+
+        async def work(tx: Tx) -> int:
+            return await tx.replies_since(address, since)
+
+        return await self.core.store.write(work)
+
+    # ----------------------------------------------------------------------------------- voice
+
+    async def voice(self, account: str, attempt_id: str, call_id: str, digits: str | None) -> VoiceTurn | None:
+        """The next words of a call; None: an attempt that is not known, or not this account's call of the last day.
+        Without `digits` nothing acts. The signature was checked by the door."""
+        attempt = await self.core.store.attempt(attempt_id)
+        if attempt is None or self._kind(attempt) not in ("voice", ""):
+            return None
+        if not self._is_theirs(account, attempt, call_id, "voice"):
+            return None
+        found = await self._sent_as(attempt)
+        if found is None:
+            return await self._unpaged(attempt, digits)
+        user = self.core.settings.users.get(found.page.user)
+        if user is None or attempt.started_at <= self.core.clock.now() - DAY:
+            return None
+        about = await self._about(found)
+        if not about:
+            return VoiceTurn(f"{_too_late(found)} Goodbye.", menu=False)
+        pressed = key_press(digits) if digits else None
+        match pressed:
+            case None | "repeat":
+                return VoiceTurn(f"{await self._spoken(about)} {_menu(about)}", menu=True)
+            case "details":
+                return VoiceTurn(f"{await self._details(found.incident)} {_menu(about)}", menu=True)
+            case "resolve" if len(about) > 1:
+                return VoiceTurn(f"Several incidents are resolved one by one. {_menu(about)}", menu=True)
+            case verb:
+                said = await self._pressed(user, about, verb, digits or "", call_id)
+                return VoiceTurn(f"{said} Goodbye.", menu=False)
+
+    def _is_theirs(self, account: str, attempt: Attempt, sid: str, door: str) -> bool:
+        """Whether a rightly signed callback speaks of this very attempt: its account made it, under this id."""
+        theirs = self._went_through(account, attempt) and bool(sid) and attempt.ref in ("", sid)
+        if not theirs:
+            self._refused(door, "not_theirs")
+            log.warning("callback_not_of_this_attempt", door=door, account=account, channel=attempt.channel)
+        return theirs
+
+    async def _unpaged(self, attempt: Attempt, digits: str | None) -> VoiceTurn | None:
+        """A call that is about no incident."""
+        page = await self.core.store.page(attempt.page)
+        if page is None or page.incident is not None:
+            return None
+        return await self.tryouts.call(attempt, page, digits)
+
+    async def _pressed(self, user: User, about: list[Incident], verb: Verb, digits: str, call_id: str) -> str:
+        """Do what a key asks for, once in a call; a second delivery of the key is told the same."""
+        door = Door("twilio_voice", f"{call_id} {digits}")
+        async with self._one_at_a_time(door):
+            before = await self._answered(door)
+            if before is not None:
+                return before
+            evidence = f"key {digits} in call {call_id}"
+            said = [await self._obey(user, one, Command(verb), "voice", evidence) for one in about]
+            await self._keep(door, "", " ".join(said).replace("INC ", "Incident "))
+            return " ".join(said).replace("INC ", "Incident ")
+
+    async def _about(self, found: Sent) -> list[Incident]:
+        """What a call is about now: the open incidents it was made for, a summary's all; none of another cycle."""
+
+        async def work(tx: Tx) -> list[Incident]:
+            pages = await tx.pages([one.page for one in await tx.carried_by(found.attempt)])
+            incidents = await tx.incidents([page.incident for page in pages.values() if page.incident is not None])
+            return [incidents[page.incident] for page in sorted(pages.values(), key=lambda page: page.incident or 0)
+                    if page.incident in incidents and incidents[page.incident].cycle == page.cycle]  # fmt: skip
+
+        same = found.incident.cycle == found.page.cycle or found.incident.number != found.page.incident
+        named = ([found.incident] if same else []) + await self.core.store.write(work)
+        return list({one.number: one for one in named if one.open}.values())
+
+    async def _sent_as(self, attempt: Attempt) -> Sent | None:
+        page = await self.core.store.page(attempt.page)
+        if page is None or page.incident is None:
+            return None
+        incident = await self.core.store.incident(page.incident)
+        if incident is not None and incident.merged_into is not None:
+            incident = await self.core.store.incident(incident.merged_into)
+        return Sent(page, attempt, incident) if incident is not None else None
+
+    async def _details(self, incident: Incident) -> str:
+        alerts = await self.core.store.incident_alerts(incident.number, 3, None)
+        told = ". ".join(cut(alert.description or alert.title, 200) for alert in alerts)
+        return f"{len(alerts)} alerts. Severity {incident.severity}. {told}."
+
+    # -------------------------------------------------------------------------------- receipts
+
+    async def receipt(self, account: str, attempt_id: str, sid: str, state: str, error: str | None) -> None:
+        """A delivery state from the provider, by its id of the message or call: kept monotone; bad news send the next
+        contact on its way. Another account's word of it is passed over."""
+        rank = RANKS.get(state)
+        attempt = await self.core.store.attempt(attempt_id) if rank is not None else None
+        if rank is None or attempt is None or not self._is_theirs(account, attempt, sid, "status"):
+            return
+
+        async def work(tx: Tx) -> Effects:
+            record = Record(self.pager, tx, None)
+            await record.receipt(replace(attempt, ref=attempt.ref or cut(sid, 64)), state, rank, error, error in DEAD)
+            return await record.ledger.close()
+
+        effects = await self.core.store.write(work)
+        effects.apply(self.core)
+
+    # ------------------------------------------------------------------------------------ links
+
+    async def link(self, token: str) -> LinkView | None:
+        """What the link shows; never acts. None: wrong, expired, or of another time."""
+        claim = self.links.read(token)
+        incident = await self._linked(claim) if claim is not None else None
+        if claim is None or incident is None:
+            return None
+        if incident.cycle != claim.cycle and incident.merged_into is None:
+            return LinkView(incident, claim.user, "This link belongs to an earlier page.", live=False)
+        live = incident.status == "triggered"
+        said = (
+            ""
+            if live
+            else f"INC {incident.number} is {incident.status}"
+            + (f" by {incident.acknowledged_by}." if incident.status == "acknowledged" else ".")
+        )
+        return LinkView(incident, claim.user, said, live)
+
+    async def press(self, token: str, action: str = "acknowledge") -> LinkView | None:
+        """Act as the link's person. A second press is a polite no-op."""
+        claim = self.links.read(token)
+        view = await self.link(token)
+        if claim is None or view is None:
+            self._refused("link", "invalid")
+            return None
+        if not view.live or action not in ("acknowledge", "resolve", "escalate"):
+            self._refused("link", "too_late")
+            return view
+        actor, number, evidence = Actor("user", claim.user), view.incident.number, f"link of page {claim.page}"
+        done: Done
+        match action:
+            case "resolve":
+                done = await self.actions.resolve(number, actor, "link", evidence)
+            case "escalate":
+                done = await self.actions.escalate(number, actor, "link", evidence)
+            case _:
+                done = await self.actions.acknowledge(number, actor, "link", evidence)
+        return LinkView(done.incident, claim.user, done.said, live=False)
+
+    async def _linked(self, claim: Claim) -> Incident | None:
+        incident = await self.core.store.incident(claim.incident)
+        if incident is not None and incident.merged_into is not None:
+            return await self.core.store.incident(incident.merged_into)
+        return incident
+
+    async def _spoken(self, about: list[Incident]) -> str:
+        """What a call says: the incident, or how many there are and the first of them."""
+        if len(about) == 1:
+            return spoken_text(about[0], await self.core.affected(about[0]))
+        told = " ".join(spoken_text(one).removeprefix("Tocsin. ") for one in about[:MOST_SPOKEN])
+        more = f" And {len(about) - MOST_SPOKEN} more." if len(about) > MOST_SPOKEN else ""
+        return f"Tocsin. {len(about)} incidents wait for you. {told}{more}"
+
+    def _refused(self, via: str, reason: str) -> None:
+        self.core.metrics.acks_refused.labels(via, reason).inc()
+
+
+def _menu(about: list[Incident]) -> str:
+    return MENU if len(about) == 1 else MENU_OF_SEVERAL
+
+
+def _too_late(found: Sent) -> str:
+    if found.incident.open:
+        return f"This call belongs to an earlier page of incident {found.incident.number}."
+    return f"Incident {found.incident.number} is {found.incident.status} already."
+
+
+def _meant(sent: list[Sent], command: Command) -> Sent | str:
+    """The page the answer is about, of those sent to this phone in the last 24 h. Else what to say."""
+    if command.number is not None:
+        for one in sent:
+            if command.number in (one.incident.number, one.page.incident):
+                return one
+        return f"INC {command.number} was not paged to this phone in the last 24 hours."
+    if not sent:
+        return "No page went to this phone in the last 24 hours."
+    for one in sent:
+        if command.code and command.code == code_of(one.page.id):
+            return one
+    open_ones = [one for one in sent if one.incident.open]
+    if command.verb == "resolve" and len({one.incident.number for one in open_ones}) > 1:
+        names = ", ".join(str(number) for number in dict.fromkeys(one.incident.number for one in open_ones))
+        return f"Several incidents are open: {names}. Reply RES and the number."
+    return _of_last_message([one for one in sent if not one.spoken] or sent, command.verb)
+
+
+def _of_last_message(sent: list[Sent], verb: Verb) -> Sent | str:
+    """The page that came last, of one instant rather one whose incident is open; of a summary the one that still is."""
+    at_once = [one for one in sent if one.attempt.started_at == sent[0].attempt.started_at]
+    newest = next((one for one in at_once if one.incident.open), sent[0])
+    last = newest.attempt
+    summary = last.ref if last.state == "bundled" else last.id
+    named = [one for one in sent if summary == (one.attempt.ref if one.attempt.state == "bundled" else one.attempt.id)]
+    still = {one.incident.number: one for one in named if one.incident.open}
+    if len(still) > 1:
+        numbers = ", ".join(str(number) for number in sorted(still))
+        word = SHORT.get(verb, verb.upper())
+        return f"That message named several incidents: {numbers}. Reply {word} and the number, or {word} ALL."
+    return next(iter(still.values()), newest)
+
+
+def _proved(sent: list[Sent], incident: Incident, command: Command) -> Command | None:
+    """The command, if it has the code of a page of this incident to this phone. A note has it as its first word."""
+    codes = {code for one in sent if one.incident.number == incident.number for code in _codes(one, sent)}
+    if command.verb == "note":
+        code, _, text = command.text.partition(" ")
+        return replace(command, text=text) if code.upper() in codes and text else None
+    return command if command.code in codes else None
+
+
+def _codes(one: Sent, sent: list[Sent]) -> list[str]:
+    """The four letters that prove a page was read: its own, or those of the summary it travelled in."""
+    lead = [other.page.id for other in sent if one.attempt.state == "bundled" and other.attempt.id == one.attempt.ref]
+    return [code_of(id_) for id_ in (one.page.id, *lead)]
+
+
+def _facts_of(one: Sent, sent: list[Sent]) -> Paged:
+    """When a page surely was at the phone: when its message, or the summary it travelled in, was accepted."""
+    way = one.attempt
+    if way.state == "bundled":
+        way = next((other.attempt for other in sent if other.attempt.id == way.ref), way)
+    arrived = way.ended_at if way.state == "accepted" else None
+    named = one.page.incident or 0
+    current = one.incident.number != named or one.page.cycle == one.incident.cycle
+    return Paged(one.incident, named, arrived, current or one.incident.status != "triggered")

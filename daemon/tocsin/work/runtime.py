@@ -1,0 +1,208 @@
+"""What every piece of work needs at hand: the ports, the configuration in force, what was learnt."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import orjson
+
+from tocsin.contracts import Chance, ChannelKind, Clock, Source, Spawn, Store
+from tocsin.decide.heartbeats.heartbeats import Ears
+from tocsin.decide.incidents.escalation import People
+from tocsin.decide.muting.mutes import Mutes
+from tocsin.decide.routing.rules import Rulebook
+from tocsin.decide.text import without_addresses
+from tocsin.errors import StoreUnavailable
+from tocsin.model import Contact, ContactState, Incident, Instant, Millis, Policy, Settings
+from tocsin.work.active_overrides import Relief
+from tocsin.work.duties import Duties
+from tocsin.work.frozen_policies import policy_from
+
+if TYPE_CHECKING:  # commands that only think start without the metrics' library
+    from tocsin.metrics import Metrics
+    from tocsin.work.noise.storms import Storms
+
+MOST_AFFECTED = 100  # services that a page may name
+REMEMBERED_STOPS = 20_000
+POLL = Millis(1_000)
+
+
+@dataclass(slots=True)
+class InForce:
+    """The configuration in force; a reload replaces both at once."""
+
+    settings: Settings
+    rulebook: Rulebook
+    sources: Mapping[str, Source]
+    rules_end_quiet_alerts: bool = field(init=False)  # some rule has auto_resolve
+    ears: Ears = field(init=False)  # alerts that are check-ins of heartbeats
+
+    def __post_init__(self) -> None:
+        self.ears = Ears(self.settings.heartbeats.values())
+        self.rules_end_quiet_alerts = any(rule.auto_resolve is not None for rule in self.settings.rules)
+
+
+async def _present() -> None:
+    return None
+
+
+async def _nobody_listens(_names: Sequence[str], _by: str) -> None:
+    return None
+
+
+@dataclass(slots=True)
+class Core:
+    """Shared by all of `work/`; made once by the wiring."""
+
+    store: Store
+    clock: Clock
+    chance: Chance
+    spawn: Spawn
+    metrics: Metrics
+    live: InForce
+    kinds: dict[str, ChannelKind]
+    policies: Policies = field(init=False)
+    stops: Stops = field(init=False)
+    duties: Duties = field(init=False)
+    mutes: Mutes = field(init=False)
+    storms: Storms = field(init=False)  # made by the wiring: what only thinks needs none
+    relief: Relief = field(default_factory=Relief)
+    dead: dict[tuple[str, str], str] = field(default_factory=dict)  # (channel type, address) → why it cannot be used
+    verified: set[tuple[str, str, str]] = field(default_factory=set)  # (user, channel type, address) proven by a code
+    code_of: Callable[[str], str] = field(default=lambda _page: "")  # the code that a page carries
+    links: Callable[[Incident, str, str], str] = field(default=lambda _incident, _user, _page: "")
+    planned: Callable[[set[str], Instant | None], None] = field(default=lambda _channels, _due: None)
+    heard: Callable[[Sequence[str], str], Awaitable[None]] = field(default=_nobody_listens)
+    recovered: Callable[[str], None] = field(default=lambda _key: None)
+    follow: Callable[[], None] = field(default=lambda: None)  # something that mutes began or ended
+    unsettled: bool = False  # so it is, and `follow` waits for a commit
+    alarm: Callable[[str, str, str], None] = field(default=lambda _key, _title, _because: None)
+    attend: Callable[[], Awaitable[None]] = field(default=_present)  # asked before anything is judged late
+    poll: Millis = POLL  # a loop with nothing due looks again after this: what others wrote is seen then
+
+    def __post_init__(self) -> None:
+        self.policies, self.stops, self.mutes = Policies(self.store), Stops(), self.fresh_mutes()
+        self.duties = Duties(self.clock)
+
+    def fresh_mutes(self) -> Mutes:
+        """What mutes under the configuration in force, with nothing known yet of what fires."""
+        return Mutes(self.settings, People(unusable=self.is_dead))
+
+    @property
+    def settings(self) -> Settings:
+        return self.live.settings
+
+    def people(self) -> People:
+        """What the escalation must know of people beyond the configuration.
+
+        Where others write too the overrides may be some seconds old: who decides whom to page asks `Ledger.people`.
+        """
+        return People(self.relief.by_schedule(self.settings), self.is_dead)
+
+    def learn(self, state: ContactState) -> None:
+        """What became known of an address, after its commit; a dead one raises an alarm."""
+        known = (state.channel_kind, state.address)
+        who = self.owner_of(state.address)
+        key = f"contact/{state.channel_kind}/{who}"
+        if state.usable and known in self.dead:
+            del self.dead[known]
+            self.recovered(key)
+        elif not state.usable and known not in self.dead:
+            self.dead[known] = state.because
+            self.alarm(key, f"{who} cannot be reached by {self.channels_of(state)}", without_addresses(state.because))
+
+    def channels_of(self, state: ContactState) -> str:
+        """The channels over which this address is a contact, by the names that people gave them."""
+        of_kind = {one.name for one in self.settings.channels.values() if one.type == state.channel_kind}
+        contacts = (contact for user in self.settings.users.values() for contact in user.contacts.values())
+        names = {contact.channel for contact in contacts if contact.to == state.address}
+        return ", ".join(sorted(names & of_kind)) or state.channel_kind
+
+    async def affected(self, incident: Incident) -> Sequence[str]:
+        """The services that need its own, for its pages: those that wait for this very incident first."""
+        needing = self.mutes.parents.below(incident.service)
+        if not needing:
+            return ()
+        try:
+            waiting = await self.store.waiting_for(f"parent:{incident.number}", MOST_AFFECTED)
+        except StoreUnavailable:  # fail open: the page goes out
+            waiting = []
+        return tuple(dict.fromkeys([*waiting, *needing]))[:MOST_AFFECTED]
+
+    def owner_of(self, address: str) -> str:
+        """The user whose contact this is; "somebody" when nobody's."""
+        for user in self.settings.users.values():
+            if any(contact.to == address for contact in user.contacts.values()):
+                return user.key
+        return "somebody"
+
+    def is_dead(self, contact: Contact) -> bool:
+        return bool(self.why_dead(contact))
+
+    def why_dead(self, contact: Contact) -> str:
+        """Why a contact cannot be used; "" when it can."""
+        channel = self.settings.channels.get(contact.channel)
+        if channel is None:
+            return f"there is no channel {contact.channel}"
+        known = (channel.type, contact.to)
+        return (self.dead[known] or "its address cannot be used") if known in self.dead else ""
+
+    def is_verified(self, user: str, contact: Contact) -> bool:
+        """Whether this person proved this address by a code; a terminal has no address to prove."""
+        channel = self.settings.channels.get(contact.channel)
+        return channel is not None and (channel.type == "console" or (user, channel.type, contact.to) in self.verified)
+
+
+class Stops:
+    """Which cycles were ended in this process: the gate in front of every call looks here first."""
+
+    def __init__(self) -> None:
+        self._cycles: dict[int, int] = {}
+
+    def add(self, incident: Incident) -> None:
+        self._cycles.pop(incident.number, None)
+        self._cycles[incident.number] = incident.cycle
+        if len(self._cycles) > REMEMBERED_STOPS:
+            del self._cycles[next(iter(self._cycles))]
+
+    def has(self, incident: int, cycle: int) -> bool:
+        return self._cycles.get(incident, 0) >= cycle
+
+
+class Policies:
+    """Frozen policies by the hash of their content: kept for as long as an incident may need them."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._frozen: dict[str, Policy] = {}
+        self._hashes: dict[int, tuple[Policy, str, str]] = {}
+        self.kept: set[str] = set()  # hashes that are in the database for certain: they are never pruned
+
+    def freeze(self, policy: Policy) -> tuple[str, str]:
+        """(hash, JSON) of a policy; the caller adds it to its transaction."""
+        known = self._hashes.get(id(policy))
+        if known is not None and known[0] is policy:
+            return known[1], known[2]
+        body = orjson.dumps(policy, option=orjson.OPT_SORT_KEYS)
+        digest = content_digest(body)
+        self._frozen[digest] = policy
+        self._hashes[id(policy)] = (policy, digest, body.decode())
+        return digest, body.decode()
+
+    async def thaw(self, digest: str) -> Policy | None:
+        """The policy an incident was opened under; None for "" (it has none)."""
+        if not digest:
+            return None
+        if digest not in self._frozen:
+            body = await self._store.policy_version(digest)
+            if body is None:
+                return None
+            self._frozen[digest] = policy_from(orjson.loads(body))
+        return self._frozen[digest]
+
+
+def content_digest(body: bytes) -> str:
+    return hashlib.blake2b(body, digest_size=12).hexdigest()

@@ -1,0 +1,1 @@
+"""Housekeeping, readiness, the clock, late duties and API tokens."""

@@ -1,0 +1,1 @@
+"""The facts behind explain, plan and backtest."""

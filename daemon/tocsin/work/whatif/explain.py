@@ -1,0 +1,299 @@
+"""What would become of these alerts in this very system? Facts are read, nothing is written.
+
+`decide/whatif/explain.py` decides. The daemon answers from what it has at hand; a command reads the database beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import orjson
+
+from tocsin.contracts import ChannelKind, Clock, IncidentFilter
+from tocsin.decide.incidents.escalation import People
+from tocsin.decide.muting.mutes import Mutes
+from tocsin.decide.noise.counters import bulk_tally
+from tocsin.decide.oncall.overrides import extra_of
+from tocsin.decide.paging import throttle
+from tocsin.decide.paging.delivery_plan import Limits
+from tocsin.decide.routing.grouping import group_of
+from tocsin.decide.routing.rules import Rulebook, Verdict
+from tocsin.decide.whatif.escalation_forecast import Course
+from tocsin.decide.whatif.explain import MOST_OTHERS, Asking, Facts
+from tocsin.decide.whatif.explain_report import shaped, whole
+from tocsin.errors import Refused
+from tocsin.model import (
+    Attempt,
+    Contact,
+    ContactState,
+    Incident,
+    Instant,
+    IntegrationConfig,
+    Limit,
+    MadeOverride,
+    Millis,
+    Page,
+    Parsed,
+    Policy,
+    Settings,
+    Silence,
+    StoredAlert,
+    Tombstone,
+)
+from tocsin.work.frozen_policies import policy_from
+
+if TYPE_CHECKING:  # a command that explains must not load the daemon
+    from tocsin.work.runtime import Core
+
+MOST_ALERTS = 100  # of one body that are explained
+MOST_EVENTS = 4_000  # of all their incidents together
+LINES = 4  # of a plan that count like an event more
+AT_ONCE = 5  # events before others get their turn
+MOST_WAITING = 8
+DONE = object()
+MOST_FIRING = 1_000  # alerts of one incident that are looked at
+MOST_SILENCES = 10_000
+MOST_SENT = 20_000  # messages of a channel that count for its limits
+
+
+class Looks(Protocol):
+    """The reads this needs: a store's, or a reader's beside it."""
+
+    async def open_alert(self, integration: str, source_key: str) -> StoredAlert | None: ...
+    async def tombstone(self, integration: str, source_key: str) -> Tombstone | None: ...
+    async def counted(self, tally: str, since: Instant) -> int: ...
+    async def newest_of_key(self, key: str) -> Incident | None: ...
+    async def newest_number(self) -> int: ...
+    async def incident(self, number: int) -> Incident | None: ...
+    async def incidents(self, where: IncidentFilter, limit: int, before: int | None) -> list[Incident]: ...
+    async def incident_alerts(self, number: int, limit: int, after: int | None) -> list[StoredAlert]: ...
+    async def pages(self, number: int) -> list[tuple[Page, list[Attempt]]]: ...
+    async def policy_version(self, hash: str) -> str | None: ...
+    async def silences(self, *, active_at: Instant | None, limit: int) -> list[Silence]: ...
+    async def contact_states(self) -> list[ContactState]: ...
+    async def inhibitors(self) -> list[StoredAlert]: ...
+    async def down(self, services: Sequence[str], numbers: Sequence[int] = ()) -> list[Incident]: ...
+    async def overrides(self, since: Instant, schedule: str | None = None) -> list[MadeOverride]: ...
+    async def sent(self, channel: str, since: Instant, limit: int) -> list[tuple[str, Instant]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A body that might be posted. `ahead`: how much of the page plan; None: until the catch-all had its turn."""
+
+    integration: IntegrationConfig
+    parsed: Parsed
+    at: Instant
+    ahead: Millis | None = None
+
+
+class Foresight:
+    """Answers for the running daemon: its rulebook, its silences, its people as they are now. One answer at a time."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self._one = asyncio.Lock()
+        self._waiting = 0
+
+    async def explain(self, asked: Asked) -> dict[str, Any]:
+        """The answer as JSON. At most MOST_ALERTS alerts and MOST_EVENTS events; others get their turn in between.
+
+        Raises Refused (429) when MOST_WAITING wait for an answer already, StoreUnavailable.
+        """
+        if self._waiting >= MOST_WAITING:
+            raise Refused("too many ask what would happen; ask again in a moment", status=429)
+        self._waiting += 1
+        try:
+            async with self._one:
+                core = self.core
+                settings, rulebook = core.live.settings, core.live.rulebook
+                limits = limits_of(settings, core.kinds)
+                people, known = core.people(), core.mutes
+                return await answer(core.store, settings, rulebook, people, asked, core.clock, limits, known)
+        finally:
+            self._waiting -= 1
+
+
+async def answer(
+    looks: Looks | None,
+    settings: Settings,
+    rulebook: Rulebook,
+    people: People,
+    asked: Asked,
+    clock: Clock,
+    limits: Limits,
+    known: Mutes | None = None,
+) -> dict[str, Any]:
+    """What would happen, as JSON; `looks` None: nothing is known of a running system. `known`: silences that are
+    compiled already, for compiling keeps the interpreter.
+    """
+    shown = replace(asked.parsed, alerts=asked.parsed.alerts[:MOST_ALERTS])
+    facts = Facts(people=people)
+    if looks is not None:
+        facts = await facts_of(looks, rulebook, asked.integration, shown, people, clock)
+        facts = await with_what_mutes(looks, settings, facts)
+        facts = replace(facts, sent=await sent_lately(looks, limits, clock.now()))
+    facts = replace(facts, limits=limits)
+    mutes = Mutes(settings, people)
+    if known is not None:
+        mutes.know(known)
+        facts = replace(facts, silences=[one for one in facts.silences if one.id not in known.unreadable])
+    asking = Asking(settings, rulebook, asked.integration, asked.at, facts, mutes)
+    for alert in shown.alerts:
+        asking.about(alert)
+        await clock.turn()
+    left = MOST_EVENTS
+    for course in asking.courses:
+        left = await _plan(asking, course, asked.ahead, clock, left)
+    alerts = []
+    for one in asking.found:
+        alerts.append(shaped(one, settings, asked.at))
+        await clock.turn()
+    left_out = len(asked.parsed.alerts) - len(shown.alerts)
+    return whole(alerts, shown, settings, asked.at, left_out, cut=not left)
+
+
+async def _plan(asking: Asking, course: Course, ahead: Millis | None, clock: Clock, left: int) -> int:
+    """One incident's plan, a few events at a time; how many events are left for the others."""
+    planning = asking.planning(course, ahead)
+    lines, since = len(course.told), 0
+    while left > 0 and next(planning, DONE) is not DONE:
+        cost = 1 + (len(course.told) - lines) // LINES
+        lines, left, since = len(course.told), left - cost, since + cost
+        if since >= AT_ONCE:
+            since = 0
+            await clock.turn()
+    planning.close()
+    await clock.turn()
+    return max(left, 0)
+
+
+async def facts_of(
+    looks: Looks, rulebook: Rulebook, integration: IntegrationConfig, parsed: Parsed, people: People, clock: Clock
+) -> Facts:
+    """What is known of these alerts and of the incidents they would join or change."""
+    alerts: dict[str, StoredAlert] = {}
+    incidents: dict[str, Incident] = {}
+    counted: dict[str, int] = {}
+    tombstones: dict[str, Tombstone] = {}
+    for alert in parsed.alerts:
+        key = alert.source_key or ""
+        if key and key not in alerts and (stored := await looks.open_alert(integration.name, key)) is not None:
+            alerts[key] = stored
+        if key and key not in alerts and (ended := await looks.tombstone(integration.name, key)) is not None:
+            tombstones[key] = ended
+        if alert.status in ("firing", "heartbeat"):
+            group = group_of(rulebook.walk(alert, integration), key, integration.name).key
+            if group not in incidents and (newest := await looks.newest_of_key(group)) is not None:
+                incidents[group] = newest
+            await _count(looks, rulebook.walk(alert, integration), group, counted, clock.now())
+        await clock.turn()
+    for number in {one.incident for one in alerts.values() if one.incident} - {
+        one.number for one in incidents.values()
+    }:
+        if (found := await looks.incident(number)) is not None:
+            incidents[found.key] = found
+    found_around = await around(looks, incidents, alerts, people, clock.now())
+    return replace(found_around, counted=counted, tombstones=tombstones)
+
+
+async def _count(looks: Looks, verdict: Verdict, key: str, counted: dict[str, int], now: Instant) -> None:
+    """How many firings a threshold has counted under this incident key."""
+    limit = verdict.terms.threshold if verdict.terms is not None else None
+    if limit is not None and key not in counted:
+        counted[key] = await looks.counted(bulk_tally(key), Instant(now - limit.within))
+
+
+async def around(
+    looks: Looks,
+    incidents: Mapping[str, Incident],
+    alerts: Mapping[str, StoredAlert],
+    people: People,
+    now: Instant,
+) -> Facts:
+    """The same with all that has a say in the paging of these incidents."""
+    opened = [one for one in incidents.values() if one.open]
+    return Facts(
+        incidents,
+        alerts,
+        await looks.silences(active_at=None, limit=MOST_SILENCES),
+        people,
+        {one.number: await firing_of(looks, one) for one in opened},
+        {one.number: await pages_of(looks, one) for one in opened},
+        await policies_of(looks, opened),
+        next_number=await looks.newest_number() + 1,
+        now=now,
+    )
+
+
+async def with_what_mutes(looks: Looks, settings: Settings, facts: Facts) -> Facts:
+    """The same with the alerts that keep others quiet, and the services that are down."""
+    mutes = Mutes(settings)
+    sources = await looks.inhibitors() if mutes.inhibited.rules else []
+    numbers = sorted({one.incident for one in sources if one.incident is not None})
+    down = await looks.down(sorted(mutes.parents.services), numbers)
+    foreseen = [one for one in down[:MOST_OTHERS] if one.number not in facts.firing]
+    firing = {one.number: await firing_of(looks, one) for one in foreseen}
+    policies = await policies_of(looks, foreseen)
+    return replace(
+        facts, sources=sources, down=down, firing={**facts.firing, **firing}, policies={**facts.policies, **policies}
+    )
+
+
+async def firing_of(looks: Looks, incident: Incident) -> Sequence[StoredAlert]:
+    found = await looks.incident_alerts(incident.number, MOST_FIRING, None)
+    return tuple(alert for alert in found if alert.ended_at is None)
+
+
+async def pages_of(looks: Looks, incident: Incident) -> Sequence[Page]:
+    """The pages of its cycle, whatever became of them."""
+    return tuple(
+        page for page, _ in await looks.pages(incident.number) if page.kind == "page" and page.cycle == incident.cycle
+    )
+
+
+async def policies_of(looks: Looks, incidents: Iterable[Incident]) -> dict[str, Policy]:
+    """The policies under which these incidents run, by hash."""
+    found: dict[str, Policy] = {}
+    for digest in {one.policy_hash for one in incidents if one.policy_hash}:
+        body = await looks.policy_version(digest)
+        if body is not None:
+            found[digest] = policy_from(orjson.loads(body))
+    return found
+
+
+def limits_of(settings: Settings, kinds: Mapping[str, ChannelKind]) -> Limits:
+    """The limits of each channel that has any, as the pager keeps them."""
+    found: dict[str, tuple[Limit, ...]] = {}
+    loud: dict[str, str] = {}
+    for name, channel in settings.channels.items():
+        kind = kinds.get(channel.type)
+        loud[name] = kind.throttle if kind is not None else ""
+        limits = throttle.limits_for(settings, name, loud[name])
+        if limits:
+            found[name] = limits
+    return Limits(found, loud)
+
+
+async def sent_lately(looks: Looks, limits: Limits, now: Instant) -> dict[tuple[str, str], list[Instant]]:
+    """What went over these channels as long ago as their limits look back."""
+    found: dict[tuple[str, str], list[Instant]] = {}
+    for channel, each in limits.by_channel.items():
+        for user, at in await looks.sent(channel, Instant(now - throttle.longest(each)), MOST_SENT):
+            found.setdefault((user, channel), []).append(at)
+    return {key: sorted(times) for key, times in found.items()}
+
+
+async def people_in(looks: Looks, settings: Settings) -> People:
+    """What the database knows of people: for who reads it beside the daemon."""
+    dead = {(one.channel_kind, one.address) for one in await looks.contact_states() if not one.usable}
+    made = extra_of(await looks.overrides(Instant(0)), settings)
+
+    def unusable(contact: Contact) -> bool:
+        channel = settings.channels.get(contact.channel)
+        return channel is None or (channel.type, contact.to) in dead
+
+    return People(made, unusable)
