@@ -12,9 +12,12 @@ from aiohttp.test_utils import TestClient
 
 from tests.daemon import until
 from tocsin.clock import SystemChance, SystemClock
+from tocsin.model import HOUR
+from tocsin.model.civil import set_ahead
 from tocsin.settings import load
 from tocsin.transport import AioHttp, AioSmtp
 from tocsin.web.app import make_app
+from tocsin.web.webhooks import HUGE, LARGE
 from tocsin.wiring import Daemon, Ports
 
 CONFIGURATION = """
@@ -210,6 +213,19 @@ HOSTILE = [
     b'{"title": "x", "links": [{"href": "javascript:alert(1)"}, 7, null]}',
     b'{"title": "x", "description": "' + b"d" * 1_000_000 + b'"}',
 ]
+
+
+@pytest.mark.parametrize("size", [100, LARGE, HUGE])
+async def test_a_post_of_any_size_is_read_in_civil_time_after_a_step(
+    client: TestClient, ana: dict[str, str], size: int
+) -> None:
+    set_ahead(HOUR)
+    body = {**ALERT, "started_at": "2026-11-20T04:14:07Z", "description": "x" * size}
+
+    [number] = (await (await client.post("/v1/webhooks/own", json=body, headers=OWN)).json())["incidents"]
+
+    [alert] = (await (await client.get(f"/v1/incidents/{number}/alerts", headers=ana)).json())["alerts"]
+    assert alert["started_at"] == "2026-11-20T04:14:07Z"
 
 
 @pytest.mark.parametrize("body", HOSTILE, ids=range(len(HOSTILE)))

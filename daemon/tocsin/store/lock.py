@@ -101,8 +101,9 @@ class DatabaseFile:
         self._descriptor: int | None = descriptor
         self._lock = lock
         self._identity = identity_of(descriptor)
-        self._log = path.with_name(path.name + "-wal")
+        self._log = f"{path}-wal"
         self._log_identity: Identity | None = None
+        self._name = str(path)  # looked at behind each commit
         self._watched = identity_at(path) == self._identity  # some network file systems never say the same twice
 
     @classmethod
@@ -135,7 +136,7 @@ class DatabaseFile:
             return ""
 
     def _lost(self) -> str:
-        found = identity_at(self.path)
+        found = identity_at(self._name)
         if found != self._identity:
             what = "was deleted" if found is None else "was replaced by another file"
             return f"{self.path} {what} while Tocsin was running on it"
@@ -223,7 +224,7 @@ def identity_of(descriptor: int) -> Identity:
     return found.st_dev, found.st_ino
 
 
-def identity_at(path: Path) -> Identity | None:
+def identity_at(path: Path | str) -> Identity | None:
     """Device and inode of what the path leads to; None where nothing is."""
     try:
         found = os.stat(path)

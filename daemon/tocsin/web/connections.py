@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import resource
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
@@ -39,7 +40,7 @@ class Connections:
     def __init__(self, trusted: Callable[[], tuple[str, ...]], most: int | None = None) -> None:
         self.most = room() if most is None else most
         self._trusted = trusted
-        self._open: dict[Connection, None] = {}
+        self._open: OrderedDict[Connection, None] = OrderedDict()
         self._of: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -61,9 +62,10 @@ class Connections:
 
     def used(self, one: Connection) -> None:
         """Something came on it."""
-        if one in self._open:
-            del self._open[one]
-            self._open[one] = None
+        try:  # costs nothing where it is counted, as nearly all are
+            self._open.move_to_end(one)
+        except KeyError:
+            return
 
     def closed(self, one: Connection) -> None:
         if one not in self._open:

@@ -17,6 +17,7 @@ from aiohttp import HttpVersion11, hdrs, web
 from tocsin.web.doors import Door, Doors
 
 LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: (\d{1,7})\r\n")
+USUAL = b"\r\nContent-Length: "  # found faster than by a pattern
 END = b"\r\n\r\n"
 MOST = 256  # heads that are remembered
 LONGEST = 2_048  # bytes of one
@@ -64,7 +65,11 @@ class Heads:
 def whole(data: bytes) -> Whole | None:
     """`data` as one whole request: a head, and as many bytes as its first Content-Length says."""
     end = data.find(END)
-    if end < 0 or (length := LENGTH.search(data, 0, end + 2)) is None:
+    if end < 0:
+        return None
+    usual = data.find(USUAL, 0, end)
+    length = LENGTH.search(data, 0, end + 2) if usual < 0 else LENGTH.match(data, usual, end + 2)
+    if length is None:
         return None
     start, stop = length.span(1)
     body = data[end + 4 :]

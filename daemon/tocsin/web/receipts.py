@@ -10,7 +10,7 @@ from aiohttp import HttpVersion10, web
 from aiohttp.http_writer import StreamWriter
 
 from tocsin.contracts import Clock
-from tocsin.model.civil import unix
+from tocsin.model.civil import ahead
 from tocsin.web.daemon import Taken
 from tocsin.web.problems import JSON_HEADERS, shown
 
@@ -35,7 +35,7 @@ class Receipts:
         return f"{self._head_now()}{len(body)}\r\n\r\n".encode() + body
 
     def _head_now(self) -> str:
-        second = unix(self._clock.now()) // 1000
+        second = (self._clock.now() + ahead()) // 1000
         if second != self._second:
             self._second = second
             date = f"Date: {formatdate(second, usegmt=True)}\r\n"
@@ -77,6 +77,6 @@ def body_of(taken: Taken) -> bytes:
         {
             "accepted": taken.accepted,
             "incidents": taken.incidents,
-            "rejected": [shown(one) for one in taken.rejected],
+            "rejected": [shown(one) for one in taken.rejected] if taken.rejected else (),
         }
     )

@@ -16,7 +16,7 @@ from aiohttp import hdrs, web
 from tocsin.decide.routing.sender_times import on_the_line
 from tocsin.errors import BadBody, StoreUnavailable
 from tocsin.model import DAY, HOUR, Instant, Parsed, Secret, Token, secret_matches
-from tocsin.model.civil import unix
+from tocsin.model.civil import ahead, unix
 from tocsin.web.daemon import Daemon, Taken
 from tocsin.web.doors import Door, Doors, doors_of
 from tocsin.web.heads import Heads
@@ -140,20 +140,24 @@ class Reception:
         if len(raw) >= LARGE:
             return False
         try:
-            parsed = on_the_line(door.source.parse(raw, headers, door.config, self._senders_now()))
-            self._tell_left_out(door, parsed)
+            parsed = self._read_by(door, raw, headers)
+            if parsed.left_out:
+                self._tell_left_out(door, parsed)
             return bool(parsed.alerts) and self.daemon.intake.take_at_once(door.config, raw, parsed, waiter)
         except Exception:  # noqa: BLE001  # `take` meets it again, and says so
             return False
 
-    def _senders_now(self) -> Instant:
-        """Civil time, which senders' clocks show too: what a source compares with what it reads."""
-        return Instant(unix(self.daemon.clock.now()))
+    def _read_by(self, door: Door, raw: bytes, headers: Mapping[str, str]) -> Parsed:
+        """The post as its source reads it: in civil time, which senders' clocks show too; then put on the line."""
+        now = self.daemon.clock.now()
+        if not ahead():
+            return door.source.parse(raw, headers, door.config, now)
+        return on_the_line(door.source.parse(raw, headers, door.config, Instant(unix(now))))
 
     def parse(self, door: Door, raw: bytes, headers: Mapping[str, str]) -> Parsed:
         """The alerts of a body; `headers` look up names in any case."""
         try:
-            parsed = on_the_line(door.source.parse(raw, headers, door.config, self._senders_now()))
+            parsed = self._read_by(door, raw, headers)
         except BadBody as error:
             self._unreadable(door, error)
             raise
@@ -163,8 +167,7 @@ class Reception:
     async def _parse_apart(self, door: Door, raw: bytes, headers: Mapping[str, str]) -> Parsed:
         """`parse` for a body that would hold the loop up."""
         try:
-            now = self.daemon.clock.now()
-            parsed = await asyncio.to_thread(door.source.parse, raw, headers, door.config, now)
+            parsed = await asyncio.to_thread(self._read_by, door, raw, headers)
         except BadBody as error:
             self._unreadable(door, error)
             raise

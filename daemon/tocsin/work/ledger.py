@@ -505,6 +505,8 @@ class Ledger:
             self._untold.append(page)
 
     async def _tell_those_paged(self) -> None:
+        if not (self._over or self._calls_ended or self._untold):
+            return
         ends = Ends(self.core, self.tx, self.now)
         await self.load([*self._calls_ended, *(page.incident for page in self._untold if page.incident is not None)])
         late = [one for number in self._calls_ended if (one := self._known.get(number)) and not one.open]

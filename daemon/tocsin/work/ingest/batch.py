@@ -56,10 +56,13 @@ class Batch:
             await LongWay(facts).go(others)
         return await self._write()
 
-    async def _rows(self) -> list[int]:
+    async def _rows(self) -> Sequence[int]:
         """The id of each post's row: a new one, but for the later parts of a big post."""
-        new = iter(await self.tx.next_post_ids(sum(not post.row for post in self.posts)))
-        return [post.row or next(new) for post in self.posts]
+        rows = [post.row for post in self.posts]
+        if not any(rows):
+            return await self.tx.next_post_ids(len(rows))
+        new = iter(await self.tx.next_post_ids(rows.count(0)))
+        return [row or next(new) for row in rows]
 
     async def _lock(self) -> None:
         """Where others write too: nobody else decides about these identities, bytes and groups meanwhile."""

@@ -66,9 +66,12 @@ class Facts:
     def repeat(self, post: int, integration: IntegrationConfig, alert: Alert, alert_id: int, incident: int) -> None:
         """An open alert only says again what it said before."""
         self.repeats[post] += 1
-        count, expires, began = self.out.repeats.get(alert_id, (0, None, None))
-        expires = self.expiry(integration, alert) or expires
-        self.out.repeats[alert_id] = (count + 1, expires, later_start(began, alert.started_at))
+        repeats, expires = self.out.repeats, self.expiry(integration, alert)
+        if alert_id in repeats:
+            count, until, began = repeats[alert_id]
+            repeats[alert_id] = (count + 1, expires or until, later_start(began, alert.started_at))
+        else:
+            repeats[alert_id] = (1, expires, alert.started_at)
         if incident:
             self.incidents[post][incident] = None
         self.outcome("repeat")

@@ -150,7 +150,8 @@ class Intake:
         if live.ears or len(parsed.alerts) > SLICE or self._queue.bytes > WAITING_BYTES:
             return False
         now, rulebook = self.core.clock.now(), live.rulebook
-        judged = [self._judge(alert, integration, rulebook) for alert in parsed.alerts]
+        judge_one = self._judge
+        judged = [judge_one(alert, integration, rulebook) for alert in parsed.alerts]
         self._line_up(Queued(integration, raw, parsed, now, judged, rulebook, waiter))
         return True
 
@@ -312,10 +313,13 @@ class Intake:
         self, alert_id: int, seen: Instant, expires: Instant | None, began: Instant | None, times: int = 1
     ) -> None:
         """Repeats of an open alert, to be written within a second."""
-        before = self._repeats.get(alert_id, (0, seen, None, None))
-        self._repeats[alert_id] = (
-            before[0] + times, max(seen, before[1]), expires or before[2], later_start(before[3], began)
-        )  # fmt: skip
+        before = self._repeats.get(alert_id)
+        if before is None:
+            self._repeats[alert_id] = (times, seen, expires, began)
+        else:
+            self._repeats[alert_id] = (
+                before[0] + times, max(seen, before[1]), expires or before[2], later_start(before[3], began)
+            )  # fmt: skip
 
     def up_to_date(self, alert: StoredAlert) -> StoredAlert:
         """The alert as it was read, with the repeats that are not in the database yet."""

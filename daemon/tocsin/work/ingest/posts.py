@@ -66,16 +66,6 @@ class Queued:
     row: int = 0  # the id of the post's row, where an earlier part kept it
     part: bool = False
 
-    @property
-    def lane(self) -> str:
-        """Where it waits: posts of one lane keep their order."""
-        return f"{self.integration.name}\0parts" if self.part else self.integration.name
-
-    @property
-    def size(self) -> int:
-        """Bytes that wait with it; those of a big post are counted by the door that reads it."""
-        return 0 if self.part else len(self.raw)
-
 
 @dataclass(slots=True)
 class Item:

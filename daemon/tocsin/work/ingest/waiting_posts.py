@@ -13,7 +13,7 @@ from tocsin.work.ingest.posts import Queued
 
 
 class Waiting:
-    """Posts by lane. `bytes`: of the bodies that wait."""
+    """Posts by lane. `bytes`: of the bodies that wait; those of a big post are counted by the door that reads it."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -22,12 +22,16 @@ class Waiting:
 
     def add(self, post: Queued) -> None:
         """Put a post at the end of its lane."""
-        lane = self._lanes.get(post.lane)
+        name = post.integration.name
+        if post.part:
+            name = f"{name}\0parts"
+        else:
+            self.bytes += len(post.raw)
+        lane = self._lanes.get(name)
         if lane is None:
-            self._lanes[post.lane] = deque((post,))
+            self._lanes[name] = deque((post,))
         else:
             lane.append(post)
-        self.bytes += post.size
         self._count += 1
 
     def batch(self, most: int) -> list[Queued]:
@@ -36,20 +40,23 @@ class Waiting:
         alerts = 0
         lanes = self._lanes
         while lanes:
-            name = next(iter(lanes))
-            lane = lanes[name]
-            alerts += len(lane[0].judged)
-            if taken and alerts > most:
-                break
-            post = lane.popleft()
-            taken.append(post)
-            self.bytes -= post.size
-            if not lane:
-                del lanes[name]
-            elif len(lanes) > 1:  # to the end of the row
-                del lanes[name]
+            name, lane = next(iter(lanes.items()))
+            alone = len(lanes) == 1  # then all turns are its own
+            while lane:
+                alerts += len(lane[0].judged)
+                if taken and alerts > most:
+                    return self._gone(taken)
+                taken.append(lane.popleft())
+                if not alone:
+                    break
+            del lanes[name]
+            if lane:  # to the end of the row
                 lanes[name] = lane
+        return self._gone(taken)
+
+    def _gone(self, taken: list[Queued]) -> list[Queued]:
         self._count -= len(taken)
+        self.bytes -= sum([len(post.raw) for post in taken if not post.part])
         return taken
 
     def __len__(self) -> int:
