@@ -14,7 +14,7 @@ from tocsin.model import Instant
 from tocsin.replay.trials import BENCH, run_trial
 from tocsin.settings import load, load_alone
 from tocsin.settings.lint import lint
-from tocsin.settings.trials import read_trials
+from tocsin.settings.rule_tests import read_trials
 from tocsin_integrations.sources.alertmanager import SOURCE
 
 RULES = Path(__file__).parent.parent / "rules"

@@ -30,8 +30,8 @@ from tocsin.metrics import Metrics
 from tocsin.model import Instant, Millis, Problem, Settings, Where
 from tocsin.model.civil import unix
 from tocsin.settings import Difference, LastGood, Loaded, difference, load
-from tocsin.settings.lastgood import packed
-from tocsin.settings.reading import stumbling
+from tocsin.settings.document.reading import stumbling
+from tocsin.settings.last_good import packed
 from tocsin.store import open_store
 from tocsin.store.postgres import PostgresStore
 from tocsin.transport import AioHttp, AioSmtp

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tocsin.settings.places import of_the_unit, state_directory
+from tocsin.settings.paths import of_the_unit, state_directory
 
 
 def test_a_configuration_in_etc_has_its_state_in_var(tmp_path):

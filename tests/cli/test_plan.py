@@ -19,7 +19,7 @@ from tocsin.contracts import Tx
 from tocsin.control import SOCKET, Control, actions_of
 from tocsin.model import DAY, MINUTE, Incident, Instant, MadeOverride, Post, StoredAlert
 from tocsin.settings import Loaded, load
-from tocsin.settings.lastgood import packed
+from tocsin.settings.last_good import packed
 from tocsin.store import open_store
 from tocsin.work.runtime import Policies
 

@@ -16,7 +16,7 @@ from tests.settings.conftest import Folder
 from tocsin.cli.check import check, section
 from tocsin.cli.schema import schema
 from tocsin.cli.trouble import Trouble
-from tocsin.settings.codes import codes
+from tocsin.settings.finding_docs import codes
 
 DOCS = Path(__file__).parents[2] / "docs"
 RUNNER = CliRunner()

@@ -12,8 +12,8 @@ import pytest
 from tests.settings.conftest import Folder
 from tocsin.model import instant
 from tocsin.settings import load
-from tocsin.settings.codes import MANUAL, codes
-from tocsin.settings.reviewing import Review, review
+from tocsin.settings.finding_docs import MANUAL, codes
+from tocsin.settings.review import Review, review
 
 ROOT = Path(__file__).parents[2]
 NOW = instant(datetime(2026, 11, 23, 8, 0, tzinfo=UTC))  # a Monday
@@ -21,7 +21,7 @@ TEXT = (ROOT / "docs" / "checks.md").read_text(encoding="utf-8")
 BASE = re.findall(r"```yaml\n(.*?)```", TEXT.partition("How the examples are written")[2], re.DOTALL)[0]
 ENV = {"TOKEN": "4f9d2c7be1a05836dd10c4f2a7b9e683", "OTHER": "b8e1f70c93d24a65a0c7e52d19f83b64"}
 DOUBTS = {("bo", "terminal"): "is not verified"}
-OF_OTHERS = {"trials.py", "overlay.py"}  # what `rules test` and `backtest` say of files that are their own
+OF_OTHERS = {"rule_tests.py", "overlay.py"}  # what `rules test` and `backtest` say of files that are their own
 FETCHED = "feed-"  # what these tell was met by whoever fetched a calendar: tests/cli/test_feeds.py
 WITHOUT_EXAMPLE = {
     "internal",

@@ -13,7 +13,7 @@ import pytest
 from tests.settings.conftest import Folder
 from tocsin.model import Secret
 from tocsin.settings import LastGood, find, load, state_directory
-from tocsin.settings.trusted_files import others_can_write
+from tocsin.settings.document.trusted_files import others_can_write
 
 TERMINAL = "channels: {terminal: {type: console}}\n"
 

@@ -19,7 +19,7 @@ from tocsin.decide.muting.maintenance import agenda
 from tocsin.decide.routing.rules import Rulebook
 from tocsin.model import instant
 from tocsin.settings import LastGood, Loaded, difference, load
-from tocsin.settings.reviewing import review
+from tocsin.settings.review import review
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / "docs" / "example.yaml").read_text()
@@ -191,7 +191,7 @@ def test_an_error_of_ours_costs_its_own_value_only(folder: Folder, monkeypatch: 
     def stumble(*_: object) -> bool:
         raise RuntimeError("of ours")
 
-    monkeypatch.setattr("tocsin.settings.quiet._has_length", stumble)
+    monkeypatch.setattr("tocsin.settings.sections.muting._has_length", stumble)
     window = "maintenance: [{name: m, match: 'a=\"b\"', from: 2026-01-05 09:00, to: 2026-01-05 10:00}]\n"
     errors = folder.errors(f"{window}policies: {{p: {{steps: [{{notify: user:anna}}]}}}}\n")
 

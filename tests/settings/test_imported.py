@@ -6,7 +6,7 @@ import pytest
 
 from tests.settings.conftest import Folder
 from tocsin.model import MINUTE, Ical, Secret
-from tocsin.settings.difference import difference
+from tocsin.settings.reload_diff import difference
 
 USERS = "users: {ana: {}, bo: {}}\n"
 

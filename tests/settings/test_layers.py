@@ -10,7 +10,7 @@ from tests.settings.conftest import Folder
 from tocsin.decide.oncall.resolver import on_call
 from tocsin.model import Holidays, Hours, Layer, Rotation, instant
 from tocsin.settings import json_schema
-from tocsin.settings.reviewing import review
+from tocsin.settings.review import review
 
 ALL_WEEK = frozenset(range(7))
 NOW = instant(datetime(2026, 11, 23, 8, 0, tzinfo=UTC))

@@ -11,7 +11,7 @@ from tests.settings.conftest import Folder
 from tocsin.model import instant
 from tocsin.settings import load
 from tocsin.settings.lint import lint
-from tocsin.settings.reviewing import review
+from tocsin.settings.review import review
 
 NOW = instant(datetime(2026, 11, 23, 8, 0, tzinfo=UTC))  # a Monday
 

@@ -19,11 +19,11 @@ from tocsin.decide.routing.priority import assess
 from tocsin.decide.routing.rules import Rulebook
 from tocsin.model import SEVERITIES, Alert, Incident, Instant, Settings, instant
 from tocsin.settings import Loaded
-from tocsin.settings.files import parsed
+from tocsin.settings.document.files import parsed
+from tocsin.settings.document.reading import Reading
 from tocsin.settings.lint import lint
 from tocsin.settings.loading import compiled
 from tocsin.settings.plugins import INSTALLED
-from tocsin.settings.reading import Reading
 
 BY_DAY = instant(datetime(2026, 11, 23, 10, 0, tzinfo=UTC))  # a Monday
 BY_NIGHT = instant(datetime(2026, 11, 23, 23, 0, tzinfo=UTC))

@@ -15,11 +15,11 @@ from tocsin.decide.routing.matchers import parse
 from tocsin.decide.routing.rules import Rulebook
 from tocsin.model import SEVERITIES, Alert, Instant, IntegrationConfig, Rule
 from tocsin.settings import Loaded
-from tocsin.settings.files import parsed
+from tocsin.settings.document.files import parsed
+from tocsin.settings.document.reading import Reading
 from tocsin.settings.lint import lint
 from tocsin.settings.loading import compiled
 from tocsin.settings.plugins import INSTALLED
-from tocsin.settings.reading import Reading
 
 DEAD = {"unreachable", "impossible-match", "never-matches"}
 NAMES = ["a", "b", "severity", "service", "label.a", "field.service", "field.severity", "label.severity", "integration"]

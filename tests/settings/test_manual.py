@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from tocsin.settings import json_schema
-from tocsin.settings.kinds import Kinded, shape_of
+from tocsin.settings.catalogue import SECTIONS
+from tocsin.settings.document.shapes import Either, Key, Many, Never, Record, Shape, Table
 from tocsin.settings.plugins import COMING, INSTALLED, Broken
-from tocsin.settings.sections import SECTIONS
-from tocsin.settings.shapes import Either, Key, Many, Never, Record, Shape, Table
+from tocsin.settings.sections.plugin_options import Kinded, shape_of
 
 MANUAL = Path(__file__).parent.parent.parent / "docs" / "configuration.md"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.settings.conftest import Folder
-from tocsin.settings.phones import region_of
+from tocsin.settings.sections.phones import region_of
 
 TWILIO = "account_sid: AC1, auth_token: t, from: +15005550006"
 CHANNELS = f"channels: {{sms: {{type: twilio_sms, {TWILIO}}}, voice: {{type: twilio_voice, {TWILIO}}}}}"

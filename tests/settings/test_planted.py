@@ -12,7 +12,7 @@ import pytest
 from tests.settings.conftest import Folder
 from tocsin.model import instant
 from tocsin.settings import load
-from tocsin.settings.reviewing import review
+from tocsin.settings.review import review
 
 PLANTED = Path(__file__).with_name("planted")
 NOW = instant(datetime(2026, 11, 23, 8, 0, tzinfo=UTC))

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from tests.settings.conftest import Folder
 from tocsin.model import instant
-from tocsin.settings.files import parsed
+from tocsin.settings.document.files import parsed
+from tocsin.settings.document.reading import Reading
 from tocsin.settings.loading import compiled
 from tocsin.settings.plugins import INSTALLED
-from tocsin.settings.reading import Reading
-from tocsin.settings.reviewing import Review, review
+from tocsin.settings.review import Review, review
 
 NOW = instant(datetime(2026, 11, 23, 8, 0, tzinfo=UTC))
 PEOPLE = "channels: {terminal: {type: console}}\nusers: {ana: {role: admin, contacts: {terminal: ana}}}\n"

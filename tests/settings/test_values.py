@@ -25,8 +25,8 @@ from tocsin.model import (
     Support,
     Target,
 )
-from tocsin.settings import scalars
-from tocsin.settings.scalars import Mistake
+from tocsin.settings.document import scalars
+from tocsin.settings.document.scalars import Mistake
 
 DURATIONS = [
     ("0s", 0), ("30s", 30_000), ("5m", 5 * MINUTE), ("1h30m", 90 * MINUTE), ("2d", 2 * DAY), ("1w", 7 * DAY),

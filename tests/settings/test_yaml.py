@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tests.settings.conftest import Folder
 from tocsin.settings import load
-from tocsin.settings.nodes import MAX_BYTES, read_tree
-from tocsin.settings.nodes import plain as written
-from tocsin.settings.sections import SECTIONS
+from tocsin.settings.catalogue import SECTIONS
+from tocsin.settings.document.nodes import MAX_BYTES, read_tree
+from tocsin.settings.document.nodes import plain as written
 
 
 def test_every_plain_scalar_stays_as_written() -> None:

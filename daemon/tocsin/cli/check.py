@@ -23,10 +23,10 @@ from tocsin.clock import SystemClock
 from tocsin.model import Problem, Rule, Where
 from tocsin.settings import LastGood, Loaded, find, load
 from tocsin.settings import emptied as settings_emptied
-from tocsin.settings.codes import codes, fix, hint, why
+from tocsin.settings.document.scalars import did_you_mean
+from tocsin.settings.finding_docs import codes, fix, hint, why
 from tocsin.settings.lint import NO_DOUBTS
-from tocsin.settings.reviewing import Ignored, Review, review
-from tocsin.settings.scalars import did_you_mean
+from tocsin.settings.review import Ignored, Review, review
 
 Level = Literal["error", "warning", "info"]
 COLOURS = {"error": "bold red", "warning": "yellow", "info": "blue"}

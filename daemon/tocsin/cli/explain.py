@@ -27,8 +27,8 @@ from tocsin.decide.routing.sender_times import on_the_line
 from tocsin.errors import BadBody, StoreError
 from tocsin.model import SEVERITIES, Alert, Instant, IntegrationConfig, Millis, Parsed, Settings, Severity
 from tocsin.model.civil import unix
+from tocsin.settings.document.trusted_files import Unreadable, read_whole
 from tocsin.settings.plugins import Broken, Kinds
-from tocsin.settings.trusted_files import Unreadable, read_whole
 from tocsin.store import Reader, is_absent, open_reader
 from tocsin.work.whatif.explain import Asked, answer, limits_of, people_in
 

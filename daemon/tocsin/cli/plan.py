@@ -24,11 +24,11 @@ from tocsin.contracts import Source
 from tocsin.control import ask
 from tocsin.decide.whatif.replay import Tally
 from tocsin.model import DAY, Instant, Millis, Settings
-from tocsin.settings.files import gather
-from tocsin.settings.lastgood import unpacked
+from tocsin.settings.document.files import gather
+from tocsin.settings.document.reading import Reading
+from tocsin.settings.last_good import unpacked
 from tocsin.settings.loading import Loaded, compiled
 from tocsin.settings.plugins import INSTALLED, Broken, Kinds
-from tocsin.settings.reading import Reading
 from tocsin.store import Reader
 from tocsin.work.whatif.explain import people_in
 from tocsin.work.whatif.plan import History, Sides, affected, replayed

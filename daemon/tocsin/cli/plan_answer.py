@@ -15,7 +15,7 @@ from tocsin.decide.whatif.escalation_forecast import Planned
 from tocsin.decide.whatif.replay import Group, Tally
 from tocsin.model import EMPTY, Instant, Millis, Settings, rfc3339
 from tocsin.settings import Difference, difference
-from tocsin.settings.difference import PLAIN
+from tocsin.settings.reload_diff import PLAIN
 from tocsin.work.whatif.plan import Affected
 
 TOLD_GROUPS = 200

@@ -17,7 +17,7 @@ from tocsin.cli.tables import print_json, say
 from tocsin.cli.trouble import REFUSED, WRONG, Trouble
 from tocsin.replay.trials import BENCH, Differs, run_trial
 from tocsin.settings import Loaded, load, load_alone, load_over
-from tocsin.settings.trials import Trial, TrialFile, read_trials
+from tocsin.settings.rule_tests import Trial, TrialFile, read_trials
 
 RULES = ("rules", "lookups", "inhibitions", "maintenance", "storm")
 app = typer.Typer(help="Rules: test.", no_args_is_help=True)

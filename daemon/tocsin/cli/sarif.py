@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 from tocsin import __version__
 from tocsin.model import Problem
-from tocsin.settings.codes import codes, fix
-from tocsin.settings.reviewing import Ignored, Review
+from tocsin.settings.finding_docs import codes, fix
+from tocsin.settings.review import Ignored, Review
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 LEVELS = {"error": "error", "warning": "warning", "info": "note"}  # 3.27.10

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tocsin.cli.configured import address_of
 from tocsin.cli.tables import say
-from tocsin.settings.places import is_starter
+from tocsin.settings.paths import is_starter
 from tocsin.wiring import Daemon
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})

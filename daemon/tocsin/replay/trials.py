@@ -18,7 +18,7 @@ from tocsin.model import Instant, IntegrationConfig, Millis, Settings, Where
 from tocsin.replay.engine import play
 from tocsin.settings import Loaded
 from tocsin.settings.plugins import Broken, Kinds
-from tocsin.settings.trials import NEVER, Coming, Expected, Trial
+from tocsin.settings.rule_tests import NEVER, Coming, Expected, Trial
 
 BENCH = b"""
 database: {url: "sqlite:tocsin.db"}

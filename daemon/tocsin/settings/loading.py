@@ -10,12 +10,12 @@ from types import MappingProxyType
 
 from tocsin.errors import is_bug
 from tocsin.model import Problem, Settings, Where
-from tocsin.settings.files import File, Gathered, gather
-from tocsin.settings.places import database_folder, state_directory
+from tocsin.settings.document.files import File, Gathered, gather
+from tocsin.settings.document.reading import Reading, one_line, stumbling
+from tocsin.settings.document.trusted_files import owners_of
+from tocsin.settings.paths import database_folder, state_directory
 from tocsin.settings.plugins import INSTALLED, Kinds
 from tocsin.settings.reader import Draft, Read, read_settings
-from tocsin.settings.reading import Reading, one_line, stumbling
-from tocsin.settings.trusted_files import owners_of
 
 
 @dataclass(frozen=True, slots=True)

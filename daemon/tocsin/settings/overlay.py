@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tocsin.model import Problem, Where
-from tocsin.settings.files import File, gather, parsed
+from tocsin.settings.document.files import File, gather, parsed
+from tocsin.settings.document.nodes import MAX_BYTES
+from tocsin.settings.document.reading import Reading
+from tocsin.settings.document.trusted_files import Unreadable, read_whole
 from tocsin.settings.loading import Loaded, compiled
-from tocsin.settings.nodes import MAX_BYTES
 from tocsin.settings.plugins import INSTALLED
-from tocsin.settings.reading import Reading
-from tocsin.settings.trusted_files import Unreadable, read_whole
 
 PATTERN = "*.yaml"
 

@@ -13,15 +13,16 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from tocsin.model import Problem, Settings, Where
-from tocsin.settings import alerts, people, quiet, ruling, shapes
-from tocsin.settings.files import File
-from tocsin.settings.nodes import Mapping as MappingNode
-from tocsin.settings.nodes import Node, Refused, Scalar, Sequence, plain
-from tocsin.settings.reading import SINGULAR, Reading
-from tocsin.settings.scalars import did_you_mean, nearest
-from tocsin.settings.sections import SECTIONS, Section
-from tocsin.settings.shapes import Nothing, Shape, Table
-from tocsin.settings.written import Entry, Merged, Written, damaged
+from tocsin.settings.catalogue import SECTIONS, Section
+from tocsin.settings.document import shapes
+from tocsin.settings.document.files import File
+from tocsin.settings.document.nodes import Mapping as MappingNode
+from tocsin.settings.document.nodes import Node, Refused, Scalar, Sequence, plain
+from tocsin.settings.document.reading import SINGULAR, Reading
+from tocsin.settings.document.scalars import did_you_mean, nearest
+from tocsin.settings.document.shapes import Nothing, Shape, Table
+from tocsin.settings.document.source_map import Entry, Merged, Written, damaged
+from tocsin.settings.sections import alerts, muting, people, rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +196,9 @@ def _check_all(merged: Mapping[str, Merged], reading: Reading) -> None:
             written = reading.values["fallbacks"] or {}
             reading.values["fallbacks"] = people.fallbacks(written, node, reading)
     alerts.check_shared_keys(reading.values["integrations"], merged["integrations"].entries, reading)
-    ruling.check_names(merged["rules"].nodes, reading)
-    quiet.check_windows(reading.values["maintenance"], merged["maintenance"].nodes, reading)
-    quiet.check_circles(reading.values["services"], merged["services"].entries, reading)
+    rules.check_names(merged["rules"].nodes, reading)
+    muting.check_windows(reading.values["maintenance"], merged["maintenance"].nodes, reading)
+    muting.check_circles(reading.values["services"], merged["services"].entries, reading)
     _check_catch_all(merged, reading)
 
 
@@ -235,7 +236,7 @@ def _settings(files: Seq[File], main: Path, database: Path, reading: Reading) ->
         "catch_all": values["catch_all"],
         "rules": values["rules"],
         "categories": tuple(reading.names("categories")),
-        "inhibitions": quiet.named(values["inhibitions"]),
+        "inhibitions": muting.named(values["inhibitions"]),
         "maintenance": values["maintenance"],
         "fallbacks": _frozen(values["fallbacks"]),
     }

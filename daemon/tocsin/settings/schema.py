@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tocsin.settings.sections import SECTIONS, Section
+from tocsin.settings.catalogue import SECTIONS, Section
 
 
 def json_schema() -> dict[str, Any]:

@@ -40,7 +40,7 @@ from tocsin.model import (
     Token,
     rfc3339,
 )
-from tocsin.settings.scalars import did_you_mean, duration, spell, target
+from tocsin.settings.document.scalars import did_you_mean, duration, spell, target
 from tocsin.web import models, whatif
 from tocsin.web.daemon import Actions, Daemon, Done
 from tocsin.web.limits import MAX_ASKED, read_body, read_json

@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from tocsin.decide.oncall import ical_export
 from tocsin.decide.oncall.ical_export import Entry
 from tocsin.model import Actor, Instant, Override, Settings, Token
-from tocsin.settings.scalars import did_you_mean
+from tocsin.settings.document.scalars import did_you_mean
 from tocsin.web import models
 from tocsin.web.api import Ask, Endpoint, actor_of, schedule_named
 from tocsin.web.daemon import Daemon

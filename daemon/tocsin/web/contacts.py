@@ -10,7 +10,7 @@ from aiohttp import web
 from tocsin.decide.text import without_addresses
 from tocsin.decide.views import shortened, when
 from tocsin.model import SECOND, Actor, Attempt, Instant, Page, User, rfc3339
-from tocsin.settings.scalars import did_you_mean, duration
+from tocsin.settings.document.scalars import did_you_mean, duration
 from tocsin.web import models
 from tocsin.web.api import Ask, Endpoint, Param, actor_of, bad_value, sees_all
 from tocsin.web.problems import Problem, json_answer

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from tocsin.errors import StoreUnavailable
 from tocsin.model import Heartbeat, Secret, secret_matches
-from tocsin.settings.scalars import did_you_mean
+from tocsin.settings.document.scalars import did_you_mean
 from tocsin.web import models
 from tocsin.web.api import Ask, Endpoint
 from tocsin.web.problems import JSON_HEADERS, Handler, Problem, as_problem, guarded, json_answer, refuse

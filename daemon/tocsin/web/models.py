@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from tocsin.decide.routing.matchers import written
 from tocsin.decide.text import DESCRIPTION, TITLE, clean
 from tocsin.model import Impact, Instant, PageKind, Priority, Rejected, Role, Severity, Status, Urgency, instant
-from tocsin.settings.scalars import duration
+from tocsin.settings.document.scalars import duration
 
 # ------------------------------------------------------------------------------------------ words
 

@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints, model_validator
 from tocsin.decide.oncall.overrides import Asked, AskedSwap, state_of, swap_state
 from tocsin.errors import Refused
 from tocsin.model import Actor, Instant, MadeOverride, Settings, Swap, rfc3339
-from tocsin.settings.scalars import duration
+from tocsin.settings.document.scalars import duration
 from tocsin.web import models
 from tocsin.web.api import FLAG, MADE, Act, Ask, Endpoint, Param, actor_of, bad_value, part_of, schedule_named
 from tocsin.web.problems import json_answer

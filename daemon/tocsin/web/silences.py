@@ -11,7 +11,7 @@ from aiohttp import web
 from tocsin.decide.oncall.time_parsing import moment_of
 from tocsin.errors import Refused
 from tocsin.model import Actor, Instant, Settings, Silence
-from tocsin.settings.scalars import Mistake, duration
+from tocsin.settings.document.scalars import Mistake, duration
 from tocsin.web import sessions
 from tocsin.web.daemon import Daemon
 from tocsin.web.login import see_other

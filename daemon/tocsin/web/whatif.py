@@ -25,7 +25,7 @@ from tocsin.model import (
     Urgency,
 )
 from tocsin.model.civil import unix
-from tocsin.settings.scalars import did_you_mean, duration
+from tocsin.settings.document.scalars import did_you_mean, duration
 from tocsin.web.models import Body, Length, Line, Name, RejectedShape, Shape, Text
 from tocsin.web.problems import Problem, json_answer
 from tocsin.web.turns import TURNS

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from types import MappingProxyType
 
 from tocsin.model import Instant, Problem
+from tocsin.settings.document.reading import MOST_PROBLEMS, stumbling
 from tocsin.settings.lint import (
     doors,
     integrations,
@@ -20,7 +21,6 @@ from tocsin.settings.lint import (
 )
 from tocsin.settings.lint.facts import Doubts, Facts
 from tocsin.settings.loading import Loaded
-from tocsin.settings.reading import MOST_PROBLEMS, stumbling
 
 ASKED: tuple[Callable[[Facts], Iterator[Problem]], ...] = (
     doors.findings,

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from tocsin.model import HOUR, MINUTE, Limit, Problem
+from tocsin.settings.document.scalars import is_loopback, spell
 from tocsin.settings.lint.facts import Facts
-from tocsin.settings.scalars import is_loopback, spell
 
 EVERYBODY = ("0.0.0.0/0", "::/0")
 

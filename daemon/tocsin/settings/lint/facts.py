@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tocsin.decide.oncall.resolver import local_instant
 from tocsin.model import Instant, Layer, Policy, Problem, Rule, Schedule, Settings, Step, Target, Where
+from tocsin.settings.document.reading import one_line
+from tocsin.settings.document.source_map import Written
 from tocsin.settings.reader import Draft
-from tocsin.settings.reading import one_line
-from tocsin.settings.written import Written
 
 Doubts = Mapping[tuple[str, str], str]
 

@@ -11,8 +11,8 @@ from jmespath.exceptions import JMESPathError
 from jmespath.functions import Functions
 
 from tocsin.model import IntegrationConfig, Problem
-from tocsin.settings.kinds import LITERAL_MAP_KEYS
 from tocsin.settings.lint.facts import Facts
+from tocsin.settings.sections.plugin_options import LITERAL_MAP_KEYS
 
 KNOWN: dict[str, Any] = Functions.FUNCTION_TABLE
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from tocsin.decide.routing.matcher_overlap import always, never
 from tocsin.decide.routing.matchers import Matcher, parse
 from tocsin.model import SEVERITIES, Problem
+from tocsin.settings.document.scalars import nearest
+from tocsin.settings.document.source_map import Path
 from tocsin.settings.lint.facts import Facts
-from tocsin.settings.scalars import nearest
-from tocsin.settings.written import Path
 
 _LITERAL = re.compile(r"[\w /:@,-]+")
 _GLOB = re.compile(r"[\w-]*\w\*")

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 
 from tocsin.model import Problem
+from tocsin.settings.document.nodes import Scalar, walk
+from tocsin.settings.document.reading import SINGULAR
 from tocsin.settings.lint.facts import Facts, people_of_schedule
-from tocsin.settings.nodes import Scalar, walk
-from tocsin.settings.reading import SINGULAR
-from tocsin.settings.words import is_template
+from tocsin.settings.sections.shared import is_template
 
 
 def findings(facts: Facts) -> Iterator[Problem]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tocsin.model import Millis, Policy, Problem, User
+from tocsin.settings.document.scalars import spell
 from tocsin.settings.lint.facts import Facts
-from tocsin.settings.scalars import spell
 
 
 def findings(facts: Facts) -> Iterator[Problem]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tocsin.model import DAY, Only, Policy, Problem, Step
+from tocsin.settings.document.scalars import spell
 from tocsin.settings.lint.facts import Facts
 from tocsin.settings.lint.situations import DECIDED_BY, applies, ever, openings, spelled, sure_openings
-from tocsin.settings.scalars import spell
 
 LONGEST_WAIT = DAY
 

@@ -9,8 +9,8 @@ from tocsin.decide.routing.matcher_overlap import always, sample, within
 from tocsin.decide.routing.matchers import Matcher, parse
 from tocsin.decide.routing.templates import template
 from tocsin.model import DAY, Problem, Rule
+from tocsin.settings.document.scalars import spell
 from tocsin.settings.lint.facts import Facts
-from tocsin.settings.scalars import spell
 
 VOLATILE = frozenset(
     {"value", "timestamp", "time", "date", "description", "message", "summary", "pid", "uuid", "pod", "pod_name",

@@ -8,11 +8,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tocsin.model import Problem, Secret, Where
+from tocsin.settings.document.nodes import Node, Scalar, Sequence
+from tocsin.settings.document.scalars import is_loopback
+from tocsin.settings.document.source_map import Path
 from tocsin.settings.lint.facts import Facts
-from tocsin.settings.nodes import Node, Scalar, Sequence
 from tocsin.settings.plugins import COMING, INSTALLED, Broken, Group
-from tocsin.settings.scalars import is_loopback
-from tocsin.settings.written import Path
 
 SHORTEST = 16  # characters; with fewer, a patient stranger gets in
 FEWEST = 5  # different characters

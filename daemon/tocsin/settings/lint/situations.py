@@ -9,7 +9,7 @@ from typing import NamedTuple
 from tocsin.decide.routing.priority import LATER
 from tocsin.model import PRIORITIES, URGENCY_OF, Impact, Service, Step
 from tocsin.settings.lint.facts import Facts
-from tocsin.settings.words import is_template
+from tocsin.settings.sections.shared import is_template
 
 UNKNOWN = Service("")  # a name that is not configured: impact medium, no support hours
 URGENCIES = tuple(dict.fromkeys(URGENCY_OF.values()))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tocsin.decide.oncall.resolver import local_instant
 from tocsin.decide.routing.matchers import Matcher, parse
 from tocsin.model import DAY, Problem
-from tocsin.settings import scalars
+from tocsin.settings.document import scalars
 from tocsin.settings.lint.facts import Facts
 from tocsin.settings.lint.rules import covers
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tocsin.model import Where
-from tocsin.settings.nodes import Mapping as MappingNode
-from tocsin.settings.nodes import Node, Scalar, Sequence, walk
+from tocsin.settings.document.nodes import Mapping as MappingNode
+from tocsin.settings.document.nodes import Node, Scalar, Sequence, walk
 
 Path = tuple[str | int, ...]
 """("policies", "default", "steps", 2, "wait"): a section, then names, keys and places in lists, counted from 0."""

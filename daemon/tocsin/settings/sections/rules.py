@@ -7,12 +7,10 @@ from typing import Any
 
 from tocsin.decide.routing import conditions
 from tocsin.model import DAY, SEVERITIES, Flap, Rule, RuleSet, Threshold
-from tocsin.settings import lookups
-from tocsin.settings.kinds import DURATION
-from tocsin.settings.nodes import Mapping, Node, Scalar
-from tocsin.settings.reading import Reading
-from tocsin.settings.scalars import did_you_mean, nearest
-from tocsin.settings.shapes import (
+from tocsin.settings.document.nodes import Mapping, Node, Scalar
+from tocsin.settings.document.reading import Reading
+from tocsin.settings.document.scalars import did_you_mean, nearest
+from tocsin.settings.document.shapes import (
     BROKEN,
     Choice,
     Either,
@@ -28,7 +26,9 @@ from tocsin.settings.shapes import (
     Word,
     text,
 )
-from tocsin.settings.words import IMPACT, LINE, MATCHERS, PRIORITY, SOME_TIME, TEMPLATE, URGENCY, is_template
+from tocsin.settings.sections import lookups
+from tocsin.settings.sections.plugin_options import DURATION
+from tocsin.settings.sections.shared import IMPACT, LINE, MATCHERS, PRIORITY, SOME_TIME, TEMPLATE, URGENCY, is_template
 
 
 class _Existing(Shape[str]):

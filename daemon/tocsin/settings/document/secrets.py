@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from tocsin.model import Secret
-from tocsin.settings.nodes import Mapping, Node, Scalar, Sequence
-from tocsin.settings.reading import Reading
-from tocsin.settings.scalars import did_you_mean
-from tocsin.settings.shapes import BROKEN, LEFT_OUT, Nothing, Shape, wrong_kind
-from tocsin.settings.trusted_files import Unreadable, read_whole, who_else_writes
+from tocsin.settings.document.nodes import Mapping, Node, Scalar, Sequence
+from tocsin.settings.document.reading import Reading
+from tocsin.settings.document.scalars import did_you_mean
+from tocsin.settings.document.shapes import BROKEN, LEFT_OUT, Nothing, Shape, wrong_kind
+from tocsin.settings.document.trusted_files import Unreadable, read_whole, who_else_writes
 
 LONGEST = 64 * 1024
 WANTED = "a secret: text, {file: NAME} or {env: NAME}"

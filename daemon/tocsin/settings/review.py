@@ -11,10 +11,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tocsin.model import Instant, Problem, Where
-from tocsin.settings.codes import codes
+from tocsin.settings.document.scalars import did_you_mean
+from tocsin.settings.finding_docs import codes
 from tocsin.settings.lint import NO_DOUBTS, Doubts, lint
 from tocsin.settings.loading import Loaded
-from tocsin.settings.scalars import did_you_mean
 
 _COMMENT = re.compile(r"(?:^|(?<=\s))#\s*tocsin:\s*ignore\b(?:\[(?P<codes>[^\]]*)\])?(?P<reason>.*)$")
 _RANK = {"error": 0, "warning": 1, "info": 2}

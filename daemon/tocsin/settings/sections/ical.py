@@ -7,12 +7,24 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tocsin.model import EMPTY, MINUTE, Ical, Millis, Secret
-from tocsin.settings import nodes, scalars
-from tocsin.settings.kinds import DURATION, SECRET
-from tocsin.settings.nodes import Node, Scalar
-from tocsin.settings.reading import Reading
-from tocsin.settings.scalars import Mistake, duration
-from tocsin.settings.shapes import BROKEN, Flag, Got, Key, Name, Nothing, Record, Shape, Table, Word, wrong_kind
+from tocsin.settings.document import nodes, scalars
+from tocsin.settings.document.nodes import Node, Scalar
+from tocsin.settings.document.reading import Reading
+from tocsin.settings.document.scalars import Mistake, duration
+from tocsin.settings.document.shapes import (
+    BROKEN,
+    Flag,
+    Got,
+    Key,
+    Name,
+    Nothing,
+    Record,
+    Shape,
+    Table,
+    Word,
+    wrong_kind,
+)
+from tocsin.settings.sections.plugin_options import DURATION, SECRET
 
 USUAL = Millis(5 * MINUTE)
 WANTED = "a web address, {file: NAME} or {env: NAME}"

@@ -6,13 +6,10 @@ from typing import Any
 
 from tocsin.decide.oncall.resolver import local_instant
 from tocsin.model import MINUTE, PRIORITIES, Layer, Millis, Only, Override, Policy, Rotation, Schedule, Step
-from tocsin.settings import scalars
-from tocsin.settings.coverage import HOLIDAYS, HOURS
-from tocsin.settings.imported import ICAL
-from tocsin.settings.kinds import DURATION
-from tocsin.settings.nodes import Mapping, Node, Sequence
-from tocsin.settings.reading import Reading
-from tocsin.settings.shapes import (
+from tocsin.settings.document import scalars
+from tocsin.settings.document.nodes import Mapping, Node, Sequence
+from tocsin.settings.document.reading import Reading
+from tocsin.settings.document.shapes import (
     BROKEN,
     Choice,
     Either,
@@ -28,7 +25,10 @@ from tocsin.settings.shapes import (
     Whole,
     Word,
 )
-from tocsin.settings.words import (
+from tocsin.settings.sections.coverage import HOLIDAYS, HOURS
+from tocsin.settings.sections.ical import ICAL
+from tocsin.settings.sections.plugin_options import DURATION
+from tocsin.settings.sections.shared import (
     DAYS,
     LINE,
     LOCAL,

@@ -14,9 +14,9 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from tocsin.errors import is_bug
-from tocsin.settings.nodes import Mapping, Node, Refused, Scalar, Sequence
-from tocsin.settings.reading import Reading
-from tocsin.settings.scalars import Mistake, did_you_mean, nearest, whole
+from tocsin.settings.document.nodes import Mapping, Node, Refused, Scalar, Sequence
+from tocsin.settings.document.reading import Reading
+from tocsin.settings.document.scalars import Mistake, did_you_mean, nearest, whole
 
 T = TypeVar("T")
 U = TypeVar("U")

@@ -18,10 +18,10 @@ from zoneinfo import TZPATH
 import phonenumbers
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
-from tocsin.settings import scalars
-from tocsin.settings.nodes import Node, Scalar
-from tocsin.settings.reading import Reading
-from tocsin.settings.shapes import BROKEN, Nothing, Shape, Word, wrong_kind
+from tocsin.settings.document import scalars
+from tocsin.settings.document.nodes import Node, Scalar
+from tocsin.settings.document.reading import Reading
+from tocsin.settings.document.shapes import BROKEN, Nothing, Shape, Word, wrong_kind
 
 WANTED = "a phone number with + and country code"
 _WORD = Word(scalars.phone, WANTED, "^\\+", "+351912345678")

@@ -18,12 +18,11 @@ from tocsin.model import (
     Server,
     Urgency,
 )
-from tocsin.settings import nodes, scalars
-from tocsin.settings.kinds import DURATION, URL
-from tocsin.settings.nodes import Node
-from tocsin.settings.reading import Reading
-from tocsin.settings.scalars import Mistake, did_you_mean
-from tocsin.settings.shapes import (
+from tocsin.settings.document import nodes, scalars
+from tocsin.settings.document.nodes import Node
+from tocsin.settings.document.reading import Reading
+from tocsin.settings.document.scalars import Mistake, did_you_mean
+from tocsin.settings.document.shapes import (
     BROKEN,
     Choice,
     Flag,
@@ -38,7 +37,8 @@ from tocsin.settings.shapes import (
     Word,
     wrong_kind,
 )
-from tocsin.settings.words import PRIORITY, SEVERITY, SOME_TIME, ZONE
+from tocsin.settings.sections.plugin_options import DURATION, URL
+from tocsin.settings.sections.shared import PRIORITY, SEVERITY, SOME_TIME, ZONE
 
 _LISTEN = Word(scalars.listen, "an address to listen on", r":[0-9]+$", "127.0.0.1:8420")
 _BASE = Word(scalars.base_url, "a web address", "^https?://", "https://tocsin.example.org")

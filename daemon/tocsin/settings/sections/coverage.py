@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from tocsin.model import Holidays, Hours
-from tocsin.settings import scalars
-from tocsin.settings.daysoff import COUNTRY, DaysOff
-from tocsin.settings.nodes import Mapping, Node, Scalar, Sequence
-from tocsin.settings.reading import Reading
-from tocsin.settings.scalars import did_you_mean
-from tocsin.settings.shapes import BROKEN, Either, Got, Key, Many, Nothing, Record, Shape, Word, wrong_kind
-from tocsin.settings.words import ALL_DAYS, DAYS, both_ends
+from tocsin.settings.document import scalars
+from tocsin.settings.document.nodes import Mapping, Node, Scalar, Sequence
+from tocsin.settings.document.reading import Reading
+from tocsin.settings.document.scalars import did_you_mean
+from tocsin.settings.document.shapes import BROKEN, Either, Got, Key, Many, Nothing, Record, Shape, Word, wrong_kind
+from tocsin.settings.sections.holidays import COUNTRY, DaysOff
+from tocsin.settings.sections.shared import ALL_DAYS, DAYS, both_ends
 
 WEEK_MINUTES = 7 * 1440
 _EDGE_PATTERN = f"^(({'|'.join(scalars.DAYS)}) +)?([01][0-9]|2[0-3]):[0-5][0-9]$"

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tocsin.model import Problem, Where
-from tocsin.settings.nodes import Node
+from tocsin.settings.document.nodes import Node
+from tocsin.settings.document.scalars import did_you_mean, nearest
 from tocsin.settings.plugins import Kinds
-from tocsin.settings.scalars import did_you_mean, nearest
 
 MOST_PROBLEMS = 1000
 LONGEST_MESSAGE = 1000

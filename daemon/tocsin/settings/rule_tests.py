@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from tocsin.model import EMPTY, MINUTE, Millis, Problem, Where
-from tocsin.settings import nodes
-from tocsin.settings.kinds import DURATION
-from tocsin.settings.nodes import MAX_BYTES, Node, Scalar, Sequence, Tree, read_tree
-from tocsin.settings.plugins import INSTALLED
-from tocsin.settings.reading import Reading
-from tocsin.settings.scalars import local_time
-from tocsin.settings.shapes import (
+from tocsin.settings.document import nodes
+from tocsin.settings.document.nodes import MAX_BYTES, Node, Scalar, Sequence, Tree, read_tree
+from tocsin.settings.document.reading import Reading
+from tocsin.settings.document.scalars import local_time
+from tocsin.settings.document.shapes import (
     BROKEN,
     Choice,
     Either,
@@ -33,8 +31,10 @@ from tocsin.settings.shapes import (
     Word,
     text,
 )
-from tocsin.settings.trusted_files import Unreadable, read_whole
-from tocsin.settings.words import LINE, PRIORITY, SEVERITY
+from tocsin.settings.document.trusted_files import Unreadable, read_whole
+from tocsin.settings.plugins import INSTALLED
+from tocsin.settings.sections.plugin_options import DURATION
+from tocsin.settings.sections.shared import LINE, PRIORITY, SEVERITY
 
 START = "2026-01-05T12:00"  # a Monday
 AFTER = 60 * MINUTE  # a test goes on for so long after its last alert

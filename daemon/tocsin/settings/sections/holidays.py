@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from tocsin.model import Where
-from tocsin.settings import scalars
-from tocsin.settings.nodes import Node, Scalar, Sequence
-from tocsin.settings.reading import Reading
-from tocsin.settings.scalars import did_you_mean
-from tocsin.settings.shapes import BROKEN, Many, Nothing, Shape, Word, wrong_kind
-from tocsin.settings.trusted_files import Unreadable, read_whole, who_else_writes
+from tocsin.settings.document import scalars
+from tocsin.settings.document.nodes import Node, Scalar, Sequence
+from tocsin.settings.document.reading import Reading
+from tocsin.settings.document.scalars import did_you_mean
+from tocsin.settings.document.shapes import BROKEN, Many, Nothing, Shape, Word, wrong_kind
+from tocsin.settings.document.trusted_files import Unreadable, read_whole, who_else_writes
 
 YEARS = range(2020, 2051)  # a configuration reads no clock, so that it means the same whenever it is read
 LONGEST = 256 * 1024

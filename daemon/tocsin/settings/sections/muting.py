@@ -8,12 +8,12 @@ from dataclasses import replace
 from tocsin.decide.muting.dependencies import circle_of
 from tocsin.decide.muting.maintenance import span_of
 from tocsin.model import Defaults, Inhibition, Maintenance, Service
-from tocsin.settings import scalars
-from tocsin.settings.nodes import Mapping as MappingNode
-from tocsin.settings.nodes import Node
-from tocsin.settings.reading import Reading
-from tocsin.settings.shapes import BROKEN, Got, Key, Many, Nothing, Record, Word, text
-from tocsin.settings.words import LINE, MATCHERS, SOME_TIME, ZONE
+from tocsin.settings.document import scalars
+from tocsin.settings.document.nodes import Mapping as MappingNode
+from tocsin.settings.document.nodes import Node
+from tocsin.settings.document.reading import Reading
+from tocsin.settings.document.shapes import BROKEN, Got, Key, Many, Nothing, Record, Word, text
+from tocsin.settings.sections.shared import LINE, MATCHERS, SOME_TIME, ZONE
 
 
 def _inhibition(got: Got, _reading: Reading) -> Inhibition:

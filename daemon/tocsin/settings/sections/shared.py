@@ -7,13 +7,11 @@ from typing import Any
 
 from tocsin.decide.routing import matchers, templates
 from tocsin.model import PRIORITIES, SEVERITIES, Hours, Millis, Support, Target
-from tocsin.settings import scalars
-from tocsin.settings.daysoff import DaysOff
-from tocsin.settings.kinds import DURATION
-from tocsin.settings.nodes import Mapping, Node, Scalar
-from tocsin.settings.reading import Reading
-from tocsin.settings.scalars import Mistake, duration, zone
-from tocsin.settings.shapes import (
+from tocsin.settings.document import scalars
+from tocsin.settings.document.nodes import Mapping, Node, Scalar
+from tocsin.settings.document.reading import Reading
+from tocsin.settings.document.scalars import Mistake, duration, zone
+from tocsin.settings.document.shapes import (
     BROKEN,
     LEFT_OUT,
     Choice,
@@ -27,6 +25,8 @@ from tocsin.settings.shapes import (
     Word,
     text,
 )
+from tocsin.settings.sections.holidays import DaysOff
+from tocsin.settings.sections.plugin_options import DURATION
 
 ALL_DAYS = frozenset(range(7))
 

@@ -9,12 +9,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tocsin.model import ChannelConfig, Contact, NotifyRule, Option, Team, User
-from tocsin.settings import nodes, scalars
-from tocsin.settings.kinds import DURATION, EMAIL, Kinded
-from tocsin.settings.nodes import Node, Scalar
-from tocsin.settings.phones import PHONE, without_sms
-from tocsin.settings.reading import Reading
-from tocsin.settings.shapes import (
+from tocsin.settings.document import nodes, scalars
+from tocsin.settings.document.nodes import Node, Scalar
+from tocsin.settings.document.reading import Reading
+from tocsin.settings.document.shapes import (
     BROKEN,
     LEFT_OUT,
     Choice,
@@ -29,7 +27,9 @@ from tocsin.settings.shapes import (
     text,
     wrong_kind,
 )
-from tocsin.settings.words import LINE, ZONE, default_zone
+from tocsin.settings.sections.phones import PHONE, without_sms
+from tocsin.settings.sections.plugin_options import DURATION, EMAIL, Kinded
+from tocsin.settings.sections.shared import LINE, ZONE, default_zone
 
 # --------------------------------------------------------------------------------------- channels
 

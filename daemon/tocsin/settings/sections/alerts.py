@@ -8,12 +8,10 @@ from typing import Any
 
 from tocsin.decide.heartbeats import crontab
 from tocsin.model import EMPTY, PRIORITIES, Heartbeat, IntegrationConfig, Millis, Secret, Service, StormLimit, Support
-from tocsin.settings import lookups, scalars
-from tocsin.settings.kinds import DURATION, SECRET, URL, Kinded
-from tocsin.settings.nodes import Node
-from tocsin.settings.people import options_of
-from tocsin.settings.reading import Reading
-from tocsin.settings.shapes import (
+from tocsin.settings.document import scalars
+from tocsin.settings.document.nodes import Node
+from tocsin.settings.document.reading import Reading
+from tocsin.settings.document.shapes import (
     BROKEN,
     Choice,
     Either,
@@ -29,7 +27,10 @@ from tocsin.settings.shapes import (
     Word,
     text,
 )
-from tocsin.settings.words import (
+from tocsin.settings.sections import lookups
+from tocsin.settings.sections.people import options_of
+from tocsin.settings.sections.plugin_options import DURATION, SECRET, URL, Kinded
+from tocsin.settings.sections.shared import (
     IMPACT,
     LINE,
     MATCHERS,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tocsin import shipped
 from tocsin.model import Problem, Where
-from tocsin.settings.nodes import MAX_BYTES, Scalar, Sequence, Tree, read_tree
-from tocsin.settings.trusted_files import Unreadable, read_whole, stamp, who_else_writes
+from tocsin.settings.document.nodes import MAX_BYTES, Scalar, Sequence, Tree, read_tree
+from tocsin.settings.document.trusted_files import Unreadable, read_whole, stamp, who_else_writes
 
 MOST_FILES = 1000
 TRIES = 5  # to read files that somebody is writing meanwhile

@@ -10,13 +10,11 @@ import jmespath
 import jmespath.exceptions
 
 from tocsin.model import Millis, Option
-from tocsin.settings import nodes, scalars
-from tocsin.settings.nodes import Node, Scalar
-from tocsin.settings.phones import PHONE
-from tocsin.settings.plugins import COMING, INSTALLED, Broken, Group
-from tocsin.settings.reading import Reading
-from tocsin.settings.secrets import SecretShape
-from tocsin.settings.shapes import (
+from tocsin.settings.document import nodes, scalars
+from tocsin.settings.document.nodes import Node, Scalar
+from tocsin.settings.document.reading import Reading
+from tocsin.settings.document.secrets import SecretShape
+from tocsin.settings.document.shapes import (
     BROKEN,
     LEFT_OUT,
     Choice,
@@ -33,6 +31,8 @@ from tocsin.settings.shapes import (
     text,
     wrong_kind,
 )
+from tocsin.settings.plugins import COMING, INSTALLED, Broken, Group
+from tocsin.settings.sections.phones import PHONE
 
 SINGULAR: Mapping[Group, str] = {"sources": "integration", "channels": "channel"}
 

@@ -15,12 +15,12 @@ from types import MappingProxyType
 from typing import Any
 
 from tocsin.model import Enrich, Where
-from tocsin.settings import nodes
-from tocsin.settings.nodes import Node, Scalar
-from tocsin.settings.reading import Reading
-from tocsin.settings.scalars import did_you_mean
-from tocsin.settings.shapes import BROKEN, Got, Key, Name, Nothing, Shape, Table, text
-from tocsin.settings.trusted_files import Unreadable, read_whole, who_else_writes
+from tocsin.settings.document import nodes
+from tocsin.settings.document.nodes import Node, Scalar
+from tocsin.settings.document.reading import Reading
+from tocsin.settings.document.scalars import did_you_mean
+from tocsin.settings.document.shapes import BROKEN, Got, Key, Name, Nothing, Shape, Table, text
+from tocsin.settings.document.trusted_files import Unreadable, read_whole, who_else_writes
 
 LONGEST = 8 * 1024 * 1024
 MOST_ROWS = 200_000

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from tocsin.errors import is_bug
-from tocsin.settings.files import File, parsed
+from tocsin.settings.document.files import File, parsed
+from tocsin.settings.document.reading import Reading
+from tocsin.settings.document.trusted_files import read_whole
 from tocsin.settings.loading import Loaded, compiled
 from tocsin.settings.plugins import INSTALLED, Kinds
-from tocsin.settings.reading import Reading
-from tocsin.settings.trusted_files import read_whole
 
 NAME = "last-good.json"
 LONGEST = 1 << 30
