@@ -37,7 +37,7 @@ from tocsin.store.postgres import PostgresStore
 from tocsin.transport import AioHttp, AioSmtp
 from tocsin.web.app import RECEPTION, make_admin_app, make_app
 from tocsin.web.connections import Connections
-from tocsin.web.front import Front
+from tocsin.web.ingest.fast_connection import Front
 from tocsin.web.limits import HEAD_TIME
 from tocsin.work.heartbeats.heartbeats import Heartbeats
 from tocsin.work.heartbeats.outbound import Outbound

@@ -12,8 +12,8 @@ from aiohttp.test_utils import TestClient
 from tests.web.fakes import NOW, FakeDaemon
 from tocsin.errors import SettingsError, StoreUnavailable
 from tocsin.model import Instant, rfc3339
-from tocsin.web.api import RANK
-from tocsin.web.table import ENDPOINTS
+from tocsin.web.api.endpoints import ENDPOINTS
+from tocsin.web.api.resources import RANK
 
 ANA = {"Authorization": "Bearer ana-token"}
 ADMIN = {"Authorization": "Bearer admin-token"}

@@ -16,8 +16,8 @@ from aiohttp.test_utils import TestClient
 
 from tests.web.fakes import SETTINGS, FakeDaemon
 from tocsin.model import Server
+from tocsin.web.api.openapi import document
 from tocsin.web.app import make_admin_app, make_app
-from tocsin.web.openapi import document
 
 OWN = {"Authorization": "Bearer own-token"}
 

@@ -20,7 +20,7 @@ from tests.web.fakes import SETTINGS, FakeDaemon
 from tocsin.errors import StoreUnavailable
 from tocsin.model import Secret
 from tocsin.web.app import RECEPTION, make_app
-from tocsin.web.front import Front
+from tocsin.web.ingest.fast_connection import Front
 
 LENGTH = re.compile(rb"Content-Length: (\d+)", re.IGNORECASE)
 

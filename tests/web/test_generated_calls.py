@@ -21,8 +21,8 @@ from tests.web.test_whole import ALERT, CONFIGURATION, OWN
 from tocsin.clock import SystemChance, SystemClock
 from tocsin.settings import load
 from tocsin.transport import AioHttp, AioSmtp
+from tocsin.web.api.openapi import document
 from tocsin.web.app import make_app
-from tocsin.web.openapi import document
 from tocsin.wiring import Daemon, Ports
 
 WHOLE = document("https://tocsin.larkspur.example")

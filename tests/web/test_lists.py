@@ -15,8 +15,8 @@ from tocsin.contracts import Tx
 from tocsin.model import DAY, HOUR, Instant
 from tocsin.settings import load
 from tocsin.web.app import make_app
-from tocsin.web.rosters import LINES
-from tocsin.web.silences import LIVE_SHOWN
+from tocsin.web.ui.schedules import LINES
+from tocsin.web.ui.silences import LIVE_SHOWN
 from tocsin.wiring import Daemon
 
 MANY = 25

@@ -18,8 +18,8 @@ from tocsin.decide.routing.matchers import parse
 from tocsin.model import HOUR, Instant, rfc3339
 from tocsin.settings import load
 from tocsin.transport import AioHttp, AioSmtp
-from tocsin.web.alertmanager import MatcherShape, text_of
 from tocsin.web.app import make_app
+from tocsin.web.compat.alertmanager import MatcherShape, text_of
 from tocsin.wiring import Daemon, Ports
 
 QUIET = (

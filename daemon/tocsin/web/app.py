@@ -11,26 +11,18 @@ import orjson
 from aiohttp import hdrs, web
 from prometheus_client import exposition, openmetrics
 
-from tocsin.web import (
-    alertmanager,
-    api,
-    calendars,
-    callbacks,
-    compat,
-    heartbeats,
-    login,
-    openapi,
-    pages,
-    rosters,
-    silences,
-)
+from tocsin.web import callbacks
+from tocsin.web.api import calendars, heartbeats, openapi, resources
+from tocsin.web.api.endpoints import ENDPOINTS
 from tocsin.web.budget import BUDGET, Budget, released
+from tocsin.web.compat import alertmanager
 from tocsin.web.daemon import Daemon
+from tocsin.web.ingest import pagerduty
+from tocsin.web.ingest.webhooks import Reception
 from tocsin.web.limits import HEAD_TIME, MAX_BODY, handler_args
-from tocsin.web.problems import BASE_HEADERS, JSON_HEADERS, TRUSTED, Handler, Problem, refuse
-from tocsin.web.table import ENDPOINTS
+from tocsin.web.problem_json import BASE_HEADERS, JSON_HEADERS, TRUSTED, Handler, Problem, refuse
 from tocsin.web.turns import TURNS, Turns
-from tocsin.web.webhooks import Reception
+from tocsin.web.ui import incidents, login, schedules, silences
 
 ATTEMPT = "{attempt:[0-9A-Za-z_-]{1,64}}"
 NUMBER = "{number:[0-9]{1,9}}"
@@ -71,9 +63,9 @@ def make_admin_app(daemon: Daemon) -> web.Application:
 def add_alert_doors(app: web.Application, daemon: Daemon) -> None:
     app[RECEPTION] = reception = Reception(daemon)
     add(app, "POST", "/v1/webhooks/{integration}", reception.webhook())
-    add(app, "POST", "/v2/enqueue", compat.events_v2(reception))
-    add(app, "POST", "/v2/change/enqueue", compat.changes_v2(reception))
-    add(app, "POST", "/generic/2010-04-15/create_event.json", compat.events_v1(reception))
+    add(app, "POST", "/v2/enqueue", pagerduty.events_v2(reception))
+    add(app, "POST", "/v2/change/enqueue", pagerduty.changes_v2(reception))
+    add(app, "POST", "/generic/2010-04-15/create_event.json", pagerduty.events_v1(reception))
     for method in ("GET", "POST"):
         add(app, method, "/v1/heartbeats/{name}", heartbeats.check_in(reception))
     for method in ("GET", "POST", "PUT", "PATCH"):
@@ -85,7 +77,7 @@ def add_api(app: web.Application, daemon: Daemon) -> None:
     add(app, "GET", "/v1/schedules/{name}.ics", calendars.schedule_file(daemon, versions))
     add(app, "GET", "/v1/users/{key}.ics", calendars.person_file(daemon, versions))
     for endpoint in ENDPOINTS:
-        add(app, endpoint.method, endpoint.path.replace("{number}", NUMBER), api.handler_of(daemon, endpoint))
+        add(app, endpoint.method, endpoint.path.replace("{number}", NUMBER), resources.handler_of(daemon, endpoint))
     alertmanager.add_doors(lambda method, path, handler: add(app, method, path, handler), daemon)
 
 
@@ -99,21 +91,21 @@ def add_pages(app: web.Application, daemon: Daemon) -> None:
     def public_url() -> str | None:
         return daemon.live.settings.server.public_url
 
-    add(app, "GET", "/", pages.overview(daemon))
-    add(app, "GET", f"/incidents/{NUMBER}", pages.incident(daemon))
-    add(app, "GET", "/schedules", rosters.show_schedules(daemon))
-    add(app, "GET", "/schedules/{name}", rosters.show_schedule(daemon))
-    add(app, "POST", "/schedules/{name}/overrides", rosters.add_override(daemon))
-    add(app, "POST", "/schedules/{name}/overrides/{id}/remove", rosters.remove_override(daemon))
+    add(app, "GET", "/", incidents.overview(daemon))
+    add(app, "GET", f"/incidents/{NUMBER}", incidents.incident(daemon))
+    add(app, "GET", "/schedules", schedules.show_schedules(daemon))
+    add(app, "GET", "/schedules/{name}", schedules.show_schedule(daemon))
+    add(app, "POST", "/schedules/{name}/overrides", schedules.add_override(daemon))
+    add(app, "POST", "/schedules/{name}/overrides/{id}/remove", schedules.remove_override(daemon))
     add(app, "GET", "/silences", silences.show_silences(daemon))
     add(app, "POST", "/silences", silences.add_silence(daemon))
     add(app, "POST", "/silences/{id}/expire", silences.expire_silence(daemon))
     add(app, "GET", "/login", login.show_login(daemon))
     add(app, "POST", "/login", login.login(daemon))
     add(app, "POST", "/logout", login.logout(daemon))
-    add(app, "GET", "/a/{token}", pages.show_link(daemon))
-    add(app, "POST", "/a/{token}", pages.press_link(daemon))
-    add(app, "GET", "/static/tocsin.css", pages.style)
+    add(app, "GET", "/a/{token}", incidents.show_link(daemon))
+    add(app, "POST", "/a/{token}", incidents.press_link(daemon))
+    add(app, "GET", "/static/tocsin.css", incidents.style)
     add(app, "GET", "/docs", openapi.show_page(public_url))
     add(app, "GET", "/v1/openapi.json", openapi.show_json(public_url))
 

@@ -15,7 +15,7 @@ from multidict import MultiDict
 from tocsin.model import ChannelConfig, Secret, Settings
 from tocsin.web.daemon import Daemon
 from tocsin.web.limits import MAX_FORM, read_body
-from tocsin.web.problems import BASE_HEADERS, Handler, Problem, guarded
+from tocsin.web.problem_json import BASE_HEADERS, Handler, Problem, guarded
 from tocsin_integrations.channels import twilio
 
 TWIML_HEADERS: Mapping[str, str] = {"Content-Type": "text/xml; charset=utf-8", **BASE_HEADERS}

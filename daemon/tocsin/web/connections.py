@@ -14,7 +14,7 @@ from typing import Protocol
 
 import structlog
 
-from tocsin.web.problems import is_among
+from tocsin.web.problem_json import is_among
 
 log = structlog.stdlib.get_logger("tocsin.web")
 

@@ -19,7 +19,7 @@ from aiohttp.web_protocol import RequestPayloadError
 from tocsin.contracts import Clock
 from tocsin.model import Millis
 from tocsin.web.budget import Crowded, Held, holding
-from tocsin.web.problems import Problem, overloaded, peer_of
+from tocsin.web.problem_json import Problem, overloaded, peer_of
 from tocsin_integrations.sources import reading
 
 MAX_BODY = 4 * 1024 * 1024  # bytes, as sent and inflated

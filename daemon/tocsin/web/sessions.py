@@ -17,7 +17,7 @@ from itsdangerous import BadData, URLSafeSerializer
 from tocsin.model import HOUR, Instant, Millis, Role, Settings, Token
 from tocsin.web.daemon import Daemon
 from tocsin.web.limits import MAX_FORM, read_body
-from tocsin.web.problems import Problem
+from tocsin.web.problem_json import Problem
 
 LIVES = Millis(12 * HOUR)
 SALT, FORM_SALT = "tocsin.session.v1", "tocsin.form.v1"

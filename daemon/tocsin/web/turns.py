@@ -17,7 +17,7 @@ from aiohttp import hdrs, web
 
 from tocsin.contracts import Clock
 from tocsin.model import Millis
-from tocsin.web.problems import JSON_HEADERS, Handler, guarded, overloaded, peer_of
+from tocsin.web.problem_json import JSON_HEADERS, Handler, guarded, overloaded, peer_of
 
 P = ParamSpec("P")
 T = TypeVar("T")

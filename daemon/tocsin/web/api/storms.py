@@ -5,9 +5,9 @@ from __future__ import annotations
 from aiohttp import web
 
 from tocsin.decide import views
-from tocsin.web import models
-from tocsin.web.api import INCIDENT, LIMIT, MOST, PAGED, Ask, Endpoint, cursor, must_exist, whole
-from tocsin.web.problems import json_answer
+from tocsin.web.api import bodies
+from tocsin.web.api.resources import INCIDENT, LIMIT, MOST, PAGED, Ask, Endpoint, cursor, must_exist, whole
+from tocsin.web.problem_json import json_answer
 
 
 async def show_members(ask: Ask) -> web.Response:
@@ -25,6 +25,6 @@ async def show_members(ask: Ask) -> web.Response:
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "GET", INCIDENT + "/members", "viewer", show_members, "What this storm took in, in order", "incidents",
-        models.IncidentList, params=PAGED,
+        bodies.IncidentList, params=PAGED,
     ),
 )  # fmt: skip

@@ -14,9 +14,9 @@ from tocsin.decide.oncall.overrides import Asked, AskedSwap, state_of, swap_stat
 from tocsin.errors import Refused
 from tocsin.model import Actor, Instant, MadeOverride, Settings, Swap, rfc3339
 from tocsin.settings.document.scalars import duration
-from tocsin.web import models
-from tocsin.web.api import FLAG, MADE, Act, Ask, Endpoint, Param, actor_of, bad_value, part_of, schedule_named
-from tocsin.web.problems import json_answer
+from tocsin.web.api import bodies
+from tocsin.web.api.resources import FLAG, MADE, Act, Ask, Endpoint, Param, actor_of, bad_value, part_of, schedule_named
+from tocsin.web.problem_json import json_answer
 
 Written = Annotated[
     str,
@@ -30,21 +30,21 @@ ZONE = "Of times without an offset; the schedule's, where absent."
 # ----------------------------------------------------------------------------------------- bodies
 
 
-class NewOverride(models.Body):
+class NewOverride(bodies.Body):
     """Changes who is on call for a while, as an override of the configuration does."""
 
-    user: models.Name | None = Field(
+    user: bodies.Name | None = Field(
         None, description="Who steps in; with mode remove: who is not on call (absent: nobody is)."
     )
-    users: list[models.Name] | None = Field(None, description="Several people together.", min_length=1, max_length=20)
+    users: list[bodies.Name] | None = Field(None, description="Several people together.", min_length=1, max_length=20)
     from_: Written | None = Field(None, alias="from", description="Now, where absent.")
     to: Written | None = Field(None, description="When it ends; not included.")
-    for_: models.Length | None = Field(None, alias="for", description="Instead of `to`: this long.")
-    replaces: models.Name | None = Field(None, description="Only where this person is on call.")
+    for_: bodies.Length | None = Field(None, alias="for", description="Instead of `to`: this long.")
+    replaces: bodies.Name | None = Field(None, description="Only where this person is on call.")
     mode: Mode = "replace"
-    timezone: models.Name | None = Field(None, description=ZONE)
+    timezone: bodies.Name | None = Field(None, description=ZONE)
     reason: Reason = ""
-    by: models.Name | None = Field(None, description="In whose name; an admin's token only.")
+    by: bodies.Name | None = Field(None, description="In whose name; an admin's token only.")
 
     @model_validator(mode="after")
     def one_of_each(self) -> NewOverride:
@@ -56,30 +56,30 @@ class NewOverride(models.Body):
         return self
 
 
-class InReturn(models.Body):
+class InReturn(bodies.Body):
     """The shift that the asker takes over."""
 
     from_: Written = Field(alias="from")
     to: Written
 
 
-class NewSwap(models.Body):
+class NewSwap(bodies.Body):
     """Asks a colleague to take a shift of one's own, for one of theirs or as a favour."""
 
-    schedule: models.Name
-    with_: models.Name = Field(alias="with", description="Who is asked.")
+    schedule: bodies.Name
+    with_: bodies.Name = Field(alias="with", description="Who is asked.")
     from_: Written = Field(alias="from", description="The shift that is given away.")
     to: Written
     in_return: InReturn | None = Field(None, description="The shift taken over for it; absent: a favour.")
-    timezone: models.Name | None = Field(None, description=ZONE)
+    timezone: bodies.Name | None = Field(None, description=ZONE)
     reason: Reason = ""
-    by: models.Name | None = Field(None, description="In whose name; an admin's token only.")
+    by: bodies.Name | None = Field(None, description="In whose name; an admin's token only.")
 
 
 # ---------------------------------------------------------------------------------------- answers
 
 
-class OverrideShape(models.Shape):
+class OverrideShape(bodies.Shape):
     id: str
     schedule: str
     users: list[str]
@@ -96,12 +96,12 @@ class OverrideShape(models.Shape):
     state: str = Field(description="pending, active, ended or removed")
 
 
-class OverrideList(models.Shape):
+class OverrideList(bodies.Shape):
     overrides: list[OverrideShape]
     next: str | None
 
 
-class SwapShape(models.Shape):
+class SwapShape(bodies.Shape):
     id: str
     schedule: str
     user: str = Field(description="Who asked, and gives the shift away.")
@@ -116,7 +116,7 @@ class SwapShape(models.Shape):
     state: str = Field(description="asked, accepted, declined, withdrawn or past_due")
 
 
-class SwapList(models.Shape):
+class SwapList(bodies.Shape):
     swaps: list[SwapShape]
     next: str | None
 
@@ -219,7 +219,7 @@ def answer_swap(verb: Literal["accept", "decline", "withdraw"]) -> Act:
         deeds: dict[str, Callable[[str, Actor], Awaitable[Swap]]] = {
             "accept": swaps.accept, "decline": swaps.decline, "withdraw": swaps.withdraw,
         }  # fmt: skip
-        swap = await deeds[verb](ask.request.match_info["id"], actor_of(ask, ask.read(models.Act).user))
+        swap = await deeds[verb](ask.request.match_info["id"], actor_of(ask, ask.read(bodies.Act).user))
         return json_answer(swap_view(swap, ask.settings, ask.now))
 
     return act
@@ -288,14 +288,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "POST", SWAP + "/accept", "responder", answer_swap("accept"), "The one who was asked agrees", "on call",
-        SwapShape, models.Act,
+        SwapShape, bodies.Act,
     ),
     Endpoint(
         "POST", SWAP + "/decline", "responder", answer_swap("decline"), "The one who was asked does not", "on call",
-        SwapShape, models.Act,
+        SwapShape, bodies.Act,
     ),
     Endpoint(
         "POST", SWAP + "/withdraw", "responder", answer_swap("withdraw"), "The one who asked takes it back", "on call",
-        SwapShape, models.Act,
+        SwapShape, bodies.Act,
     ),
 )  # fmt: skip

@@ -12,7 +12,7 @@ from aiohttp.http_writer import StreamWriter
 from tocsin.contracts import Clock
 from tocsin.model.civil import ahead
 from tocsin.web.daemon import Taken
-from tocsin.web.problems import JSON_HEADERS, shown
+from tocsin.web.problem_json import JSON_HEADERS, shown
 
 REST_OF_HEAD = "".join(f"{name}: {value}\r\n" for name, value in JSON_HEADERS.items())
 

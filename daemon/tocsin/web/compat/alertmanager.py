@@ -20,13 +20,13 @@ from tocsin.decide.muting.mutes import Mutes, stored_values
 from tocsin.decide.routing.matchers import Matcher, Written, parse, written
 from tocsin.errors import BadBody, Refused, StoreUnavailable
 from tocsin.model import DAY, MINUTE, OPEN, Actor, Instant, Millis, Role, Silence, StoredAlert, Token, rfc3339
-from tocsin.web import models
-from tocsin.web.api import RANK, WITHOUT_USER, storable
+from tocsin.web.api import bodies
+from tocsin.web.api.resources import RANK, WITHOUT_USER, storable
 from tocsin.web.daemon import Daemon
+from tocsin.web.ingest.webhooks import credential
 from tocsin.web.limits import MAX_ASKED, read_body, read_json
-from tocsin.web.problems import BASE_HEADERS, JSON_HEADERS, Handler, Problem, as_problem, log, log_refusal
+from tocsin.web.problem_json import BASE_HEADERS, JSON_HEADERS, Handler, Problem, as_problem, log, log_refusal
 from tocsin.web.turns import LOOP_TIME, TURNS, in_slices, stream
-from tocsin.web.webhooks import credential
 
 AT_ONCE = 500  # alerts or silences that are read at once
 RETENTION = Millis(5 * DAY)  # of silences that have ended: Alertmanager's own default
@@ -230,7 +230,7 @@ async def posted(call: Call) -> PostedSilence:
 
 def instant(text: str, name: str) -> Instant:
     try:
-        return models.moment(text)
+        return bodies.moment(text)
     except ValueError:
         raise Problem(400, f"{name}: {text[:40]!r} is not an RFC 3339 time with its offset") from None
 

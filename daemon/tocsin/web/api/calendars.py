@@ -11,12 +11,12 @@ from tocsin.decide.oncall import ical_export
 from tocsin.decide.oncall.ical_export import Entry
 from tocsin.model import Actor, Instant, Override, Settings, Token
 from tocsin.settings.document.scalars import did_you_mean
-from tocsin.web import models
-from tocsin.web.api import Ask, Endpoint, actor_of, schedule_named
+from tocsin.web.api import bodies
+from tocsin.web.api.resources import Ask, Endpoint, actor_of, schedule_named
 from tocsin.web.daemon import Daemon
-from tocsin.web.problems import BASE_HEADERS, Handler, Problem, guarded, json_answer
+from tocsin.web.ingest.webhooks import credential
+from tocsin.web.problem_json import BASE_HEADERS, Handler, Problem, guarded, json_answer
 from tocsin.web.turns import TURNS, in_turn
-from tocsin.web.webhooks import credential
 
 Kind = Literal["schedule", "user"]
 HEADERS: Mapping[str, str] = {
@@ -166,18 +166,18 @@ async def _link(ask: Ask, kind: Kind, name: str) -> web.Response:
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "GET", "/v1/schedules/{name}/ical-link", "viewer", schedule_link, "The link to a schedule's calendar",
-        "on call", models.CalendarLink,
+        "on call", bodies.CalendarLink,
     ),
     Endpoint(
         "DELETE", "/v1/schedules/{name}/ical-link", "responder", new_schedule_link,
-        "Take back the links to a schedule's calendar; the answer has the new one", "on call", models.CalendarLink,
+        "Take back the links to a schedule's calendar; the answer has the new one", "on call", bodies.CalendarLink,
     ),
     Endpoint(
         "GET", "/v1/users/{key}/ical-link", "viewer", person_link, "The link to the calendar of a person's shifts",
-        "on call", models.CalendarLink,
+        "on call", bodies.CalendarLink,
     ),
     Endpoint(
         "DELETE", "/v1/users/{key}/ical-link", "responder", new_person_link,
-        "Take back the links to a person's calendar; the answer has the new one", "on call", models.CalendarLink,
+        "Take back the links to a person's calendar; the answer has the new one", "on call", bodies.CalendarLink,
     ),
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Whose are the bytes on a connection: aiohttp's, or those of one more post with a head that is known?
 
-Every connection of the main address begins here. A whole post with a known head (web/heads.py) is taken as it is
-and its receipt written straight away; everything else is aiohttp's, as if nothing stood before it.
+Every connection of the main address begins here. A whole post with a known head (web/ingest/known_heads.py) is taken
+as it is and its receipt written straight away; everything else is aiohttp's, as if nothing stood before it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from tocsin.metrics import Metrics
 from tocsin.model import Millis
 from tocsin.web.connections import Connections
 from tocsin.web.daemon import Taken
-from tocsin.web.doors import Door
-from tocsin.web.heads import Head, whole
-from tocsin.web.receipts import Receipts
-from tocsin.web.webhooks import Reception
+from tocsin.web.ingest.integrations import Door
+from tocsin.web.ingest.known_heads import Head, whole
+from tocsin.web.ingest.responses import Receipts
+from tocsin.web.ingest.webhooks import Reception
 
 log = structlog.stdlib.get_logger("tocsin.web")
 

@@ -11,9 +11,9 @@ from tocsin.decide.text import without_addresses
 from tocsin.decide.views import shortened, when
 from tocsin.model import SECOND, Actor, Attempt, Instant, Page, User, rfc3339
 from tocsin.settings.document.scalars import did_you_mean, duration
-from tocsin.web import models
-from tocsin.web.api import Ask, Endpoint, Param, actor_of, bad_value, sees_all
-from tocsin.web.problems import Problem, json_answer
+from tocsin.web.api import bodies
+from tocsin.web.api.resources import Ask, Endpoint, Param, actor_of, bad_value, sees_all
+from tocsin.web.problem_json import Problem, json_answer
 from tocsin.work.paging.contacts import ContactView, Sent
 
 LONGEST_WAIT = 10 * SECOND
@@ -67,14 +67,14 @@ def user_of(ask: Ask) -> User:
 
 async def verify(ask: Ask) -> web.Response:
     user, contact = user_of(ask), ask.request.match_info["contact"]
-    actor = own_or_admins(ask, user, ask.read(models.Act).user)
+    actor = own_or_admins(ask, user, ask.read(bodies.Act).user)
     page, expires = await ask.daemon.contacts.verify(user.key, contact, actor, admin=ask.token.role == "admin")
     said = f"A code is on its way over {contact}. Enter it: tocsin contact confirm {user.key} CODE"
     return json_answer({**named(page), "expires_at": rfc3339(expires), "said": said}, 202)
 
 
 async def confirm(ask: Ask) -> web.Response:
-    user, contact, body = user_of(ask), ask.request.match_info["contact"], ask.read(models.Code)
+    user, contact, body = user_of(ask), ask.request.match_info["contact"], ask.read(bodies.Code)
     actor = own_or_admins(ask, user, body.user)
     known = await ask.daemon.contacts.confirm(user.key, contact, body.code, actor)
     said = f"{contact} of {user.key} is verified."
@@ -82,7 +82,7 @@ async def confirm(ask: Ask) -> web.Response:
 
 
 async def send_test_page(ask: Ask) -> web.Response:
-    user, body = user_of(ask), ask.read(models.TestPage)
+    user, body = user_of(ask), ask.read(bodies.TestPage)
     actor = own_or_admins(ask, user, body.user)
     pages = await ask.daemon.contacts.test(user.key, body.by or "", actor)
     return json_answer({"pages": [named(page) for page in pages]}, 202)
@@ -149,23 +149,23 @@ USER = "/v1/users/{key}"
 CONTACT = USER + "/contacts/{contact}"
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    Endpoint("GET", "/v1/users", "viewer", list_users, "People and their contacts", "people", models.UserList),
-    Endpoint("GET", USER, "viewer", show_user, "One person and their contacts", "people", models.UserShape),
+    Endpoint("GET", "/v1/users", "viewer", list_users, "People and their contacts", "people", bodies.UserList),
+    Endpoint("GET", USER, "viewer", show_user, "One person and their contacts", "people", bodies.UserShape),
     Endpoint(
-        "POST", CONTACT + "/verify", "responder", verify, "Send a code over a contact", "people", models.CodeSent,
-        models.Act, status=202,
+        "POST", CONTACT + "/verify", "responder", verify, "Send a code over a contact", "people", bodies.CodeSent,
+        bodies.Act, status=202,
     ),
     Endpoint(
         "POST", CONTACT + "/confirm", "responder", confirm, "The code that came: the contact is verified", "people",
-        models.Confirmed, models.Code,
+        bodies.Confirmed, bodies.Code,
     ),
     Endpoint(
-        "POST", USER + "/test-page", "responder", send_test_page, "Send a marked test page", "people", models.TestPages,
-        models.TestPage, status=202,
+        "POST", USER + "/test-page", "responder", send_test_page, "Send a marked test page", "people", bodies.TestPages,
+        bodies.TestPage, status=202,
     ),
     Endpoint(
         "GET", USER + "/pages/{page}", "viewer", show_sent, "What became of a test page, code or notice", "people",
-        models.SentShape, params=(Param("wait", "Wait this long (at most `10s`) until nothing more is to be heard.",
+        bodies.SentShape, params=(Param("wait", "Wait this long (at most `10s`) until nothing more is to be heard.",
                       {"type": "string", "pattern": "^([0-9]|10)s$"}),),
     ),
 )  # fmt: skip

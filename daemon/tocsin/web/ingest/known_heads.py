@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from aiohttp import HttpVersion11, hdrs, web
 
-from tocsin.web.doors import Door, Doors
+from tocsin.web.ingest.integrations import Door, Doors
 
 LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: (\d{1,7})\r\n")
 USUAL = b"\r\nContent-Length: "  # found faster than by a pattern

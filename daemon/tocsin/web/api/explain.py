@@ -26,13 +26,13 @@ from tocsin.model import (
 )
 from tocsin.model.civil import unix
 from tocsin.settings.document.scalars import did_you_mean, duration
-from tocsin.web.models import Body, Length, Line, Name, RejectedShape, Shape, Text
-from tocsin.web.problems import Problem, json_answer
+from tocsin.web.api.bodies import Body, Length, Line, Name, RejectedShape, Shape, Text
+from tocsin.web.problem_json import Problem, json_answer
 from tocsin.web.turns import TURNS
 from tocsin.work.whatif.explain import Asked
 
 if TYPE_CHECKING:
-    from tocsin.web.api import Ask
+    from tocsin.web.api.resources import Ask
 
 BY_HAND = "by-hand"
 LONGEST = Millis(7 * 86_400_000)

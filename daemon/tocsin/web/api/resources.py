@@ -41,12 +41,12 @@ from tocsin.model import (
     rfc3339,
 )
 from tocsin.settings.document.scalars import did_you_mean, duration, spell, target
-from tocsin.web import models, whatif
+from tocsin.web.api import bodies, explain
 from tocsin.web.daemon import Actions, Daemon, Done
+from tocsin.web.ingest.webhooks import api_credential
 from tocsin.web.limits import MAX_ASKED, read_body, read_json
-from tocsin.web.problems import Handler, Problem, guarded, json_answer
+from tocsin.web.problem_json import Handler, Problem, guarded, json_answer
 from tocsin.web.turns import TURNS
-from tocsin.web.webhooks import api_credential
 
 _PLACE = re.compile(r"(P[1-5])\.([01])\.([1-9][0-9]{0,17})", re.ASCII)  # of an incident in a list by urgency
 _STAND = re.compile(r"([0-9]{1,18})\.([0-9A-Za-z_-]{1,64})", re.ASCII)  # of what was made, in a list of its kind
@@ -194,7 +194,7 @@ async def read_as(daemon: Daemon, request: web.Request, token: Token, model: typ
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise Problem(422, "the body is not what this expects", errors=models.culprits(error)) from None
+        raise Problem(422, "the body is not what this expects", errors=bodies.culprits(error)) from None
 
 
 def actor_of(ask: Ask, named: str | None, pointer: str = "/user") -> Actor:
@@ -406,7 +406,7 @@ def plain(verb: Verb) -> Act:
     """An action that needs nobody's word but the actor's."""
 
     async def act(ask: Ask) -> web.Response:
-        actor = actor_of(ask, ask.read(models.Act).user)
+        actor = actor_of(ask, ask.read(bodies.Act).user)
         evidence = f"token {ask.token.name}"
         return acted(ask, await deed(ask.daemon.actions, verb)(ask.number, actor, "api", evidence))
 
@@ -435,18 +435,18 @@ def acted(ask: Ask, done: Done, status: int = 200) -> web.Response:
 
 
 async def snooze(ask: Ask) -> web.Response:
-    body = ask.read(models.Snooze)
+    body = ask.read(bodies.Snooze)
     until = end_of(ask, ask.now, body.until, body.for_, "/until")
     return acted(ask, await ask.daemon.actions.snooze(ask.number, until, actor_of(ask, body.user), "api"))
 
 
 async def add_note(ask: Ask) -> web.Response:
-    body = ask.read(models.Note)
+    body = ask.read(bodies.Note)
     return acted(ask, await ask.daemon.actions.note(ask.number, body.text, actor_of(ask, body.user), "api"))
 
 
 async def page_somebody(ask: Ask) -> web.Response:
-    body = ask.read(models.PageSomebody)
+    body = ask.read(bodies.PageSomebody)
     actor = actor_of(ask, body.by, "/by")
     whom = body.target if body.target is not None else f"user:{body.user}"
     must_be_target(ask.settings, whom, "/target" if body.target is not None else "/user")
@@ -472,7 +472,7 @@ def must_be_target(settings: Settings, whom: str, pointer: str) -> None:
 
 
 async def trigger(ask: Ask) -> web.Response:
-    body = ask.read(models.Trigger)
+    body = ask.read(bodies.Trigger)
     actor = actor_of(ask, body.user)
     if body.policy is not None and body.policy not in ask.settings.policies:
         detail = f"no such policy {body.policy!r}{did_you_mean(body.policy, ask.settings.policies)}"
@@ -604,9 +604,9 @@ async def silence_of(ask: Ask) -> Silence:
 
 
 async def add_silence(ask: Ask) -> web.Response:
-    body = ask.read(models.NewSilence)
+    body = ask.read(bodies.NewSilence)
     actor = actor_of(ask, body.user)
-    starts = ask.now if body.starts_at is None else models.moment(body.starts_at)
+    starts = ask.now if body.starts_at is None else bodies.moment(body.starts_at)
     ends = end_of(ask, starts, body.ends_at, body.for_, "/ends_at")
     silence = await ask.daemon.silences.add(tuple(body.matchers), starts, ends, actor.name, body.comment)
     return json_answer(silence_view(silence, ask.now), 201, {"Location": f"/v1/silences/{silence.id}"})
@@ -634,7 +634,7 @@ def silence_view(silence: Silence, now: Instant) -> dict[str, Any]:
 
 def end_of(ask: Ask, start: Instant, end: str | None, length: str | None, pointer: str) -> Instant:
     """The end a body names, as a time or as a length from `start`. Raises Problem 422 when it is past."""
-    found = models.moment(end) if end is not None else Instant(start + duration(length or ""))
+    found = bodies.moment(end) if end is not None else Instant(start + duration(length or ""))
     if found <= max(start, ask.now):
         detail = f"{rfc3339(found)} is not in the future" if found <= ask.now else "it ends before it starts"
         where = pointer if end is not None else "/for"
@@ -684,7 +684,7 @@ def step_view(step: Step) -> dict[str, Any]:
 
 
 async def reload(ask: Ask) -> web.Response:
-    return json_answer({"said": await ask.daemon.reload(ask.read(models.Reload).yes)})
+    return json_answer({"said": await ask.daemon.reload(ask.read(bodies.Reload).yes)})
 
 
 # ------------------------------------------------------------------------------------- parameters
@@ -739,7 +739,7 @@ INCIDENT = "/v1/incidents/{number}"
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "GET", "/v1/incidents", "viewer", list_incidents, "Incidents, newest or most urgent first", "incidents",
-        models.IncidentList,
+        bodies.IncidentList,
         params=(
             Param("status", "`open`, or statuses separated by commas."),
             Param("sort", "`newest` (where absent), or `priority`: open ones, P1 first, unanswered before answered.",
@@ -750,57 +750,57 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         ),
     ),
     Endpoint(
-        "POST", "/v1/incidents", "responder", trigger, "Open an incident by hand", "incidents", models.Acted,
-        models.Trigger, status=201,
+        "POST", "/v1/incidents", "responder", trigger, "Open an incident by hand", "incidents", bodies.Acted,
+        bodies.Trigger, status=201,
     ),
     Endpoint(
         "GET", INCIDENT + "/timeline", "viewer", show_timeline, "What happened, oldest first", "incidents",
-        models.Timeline, params=LINES,
+        bodies.Timeline, params=LINES,
     ),
     Endpoint(
         "GET", INCIDENT + "/pages", "viewer", show_pages, "Whom it paged, and how that went", "incidents",
-        models.PageList, params=LINES,
+        bodies.PageList, params=LINES,
     ),
     Endpoint(
-        "GET", INCIDENT + "/alerts", "viewer", show_alerts, "Its alerts", "incidents", models.AlertList, params=PAGED
+        "GET", INCIDENT + "/alerts", "viewer", show_alerts, "Its alerts", "incidents", bodies.AlertList, params=PAGED
     ),
     Endpoint(
         "POST", INCIDENT + "/acknowledge", "responder", plain("acknowledge"), "I have it: paging stops", "actions",
-        models.Acted, models.Act,
+        bodies.Acted, bodies.Act,
     ),
     Endpoint(
         "POST", INCIDENT + "/unacknowledge", "responder", plain("unacknowledge"), "Give it back: paging starts again",
-        "actions", models.Acted, models.Act,
+        "actions", bodies.Acted, bodies.Act,
     ),
     Endpoint(
-        "POST", INCIDENT + "/resolve", "responder", plain("resolve"), "It is over", "actions", models.Acted,
-        models.Act,
+        "POST", INCIDENT + "/resolve", "responder", plain("resolve"), "It is over", "actions", bodies.Acted,
+        bodies.Act,
     ),
     Endpoint(
         "POST", INCIDENT + "/escalate", "responder", plain("escalate"), "Run the next step now", "actions",
-        models.Acted, models.Act,
+        bodies.Acted, bodies.Act,
     ),
     Endpoint(
-        "POST", INCIDENT + "/snooze", "responder", snooze, "Quiet until a time", "actions", models.Acted,
-        models.Snooze,
+        "POST", INCIDENT + "/snooze", "responder", snooze, "Quiet until a time", "actions", bodies.Acted,
+        bodies.Snooze,
     ),
     Endpoint(
-        "POST", INCIDENT + "/cancel", "responder", plain("cancel"), "It was none", "actions", models.Acted, models.Act
+        "POST", INCIDENT + "/cancel", "responder", plain("cancel"), "It was none", "actions", bodies.Acted, bodies.Act
     ),
     Endpoint(
-        "POST", INCIDENT + "/close", "responder", plain("close"), "Close it for good", "actions", models.Acted,
-        models.Act,
+        "POST", INCIDENT + "/close", "responder", plain("close"), "Close it for good", "actions", bodies.Acted,
+        bodies.Act,
     ),
     Endpoint(
-        "POST", INCIDENT + "/notes", "responder", add_note, "Write into the timeline", "actions", models.Acted,
-        models.Note,
+        "POST", INCIDENT + "/notes", "responder", add_note, "Write into the timeline", "actions", bodies.Acted,
+        bodies.Note,
     ),
     Endpoint(
-        "POST", INCIDENT + "/page", "responder", page_somebody, "Page a further person", "actions", models.Acted,
-        models.PageSomebody,
+        "POST", INCIDENT + "/page", "responder", page_somebody, "Page a further person", "actions", bodies.Acted,
+        bodies.PageSomebody,
     ),
     Endpoint(
-        "GET", "/v1/alerts", "viewer", list_alerts, "Alerts, newest first", "incidents", models.AlertList,
+        "GET", "/v1/alerts", "viewer", list_alerts, "Alerts, newest first", "incidents", bodies.AlertList,
         params=(
             Param("integration", "Of this integration only."),
             Param("status", "Of this status only.", one_of(*ALERT_STATUSES)),
@@ -808,37 +808,37 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         ),
     ),
     Endpoint(
-        "GET", "/v1/oncall", "viewer", who_is_on_call, "Who is on call", "on call", models.OnCallList,
+        "GET", "/v1/oncall", "viewer", who_is_on_call, "Who is on call", "on call", bodies.OnCallList,
         params=(Param("schedule", "This schedule only."), Param("at", f"Now where absent. {AT}", MOMENT)),
     ),
     Endpoint(
         "GET", "/v1/schedules/{name}/shifts", "viewer", show_shifts, "Shifts and gaps of a schedule", "on call",
-        models.ShiftList,
+        bodies.ShiftList,
         params=(
             Param("from", f"Now where absent. {AT}", MOMENT), Param("to", f"30 days later where absent. {AT}", MOMENT),
         ),
     ),
     Endpoint(
-        "GET", "/v1/silences", "viewer", list_silences, "Silences", "silences", models.SilenceList,
+        "GET", "/v1/silences", "viewer", list_silences, "Silences", "silences", bodies.SilenceList,
         params=(Param("active", "`true`: only those that have not ended.", FLAG), *MADE),
     ),
     Endpoint(
-        "POST", "/v1/silences", "responder", add_silence, "Mute alerts by matchers", "silences", models.SilenceShape,
-        models.NewSilence, status=201,
+        "POST", "/v1/silences", "responder", add_silence, "Mute alerts by matchers", "silences", bodies.SilenceShape,
+        bodies.NewSilence, status=201,
     ),
-    Endpoint("GET", "/v1/silences/{id}", "viewer", show_silence, "One silence", "silences", models.SilenceShape),
+    Endpoint("GET", "/v1/silences/{id}", "viewer", show_silence, "One silence", "silences", bodies.SilenceShape),
     Endpoint(
         "DELETE", "/v1/silences/{id}", "responder", expire_silence, "End a silence now", "silences",
-        models.SilenceShape,
+        bodies.SilenceShape,
     ),
-    Endpoint("GET", "/v1/services", "viewer", list_services, "Services", "configuration", models.ServiceList),
-    Endpoint("GET", "/v1/policies", "viewer", list_policies, "Escalation policies", "configuration", models.PolicyList),
+    Endpoint("GET", "/v1/services", "viewer", list_services, "Services", "configuration", bodies.ServiceList),
+    Endpoint("GET", "/v1/policies", "viewer", list_policies, "Escalation policies", "configuration", bodies.PolicyList),
     Endpoint(
-        "POST", "/v1/explain", "viewer", whatif.explain, "What would become of an alert, and whom it would page",
-        "configuration", whatif.Explanation, whatif.Explain,
+        "POST", "/v1/explain", "viewer", explain.explain, "What would become of an alert, and whom it would page",
+        "configuration", explain.Explanation, explain.Explain,
     ),
     Endpoint(
-        "POST", "/v1/reload", "admin", reload, "Read the configuration again", "configuration", models.Said,
-        models.Reload,
+        "POST", "/v1/reload", "admin", reload, "Read the configuration again", "configuration", bodies.Said,
+        bodies.Reload,
     ),
 )  # fmt: skip

@@ -13,10 +13,10 @@ import orjson
 from aiohttp import web
 
 from tocsin.errors import BadBody, StoreUnavailable
-from tocsin.web.doors import Door, digest
+from tocsin.web.ingest.integrations import Door, digest
+from tocsin.web.ingest.webhooks import Reception
 from tocsin.web.limits import read_body
-from tocsin.web.problems import BASE_HEADERS, JSON_HEADERS, Handler, Problem, as_problem, log_refusal, refuse
-from tocsin.web.webhooks import Reception
+from tocsin.web.problem_json import BASE_HEADERS, JSON_HEADERS, Handler, Problem, as_problem, log_refusal, refuse
 from tocsin_integrations.sources import reading
 
 WRONG_LENGTH = "Length of 'routing_key' is incorrect (should be 32 characters)"

@@ -14,11 +14,11 @@ from tocsin.model import Actor, Instant, Settings, Silence
 from tocsin.settings.document.scalars import Mistake, duration
 from tocsin.web import sessions
 from tocsin.web.daemon import Daemon
-from tocsin.web.login import see_other
-from tocsin.web.pages import form_page, in_words, may_look, name_of, shown, windows_of
-from tocsin.web.problems import Handler, guarded
+from tocsin.web.problem_json import Handler, guarded
 from tocsin.web.sessions import Session
 from tocsin.web.turns import TURNS, in_turn
+from tocsin.web.ui.incidents import form_page, in_words, may_look, name_of, shown, windows_of
+from tocsin.web.ui.login import see_other
 
 NO_FORM: Mapping[str, str] = {}
 ENDED_SHOWN = 20

@@ -10,10 +10,10 @@ from aiohttp import web
 from tocsin.errors import StoreUnavailable
 from tocsin.model import Heartbeat, Secret, secret_matches
 from tocsin.settings.document.scalars import did_you_mean
-from tocsin.web import models
-from tocsin.web.api import Ask, Endpoint
-from tocsin.web.problems import JSON_HEADERS, Handler, Problem, as_problem, guarded, json_answer, refuse
-from tocsin.web.webhooks import Reception, api_credential, credential, may_post
+from tocsin.web.api import bodies
+from tocsin.web.api.resources import Ask, Endpoint
+from tocsin.web.ingest.webhooks import Reception, api_credential, credential, may_post
+from tocsin.web.problem_json import JSON_HEADERS, Handler, Problem, as_problem, guarded, json_answer, refuse
 
 NO_HINT = "there is no such heartbeat, or the token opens no door for alerts"
 NOBODY = Secret(("compared with when there is no such heartbeat",))
@@ -102,6 +102,6 @@ async def list_heartbeats(ask: Ask) -> web.Response:
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "GET", "/v1/heartbeats", "viewer", list_heartbeats, "Heartbeats and how it stands with them", "heartbeats",
-        models.HeartbeatList,
+        bodies.HeartbeatList,
     ),
 )  # fmt: skip

@@ -11,8 +11,8 @@ from tocsin.decide import views
 from tocsin.decide.muting.maintenance import in_force, upcoming
 from tocsin.decide.oncall.resolver import zone_of
 from tocsin.model import DAY, HOUR, ChangeEvent, Incident, Instant, Maintenance, Millis, Settings, rfc3339
-from tocsin.web import models
-from tocsin.web.api import (
+from tocsin.web.api import bodies
+from tocsin.web.api.resources import (
     INSTANT,
     LIMIT,
     MOST,
@@ -25,7 +25,7 @@ from tocsin.web.api import (
     whole_number,
 )  # fmt: skip
 from tocsin.web.daemon import Daemon
-from tocsin.web.problems import json_answer
+from tocsin.web.problem_json import json_answer
 
 BESIDE = Millis(2 * HOUR)  # changes so long before an incident opened are shown beside it
 MOST_BESIDE = 20
@@ -33,12 +33,12 @@ MOST_RELATED = 100
 WEEK = Millis(7 * DAY)
 
 
-class WindowShape(models.Shape):
+class WindowShape(bodies.Shape):
     start: str
     end: str
 
 
-class MaintenanceShape(models.Shape):
+class MaintenanceShape(bodies.Shape):
     name: str
     matchers: list[str]
     timezone: str
@@ -46,11 +46,11 @@ class MaintenanceShape(models.Shape):
     next: WindowShape | None
 
 
-class MaintenanceList(models.Shape):
+class MaintenanceList(bodies.Shape):
     maintenance: list[MaintenanceShape]
 
 
-class ChangeShape(models.Shape):
+class ChangeShape(bodies.Shape):
     id: int
     at: str
     integration: str
@@ -62,11 +62,11 @@ class ChangeShape(models.Shape):
     links: list[dict[str, str]]
 
 
-class ChangeList(models.Shape):
+class ChangeList(bodies.Shape):
     changes: list[ChangeShape]
 
 
-class RelatedShape(models.Shape):
+class RelatedShape(bodies.Shape):
     number: int
     kind: str = Field(description="`muted_by`: its parent, until which it waits; `mutes`: a child that waits for it.")
     now: bool = Field(description="Whether it waits still; false: it did once.")
@@ -76,7 +76,7 @@ class RelatedShape(models.Shape):
     service: str | None
 
 
-class IncidentAndMore(models.IncidentShape):
+class IncidentAndMore(bodies.IncidentShape):
     """One incident, and what goes with it."""
 
     related: list[RelatedShape]
@@ -116,7 +116,7 @@ async def list_changes(ask: Ask) -> web.Response:
 def instant_of(ask: Ask, name: str, default: Instant) -> Instant:
     text = ask.param(name)
     try:
-        return default if text is None else models.moment(text.replace(" ", "+", 1))
+        return default if text is None else bodies.moment(text.replace(" ", "+", 1))
     except ValueError as wrong:
         raise bad_value(name, str(wrong)) from None
 

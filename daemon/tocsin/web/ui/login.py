@@ -8,8 +8,8 @@ from aiohttp import web
 
 from tocsin.web import sessions
 from tocsin.web.daemon import Daemon
-from tocsin.web.pages import form_page, in_words, name_of
-from tocsin.web.problems import BASE_HEADERS, Handler, Problem, guarded, log, peer_of
+from tocsin.web.problem_json import BASE_HEADERS, Handler, Problem, guarded, log, peer_of
+from tocsin.web.ui.incidents import form_page, in_words, name_of
 
 
 def show_login(daemon: Daemon) -> Handler:

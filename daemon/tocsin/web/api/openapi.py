@@ -15,12 +15,12 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 import tocsin
-from tocsin.web import models
-from tocsin.web.api import Endpoint, Param
-from tocsin.web.pages import html
-from tocsin.web.problems import JSON_HEADERS, Handler
-from tocsin.web.table import ENDPOINTS
+from tocsin.web.api import bodies
+from tocsin.web.api.endpoints import ENDPOINTS
+from tocsin.web.api.resources import Endpoint, Param
+from tocsin.web.problem_json import JSON_HEADERS, Handler
 from tocsin.web.turns import TURNS, in_turn
+from tocsin.web.ui.incidents import html
 
 SCHEMAS = "#/components/schemas/"
 ABOUT = (
@@ -197,7 +197,7 @@ LICENCE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 
 
 def schemas() -> dict[str, Any]:
-    used: list[type[BaseModel]] = [models.ProblemShape, models.PostTaken]
+    used: list[type[BaseModel]] = [bodies.ProblemShape, bodies.PostTaken]
     used += [model for endpoint in ENDPOINTS for model in (endpoint.body, endpoint.answers) if model is not None]
     _, found = models_json_schema(
         [(model, "validation") for model in dict.fromkeys(used)], ref_template=SCHEMAS + "{model}", by_alias=True
@@ -263,7 +263,7 @@ def plain_operation(plain: Plain) -> dict[str, Any]:
     said = {**{str(status): text for status, text in usual.items()}, **(plain.answers or {})}
     responses: dict[str, Any] = {status: {"description": text} for status, text in sorted(said.items())}
     if plain.path.startswith("/v1/webhooks/"):
-        responses["202"]["content"] = json_content(models.PostTaken)
+        responses["202"]["content"] = json_content(bodies.PostTaken)
     return {
         "tags": [plain.tag],
         "operationId": operation_id(plain.method, plain.path),
@@ -315,7 +315,7 @@ def json_content(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def problem_response(text: str) -> dict[str, Any]:
-    schema = {"$ref": SCHEMAS + models.ProblemShape.__name__}
+    schema = {"$ref": SCHEMAS + bodies.ProblemShape.__name__}
     return {"description": text, "content": {"application/problem+json": {"schema": schema}}}
 
 

@@ -1,0 +1,1 @@
+"""APIs of other tools, in their shapes and with their errors."""

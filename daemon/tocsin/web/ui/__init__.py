@@ -1,0 +1,1 @@
+"""Pages for a browser, with their templates and styles."""
