@@ -18,13 +18,13 @@ import structlog
 from aiohttp import web
 
 from tocsin import __version__
-from tocsin.apart import ReadApart
 from tocsin.clock import ReplayClock, SystemChance, SystemClock, Tasks
 from tocsin.contracts import Chance, ChannelKind, Clock, Http, Mail, ReadFeed, Source, Store, Tools
 from tocsin.control import SOCKET, Control, actions_of
 from tocsin.decide.oncall.turn_changes import in_words, turn_changes
 from tocsin.decide.routing.rules import Rulebook
 from tocsin.errors import Refused, SettingsError, StoreUnavailable, TocsinError, is_bug
+from tocsin.feed_process import ReadApart
 from tocsin.logs import tell_counted
 from tocsin.metrics import Metrics
 from tocsin.model import Instant, Millis, Problem, Settings, Where

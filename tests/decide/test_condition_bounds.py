@@ -10,7 +10,7 @@ import pytest
 
 from tocsin.decide.routing.conditions import Condition
 from tocsin.decide.text import DESCRIPTION, LABEL_VALUE, LABELS
-from tocsin_integrations.sources.jmespath_steps import TooMuch, search
+from tocsin_integrations.common.jmespath_steps import TooMuch, search
 
 SOON = 0.25
 LABELS_AS_LARGE = {f"l{number}": "x" * LABEL_VALUE for number in range(LABELS)}

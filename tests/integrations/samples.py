@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from tocsin.model import EMPTY, Instant, IntegrationConfig, Secret
-from tocsin_integrations.sources.reading import instant_of
+from tocsin_integrations.common.json_fields import instant_of
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 ROUTING_KEY = "0f3a9c1d5e7b4a2c8d6e0b1f2a3c4d5e"

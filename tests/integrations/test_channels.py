@@ -20,9 +20,11 @@ from tests.vendors.sink import Answer, WebhookSink
 from tests.vendors.smtp import PretendMailServer
 from tests.vendors.twilio import PretendTwilio, Trouble
 from tocsin.model import Accepted, Cancelled, Failed, Instant, Message, Millis, Outcome, PageKind, Secret, Unknown
-from tocsin_integrations.channels import console, smtp, twilio_sms, twilio_voice, webhook
-from tocsin_integrations.channels.answers import retry_after_of
-from tocsin_integrations.channels.gsm import segments
+from tocsin_integrations.channels import console, smtp, webhook
+from tocsin_integrations.channels.twilio import sms as twilio_sms
+from tocsin_integrations.channels.twilio import voice
+from tocsin_integrations.common.gsm7 import segments
+from tocsin_integrations.common.http_outcomes import retry_after_of
 
 SECRET = "hook-secret"
 NOON, SOON = "Fri, 20 Nov 2026 12:00:00 GMT", "Fri, 20 Nov 2026 12:01:30 GMT"
@@ -201,7 +203,7 @@ async def test_a_shut_gate_cancels_a_webhook_page() -> None:
 
 # ------------------------------------------------------------------------------------- SMS, voice
 
-KINDS = {"sms": twilio_sms.CHANNEL, "voice": twilio_voice.CHANNEL}
+KINDS = {"sms": twilio_sms.CHANNEL, "voice": voice.CHANNEL}
 
 
 async def through(
@@ -356,7 +358,7 @@ async def test_an_api_base_elsewhere_needs_permission(base: str) -> None:
 
 
 def test_twilios_heavy_client_is_loaded_by_the_first_twilio_channel_only() -> None:
-    names = "console", "webhook", "smtp", "twilio_sms", "twilio_voice"
+    names = "console", "webhook", "smtp", "twilio.sms", "twilio.voice"
     script = "import sys\n" + "".join(f"import tocsin_integrations.channels.{name}\n" for name in names)
     asked = script + "print('twilio' in sys.modules, 'aiohttp' in sys.modules)"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin_integrations.channels.gsm import fit, fold, is_gsm, segments
+from tocsin_integrations.common.gsm7 import fit, fold, is_gsm, segments
 
 
 @pytest.mark.parametrize(

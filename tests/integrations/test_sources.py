@@ -15,7 +15,8 @@ from tests.integrations.samples import ROUTING_KEY, SAMPLES, config, instant
 from tocsin.contracts import Source
 from tocsin.errors import BadBody
 from tocsin.model import Alert, Instant, IntegrationConfig, Link, Parsed, Secret
-from tocsin_integrations.sources import alertmanager, pagerduty, reading, webhook
+from tocsin_integrations.common import json_fields
+from tocsin_integrations.sources import alertmanager, pagerduty, webhook
 
 NOW = instant("2026-11-20T04:00:00Z")
 SOURCES: tuple[Source, ...] = (alertmanager.SOURCE, pagerduty.SOURCE, webhook.SOURCE)
@@ -586,7 +587,7 @@ def test_a_map_that_is_no_jmespath_is_named() -> None:
     ],
 )  # fmt: skip
 def test_how_times_are_read(value: Any, millis: int | None) -> None:
-    assert reading.instant_of(value) == millis
+    assert json_fields.instant_of(value) == millis
 
 
 # ------------------------------------------------------------------------------------------- speed

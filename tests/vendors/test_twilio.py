@@ -14,7 +14,8 @@ from tests.integrations.messages import Gatekeeper, page, real_tools
 from tests.vendors import twilio as vendor
 from tests.vendors.twilio import PretendTwilio
 from tocsin.model import Message, Outcome, Secret, Unknown
-from tocsin_integrations.channels import twilio, twilio_sms, twilio_voice
+from tocsin_integrations.channels.twilio import protocol, voice
+from tocsin_integrations.channels.twilio import sms as twilio_sms
 
 PUBLIC = "https://tocsin.example.org"
 
@@ -28,18 +29,18 @@ class Callbacks:
 
     async def hear(self, request: web.Request) -> web.Response:
         raw = await request.read()
-        form = twilio.parse_form(raw)
-        signature = request.headers[twilio.SIGNATURE]
-        if not twilio.verify(PUBLIC + request.raw_path, form, signature, Secret((vendor.TOKEN,))):
+        form = protocol.parse_form(raw)
+        signature = request.headers[protocol.SIGNATURE]
+        if not protocol.verify(PUBLIC + request.raw_path, form, signature, Secret((vendor.TOKEN,))):
             return web.Response(status=403)
         self.forms.append(dict(form))
         if "/status/" in request.path:
             return web.Response(status=204)
         if "Body" in form:
-            return web.Response(text=twilio.sms_reply(f"you said {form['Body']}" if form["Body"] != "hush" else None))
+            return web.Response(text=protocol.sms_reply(f"you said {form['Body']}" if form["Body"] != "hush" else None))
         if form.get("Digits") == "4":
-            return web.Response(text=twilio.voice_goodbye("Acknowledged."))
-        return web.Response(text=twilio.voice_menu("Press 4.", PUBLIC + request.path))
+            return web.Response(text=protocol.voice_goodbye("Acknowledged."))
+        return web.Response(text=protocol.voice_menu("Press 4.", PUBLIC + request.path))
 
     def states(self, name: str) -> list[str]:
         return [form[name] for form in self.forms if name in form and "Body" not in form]
@@ -81,7 +82,7 @@ async def test_an_sms_is_delivered_with_signed_states() -> None:
 
 async def test_a_call_is_answered_heard_and_acknowledged_by_a_key() -> None:
     async with town() as (pretend, ours):
-        await through(pretend, twilio_voice, page())
+        await through(pretend, voice, page())
         call = await pretend.next_call()
         await pretend.until(lambda: call.states == ["initiated"])
 
@@ -97,7 +98,7 @@ async def test_a_call_is_answered_heard_and_acknowledged_by_a_key() -> None:
 
 async def test_a_call_may_be_taken_and_answered_by_itself() -> None:
     async with town(picks_up=True, presses="4") as (pretend, _):
-        await through(pretend, twilio_voice, page())
+        await through(pretend, voice, page())
         call = await pretend.next_call()
         await pretend.until(lambda: call.status == "completed")
 

@@ -17,7 +17,7 @@ from tocsin.model.civil import set_ahead
 from tocsin.settings import load
 from tocsin.transport import AioHttp, AioSmtp
 from tocsin.web.app import make_app
-from tocsin.web.webhooks import HUGE, LARGE
+from tocsin.web.ingest.webhooks import HUGE, LARGE
 from tocsin.wiring import Daemon, Ports
 
 CONFIGURATION = """

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from aiohttp import web
 
-from tocsin.apart import ReadApart
 from tocsin.clock import SystemClock
 from tocsin.decide.oncall.feeds import from_json
 from tocsin.errors import BadFeed
+from tocsin.feed_process import ReadApart
 from tocsin.model import Instant
 from tocsin.transport import AioHttp
 from tocsin.work.oncall import feed_fetch
@@ -140,7 +140,7 @@ async def test_a_calendar_is_read_in_a_process_of_its_own():
 
 
 async def test_a_rule_that_never_ends_is_stopped_while_the_loop_goes_on(monkeypatch):
-    monkeypatch.setattr("tocsin.apart.LONGEST", 1_500)
+    monkeypatch.setattr("tocsin.feed_process.LONGEST", 1_500)
     turns = 0
 
     async def others() -> None:

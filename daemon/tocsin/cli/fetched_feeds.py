@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from tocsin.apart import ReadApart
 from tocsin.clock import SystemClock
 from tocsin.decide.oncall.feed_copies import AHEAD, BACK, readable_of, source_of
 from tocsin.errors import BadFeed
+from tocsin.feed_process import ReadApart
 from tocsin.model import FeedCopy, Ical, Instant, Schedule, Settings
 from tocsin.transport import AioHttp
 from tocsin.work.oncall.feed_fetch import fetch

@@ -20,7 +20,7 @@ from tocsin.contracts import Clock
 from tocsin.model import Millis
 from tocsin.web.budget import Crowded, Held, holding
 from tocsin.web.problem_json import Problem, overloaded, peer_of
-from tocsin_integrations.sources import reading
+from tocsin_integrations.common import json_fields
 
 MAX_BODY = 4 * 1024 * 1024  # bytes, as sent and inflated
 MAX_ASKED = 256 * 1024  # bytes, of what is no post of alerts: actions, silences, what is to be explained
@@ -134,7 +134,7 @@ def read_json(raw: bytes) -> Any:
     """
     if not raw.strip():
         return {}
-    return reading.read_json(raw)
+    return json_fields.read_json(raw)
 
 
 def one_line(error: Exception) -> str:

@@ -14,7 +14,7 @@ import orjson
 from tocsin.contracts import Channel, ChannelKind, Gate, Reply, Tools
 from tocsin.model import Accepted, Attempt, Message, Option, Outcome, Secret
 from tocsin.model.civil import unix
-from tocsin_integrations.channels.answers import refusal, sent
+from tocsin_integrations.common.http_outcomes import refusal, sent
 
 SIGNATURE = "Tocsin-Signature"
 

@@ -14,7 +14,7 @@ from typing import Any
 from tocsin.contracts import Source
 from tocsin.errors import BadBody
 from tocsin.model import EMPTY, MINUTE, Alert, Instant, IntegrationConfig, Link, Option, Parsed, Rejected, SignalStatus
-from tocsin_integrations.sources.reading import (
+from tocsin_integrations.common.json_fields import (
     SEVERITY_OF,
     instant_of,
     key_of,

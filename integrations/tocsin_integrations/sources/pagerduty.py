@@ -14,7 +14,7 @@ from typing import Any
 from tocsin.contracts import Source
 from tocsin.errors import BadBody
 from tocsin.model import EMPTY, Alert, Instant, IntegrationConfig, Link, Option, Parsed, Secret, Severity, SignalStatus
-from tocsin_integrations.sources.reading import (
+from tocsin_integrations.common.json_fields import (
     instant_of,
     key_of,
     labels_of,

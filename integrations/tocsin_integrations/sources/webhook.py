@@ -18,8 +18,8 @@ from jmespath.exceptions import JMESPathError
 from tocsin.contracts import Source
 from tocsin.errors import BadBody
 from tocsin.model import Alert, Instant, IntegrationConfig, Option, Parsed, Rejected, SignalStatus
-from tocsin_integrations.sources.jmespath_steps import search
-from tocsin_integrations.sources.reading import (
+from tocsin_integrations.common.jmespath_steps import search
+from tocsin_integrations.common.json_fields import (
     instant_of,
     key_of,
     labels_of,

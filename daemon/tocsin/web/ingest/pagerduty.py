@@ -17,7 +17,7 @@ from tocsin.web.ingest.integrations import Door, digest
 from tocsin.web.ingest.webhooks import Reception
 from tocsin.web.limits import read_body
 from tocsin.web.problem_json import BASE_HEADERS, JSON_HEADERS, Handler, Problem, as_problem, log_refusal, refuse
-from tocsin_integrations.sources import reading
+from tocsin_integrations.common import json_fields
 
 WRONG_LENGTH = "Length of 'routing_key' is incorrect (should be 32 characters)"
 UNKNOWN_KEY = "'routing_key' is invalid"
@@ -82,7 +82,7 @@ def door_of(reception: Reception, raw: bytes, field: str) -> Door:
 def key_in(raw: bytes, field: str) -> str:
     """The key a body holds; "" when it holds none that is text."""
     try:
-        body = reading.read_json(raw)
+        body = json_fields.read_json(raw)
     except BadBody:
         raise BadBody("Event object is not valid JSON") from None
     if not isinstance(body, Mapping):

@@ -34,7 +34,7 @@ class ReadApart:
         """As the port promises."""
         try:
             child = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "tocsin.readfeed", timezone, str(start), str(end), str(len(raw)),
+                sys.executable, "-P", "-m", "tocsin.feed_worker", timezone, str(start), str(end), str(len(raw)),
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
             )  # fmt: skip
         except OSError as error:

@@ -1,4 +1,4 @@
-"""`python -m tocsin.readfeed ZONE START END [LENGTH]`: the daemon's helper; a calendar comes in, events go out.
+"""`python -m tocsin.feed_worker ZONE START END [LENGTH]`: the daemon's helper; a calendar comes in, events go out.
 
 Behind the first LENGTH bytes comes the copy before.
 """
@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import sys
 
-from tocsin.apart import BAD, budget_of, limit_myself
 from tocsin.decide.oncall.feeds import as_json
 from tocsin.decide.oncall.ical import TakesTooLong, read_feed
 from tocsin.errors import BadFeed
+from tocsin.feed_process import BAD, budget_of, limit_myself
 from tocsin.model import Instant
 
 LARGEST = 8 * 1024 * 1024  # of what is told: the daemon keeps it in memory

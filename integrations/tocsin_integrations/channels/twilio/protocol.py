@@ -1,7 +1,7 @@
 """What Twilio's SMS and voice share: webhook signatures, forms, TwiML, and what its errors mean.
 
 The `twilio` package does the signing and the XML. Its REST client is heavy and lives in
-`twilio_client.py`, which is loaded when a Twilio channel is opened. Vendor pages:
+`client.py`, which is loaded when a Twilio channel is opened. Vendor pages:
 https://www.twilio.com/docs/usage/security, .../docs/voice/twiml, .../docs/api/errors.
 """
 
@@ -20,8 +20,8 @@ from twilio.twiml.voice_response import Gather, VoiceResponse  # type: ignore[im
 
 from tocsin.errors import BadBody
 from tocsin.model import Failed, Instant, Outcome, Secret, Unknown
-from tocsin_integrations.channels.answers import retry_after_of
-from tocsin_integrations.channels.gsm import fit
+from tocsin_integrations.common.gsm7 import fit
+from tocsin_integrations.common.http_outcomes import retry_after_of
 
 SIGNATURE = "x-twilio-signature"
 SETTINGS = "x-twilio-webhooks-signature-settings"

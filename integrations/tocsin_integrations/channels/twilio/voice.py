@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from tocsin.contracts import Channel, ChannelKind, Gate, Tools
 from tocsin.model import Attempt, Message, Millis, Option, Outcome
-from tocsin_integrations.channels.twilio_options import ACCOUNT
+from tocsin_integrations.channels.twilio.options import ACCOUNT
 
 EVENTS = ("initiated", "ringing", "answered", "completed")
 LONGEST_CALL = 300  # seconds
@@ -38,14 +38,14 @@ class VoiceKind:
 
     def open(self, name: str, options: Mapping[str, Any], tools: Tools) -> Channel:
         """A channel that calls from `from`. Loads Twilio's client."""
-        client = importlib.import_module("tocsin_integrations.channels.twilio_client")
-        twiml = importlib.import_module("tocsin_integrations.channels.twilio")
+        client = importlib.import_module("tocsin_integrations.channels.twilio.client")
+        twiml = importlib.import_module("tocsin_integrations.channels.twilio.protocol")
         return Voice(client.Account.of(options, tools), twiml.voice_goodbye, options.get("ring") or Millis(30_000))
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    account: Any  # twilio_client.Account, loaded late
+    account: Any  # client.Account, loaded late
     goodbye: Any  # twilio.voice_goodbye, loaded late
     ring: Millis
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from tocsin.contracts import Channel, ChannelKind, Gate, Tools
 from tocsin.model import Attempt, Failed, Message, Millis, Option, Outcome
-from tocsin_integrations.channels.gsm import fit
-from tocsin_integrations.channels.twilio_options import ACCOUNT
+from tocsin_integrations.channels.twilio.options import ACCOUNT
+from tocsin_integrations.common.gsm7 import fit
 
 SHORTEST, LONGEST = 6, 36_000
 """Seconds that Twilio keeps an SMS in its queue (more than 5 are advised, 36000 are allowed)."""
@@ -39,13 +39,13 @@ class SmsKind:
 
     def open(self, name: str, options: Mapping[str, Any], tools: Tools) -> Channel:
         """A channel that sends from `from` or the messaging service. Loads Twilio's client."""
-        client = importlib.import_module("tocsin_integrations.channels.twilio_client")
+        client = importlib.import_module("tocsin_integrations.channels.twilio.client")
         return Sms(client.Account.of(options, tools), options.get("messaging_service_sid") or "")
 
 
 @dataclass(frozen=True, slots=True)
 class Sms:
-    account: Any  # twilio_client.Account, loaded late
+    account: Any  # client.Account, loaded late
     service: str
 
     async def send(self, message: Message, gate: Gate) -> Outcome:
