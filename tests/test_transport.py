@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
 
 import pytest
 import trustme
@@ -351,8 +352,8 @@ def test_every_address_is_one_or_the_other(address: object) -> None:
 
 
 @contextlib.asynccontextmanager
-async def mail_server(**scripted: object) -> AsyncIterator[PretendMailServer]:
-    server = PretendMailServer(**scripted)  # type: ignore[arg-type]
+async def mail_server(**scripted: Any) -> AsyncIterator[PretendMailServer]:
+    server = PretendMailServer(**scripted)
     await server.start()
     try:
         yield server
@@ -360,13 +361,13 @@ async def mail_server(**scripted: object) -> AsyncIterator[PretendMailServer]:
         await server.stop()
 
 
-async def mail(server: PretendMailServer, to: str = "ana@example.org", **more: object) -> str:
-    given: dict[str, object] = {
+async def mail(server: PretendMailServer, to: str = "ana@example.org", **more: Any) -> str:
+    given: dict[str, Any] = {
         "host": "localhost", "port": server.port, "security": "none", "username": None, "password": None,
         "sender": "tocsin@example.org", "recipient": to, "message": b"Subject: db down\r\n\r\n.hello\r\n", **more,
     }  # fmt: skip
     smtp = AioSmtp(SystemClock(), trust=server.trust, connect=Millis(400), total=Millis(1500))
-    return await smtp.send(**given)  # type: ignore[arg-type]
+    return await smtp.send(**given)
 
 
 async def test_a_mail_arrives_as_it_was_written() -> None:
@@ -402,7 +403,7 @@ async def test_a_mail_goes_encrypted_and_signed_in(security: str) -> None:
     ],
 )  # fmt: skip
 async def test_a_refusal_surely_sent_nothing(
-    scripted: dict[str, object], more: dict[str, object], permanent: bool, account: bool
+    scripted: dict[str, Any], more: dict[str, Any], permanent: bool, account: bool
 ) -> None:
     async with mail_server(**scripted) as server:
         with pytest.raises(NotSent) as refused:

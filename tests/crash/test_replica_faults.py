@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import random
 import shutil
@@ -223,7 +224,7 @@ async def test_after_a_restart_of_the_server_both_go_on(tmp_path: Path, server: 
             await asyncio.to_thread(start_again, server)
             back = time.monotonic()
             for daemon in (one.well, one.hurt):
-                await until(lambda d=daemon: readiness(d, 200), within=SECONDS + BUSY, what="readiness")
+                await until(functools.partial(readiness, daemon, 200), within=SECONDS + BUSY, what="readiness")
             one.slowest, one.mended = 0.0, time.monotonic()
             assert time.monotonic() - back < SECONDS + BUSY
             await asyncio.sleep(1)
@@ -233,7 +234,9 @@ async def test_after_a_restart_of_the_server_both_go_on(tmp_path: Path, server: 
 
 async def test_what_a_dead_replica_had_begun_is_taken_over(tmp_path: Path, server: Server) -> None:
     async with town(tmp_path, server, lost=1) as one:
-        one.sink.on_call = lambda _: one.hurt.process.kill() if one.hurt.process.returncode is None else None
+        process = one.hurt.process
+        assert process is not None
+        one.sink.on_call = lambda _: process.kill() if process.returncode is None else None
         with contextlib.suppress(aiohttp.ClientError, AssertionError):
             await one.hurt.post(
                 "/v1/webhooks/shop", {"status": "firing", "dedup_key": "x", "title": "x"}, bearer="crash-token"
@@ -289,7 +292,7 @@ async def test_the_same_data_on_a_fresh_server_are_gone_on_with(tmp_path: Path, 
                 proxy.cut()
                 proxy.thaw()
             for daemon in (one.well, one.hurt):
-                await until(lambda d=daemon: readiness(d, 200), within=SECONDS + BUSY, what="readiness")
+                await until(functools.partial(readiness, daemon, 200), within=SECONDS + BUSY, what="readiness")
             one.slowest, one.mended = 0.0, time.monotonic()
             await asyncio.sleep(2)
         try:

@@ -238,8 +238,9 @@ async def test_the_life_of_an_sms_stays_within_what_twilio_takes(left: int, seco
 
 
 async def test_an_sms_may_go_through_a_messaging_service() -> None:
+    options: dict[str, Any] = {"from": None, "messaging_service_sid": "MG1"}
     async with PretendTwilio(deliver=()) as twilio:
-        await through(twilio, "sms", page(status_url=""), **{"from": None, "messaging_service_sid": "MG1"})
+        await through(twilio, "sms", page(status_url=""), **options)
 
     form = twilio.messages[0].form
     assert (form.get("From"), form["MessagingServiceSid"], form.get("StatusCallback")) == (None, "MG1", None)
@@ -318,6 +319,7 @@ async def test_what_each_answer_of_twilio_means(
     assert {name: getattr(came, name) for name in detail} == detail
     assert len([line for line in twilio.journal if line["kind"] != "callback"]) == 1
     if trouble.code:
+        assert not isinstance(came, Accepted)
         assert f"error {trouble.code}" in came.because
 
 
@@ -408,9 +410,9 @@ async def test_a_mail_is_plain_text_threaded_by_incident_and_marked_automatic() 
     ],
 )
 async def test_what_a_refusal_of_the_mail_server_means(
-    scripted: dict[str, str], permanent: bool, account: bool
+    scripted: dict[str, Any], permanent: bool, account: bool
 ) -> None:
-    server = PretendMailServer(**scripted)  # type: ignore[arg-type]
+    server = PretendMailServer(**scripted)
     await server.start()
     outcome = await post(server, page(to="ana@example.org"))
     await server.stop()

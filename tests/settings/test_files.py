@@ -436,7 +436,8 @@ def test_a_file_that_is_replaced_while_it_is_read_is_read_whole(
     """Whoever writes it in place empties it first: half of it would be a configuration that nobody wrote."""
     folder.write({"tocsin.yaml": TERMINAL + "users: {ana: {contacts: {terminal: ana}}}\n"})
     main, whole = folder.path / "tocsin.yaml", (folder.path / "tocsin.yaml").read_bytes()
-    real, seen = os.fstat, []
+    real = os.fstat
+    seen: list[int] = []
 
     def writing(descriptor: int) -> os.stat_result:
         about = real(descriptor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.settings.conftest import Folder
-from tocsin.model import MINUTE, Ical, Secret
+from tocsin.model import MINUTE, Ical, Millis, Secret
 from tocsin.settings.reload_diff import difference
 
 USERS = "users: {ana: {}, bo: {}}\n"
@@ -23,8 +23,8 @@ def ical(folder: Folder, written: str) -> Ical:
 
 def test_a_feed_needs_its_address_alone(folder: Folder) -> None:
     assert ical(folder, '{url: "https://a.example/x.ics?token=1"}') == Ical(
-        Secret(("https://a.example/x.ics?token=1",)), 5 * MINUTE
-    )  # type: ignore[arg-type]
+        Secret(("https://a.example/x.ics?token=1",)), Millis(5 * MINUTE)
+    )
     assert folder.said(folder.load()) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Literal
 
 import pytest
 
@@ -53,7 +54,9 @@ def layer_of(folder: Folder, written: str) -> Layer:
         ),
     ],
 )
-def test_hours_are_a_window_or_a_list_of_windows_also_across_days(folder: Folder, hours, expected) -> None:
+def test_hours_are_a_window_or_a_list_of_windows_also_across_days(
+    folder: Folder, hours: str, expected: tuple[Hours, ...]
+) -> None:
     assert layer_of(folder, f"hours: {hours}").hours == expected
 
 
@@ -67,7 +70,9 @@ def test_hours_are_a_window_or_a_list_of_windows_also_across_days(folder: Folder
         ("{only: []}", "only", ()),
     ],
 )
-def test_holidays_are_dates_a_file_or_those_of_a_calendar(folder: Folder, holidays, mode, dates) -> None:
+def test_holidays_are_dates_a_file_or_those_of_a_calendar(
+    folder: Folder, holidays: str, mode: Literal["skip", "only"], dates: tuple[str, ...]
+) -> None:
     folder.write({"days.txt": "2026-12-08 Imaculada\n"})
 
     assert layer_of(folder, f"holidays: {holidays}").holidays == Holidays(mode, dates)

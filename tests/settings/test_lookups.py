@@ -103,7 +103,9 @@ def test_the_last_good_configuration_has_its_tables(folder: Folder, tmp_path: Pa
 
     assert kept is not None
     assert kept.settings is not None
-    assert kept.settings.rules[0].enrich.rows["db-1"]["owner"] == "payments"
+    enrich = kept.settings.rules[0].enrich
+    assert enrich is not None
+    assert enrich.rows["db-1"]["owner"] == "payments"
 
 
 @pytest.mark.parametrize(

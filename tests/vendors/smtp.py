@@ -65,11 +65,8 @@ class PretendMailServer:
     async def stop(self) -> None:
         self._server.close()
         for session in list(self._sessions):
-            if session.transport is not None:
-                with suppress(
-                    AttributeError
-                ):  # Python before 3.11.3, of an encrypted connection that is closed already
-                    session.transport.abort()
+            with suppress(AttributeError):  # Python before 3.11.3, of an encrypted connection that is closed already
+                session.abort()
             task = session._handler_coroutine
             if task is not None:
                 task.cancel()
@@ -126,7 +123,8 @@ class PretendMailServer:
                 Mail(envelope.mail_from or "", recipient, content, session.ssl is not None or self.security == "tls")
             )
         if self.vanish_after_data:
-            server.transport.abort()
+            assert isinstance(server, _Server)
+            server.abort()
         return "250 OK queued"
 
     def _note(self, mail: Mail) -> None:
@@ -137,8 +135,14 @@ class PretendMailServer:
                 book.write(orjson.dumps(line) + b"\n")
 
 
-class _Server(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
+class _Server(SMTP):
     owner: PretendMailServer
+
+    def abort(self) -> None:
+        """Cut the connection, if there is one."""
+        if self.transport is not None:
+            assert isinstance(self.transport, asyncio.WriteTransport)
+            self.transport.abort()
 
     async def smtp_DATA(self, arg: str) -> None:
         if self.owner.refuse_data:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import orjson
 from aiohttp import web
@@ -13,6 +14,7 @@ from aiohttp import web
 from tests.integrations.messages import Gatekeeper, page, real_tools
 from tests.vendors import twilio as vendor
 from tests.vendors.twilio import PretendTwilio
+from tocsin.contracts import ChannelKind
 from tocsin.model import Message, Outcome, Secret, Unknown
 from tocsin_integrations.channels.twilio import protocol, voice
 from tocsin_integrations.channels.twilio import sms as twilio_sms
@@ -47,7 +49,7 @@ class Callbacks:
 
 
 @contextlib.asynccontextmanager
-async def town(**options: object) -> AsyncIterator[tuple[PretendTwilio, Callbacks]]:
+async def town(**options: Any) -> AsyncIterator[tuple[PretendTwilio, Callbacks]]:
     ours = Callbacks()
     app = web.Application()
     app.router.add_post("/{path:.*}", ours.hear)
@@ -56,23 +58,22 @@ async def town(**options: object) -> AsyncIterator[tuple[PretendTwilio, Callback
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     base = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"  # type: ignore[union-attr]
-    given = {"reach": {PUBLIC: base}, "sms_url": PUBLIC + "/v1/callbacks/twilio/sms", **options}
-    async with PretendTwilio(**given) as pretend:  # type: ignore[arg-type]
+    async with PretendTwilio(reach={PUBLIC: base}, sms_url=PUBLIC + "/v1/callbacks/twilio/sms", **options) as pretend:
         yield pretend, ours
     await runner.cleanup()
 
 
-async def through(pretend: PretendTwilio, kind: object, message: Message) -> Outcome:
+async def through(pretend: PretendTwilio, kind: ChannelKind, message: Message) -> Outcome:
     options = {
         "account_sid": pretend.account, "auth_token": Secret((pretend.token,)), "from": pretend.number, "api_base": pretend.url,
     }  # fmt: skip
     async with real_tools() as tools:
-        return await kind.CHANNEL.open("it", options, tools).send(message, Gatekeeper())  # type: ignore[attr-defined]
+        return await kind.open("it", options, tools).send(message, Gatekeeper())
 
 
 async def test_an_sms_is_delivered_with_signed_states() -> None:
     async with town() as (pretend, ours):
-        await through(pretend, twilio_sms, page())
+        await through(pretend, twilio_sms.CHANNEL, page())
         sms = await pretend.next_sms(to="+15005550010")
         await pretend.until(lambda: sms.states == ["sent", "delivered"])
 
@@ -82,7 +83,7 @@ async def test_an_sms_is_delivered_with_signed_states() -> None:
 
 async def test_a_call_is_answered_heard_and_acknowledged_by_a_key() -> None:
     async with town() as (pretend, ours):
-        await through(pretend, voice, page())
+        await through(pretend, voice.CHANNEL, page())
         call = await pretend.next_call()
         await pretend.until(lambda: call.states == ["initiated"])
 
@@ -98,7 +99,7 @@ async def test_a_call_is_answered_heard_and_acknowledged_by_a_key() -> None:
 
 async def test_a_call_may_be_taken_and_answered_by_itself() -> None:
     async with town(picks_up=True, presses="4") as (pretend, _):
-        await through(pretend, voice, page())
+        await through(pretend, voice.CHANNEL, page())
         call = await pretend.next_call()
         await pretend.until(lambda: call.status == "completed")
 
@@ -114,9 +115,9 @@ async def test_a_text_is_answered_and_silence_is_none() -> None:
 async def test_after_stop_a_number_gets_nothing_until_start() -> None:
     async with town() as (pretend, _):
         await pretend.text("+15005550010", pretend.number, "Stop")
-        refused = await through(pretend, twilio_sms, page())
+        refused = await through(pretend, twilio_sms.CHANNEL, page())
         await pretend.text("+15005550010", pretend.number, "start")
-        await through(pretend, twilio_sms, page())
+        await through(pretend, twilio_sms.CHANNEL, page())
 
     assert "21610" in getattr(refused, "because", "")
     assert len(pretend.messages) == 1
@@ -125,7 +126,7 @@ async def test_after_stop_a_number_gets_nothing_until_start() -> None:
 async def test_an_answer_may_be_lost_though_the_message_goes_out() -> None:
     async with town() as (pretend, ours):
         pretend.trouble(vendor.RESET_BUT_SENT)
-        outcome = await through(pretend, twilio_sms, page())
+        outcome = await through(pretend, twilio_sms.CHANNEL, page())
         await pretend.until(lambda: len(ours.states("MessageStatus")) == 2)
 
     assert isinstance(outcome, Unknown)
@@ -135,8 +136,8 @@ async def test_the_journal_is_on_disk_before_the_answer(tmp_path: Path) -> None:
     book = tmp_path / "twilio.jsonl"
     async with town(journal_file=book, deliver=()) as (pretend, _):
         pretend.trouble(vendor.RESET)
-        await through(pretend, twilio_sms, page())
-        await through(pretend, twilio_sms, page())
+        await through(pretend, twilio_sms.CHANNEL, page())
+        await through(pretend, twilio_sms.CHANNEL, page())
 
     lines = [orjson.loads(line) for line in book.read_bytes().splitlines()]
     assert [(line["kind"], line["to"], line["trouble"]) for line in lines] == [
