@@ -346,6 +346,8 @@ async def firing_by_incident(call: Call) -> AsyncIterator[list[StoredAlert]]:
         numbers, after = [one.number for one in incidents], (0, 0)
         while found := await store.firing_in(numbers, after, AT_ONCE):
             yield found
+            if len(found) < AT_ONCE:
+                break
             after = (found[-1].incident or 0, found[-1].id)
         below = numbers[-1]
 
