@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from tocsin.decide.incidents.escalation import policy_for
 from tocsin.decide.muting.mutes import Mutes
+from tocsin.decide.routing.kept_texts import as_json
 from tocsin.decide.routing.priority import assess
 from tocsin.decide.routing.rules import Verdict, value_of
 from tocsin.model import Alert, Arrival, Impact, Instant, Priority, Urgency
-from tocsin.work.ingest.evaluation import Judged, as_json
+from tocsin.work.ingest.evaluation import Judged
 from tocsin.work.ingest.open_alerts import Known
 from tocsin.work.ledger import Ledger
 

@@ -16,6 +16,7 @@ import structlog
 
 from tocsin.contracts import Tx
 from tocsin.decide.muting.mutes import counts_as_source
+from tocsin.decide.routing.kept_texts import fit_key
 from tocsin.decide.routing.rules import Rulebook
 from tocsin.decide.text import KEY
 from tocsin.errors import BadBody, StoreUnavailable
@@ -32,7 +33,7 @@ from tocsin.model import (
 )
 from tocsin.work.duties import INGEST, Duty
 from tocsin.work.ingest.batch import Batch
-from tocsin.work.ingest.evaluation import Judged, fit_key, judge, read
+from tocsin.work.ingest.evaluation import Judged, judge, read
 from tocsin.work.ingest.open_alerts import Known
 from tocsin.work.ingest.pipeline import SLICE
 from tocsin.work.ingest.posts import Outcome, Queued, Taken, Waiter

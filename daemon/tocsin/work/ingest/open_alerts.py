@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tocsin.contracts import Store
+from tocsin.decide.routing.kept_texts import MASK63
 from tocsin.model import Arrival, Instant, StoredAlert, Tombstone
 
 Pair = tuple[str, str]
-MASK63 = (1 << 63) - 1
 MASK40 = (1 << 40) - 1
 TIDIED = 10_000  # tombstones remembered before those whose time is over are forgotten; they hold for minutes at most
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tocsin.decide.routing.grouping import group_of
+from tocsin.decide.routing.kept_texts import begun
 from tocsin.model import MINUTE, Alert, Instant, Millis
 from tocsin.work.ingest.batch_state import Facts
 from tocsin.work.ingest.correlation import Opening
 from tocsin.work.ingest.counters import Counting
 from tocsin.work.ingest.evaluation import Judged, bytes_of, judge
 from tocsin.work.ingest.firing import Firing
-from tocsin.work.ingest.open_alerts import MASK63, Pair, identity_of
+from tocsin.work.ingest.open_alerts import Pair, identity_of
 from tocsin.work.ingest.posts import Item, Queued
 from tocsin.work.ingest.prefetch import Asking
 from tocsin.work.ingest.resolving import Ending
@@ -106,8 +107,3 @@ class LongWay:
                     self.ending.acknowledge(item, existing)
                 case _:
                     self.ending.remark(item, existing)
-
-
-def begun(content: int, started_at: Instant | None) -> int:
-    """What is counted is another firing when it started at another time, though it says the same."""
-    return (content ^ (started_at or 0) * 0x9E3779B97F4A7C15) & MASK63

@@ -10,6 +10,7 @@ from tocsin.decide.incidents.firing_counts import new_kinds
 from tocsin.decide.incidents.overtaken import WAITS, as_sent
 from tocsin.decide.routing.alert_terms import PASSING
 from tocsin.decide.routing.grouping import Group
+from tocsin.decide.routing.kept_texts import Fit
 from tocsin.decide.routing.rules import Rulebook, Verdict
 from tocsin.model import (
     EMPTY,
@@ -23,7 +24,7 @@ from tocsin.model import (
     Threshold,
     Tombstone,
 )
-from tocsin.work.ingest.evaluation import Fit, Judged
+from tocsin.work.ingest.evaluation import Judged
 from tocsin.work.ledger import Effects
 
 KeptStatus = Literal["firing", "resolved", "dropped", "suppressed", "heartbeat", "waiting"]

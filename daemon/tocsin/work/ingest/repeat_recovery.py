@@ -12,10 +12,11 @@ from collections.abc import Sequence
 import structlog
 
 from tocsin.contracts import Tx
+from tocsin.decide.routing.kept_texts import content_of, fit_key
 from tocsin.decide.routing.sender_times import on_the_line
 from tocsin.model import Alert, Instant, Post, StoredAlert
 from tocsin.model.civil import unix
-from tocsin.work.ingest.evaluation import bytes_of, content_of, fit_key
+from tocsin.work.ingest.evaluation import bytes_of
 from tocsin.work.ingest.intake import COUNTED, Intake
 from tocsin.work.runtime import Core
 
