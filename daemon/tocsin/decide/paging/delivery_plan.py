@@ -1,237 +1,558 @@
-"""When do planned pages leave, alone or in one summary, within a person's limits?
+"""Which planned pages leave now, alone or together, which later, which another way, and which not at all?
 
-`work/paging/claim.py` does it; here it is run ahead. It supposes that every message goes through
-and that nothing else pages these people meanwhile.
+The one answer, `plan`. The pager executes it (`work/paging/claim.py`); what-if runs it ahead
+(`decide/whatif/delivery_forecast.py`).
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from tocsin.decide.incidents.escalation import People, order_of_claims, usable_contacts
-from tocsin.decide.paging.other_channel import Both, Elsewhere, Move, Sooner, copied, has_waited, may_keep, other_way
-from tocsin.decide.paging.throttle import PATIENCE, Later, Now, overflow_at, room
-from tocsin.model import EMPTY, Instant, Limit, Page, Priority, Settings, User
+from tocsin.contracts import EVERY_RANK
+from tocsin.decide.incidents.escalation import CODE, People, order_of_claims, usable_contacts
+from tocsin.decide.paging import throttle
+from tocsin.decide.paging.other_channel import (
+    Both,
+    Elsewhere,
+    Move,
+    Sooner,
+    copied,
+    has_waited,
+    may_keep,
+    other_way,
+)
+from tocsin.decide.paging.still_wanted import why_page_unwanted, why_stale, why_update_unwanted
+from tocsin.model import EMPTY, Contact, Incident, Instant, Limit, Page, Priority, Settings
+
+BELOW_P1 = 2  # the rank behind those of a P1's first page, and of a page that a person asked for
+MOST_AT_ONCE = 30  # P1 pages that look for another way at once
+WAITED = "the person's limit was reached: it waited"
+
+
+# ---------------------------------------------------------------------------------- the answers
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """The limits of each channel that has any; and the kind of each (sms, voice, mail, chat): how loud it is."""
+class Alone:
+    """Leaves now, by itself."""
 
-    by_channel: Mapping[str, tuple[Limit, ...]] = EMPTY
-    kinds: Mapping[str, str] = EMPTY
-
-    def of(self, channel: str) -> tuple[Limit, ...]:
-        return self.by_channel.get(channel, ())
-
-    def kind(self, channel: str) -> str:
-        return self.kinds.get(channel, "")
-
-
-NO_LIMITS = Limits()
-
-Sent = Mapping[tuple[str, str], Sequence[Instant]]
-"""When messages went to a person ("" for channel targets) over a channel lately."""
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """A page on its way: by itself, as the one message for several, or carried by such a one."""
-
-    at: Instant
     page: Page
-    how: Literal["page", "summary", "bundled"] = "page"
-    because: str = ""
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Leave now as one message, in which the first carries the others. `and_rest`: what else of this person waits for
+    the channel joins it, however much that is."""
+
+    pages: tuple[Page, ...]
+    because: str
+    and_rest: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """Wait for a slot of the limit until `until` at the latest. `and_rest`: so does what else of this person is due."""
+
+    pages: tuple[Page, ...]
+    until: Instant
+    since: Instant
+    because: str
+    and_rest: bool = False
+
+    def after(self) -> list[Page]:
+        """The pages as they wait."""
+        delayed = throttle.delay(self.since, self.because)
+        return [
+            replace(page, due_at=self.until, updated_at=page.updated_at or self.since, delayed=page.delayed or delayed)
+            for page in self.pages
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Go now over another contact of the same person, where they are one message; it has room."""
+
+    pages: tuple[Page, ...]
+    contact: str
+    channel: str
+    at: Instant
+    since: Instant
+    because: str
+
+    def after(self) -> list[Page]:
+        """The pages as they are due there."""
+        delayed = throttle.delay(self.since, self.because)
+        return [
+            replace(
+                page, contact=self.contact, channel=self.channel, due_at=self.at, updated_at=self.since,
+                delayed=page.delayed or delayed,
+            )
+            for page in self.pages
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """Goes now over another contact of the same person too; `page` itself is among those that wait."""
+
+    page: Page
+    contact: str
+    channel: str
+    at: Instant
+    since: Instant
+    because: str
+
+    def after(self, id_: str) -> Page:
+        """The page over the other contact."""
+        delayed = throttle.delay(self.since, self.because)
+        return copied(self.page, id_, self.contact, self.channel, self.at, self.since, delayed)
+
+
+@dataclass(frozen=True, slots=True)
+class Hastened:
+    """The person's page that was planned for later over another contact: it goes now."""
+
+    page: Page
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rerouted:
+    """Belongs to another channel: its contact was configured anew, or the page tells that this very channel fails."""
+
+    page: Page
+    contact: str
+    channel: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Does not leave at all. `in_vain`: it found its person or contact gone, so its step is asked again."""
+
+    page: Page
+    status: Literal["cancelled", "failed"]
+    because: str
+    in_vain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Stay due: no call may begin before another one ends."""
+
+    pages: tuple[Page, ...]
+    because: str = "as many calls as may be are under way"
+
+
+Answer = Alone | Together | Postponed | Moved | Copied | Hastened | Rerouted | Ended | Held
+
+
+@dataclass(frozen=True, slots=True)
+class NoRoom:
+    """The question for what else is known of this person, before their pages can be placed: see `Alternatives`.
+
+    `overdue`: they waited for as long as pages may, so what was put off behind them is decided with them.
+    """
+
+    pages: tuple[Page, ...]
+    overdue: bool
+
+
+# ------------------------------------------------------------------------------------ the facts
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Calls that may begin now. What is no page has slots of its own; `kept` of the others are for a P1's first pages
+    and for what a person asked for."""
+
+    pages: int
+    quiet: int
+    kept: int = 0
+
+    @property
+    def below(self) -> int:
+        """The rank below which something can leave at all."""
+        if self.pages <= self.kept:
+            return BELOW_P1
+        return EVERY_RANK if self.quiet > 0 else CODE
+
+    def have_room(self, page: Page) -> bool:
+        if page.kind in throttle.PAGES:
+            return self.pages > (self.kept if page.rank >= BELOW_P1 else 0)
+        return self.quiet > 0
+
+    def without(self, page: Page) -> Slots:
+        """What is left when a call for this page begins."""
+        if page.kind in throttle.PAGES:
+            return Slots(self.pages - 1, self.quiet, self.kept)
+        return Slots(self.pages, self.quiet - 1, self.kept)
+
+
+UNBOUNDED = Slots(EVERY_RANK, EVERY_RANK)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known where a channel's pages are decided: the channel, its limits, the configuration, the incidents.
+
+    `kind`: sms, voice, mail, chat: how loud it is. `own_trouble`: the key of the incident that tells that this channel
+    fails; "" while it does not. `overtaken`: page key → why what it asks for needs no answer any more.
+    """
+
+    channel: str
+    kind: str
+    limits: Sequence[Limit]
+    settings: Settings
+    people: People
+    incidents: Mapping[int, Incident]
+    own_trouble: str = ""
+    overtaken: Mapping[str, str] = EMPTY
+
+    def incident_of(self, page: Page) -> Incident | None:
+        return self.incidents.get(page.incident) if page.incident is not None else None
+
+    def priority_of(self, page: Page) -> Priority:
+        incident = self.incident_of(page)
+        return incident.priority if incident is not None else "P5"
+
+
+@dataclass(frozen=True, slots=True)
+class OtherWay:
+    """Another contact of the person: when pages went to them over its channel, within the limits' windows."""
+
+    contact: str
+    channel: str
+    kind: str
+    limits: Sequence[Limit] = ()
+    sent: Sequence[Instant] = ()
+
+    def has_room(self, now: Instant) -> bool:
+        return isinstance(throttle.room(self.sent, self.limits, now, urgent=False), throttle.Now)
+
+
+@dataclass(frozen=True, slots=True)
+class Alternatives:
+    """What else is known of a person whose pages find no room.
+
+    `ways`: their other contacts that work, in written order. `known`: those of the keys asked for that a page has.
+    `later`: their planned pages of the same incidents that are not due yet. `put_off`: what else waits for this
+    channel, due within a minute.
+    """
+
+    ways: Sequence[OtherWay] = ()
+    known: Collection[str] = ()
+    later: Sequence[Page] = ()
+    put_off: Sequence[Page] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """When messages went to the person over the channel, within its limits' windows. `pages`: pages alone.
+
+    `alternatives`: what `plan` asked for, if it did.
+    """
+
+    pages: Sequence[Instant] = ()
+    all: Sequence[Instant] = ()
+    alternatives: Alternatives | None = None
+
+
+NOTHING_SENT = Sent()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What becomes of the pages, and the call slots that are left."""
+
+    answers: tuple[Answer, ...]
+    slots: Slots
+
+
+# ----------------------------------------------------------------------------------- the answer
+
+
+def groups(pages: Sequence[Page], facts: Facts) -> list[list[Page]]:
+    """The due pages of a channel, as they are planned: by person where a limit counts, else all at once but for those
+    which tell that the channel fails."""
+    if not facts.limits and not facts.own_trouble:
+        return [list(pages)] if pages else []
+    found: dict[str, list[Page]] = {}
+    for page in pages:
+        alone = facts.limits or _tells_of_this_channel(page, facts)
+        found.setdefault(person_of(page) if alone else "", []).append(page)
+    return list(found.values())
+
+
+def person_of(page: Page) -> str:
+    """Whose limit a page counts towards: the person's, or the fixed target's."""
+    return page.user or page.target
+
+
+def plan(pages: Sequence[Page], facts: Facts, sent: Sent, slots: Slots, now: Instant) -> Plan | NoRoom:
+    """What becomes of these due pages, one of `groups`, each once.
+
+    NoRoom: ask again with its `alternatives`; it is not asked for a second time.
+    """
+    planning = _Planning(facts, sent, slots, now)
+    staying = planning.staying(pages)
+    if isinstance(staying, NoRoom):
+        return staying
+    if not facts.limits:
+        planning.without_limits(staying)
+    elif (no_room := planning.within_limits(staying)) is not None:
+        return no_room
+    return Plan(tuple(planning.answers), planning.slots)
+
+
+def why_not_as_planned(page: Page, facts: Facts, now: Instant) -> Ended | Rerouted | None:
+    """What became of the incident, the configuration or the person, so that a page may not leave; None when it may."""
+    incident = facts.incident_of(page)
+    because = ""
+    if page.kind in throttle.PAGES and page.incident is not None:
+        because = why_page_unwanted(page, incident)
+    elif page.kind == "update" and incident is not None:
+        because = why_update_unwanted(page, incident)
+    because = because or why_stale(page, now) or facts.overtaken.get(page.key, "")
+    return Ended(page, "cancelled", because) if because else _why_unreachable(page, facts)
+
+
+def other_contacts(page: Page, facts: Facts) -> list[Contact]:
+    """The person's contacts over other channels that a page could use."""
+    user = facts.settings.users.get(page.user)
+    contacts = usable_contacts(user, facts.settings, facts.people) if user is not None else []
+    return [contact for contact in contacts if contact.channel != facts.channel]
+
+
+def _why_unreachable(page: Page, facts: Facts) -> Ended | Rerouted | None:
+    settings = facts.settings
+    if not page.user:
+        if page.channel in settings.channels:
+            return None
+        return Ended(page, "cancelled", "the channel was removed from the configuration", in_vain=True)
+    user = settings.users.get(page.user)
+    contact = user.contacts.get(page.contact) if user is not None else None
+    if contact is None:
+        return Ended(page, "cancelled", "the person or contact was removed from the configuration", in_vain=True)
+    if contact.channel != page.channel and page.channel not in settings.fallbacks.get(contact.channel, ()):
+        return Rerouted(page, page.contact, contact.channel, f"the contact goes over {contact.channel} by now")
+    if facts.people.unusable(contact) and page.kind != "code":  # a code is how it comes back to life
+        return Ended(page, "failed", "the contact cannot be used", in_vain=True)
+    return None
+
+
+def _tells_of_this_channel(page: Page, facts: Facts) -> bool:
+    incident = facts.incident_of(page)
+    return bool(facts.own_trouble and page.user and incident is not None and incident.key == facts.own_trouble)
+
+
+def _without(pages: Sequence[Page], gone: Iterable[Page]) -> list[Page]:
+    keys = {page.key for page in gone}
+    return [page for page in pages if page.key not in keys]
+
+
+def _alone(page: Page) -> Alone:
+    return Alone(page, WAITED if page.delayed else "it is due")
 
 
 @dataclass(slots=True)
-class Sending:
-    """The pages of one incident that wait for their time. `settings` and `people` say who has another contact."""
+class _Planning:
+    """One `plan` on its way."""
 
-    settings: Settings
-    people: People
-    limits: Limits = NO_LIMITS
-    sent: dict[tuple[str, str], list[Instant]] = field(default_factory=dict)
-    waiting: list[Page] = field(default_factory=list)
-    known: set[str] = field(default_factory=set)  # keys of pages, whatever became of them
-    priority: Priority = "P5"
+    facts: Facts
+    sent: Sent
+    slots: Slots
+    now: Instant
+    answers: list[Answer] = field(default_factory=list)
 
-    def until(self, end: Instant, now: Instant, priority: Priority) -> list[Left]:
-        """What leaves until `end`; what is overdue leaves at `now`. `priority`: the incident's."""
-        left: list[Left] = []
-        self.priority, urgent = priority, priority == "P1"
-        self.known.update(page.key for page in self.waiting)
-        while self.waiting:
-            at = max(now, min(page.due_at for page in self.waiting))
-            if at > end:
-                break
-            left += self._due(at, urgent)
-        return left
+    def staying(self, pages: Sequence[Page]) -> list[Page] | NoRoom:
+        """The pages that may leave over this channel; the others are answered."""
+        staying = []
+        for page in pages:
+            answer = why_not_as_planned(page, self.facts, self.now)
+            if answer is None and _tells_of_this_channel(page, self.facts):
+                if self.sent.alternatives is None:
+                    return NoRoom((page,), overdue=False)
+                way = self.way_with_room()
+                if way is not None:
+                    answer = Rerouted(page, way.contact, way.channel, f"it tells that {self.facts.channel} fails")
+            if answer is None:
+                staying.append(page)
+            else:
+                self.answers.append(answer)
+        return staying
 
-    def _due(self, at: Instant, urgent: bool) -> list[Left]:
-        """What is due then, by person and channel; a page that goes another way joins those it finds there."""
-        groups: dict[tuple[str, str], list[Page]] = {}
-        for page in sorted((page for page in self.waiting if page.due_at <= at), key=order_of_claims):
-            groups.setdefault((page.channel, page.user or page.target), []).append(page)
-        self.waiting = [page for page in self.waiting if page.due_at > at]
-        left: list[Left] = []
-        while groups and not any(page.due_at <= at for page in self.waiting):
-            left += self._claim(groups.pop(next(iter(groups))), at, urgent)
-        self.waiting += itertools.chain.from_iterable(groups.values())
-        return left
+    def way_with_room(self) -> OtherWay | None:
+        ways = self.sent.alternatives.ways if self.sent.alternatives is not None else ()
+        return next((way for way in ways if way.has_room(self.now)), None)
 
-    def _drop(self, pages: Sequence[Page]) -> None:
-        gone = {id(page) for page in pages}
-        self.waiting = [page for page in self.waiting if id(page) not in gone]
+    # ------------------------------------------------------------------------- leaving
 
-    def _claim(self, pages: list[Page], now: Instant, urgent: bool) -> list[Left]:
-        """All due pages of one person and channel: as many as there is room for go; more go as one in the last slot."""
-        limits = self.limits.of(pages[0].channel)
-        if not limits:
-            return self._without_limit(pages, now)
-        left: list[Left] = []
-        sent = self._sent(pages[0])
-        while pages:
-            found = room(sent, limits, now, urgent=urgent)
-            if isinstance(found, Later):
-                return left + self._wait(pages, found, limits, now, urgent)
-            late = [page for page in pages if page.delayed]
-            if pages[0].delayed and len(late) > 1:  # what had to wait for this slot goes in one message
-                left += self._bundle(late, now)
-                pages = [page for page in pages if not page.delayed]
-                continue
-            if len(pages) > 1 and isinstance(room([*sent, now], limits, now, urgent=False), Later):
-                return left + self._bundle(pages, now)
-            sent.append(now)
-            page = pages.pop(0)
-            left.append(Left(now, page, because=_late(page, now)))
-        return left
+    def without_limits(self, pages: Sequence[Page]) -> None:
+        """Each by itself; what came here late from a channel that has a limit is one message a person."""
+        together: dict[str, list[Page]] = {}
+        for page in pages:
+            late = page.kind == "page" and page.delayed and page.user
+            together.setdefault(f"user:{page.user}" if late else page.key, []).append(page)
+        for some in together.values():
+            if self.slots.have_room(some[0]):
+                self._leave(some, "they waited for the limit of another channel")
+            else:
+                self.answers.append(Held(tuple(some)))
 
-    def _without_limit(self, pages: list[Page], now: Instant) -> list[Left]:
-        """Each by itself; what came here late from a channel that has a limit is one message."""
-        late = [page for page in pages if page.delayed and page.user]
-        left = [Left(now, page, because=_late(page, now)) for page in pages if not (page.delayed and page.user)]
-        return left + (self._bundle(late, now) if late else [])
-
-    def _other_way_for_p1(self, pages: list[Page], later: Later, now: Instant) -> list[Page]:
-        """A P1 does not wait: it goes over another contact that has room. What waits is returned."""
-        fresh = [page for page in pages if not page.delayed]
-        other = self._other(fresh[0], now) if fresh else None
-        if other is None:
-            return pages
-        self._over(fresh, other, now, later, now)
-        return [page for page in pages if page.delayed]
-
-    def _without_those_told_elsewhere(self, pages: list[Page], later: Later, now: Instant) -> list[Page]:
-        """A page that went out another way and kept its place waits for that, however long it takes."""
-        user = self.settings.users.get(pages[0].user) if pages else None
-        if user is None or not may_keep(self.priority):
-            return pages
-        elsewhere = self._elsewhere(user, now)
-        told = [page for page in pages if has_waited(page, now) and elsewhere.told(page, user)]
-        self._postpone(told, later.at, now)
-        gone = {id(page) for page in told}
-        return [page for page in pages if id(page) not in gone]
-
-    def _elsewhere(self, user: User, now: Instant) -> Elsewhere:
-        """What the person has over other contacts."""
-        return Elsewhere(self.known, [one for one in self.waiting if one.user == user.key and one.due_at > now])
-
-    def _over(
-        self, pages: Sequence[Page], other: tuple[str, str], since: Instant, later: Later, now: Instant
-    ) -> list[Left]:
-        """Each page over that contact, over both, or in its turn."""
-        contact, channel = other
-        user = self.settings.users[pages[0].user]
-        kinds = self.limits.kind(pages[0].channel), self.limits.kind(channel)
-        elsewhere = self._elsewhere(user, now)
-        ways = [(page, other_way(page, user, contact, self.priority, kinds, elsewhere)) for page in pages]
-        for page, way in ways:
-            match way:
-                case Move():
-                    moved = replace(page, contact=contact, channel=channel, due_at=now, updated_at=since)
-                    self.waiting.append(replace(moved, delayed="a limit"))
-                case Sooner(planned) if any(one is planned for one in self.waiting):
-                    self._drop([planned])
-                    self.waiting.append(replace(planned, due_at=now))
-                case Both():
-                    copy = copied(page, "", contact, channel, now, since, "a limit")
-                    self.waiting.append(copy)
-                    self.known.add(copy.key)
-        return self._postpone([page for page, way in ways if not isinstance(way, Move)], later.at, since)
-
-    def _wait(
-        self, pages: list[Page], later: Later, limits: tuple[Limit, ...], now: Instant, urgent: bool
-    ) -> list[Left]:
-        """No room: until the next slot, at most a minute; then another contact, or one message beyond the limit."""
-        pages = self._other_way_for_p1(pages, later, now) if urgent else pages
-        pages = self._without_those_told_elsewhere(pages, later, now)
-        if not pages:
-            return []
-        since = min(page.updated_at or now for page in pages)
-        deadline = Instant(since + PATIENCE)
-        if now < deadline:
-            return self._postpone(pages, Instant(min(later.at, deadline)), since)
-        pages = pages + self._put_off(pages[0], now)
-        other = self._other(pages[0], now)
-        overflow = overflow_at(self._sent(pages[0]), limits, now)
-        if other is not None:
-            return self._over(pages, other, since, later, now)
-        if overflow <= now:
-            return self._bundle(pages, now)
-        return self._postpone(pages, Instant(min(later.at, overflow)), since)
-
-    def _postpone(self, pages: list[Page], at: Instant, since: Instant) -> list[Left]:
-        self.waiting += [
-            replace(page, due_at=at, updated_at=page.updated_at or since, delayed=page.delayed or "a limit")
-            for page in pages
-        ]
-        return []
-
-    def _put_off(self, like: Page, now: Instant) -> list[Page]:
-        """What else of this person and channel waits for a slot, put off to a later instant."""
-        found = [
-            page
-            for page in self.waiting
-            if (page.user, page.channel) == (like.user, like.channel)
-            and page.updated_at is not None
-            and page.due_at <= now + PATIENCE
-        ]
-        self._drop(found)
-        return found
-
-    def _bundle(self, pages: list[Page], now: Instant) -> list[Left]:
-        pages = sorted(pages, key=order_of_claims)
-        self._sent(pages[0]).append(now)
+    def _leave(self, pages: Sequence[Page], because: str, *, and_rest: bool = False) -> None:
+        self.slots = self.slots.without(pages[0])
         if len(pages) == 1:
-            return [Left(now, pages[0], because=_late(pages[0], now))]
-        why = f"the limit of {pages[0].channel} is reached: one message for {len(pages)} pages"
-        return [Left(now, page, "bundled" if number else "summary", why) for number, page in enumerate(pages)]
+            self.answers.append(_alone(pages[0]))
+        else:
+            self.answers.append(Together(tuple(sorted(pages, key=order_of_claims)), because, and_rest))
 
-    def _other(self, page: Page, now: Instant) -> tuple[str, str] | None:
-        """(contact, channel) of the same person where there is room now."""
-        user = self.settings.users.get(page.user)
-        if user is None:
-            return None
-        for contact in usable_contacts(user, self.settings, self.people):
-            if contact.channel == page.channel:
-                continue
-            sent = self.sent.get((page.user, contact.channel), ())
-            if isinstance(room(sent, self.limits.of(contact.channel), now, urgent=False), Now):
-                return contact.name, contact.channel
+    def within_limits(self, pages: Sequence[Page]) -> NoRoom | None:
+        """As many of one person's as there is room for go one by one; more become one message in the last slot."""
+        paging = [page for page in pages if page.kind in throttle.PAGES]
+        quiet = [page for page in pages if page.kind not in throttle.PAGES]
+        before = self.slots.pages
+        if paging and (no_room := self._pages(paging)) is not None:
+            return no_room
+        if quiet:
+            self._what_is_no_page(quiet, before - self.slots.pages)
         return None
 
-    def _sent(self, page: Page) -> list[Instant]:
-        return self.sent.setdefault((page.user, page.channel), [])
+    def _pages(self, waiting: list[Page]) -> NoRoom | None:
+        facts, now = self.facts, self.now
+        sent, because = list(self.sent.pages), f"the limit of {facts.channel} is reached"
+        while waiting and self.slots.have_room(waiting[0]):
+            page = waiting[0]
+            room = throttle.room(sent, facts.limits, now, urgent=facts.priority_of(page) == "P1")
+            if isinstance(room, throttle.Later):
+                return self._without_room(waiting, room, sent)
+            sent.append(now)
+            late = [one for one in waiting if one.delayed]
+            if page.delayed and len(late) > 1:  # what had to wait for this slot goes in one message
+                self._leave(late, because, and_rest=True)
+                waiting = _without(waiting, late)
+                continue
+            last = isinstance(throttle.room(sent, facts.limits, now, urgent=False), throttle.Later)
+            if last and len(waiting) > 1:
+                self._leave(waiting, because)
+                return None
+            self._leave([waiting.pop(0)], because)
+        if waiting:
+            self.answers.append(Held(tuple(waiting)))
+        return None
+
+    def _what_is_no_page(self, waiting: list[Page], called: int) -> None:
+        """That it is over, notices, tests and codes take the room that is left, and wait for it however long that
+        takes. They never take a page's: no page asks what of these went out."""
+        sent = [*self.sent.all, *[self.now] * called]
+        while waiting and self.slots.have_room(waiting[0]):
+            room = throttle.room(sent, self.facts.limits, self.now, urgent=False)
+            if isinstance(room, throttle.Later):
+                self.postpone(waiting, room.at, self.now, room.because)
+                return
+            sent.append(self.now)
+            together = waiting[:1]
+            if waiting[0].kind == "update" and waiting[0].delayed:
+                together = [page for page in waiting if page.kind == "update"]
+            self._leave(together, f"the limit of {self.facts.channel} is reached")
+            waiting = _without(waiting, together)
+        if waiting:
+            self.answers.append(Held(tuple(waiting)))
+
+    # ------------------------------------------------------------------------- no room
+
+    def _without_room(self, pages: Sequence[Page], room: throttle.Later, sent: Sequence[Instant]) -> NoRoom | None:
+        """Until the next slot, at most a minute; then another channel, or one message beyond the limit."""
+        waiting = list(pages)
+        overdue = self.now >= _since(waiting, self.now) + throttle.PATIENCE
+        fresh = [page for page in waiting if not page.delayed and self.facts.priority_of(page) == "P1"][:MOST_AT_ONCE]
+        alternatives = self.sent.alternatives
+        if alternatives is None and waiting[0].user and (overdue or fresh):
+            return NoRoom(tuple(waiting), overdue)
+        detour = _Detour(self, alternatives or Alternatives(), room)
+        if fresh and detour.way is not None:  # a P1 does not wait
+            because = f"the limit of {self.facts.channel} is reached, and a P1 does not wait"
+            detour.take(fresh, self.now, because)
+            waiting = _without(waiting, fresh)
+        told = detour.told_elsewhere(waiting)
+        if told:  # it keeps its place, however long that takes
+            self.postpone(told, room.at, self.now, room.because)
+            waiting = _without(waiting, told)
+        if waiting:
+            self._wait(waiting, detour, sent)
+        return None
+
+    def _wait(self, waiting: list[Page], detour: _Detour, sent: Sequence[Instant]) -> None:
+        room, since = detour.room, _since(waiting, self.now)
+        deadline = Instant(since + throttle.PATIENCE)
+        if self.now < deadline:
+            self.postpone(waiting, min(room.at, deadline), since, room.because, and_rest=True)
+            return
+        put_off = self.staying(_without(detour.alternatives.put_off, waiting))
+        waiting = waiting + (put_off if isinstance(put_off, list) else [])
+        overflow = throttle.overflow_at(sent, self.facts.limits, self.now)
+        if detour.way is not None:
+            detour.take(waiting, since, room.because)
+        elif overflow <= self.now:
+            self._leave(waiting, f"the limit of {self.facts.channel} is reached", and_rest=True)
+        else:
+            self.postpone(waiting, min(room.at, overflow), since, room.because)
+
+    def postpone(
+        self, pages: Sequence[Page], until: Instant, since: Instant, because: str, *, and_rest: bool = False
+    ) -> None:
+        self.answers.append(Postponed(tuple(pages), until, since, because, and_rest))
 
 
-def of(settings: Settings, people: People, limits: Limits, sent: Sent) -> Sending:
-    """Ready to be used by one course."""
-    return Sending(settings, people, limits, {key: list(times) for key, times in sent.items()})
+def _since(pages: Sequence[Page], now: Instant) -> Instant:
+    return min(page.updated_at or now for page in pages)
 
 
-def _late(page: Page, now: Instant) -> str:
-    return "the person's limit was reached: it waited" if page.updated_at is not None else ""
+class _Detour:
+    """The way over a person's other contact, if one has room: `decide/paging/other_channel.py`, page by page."""
+
+    def __init__(self, planning: _Planning, alternatives: Alternatives, room: throttle.Later) -> None:
+        self.planning, self.alternatives, self.room = planning, alternatives, room
+        self.way = planning.way_with_room()
+        self._known, self._later = set(alternatives.known), list(alternatives.later)
+
+    def told_elsewhere(self, pages: Sequence[Page]) -> list[Page]:
+        """Pages that went out another way and kept their place."""
+        planning = self.planning
+        user = planning.facts.settings.users.get(pages[0].user) if pages else None
+        if user is None:
+            return []
+        elsewhere, now = Elsewhere(self._known, self._later), planning.now
+        return [
+            page for page in pages
+            if may_keep(planning.facts.priority_of(page)) and has_waited(page, now) and elsewhere.told(page, user)
+        ]  # fmt: skip
+
+    def take(self, pages: Sequence[Page], since: Instant, because: str) -> None:
+        """Each page over the other contact, over both, or in its turn."""
+        planning, way = self.planning, self.way
+        assert way is not None
+        facts, moved, kept, hastened = planning.facts, list[Page](), list[Page](), list[Page]()
+        user, kinds = facts.settings.users[pages[0].user], (facts.kind, way.kind)
+        for page in pages:
+            elsewhere = Elsewhere(self._known, self._later)
+            match other_way(page, user, way.contact, facts.priority_of(page), kinds, elsewhere):
+                case Move():
+                    moved.append(page)
+                    continue
+                case Sooner(planned):  # the same one may do for several
+                    hastened += [planned] if planned not in hastened else []
+                case Both():
+                    copy = Copied(page, way.contact, way.channel, planning.now, since, because)
+                    self._known.add(copy.after("").key)
+                    planning.answers.append(copy)
+            kept.append(page)
+        self._later = _without(self._later, hastened)
+        planning.answers += [Hastened(page, because) for page in hastened]
+        if moved:
+            planning.answers.append(Moved(tuple(moved), way.contact, way.channel, planning.now, since, because))
+        if kept:
+            planning.postpone(kept, self.room.at, since, because)

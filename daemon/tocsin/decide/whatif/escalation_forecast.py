@@ -17,7 +17,7 @@ from tocsin.decide.incidents.lifecycle import Move
 from tocsin.decide.incidents.timers import Around, Deed
 from tocsin.decide.muting.mutes import Mutes
 from tocsin.decide.oncall.resolver import in_hours, local_instant, zone_of
-from tocsin.decide.paging.delivery_plan import Left, Sending
+from tocsin.decide.whatif.delivery_forecast import Left, Sending
 from tocsin.model import DAY, Entry, Incident, Instant, Millis, Page, Policy, Settings, StoredAlert, Support
 from tocsin.model.civil import civil
 
@@ -213,7 +213,7 @@ class Course:
         if self.incident.status != "triggered" or self.incident.muted_by is not None:
             self.sending.waiting = [page for page in self.sending.waiting if page.due_at > end]
             return
-        for left in self.sending.until(end, self.now, self.incident.priority):
+        for left in self.sending.until(end, self.now, {self.incident.number: self.incident}):
             self.told.append(_planned(left))
 
 

@@ -15,14 +15,14 @@ from tocsin.decide.muting.mutes import Mute, Mutes
 from tocsin.decide.noise import threshold
 from tocsin.decide.noise.flapping import clearing
 from tocsin.decide.oncall.resolver import zone_of
-from tocsin.decide.paging.delivery_plan import NO_LIMITS, Limits, Sent
-from tocsin.decide.paging.delivery_plan import of as sending_of
 from tocsin.decide.routing.alert_terms import terms_of
 from tocsin.decide.routing.grouping import Group, group_of
 from tocsin.decide.routing.priority import Assessment, assess, is_higher, worst
 from tocsin.decide.routing.rules import Rulebook, Traced, Verdict, value_of
 from tocsin.decide.text import DESCRIPTION, TITLE, clean, clean_identity, clean_labels
 from tocsin.decide.views import in_words
+from tocsin.decide.whatif.delivery_forecast import NO_LIMITS, Limits, SentLately
+from tocsin.decide.whatif.delivery_forecast import of as sending_of
 from tocsin.decide.whatif.escalation_forecast import Course, Planned
 from tocsin.model import (
     EMPTY,
@@ -58,7 +58,7 @@ class Facts:
     pages: Mapping[int, Sequence[Page]] = field(default_factory=dict)  # their pages of this cycle, sent or not
     policies: Mapping[str, Policy] = EMPTY  # as frozen, by hash
     limits: Limits = NO_LIMITS  # of the channels that have any
-    sent: Sent = field(default_factory=dict)  # what went to people lately over these
+    sent: SentLately = field(default_factory=dict)  # what went to people lately over these
     counted: Mapping[str, int] = EMPTY  # firings within the window, of the incident keys that a threshold counts
     sources: Sequence[StoredAlert] = ()  # that fire and keep others quiet
     down: Sequence[Incident] = ()  # open incidents of services that others depend on

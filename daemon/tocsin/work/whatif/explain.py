@@ -18,9 +18,9 @@ from tocsin.decide.muting.mutes import Mutes
 from tocsin.decide.noise.counters import bulk_tally
 from tocsin.decide.oncall.overrides import extra_of
 from tocsin.decide.paging import throttle
-from tocsin.decide.paging.delivery_plan import Limits
 from tocsin.decide.routing.grouping import group_of
 from tocsin.decide.routing.rules import Rulebook, Verdict
+from tocsin.decide.whatif.delivery_forecast import Limits
 from tocsin.decide.whatif.escalation_forecast import Course
 from tocsin.decide.whatif.explain import MOST_OTHERS, Asking, Facts
 from tocsin.decide.whatif.explain_report import shaped, whole
