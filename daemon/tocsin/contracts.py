@@ -314,30 +314,17 @@ class Tx(Protocol):
     async def open_alerts(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredAlert]:
         """Open (firing) alerts by (integration, source_key)."""
 
-    async def recent_alerts(
-        self, keys: Sequence[tuple[str, str]], since: Instant
-    ) -> dict[tuple[str, str], StoredAlert]:
-        """The newest ended alert of each key that ended at or after `since`."""
-
-    async def tombstones(self, keys: Sequence[tuple[str, str]], now: Instant) -> dict[tuple[str, str], Tombstone]:
-        """The ends of these identities that still hold."""
-
     async def minted(self, integration: str, body_hash: str, now: Instant) -> str | None:
         """The key minted for the same bytes in the last two minutes."""
 
     async def standing(
         self, alerts: Sequence[tuple[str, str]], dated: Sequence[tuple[str, str]], keys: Sequence[str], now: Instant
     ) -> Standing:
-        """What `open_alerts(alerts)`, `tombstones(dated, now)` and `latest_by_key(keys)` answer, asked together."""
+        """Open alerts of the identities `alerts`, the ends of the identities `dated` that still hold, and the newest
+        incident of each group key, whatever its status; asked together."""
 
     async def incidents(self, numbers: Sequence[int]) -> dict[int, Incident]:
         """By number; unknown numbers are absent."""
-
-    async def incidents_by_key(self, keys: Sequence[str]) -> dict[str, Incident]:
-        """Open incidents that a grouped alert with this key may join (incident_keys, open only)."""
-
-    async def latest_by_key(self, keys: Sequence[str]) -> dict[str, Incident]:
-        """The newest incident of each key, whatever its status."""
 
     async def firing_alerts(self, incident: int) -> list[StoredAlert]:
         """Its firing alerts, oldest first."""
@@ -396,9 +383,6 @@ class Tx(Protocol):
 
     async def carried_by(self, attempt: Attempt) -> list[Attempt]:
         """The bundled attempts of pages that travel in this attempt's summary."""
-
-    async def open_attempts(self, owner: str | None, limit: int) -> list[Attempt]:
-        """Attempts in state open, all or of one owner. Crash recovery."""
 
     async def unconfirmed(self, now: Instant, limit: int) -> list[Attempt]:
         """Unknown attempts with confirm_by <= now whose page is `waiting`."""
@@ -585,9 +569,6 @@ class Store(Protocol):
         Cheap, and asks anew each time.
         """
 
-    def on_commit(self, listener: Callable[[], None]) -> None:
-        """`listener` is called (in the event loop) after each commit; a hint, never the truth."""
-
     # reads: a recent committed state, no locks
     async def incident(self, number: int) -> Incident | None:
         """`previous` of one that stands alone is looked up here: the newest of its key that had ended before it."""
@@ -611,7 +592,7 @@ class Store(Protocol):
         """The firing alert of this identity."""
 
     async def newest_of_key(self, key: str) -> Incident | None:
-        """As `Tx.latest_by_key`, for one key and without a lock."""
+        """The newest incident of a key, whatever its status; without a lock."""
 
     async def newest_number(self) -> int:
         """The highest number given to an incident so far, 0 where there is none: the next one opened gets a higher

@@ -18,10 +18,6 @@ class Notify:
         self._address = _address(env.get("NOTIFY_SOCKET", ""))
         self.watchdog_every: Millis | None = _watchdog(env, pid)
 
-    @property
-    def listening(self) -> bool:
-        return self._address is not None
-
     def ready(self, status: str = "") -> None:
         self._tell("READY=1", _status(status))
 

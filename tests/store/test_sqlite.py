@@ -448,7 +448,6 @@ async def test_an_alert_that_stands_alone_touches_four_b_trees(inline):
 
 PLANS = {
     "open_alerts": "alerts_open",
-    "recent_alerts": "alerts_ended",
     "due_alerts": "alerts_expiring",
     "firing_alerts": "alerts_firing",
     "open_keys": "alerts_open",
@@ -469,7 +468,7 @@ PLANS = {
     "pages_of": "pages_incident",
     "unsent_pages": "pages_incident",
     "attempts_of": "attempts_page",
-    "open_attempts": "attempts_open",
+    "open_intents": "attempts_open",
     "unconfirmed": "attempts_unknown",
     "next_confirmation": "attempts_unknown",
     "sent_since": "attempts_channel",

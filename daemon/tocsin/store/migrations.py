@@ -17,8 +17,6 @@ from tocsin.errors import SchemaTooNew, StoreError
 from tocsin.store.lock import empty
 from tocsin.store.queries import HERE
 
-Statements = tuple[str, ...]
-
 
 @dataclass(frozen=True, slots=True)
 class Migration:

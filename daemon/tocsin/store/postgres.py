@@ -435,7 +435,6 @@ class PostgresStore(PostgresReader, Pruner):
         self._idle = asyncio.Event()
         self._idle.set()
         self._closing = False
-        self._listeners: list[Callable[[], None]] = []
         self._holding: Any = None
 
     async def _look(self, name: str, *args: Any) -> list[Row]:
@@ -454,7 +453,7 @@ class PostgresStore(PostgresReader, Pruner):
     def lost(self) -> str:
         return ""  # the server's files are its own affair
 
-    async def _write(self, work: Callable[[Transaction], Awaitable[T]], lane: str, *, quiet: bool = False) -> T:
+    async def _write(self, work: Callable[[Transaction], Awaitable[T]], lane: str) -> T:
         if self._closing:
             raise StoreUnavailable("the database is closed")
         if self._under_way >= MOST_WAITING:
@@ -462,19 +461,19 @@ class PostgresStore(PostgresReader, Pruner):
         waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._under_way += 1
         self._idle.clear()
-        self._spawn(self._see_through(work, lane, quiet, waiter), "store write")
+        self._spawn(self._see_through(work, lane, waiter), "store write")
         return await asyncio.shield(waiter)
 
     async def _see_through(
-        self, work: Callable[[Transaction], Awaitable[T]], lane: str, quiet: bool, waiter: asyncio.Future[T]
+        self, work: Callable[[Transaction], Awaitable[T]], lane: str, waiter: asyncio.Future[T]
     ) -> None:
         """Bring one work to its end, whether or not anybody still waits for it."""
         try:
             if lane == "ingest":
                 async with self._ingest:
-                    result, changed = await self._with_retries(work)
+                    result = await self._with_retries(work)
             else:
-                result, changed = await self._with_retries(work)
+                result = await self._with_retries(work)
         except asyncio.CancelledError:
             waiter.cancel()
             raise
@@ -485,15 +484,12 @@ class PostgresStore(PostgresReader, Pruner):
         else:
             if not waiter.done():
                 waiter.set_result(result)
-            if changed and not quiet:
-                for listener in self._listeners:
-                    listener()
         finally:
             self._under_way -= 1
             if not self._under_way:
                 self._idle.set()
 
-    async def _with_retries(self, work: Callable[[Transaction], Awaitable[T]]) -> tuple[T, bool]:
+    async def _with_retries(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Once more on fresh facts after a conflict, and over another session where one was lost; not for ever."""
         until = self._clock.monotonic() + PATIENCE / 1000
         conflicts = cut_off = 0
@@ -510,8 +506,8 @@ class PostgresStore(PostgresReader, Pruner):
                     raise cut.error from cut
             await self._clock.sleep(Millis(int(self._chance.fraction() * 10 * 2 ** (conflicts + cut_off))))
 
-    async def _once(self, work: Callable[[Transaction], Awaitable[T]], bounds: Bounds | None = None) -> tuple[T, bool]:
-        """One transaction; returns what `work` returned and whether anything was changed. Raises CutOff."""
+    async def _once(self, work: Callable[[Transaction], Awaitable[T]], bounds: Bounds | None = None) -> T:
+        """One transaction; returns what `work` returned. Raises CutOff."""
         async with borrowed(self._pool, self._clock) as conn:
             frame = conn.transaction()
             session = PostgresSession(conn, (bounds or BRIEF).client)
@@ -534,7 +530,7 @@ class PostgresStore(PostgresReader, Pruner):
             sent = await self._commit(frame, session)
         if not sent:
             await self._settle(number)
-        return result, session.changed
+        return result
 
     async def _undo(self, conn: Any, frame: Any) -> None:
         """Roll back; where even that fails the connection is given up, and the server rolls back."""
@@ -564,7 +560,7 @@ class PostgresStore(PostgresReader, Pruner):
             await tx.ask("exercise")
             await tx.ask("exercise_claim", self._clock.now())
 
-        await asyncio.gather(self._write(exercise, "ingest", quiet=True), self._write(exercise, "urgent", quiet=True))
+        await asyncio.gather(self._write(exercise, "ingest"), self._write(exercise, "urgent"))
 
     async def _commit(self, frame: Any, session: PostgresSession) -> bool:
         """Whether the server said that it is kept. False: the connection went away and nobody knows yet."""
@@ -610,9 +606,6 @@ class PostgresStore(PostgresReader, Pruner):
             ((self._identity,),) = await self._look("which_server")
         return cast(str | None, status)
 
-    def on_commit(self, listener: Callable[[], None]) -> None:
-        self._listeners.append(listener)
-
     async def hold(self, owner: str) -> None:
         """Take the name, or show that it is still held; over a connection that is kept for this alone."""
         conn, self._holding = self._holding, None
@@ -646,7 +639,7 @@ class PostgresStore(PostgresReader, Pruner):
             if counted is not None:
                 tx.changes.insert("meta", "set_meta", [("repeats_counted", str(counted))])
 
-        await self._write(add_up, "ingest", quiet=True)
+        await self._write(add_up, "ingest")
 
     async def close(self) -> None:
         if self._closing:

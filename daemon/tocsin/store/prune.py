@@ -53,7 +53,7 @@ class Pruner(Reads):
         """Walk the table from its oldest row until something was forgotten or the rows are too young."""
         after = 0
         while True:
-            seen, gone = await self._write(self._slice(table, after, limit, before, judge), "ingest", quiet=True)
+            seen, gone = await self._write(self._slice(table, after, limit, before, judge), "ingest")
             if gone or not seen or seen[-1][1] >= before:
                 return gone
             after = seen[-1][0]
@@ -77,7 +77,7 @@ class Pruner(Reads):
         async def forget(tx: Transaction) -> int:
             return len(await tx.ask(name, before, limit))
 
-        return await self._write(forget, "ingest", quiet=True)
+        return await self._write(forget, "ingest")
 
 
 def over(incident: Row, before: Instant) -> bool:

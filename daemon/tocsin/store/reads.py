@@ -81,8 +81,8 @@ class Reads(History):
         """The same for one that may read all there ever was. Raises Refused where it takes too long."""
         raise NotImplementedError
 
-    async def _write(self, work: Callable[[Transaction], Awaitable[T]], lane: str, *, quiet: bool = False) -> T:
-        """`Store.write`; `quiet`: nobody needs to hear of it."""
+    async def _write(self, work: Callable[[Transaction], Awaitable[T]], lane: str) -> T:
+        """`Store.write`."""
         raise NotImplementedError
 
     async def incident(self, number: int) -> Incident | None:
@@ -334,7 +334,7 @@ class Reads(History):
         async def remember(tx: Transaction) -> None:
             tx.changes.insert("meta", "set_meta", [(name, value)])
 
-        await self._write(remember, "urgent", quiet=True)
+        await self._write(remember, "urgent")
 
     async def add_meta(self, name: str, value: str) -> None:
         """Remember a value, unless there is one: of two who do this at once, both find the same afterwards."""
@@ -342,15 +342,7 @@ class Reads(History):
         async def remember(tx: Transaction) -> None:
             tx.changes.insert("meta", "add_meta", [(name, value)])
 
-        await self._write(remember, "urgent", quiet=True)
-
-    async def forget_meta(self, name: str) -> None:
-        """As if the name had never been set."""
-
-        async def forget(tx: Transaction) -> None:
-            tx.changes.run("meta", "forget_meta", name)
-
-        await self._write(forget, "urgent", quiet=True)
+        await self._write(remember, "urgent")
 
     async def check(self) -> None:
         """Commits a row, so that a full disk or a lost server shows here."""

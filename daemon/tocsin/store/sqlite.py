@@ -66,7 +66,6 @@ class Piece:
 
     work: Callable[[Transaction], Awaitable[Any]]
     waiter: asyncio.Future[Any]
-    quiet: bool
     paging: bool = False
     result: Any = None
     error: BaseException | None = None
@@ -216,7 +215,6 @@ class SqliteStore(SqliteReader, Pruner):
         self._lanes: dict[str, deque[Piece]] = {"urgent": deque(), "ingest": deque()}
         self._wake = asyncio.Event()
         self._closing = False
-        self._listeners: list[Callable[[], None]] = []
         self._held: set[str] = set()
         self._turns = 0
         self._task: Task = spawn(self._write_in_turns(), "store writer")
@@ -224,9 +222,7 @@ class SqliteStore(SqliteReader, Pruner):
     async def write(self, work: Callable[[Tx], Awaitable[T]], *, lane: Lane = "urgent", paging: bool = False) -> T:
         return await self._write(work, lane, paging=paging)
 
-    async def _write(
-        self, work: Callable[[Transaction], Awaitable[T]], lane: str, *, quiet: bool = False, paging: bool = False
-    ) -> T:
+    async def _write(self, work: Callable[[Transaction], Awaitable[T]], lane: str, *, paging: bool = False) -> T:
         if self._closing:
             raise StoreUnavailable("the database is closed")
         if self._lost and not paging and self.lost():
@@ -234,7 +230,7 @@ class SqliteStore(SqliteReader, Pruner):
         waiting = self._lanes[lane]
         if len(waiting) >= MOST_WAITING:
             raise StoreUnavailable(f"{len(waiting)} transactions wait for the database already")
-        piece = Piece(work, asyncio.get_running_loop().create_future(), quiet, paging)
+        piece = Piece(work, asyncio.get_running_loop().create_future(), paging)
         waiting.append(piece)
         self._wake.set()
         return cast(T, await asyncio.shield(piece.waiter))
@@ -260,9 +256,6 @@ class SqliteStore(SqliteReader, Pruner):
     async def newest_number(self) -> int:
         return int(max(self._last["incident"], await super().newest_number()))
 
-    def on_commit(self, listener: Callable[[], None]) -> None:
-        self._listeners.append(listener)
-
     async def hold(self, owner: str) -> None:
         self._held.add(owner)
 
@@ -278,7 +271,7 @@ class SqliteStore(SqliteReader, Pruner):
             if counted is not None:
                 tx.changes.insert("meta", "set_meta", [("repeats_counted", str(counted))])
 
-        await self._write(add_up, "ingest", quiet=True)
+        await self._write(add_up, "ingest")
 
     async def close(self) -> None:
         if self._closing:
@@ -364,9 +357,6 @@ class SqliteStore(SqliteReader, Pruner):
             answer(piece, piece.error)
             if piece.error is not None:
                 self.watch.error(type(piece.error).__name__)
-        if turn.changed and not all(piece.quiet or piece.error for piece in pieces):
-            for listener in self._listeners:
-                listener()
         await self._bound_the_log()
 
     async def _run(self, piece: Piece, turn: Turn, *, last: bool) -> None:

@@ -154,19 +154,6 @@ class Transaction:
     async def open_alerts(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredAlert]:
         return _by_pair(await self.ask("open_alerts", *self._session.pairs(keys))) if keys else {}
 
-    async def recent_alerts(
-        self, keys: Sequence[tuple[str, str]], since: Instant
-    ) -> dict[tuple[str, str], StoredAlert]:
-        if not keys:
-            return {}
-        found = ALERT.values(await self.ask("recent_alerts", *self._session.pairs(keys), since))
-        return {(alert.integration, alert.source_key): alert for alert in found}
-
-    async def tombstones(self, keys: Sequence[tuple[str, str]], now: Instant) -> dict[tuple[str, str], Tombstone]:
-        if not keys:
-            return {}
-        return _ends(await self.ask("tombstones", *self._session.pairs(keys), now))
-
     async def minted(self, integration: str, body_hash: str, now: Instant) -> str | None:
         return only(await self.ask("minted", integration, body_hash, now), str)
 
@@ -175,16 +162,6 @@ class Transaction:
             return {}
         found = INCIDENT.values(await self.ask("incidents", list(numbers)))
         return {incident.number: incident for incident in found}
-
-    async def incidents_by_key(self, keys: Sequence[str]) -> dict[str, Incident]:
-        if not keys:
-            return {}
-        return {row[0]: INCIDENT.value(row[1:]) for row in await self.ask("incidents_by_key", list(keys))}
-
-    async def latest_by_key(self, keys: Sequence[str]) -> dict[str, Incident]:
-        if not keys:
-            return {}
-        return _by_key(await self.ask("latest_by_key", list(keys)))
 
     async def firing_alerts(self, incident: int) -> list[StoredAlert]:
         return ALERT.values(await self.ask("firing_alerts", incident))
@@ -257,9 +234,6 @@ class Transaction:
 
     async def carried_by(self, attempt: Attempt) -> list[Attempt]:
         return ATTEMPT.values(await self.ask("carried_by", attempt.address, attempt.started_at, attempt.id))
-
-    async def open_attempts(self, owner: str | None, limit: int) -> list[Attempt]:
-        return ATTEMPT.values(await self.ask("open_attempts", owner, limit))
 
     async def unconfirmed(self, now: Instant, limit: int) -> list[Attempt]:
         return ATTEMPT.values(await self.ask("unconfirmed", now, limit))

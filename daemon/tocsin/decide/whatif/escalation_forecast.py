@@ -74,13 +74,9 @@ class Course:
         for _ in self.going(end):
             pass
 
-    def to_its_end(self) -> None:
-        """Until the catch-all had its turn after the last round, at most LONGEST or MOST_STEPS."""
-        for _ in self.going(None):
-            pass
-
     def going(self, end: Instant | None) -> Iterator[None]:
-        """The same, event by event: whoever shares a thread with others may stop between any two."""
+        """Event by event until `end`, so that whoever shares a thread with others may stop between any two; without one
+        until the catch-all had its turn after the last round, at most LONGEST or MOST_STEPS."""
         last = Instant(max(self.now, self.incident.due_at or 0) + LONGEST) if end is None else end
         for _ in range(MOST_EVENTS):
             at = self._next()

@@ -7,15 +7,6 @@ join unnest($1::text[], $2::text[]) as k(integration, source_key)
   on a.integration = k.integration and a.source_key = k.source_key and a.ended_at is null
 order by a.id for update of a;
 
--- name: recent_alerts
--- Of each identity the alert that ended last, unless that was before an instant.
-select {a.alert} from unnest($1::text[], $2::text[]) as k(integration, source_key)
-cross join lateral (
-    select * from alerts e
-    where e.integration = k.integration and e.source_key = k.source_key and e.ended_at is not null and e.ended_at >= $3
-    order by e.ended_at desc limit 1
-) as a;
-
 -- name: tombstones
 -- Tombstones of these identities that still hold.
 select {t.tombstone} from unnest($1::text[], $2::text[]) as k(integration, source_key)

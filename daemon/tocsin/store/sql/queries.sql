@@ -117,12 +117,6 @@ select {incident} from incidents where number = any($1::bigint[]) order by numbe
 -- The same, not locked.
 select {incident} from incidents where number = any($1::bigint[]) order by number;
 
--- name: incidents_by_key
--- The open incident behind each group key.
-select k.key, {i.incident} from incident_keys k join incidents i on i.number = k.incident
-where k.key = any($1::text[]) and i.status in ('triggered', 'acknowledged', 'on_hold')
-order by i.number for update of i;
-
 -- name: latest_by_key
 -- The newest incident of each key: the one that holds the group key, or the newest that has ended.
 select k.value, {i.incident} from unnest($1::text[]) as k(value)
@@ -325,14 +319,8 @@ select {attempt} from attempts where page = $1 order by number, id for update;
 -- The same, without a lock.
 select {attempt} from attempts where page = $1 order by number, id;
 
--- name: open_attempts
--- Calls that were begun and have no outcome, of one process or of all, the oldest first.
-select {attempt} from attempts
-where state = 'open' and ($1::text is null or owner = $1::text)
-order by started_at, id limit $2 for update skip locked;
-
 -- name: open_intents
--- The same as ids with owners and times, not held.
+-- Calls that were begun and have no outcome, as ids with owners and times, the oldest first; not held.
 select id, owner, started_at from attempts where state = 'open' order by started_at, id limit $1;
 
 -- name: unconfirmed
@@ -786,10 +774,6 @@ update swaps set starts_at = starts_at + $1::bigint, ends_at = ends_at + $1::big
 -- The same of heartbeats that are awaited by a crontab. What would be over by the step is left a minute, for a second look.
 update heartbeats set due_at = case when due_at + $1::bigint > $2::bigint then due_at + $1::bigint else $2::bigint + 60000 end
 where expects like 'at %';
-
--- name: forget_meta
--- Forget a value.
-delete from meta where name = $1;
 
 -- ------------------------------------------------------------- retention
 

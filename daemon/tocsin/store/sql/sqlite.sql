@@ -29,15 +29,6 @@ from ({15.values});
 select {a.alert} from json_each($1) k
 cross join alerts a on a.integration = k.value->>0 and a.source_key = k.value->>1 and a.ended_at is null;
 
--- name: recent_alerts
--- Of each identity the alert that ended last, unless that was before an instant.
-select {a.alert} from json_each($1) k
-cross join alerts a on a.id = (
-    select e.id from alerts e
-    where e.integration = k.value->>0 and e.source_key = k.value->>1 and e.ended_at is not null and e.ended_at >= $2
-    order by e.ended_at desc limit 1
-);
-
 -- name: tombstones
 -- Tombstones of these identities that still hold.
 select {t.tombstone} from json_each($1) k

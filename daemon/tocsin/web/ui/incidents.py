@@ -54,7 +54,6 @@ SHOWN = 200  # open incidents on the first page
 ENTRIES = 500  # lines of one incident's timeline
 PAGES = 200  # of one incident
 LINES = 200  # schedules
-ACTIONS = ("acknowledge",)
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 
 TEMPLATES = jinja2.Environment(
