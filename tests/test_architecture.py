@@ -33,7 +33,7 @@ def named(file: Path) -> str:
     return str(file.relative_to(ROOT))
 
 
-def test_only_civil_time_turns_instants_into_a_calendar_and_back():
+def test_only_civil_time_turns_instants_into_a_calendar_and_back() -> None:
     """After a step of the clock the two differ. Milliseconds that are no instants say so on the line."""
     assert [
         f"{named(file)}:{number}: {line.strip()}"
@@ -44,11 +44,11 @@ def test_only_civil_time_turns_instants_into_a_calendar_and_back():
     ] == []
 
 
-def test_imports_point_one_way():
+def test_imports_point_one_way() -> None:
     assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True) == 0
 
 
-def test_time_chance_and_tasks_come_through_the_ports():
+def test_time_chance_and_tasks_come_through_the_ports() -> None:
     assert [
         f"{named(file)}:{line}: {what}"
         for file in CODE
@@ -74,17 +74,17 @@ def test_time_chance_and_tasks_come_through_the_ports():
         ("aiohttp.ClientTimeout(total=3)", "aiohttp.ClientTimeout"),
     ],
 )
-def test_the_guard_sees(line, touched):
+def test_the_guard_sees(line: str, touched: str) -> None:
     source = line if not line.startswith(("await", "async")) else f"async def f():\n    {line}"
     assert [what for _, what in _touches(ast.parse(source))] == [touched]
 
 
 @pytest.mark.parametrize("line", ["clock.sleep(3)", "self.clock.now()", "spawn(x(), 'name')", "clock.timeout(3)"])
-def test_the_guard_lets_the_ports_pass(line):
+def test_the_guard_lets_the_ports_pass(line: str) -> None:
     assert list(_touches(ast.parse(line))) == []
 
 
-def test_a_broad_except_says_why():
+def test_a_broad_except_says_why() -> None:
     """Allowed at a task's outermost loop only; whoever writes one owes the reader a reason on the line."""
     broad = re.compile(r"\bexcept\b\s*(?:\(?\s*(?:Base)?Exception\b[^:]*)?:(?P<rest>.*)")
     assert [
@@ -96,7 +96,7 @@ def test_a_broad_except_says_why():
     ] == []
 
 
-def test_each_file_says_what_it_answers():
+def test_each_file_says_what_it_answers() -> None:
     assert [
         str(file) for file in CODE if file.stat().st_size and not ast.get_docstring(ast.parse(file.read_text()))
     ] == []

@@ -28,7 +28,9 @@ def lines(capsys: pytest.CaptureFixture[str], *, of: str) -> list[str]:
     return [line for line in capsys.readouterr().err.splitlines() if of in line]
 
 
-async def test_what_is_refused_too_often_is_counted_and_told_once_a_minute(clock, capsys) -> None:
+async def test_what_is_refused_too_often_is_counted_and_told_once_a_minute(
+    clock: VirtualClock, capsys: pytest.CaptureFixture[str]
+) -> None:
     logs.configure(style="json", monotonic=clock.monotonic)
     log = structlog.stdlib.get_logger("tocsin.web")
 
@@ -47,7 +49,7 @@ async def test_what_is_refused_too_often_is_counted_and_told_once_a_minute(clock
     assert '"because": "no token"' in counted
 
 
-async def test_senders_cannot_make_up_ever_more_kinds(clock, capsys) -> None:
+async def test_senders_cannot_make_up_ever_more_kinds(clock: VirtualClock, capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(style="json", monotonic=clock.monotonic)
     log = structlog.stdlib.get_logger("tocsin.web")
 
@@ -57,7 +59,7 @@ async def test_senders_cannot_make_up_ever_more_kinds(clock, capsys) -> None:
     assert len(lines(capsys, of="refused")) <= logs.KINDS + logs.LINES
 
 
-def test_what_only_we_cause_is_never_held_back(clock, capsys) -> None:
+def test_what_only_we_cause_is_never_held_back(clock: VirtualClock, capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(style="json", monotonic=clock.monotonic)
 
     for _ in range(100):

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     built = subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
@@ -37,7 +37,7 @@ def wheel(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def installed(wheel, tmp_path_factory) -> Path:
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel as pip installs it, in a folder of its own that goes before the checkout."""
     folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(
@@ -50,13 +50,13 @@ def installed(wheel, tmp_path_factory) -> Path:
     return folder
 
 
-def test_only_our_two_names_land_in_site_packages(wheel):
+def test_only_our_two_names_land_in_site_packages(wheel: Path) -> None:
     names = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
 
     assert {name for name in names if not name.endswith(".dist-info")} == {"tocsin", "tocsin_integrations"}
 
 
-def test_the_wheel_ships_what_runs_and_no_tests(wheel):
+def test_the_wheel_ships_what_runs_and_no_tests(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
 
     for name in (
@@ -81,7 +81,7 @@ def test_the_wheel_ships_what_runs_and_no_tests(wheel):
 @pytest.mark.parametrize(
     ("lock", "groups"), [("requirements.lock", ["build"]), ("requirements-dev.lock", ["build", "dev"])]
 )
-def test_a_lock_holds_what_is_declared(lock, groups):
+def test_a_lock_holds_what_is_declared(lock: str, groups: list[str]) -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
     locked = re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / lock).read_text(), re.MULTILINE)
     versions = {canonicalize_name(name): version for name, version in locked}
@@ -96,7 +96,7 @@ def test_a_lock_holds_what_is_declared(lock, groups):
     ] == []
 
 
-def test_what_runs_is_what_is_tested():
+def test_what_runs_is_what_is_tested() -> None:
     """Both locks are of one resolution: what stands in the first stands in the second, with the same hashes."""
     ran, tested = (
         set(re.split(r"\n(?=\w)", (ROOT / name).read_text().strip()))
@@ -106,24 +106,25 @@ def test_what_runs_is_what_is_tested():
     assert sorted(entry.split()[0] for entry in ran - tested) == []
 
 
-def test_the_licence_travels_with_it(wheel):
+def test_the_licence_travels_with_it(wheel: Path) -> None:
     licences = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith("licenses/LICENSE")]
 
     assert len(licences) == 1
     assert b"Apache License" in zipfile.ZipFile(wheel).read(licences[0])
 
 
-def test_the_version_is_the_same_everywhere(wheel, installed):
-    written = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]
+def test_the_version_is_the_same_everywhere(wheel: Path, installed: Path) -> None:
+    written = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert written is not None
 
     said = _run(installed, "--version", cwd=installed)
 
-    assert said.stdout == f"tocsin {written}\n"
-    assert f"-{written}-" in wheel.name
+    assert said.stdout == f"tocsin {written[1]}\n"
+    assert f"-{written[1]}-" in wheel.name
 
 
 @pytest.mark.slow
-async def test_the_starter_serves_from_a_read_only_installation(installed, tmp_path):
+async def test_the_starter_serves_from_a_read_only_installation(installed: Path, tmp_path: Path) -> None:
     port = free_port()
     for file in (installed / "tocsin" / "shipped" / "config").glob("*.yaml"):
         file.write_text(file.read_text().replace("8420", str(port)))
@@ -154,8 +155,9 @@ async def test_the_starter_serves_from_a_read_only_installation(installed, tmp_p
     assert (tmp_path / ".tocsin" / "token").stat().st_mode & 0o777 == 0o600
 
 
-async def _ready(session, process, port) -> bool:
+async def _ready(session: aiohttp.ClientSession, process: asyncio.subprocess.Process, port: int) -> bool:
     if process.returncode is not None:
+        assert process.stdout is not None
         raise AssertionError(f"it ended:\n{(await process.stdout.read()).decode()}")
     try:
         async with session.get(f"http://127.0.0.1:{port}/readyz") as answer:
@@ -164,7 +166,7 @@ async def _ready(session, process, port) -> bool:
         return False
 
 
-async def _acked(installed, folder, port) -> str:
+async def _acked(installed: Path, folder: Path, port: int) -> str:
     done = await asyncio.to_thread(
         _run, installed, "ack", "1", cwd=folder, TOCSIN_URL=f"http://127.0.0.1:{port}", HOME=str(folder)
     )

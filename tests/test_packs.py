@@ -33,7 +33,7 @@ def problems(text: str, folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("pack", PACKS, ids=lambda pack: pack.stem)
-def test_a_pack_is_clean_and_takes_nothing_away(pack, tmp_path):
+def test_a_pack_is_clean_and_takes_nothing_away(pack: Path, tmp_path: Path) -> None:
     loaded = load_alone(BENCH, [pack])
     assert loaded.settings is not None, loaded.problems
     assert [one for one in loaded.problems if one.where.file == str(pack)] == []
@@ -44,12 +44,12 @@ def test_a_pack_is_clean_and_takes_nothing_away(pack, tmp_path):
     assert problems(laid_over(BASE, f"include: ['{pack}']"), tmp_path) == []
 
 
-def test_all_packs_go_together_and_are_found_wherever_tocsin_lies(tmp_path):
+def test_all_packs_go_together_and_are_found_wherever_tocsin_lies(tmp_path: Path) -> None:
     assert problems(laid_over(BASE, "include: ['shipped:rules/*.yaml']"), tmp_path) == []
     assert len(load(tmp_path / "tocsin.yaml", env={}).files) == len(PACKS) + 1
 
 
-def test_what_is_not_shipped_is_an_error_at_its_line(tmp_path):
+def test_what_is_not_shipped_is_an_error_at_its_line(tmp_path: Path) -> None:
     (tmp_path / "tocsin.yaml").write_text(laid_over(BASE, "include: ['shipped:recipes/soup.yaml']"))
 
     found = load(tmp_path / "tocsin.yaml", env={}).problems
@@ -58,7 +58,7 @@ def test_what_is_not_shipped_is_an_error_at_its_line(tmp_path):
 
 
 @pytest.mark.parametrize("pack", PACKS, ids=lambda pack: pack.stem)
-def test_no_rule_of_a_pack_holds_or_quietens_what_is_critical(pack):
+def test_no_rule_of_a_pack_holds_or_quietens_what_is_critical(pack: Path) -> None:
     loaded = load_alone(BENCH, [pack])
     assert loaded.settings is not None
     quiet = [
@@ -92,7 +92,7 @@ def test_no_rule_of_a_pack_holds_or_quietens_what_is_critical(pack):
     ],
     ids=lambda labels: labels["alertname"],
 )
-def test_whatever_its_severity_is_called_a_critical_alert_pages_at_once(labels, word):
+def test_whatever_its_severity_is_called_a_critical_alert_pages_at_once(labels: dict[str, str], word: str) -> None:
     settings = load_alone(BENCH, PACKS).settings
     assert settings is not None
     integration = settings.integrations["prometheus"]
@@ -112,7 +112,9 @@ def test_whatever_its_severity_is_called_a_critical_alert_pages_at_once(labels, 
     "labels",
     [{"cloud": "aws", "resource": "cpu"}, {"resource": "memory"}, {"cloud": "gcp"}, {"monitor": "a", "checker": "b"}],
 )
-def test_labels_that_other_tools_use_too_make_an_alert_of_prometheus_no_clouds_and_no_checkers(labels):
+def test_labels_that_other_tools_use_too_make_an_alert_of_prometheus_no_clouds_and_no_checkers(
+    labels: dict[str, str],
+) -> None:
     settings = load_alone(BENCH, PACKS).settings
     assert settings is not None
     integration = settings.integrations["prometheus"]
@@ -127,7 +129,7 @@ def test_labels_that_other_tools_use_too_make_an_alert_of_prometheus_no_clouds_a
 
 @pytest.mark.parametrize("label", ["cluster", "datacenter", "env", "environment", "region"])
 @pytest.mark.parametrize("pack", PACKS, ids=lambda pack: pack.stem)
-def test_what_is_not_about_one_machine_is_grouped_by_where_it_is(pack, label):
+def test_what_is_not_about_one_machine_is_grouped_by_where_it_is(pack: Path, label: str) -> None:
     settings = load_alone(BENCH, [pack]).settings
     assert settings is not None
     one_thing = {"instance", "resource", "monitor"}
@@ -140,7 +142,7 @@ def test_what_is_not_about_one_machine_is_grouped_by_where_it_is(pack, label):
 
 
 @pytest.mark.parametrize("pack", PACKS, ids=lambda pack: pack.stem)
-async def test_the_tests_of_a_pack_hold(pack):
+async def test_the_tests_of_a_pack_hold(pack: Path) -> None:
     file = read_trials(RULES / "tests" / pack.name)
     assert [str(one) for one in file.problems] == []
     loaded = load_alone(BENCH, file.rules)

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,14 +17,14 @@ UNITS = Path(__file__).parent.parent / "systemd"
 
 
 @pytest.fixture
-def manager(tmp_path):
+def manager(tmp_path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
         door.bind(str(tmp_path / "notify"))
         door.settimeout(5)
         yield door
 
 
-def test_the_manager_hears_that_the_daemon_is_ready_alive_and_stopping(manager):
+def test_the_manager_hears_that_the_daemon_is_ready_alive_and_stopping(manager: socket.socket) -> None:
     notify = Notify({"NOTIFY_SOCKET": manager.getsockname()}, os.getpid())
 
     notify.ready("3 users,\n2 schedules")
@@ -35,13 +36,13 @@ def test_the_manager_hears_that_the_daemon_is_ready_alive_and_stopping(manager):
     assert manager.recv(1000) == b"STOPPING=1"
 
 
-def test_a_reload_is_announced_with_its_monotonic_time(manager):
+def test_a_reload_is_announced_with_its_monotonic_time(manager: socket.socket) -> None:
     Notify({"NOTIFY_SOCKET": manager.getsockname()}, os.getpid()).reloading(12.5)
 
     assert manager.recv(1000) == b"RELOADING=1\nMONOTONIC_USEC=12500000"
 
 
-def test_an_abstract_socket_is_reached_too():
+def test_an_abstract_socket_is_reached_too() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
         door.bind(f"\0tocsin-test-{os.getpid()}")
         door.settimeout(5)
@@ -52,7 +53,7 @@ def test_an_abstract_socket_is_reached_too():
 
 
 @pytest.mark.parametrize("env", [{}, {"NOTIFY_SOCKET": ""}, {"NOTIFY_SOCKET": "/nowhere/notify"}])
-def test_without_a_manager_nothing_happens(env):
+def test_without_a_manager_nothing_happens(env: dict[str, str]) -> None:
     Notify(env, os.getpid()).ready("fine")
 
 
@@ -66,11 +67,11 @@ def test_without_a_manager_nothing_happens(env):
         ({"WATCHDOG_USEC": "soon"}, None),
     ],
 )
-def test_the_watchdog_is_fed_twice_as_often_as_it_bites(env, every):
+def test_the_watchdog_is_fed_twice_as_often_as_it_bites(env: dict[str, str], every: int | None) -> None:
     assert Notify(env, 77).watchdog_every == every
 
 
-def test_a_socket_that_systemd_holds_is_taken_over():
+def test_a_socket_that_systemd_holds_is_taken_over() -> None:
     code = (
         "import os, sys; from tocsin.systemd import inherited_sockets; os.dup2(int(sys.argv[1]), 3)\n"
         "held = inherited_sockets({'LISTEN_PID': str(os.getpid()), 'LISTEN_FDS': '1'}, os.getpid())\n"
@@ -88,12 +89,12 @@ def test_a_socket_that_systemd_holds_is_taken_over():
     assert said.stdout == f"[{port}] False\n", said.stderr
 
 
-def test_sockets_meant_for_another_process_are_left_alone():
+def test_sockets_meant_for_another_process_are_left_alone() -> None:
     assert inherited_sockets({"LISTEN_PID": "1", "LISTEN_FDS": "1"}, os.getpid()) == ()
 
 
 @pytest.mark.peers("systemd-analyze")
-def test_the_unit_may_do_little_more_than_it_needs():
+def test_the_unit_may_do_little_more_than_it_needs() -> None:
     judged = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--threshold=15", str(UNITS / "tocsin.service")],
         capture_output=True,
@@ -105,7 +106,7 @@ def test_the_unit_may_do_little_more_than_it_needs():
 
 @pytest.mark.peers("systemd-analyze")
 @pytest.mark.parametrize("unit", ["tocsin.service", "tocsin.socket"])
-def test_systemd_understands_every_line_of_the_unit(unit, tmp_path):
+def test_systemd_understands_every_line_of_the_unit(unit: str, tmp_path: Path) -> None:
     said = (UNITS / "tocsin.service").read_text().replace("/opt/tocsin/bin/tocsin", sys.executable)
     (tmp_path / "tocsin.service").write_text(said)
     (tmp_path / "tocsin.socket").write_text((UNITS / "tocsin.socket").read_text())
@@ -122,7 +123,7 @@ def test_systemd_understands_every_line_of_the_unit(unit, tmp_path):
     assert "Unknown" not in judged.stderr
 
 
-def test_the_unit_reports_readiness_is_watched_and_keeps_its_state():
+def test_the_unit_reports_readiness_is_watched_and_keeps_its_state() -> None:
     unit = (UNITS / "tocsin.service").read_text()
 
     for line in (

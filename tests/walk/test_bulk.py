@@ -129,7 +129,9 @@ async def test_the_incident_is_as_bad_as_the_worst_of_the_window_when_it_first_p
     town = await build(BULK)
     for key, severity in (("a", "critical"), ("b", "info"), ("c", "info")):
         await town.alert(key, severity, labels=LOGIN)
-    assert ((await town.incident()).severity, town.told[0].of.urgency) == ("critical", "high")
+    paged = town.told[0].of
+    assert paged is not None
+    assert ((await town.incident()).severity, paged.urgency) == ("critical", "high")
 
 
 async def test_the_count_survives_a_crash(build: Build) -> None:

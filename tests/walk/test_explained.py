@@ -13,7 +13,7 @@ import pytest
 from tests.walk.conftest import Build
 from tests.walk.town import ACCOUNT, NUMBER, Town
 from tocsin.decide.whatif.escalation_forecast import hours_begin
-from tocsin.model import HOUR, MINUTE, Instant, instant
+from tocsin.model import HOUR, MINUTE, Instant, Millis, instant
 from tocsin.work.whatif.explain import Asked, Foresight
 
 HOURS = 3
@@ -32,7 +32,7 @@ class Draw:
 
     def __init__(self, seed: int, now: Instant, throttle: str = LIMITLESS, contacts: int = 3) -> None:
         self.chance, self.throttle, self.contacts = random.Random(seed), throttle, contacts
-        self.channels = CHANNELS
+        self.channels: tuple[str, ...] = CHANNELS
         self.today = datetime.fromtimestamp(now // 1000, UTC).date()
 
     def one(self, *choices: Any) -> Any:
@@ -266,7 +266,7 @@ async def post_and_foresee(
     """The incident it is in; whom it will page, as foretold before it was posted; when it will fall silent."""
     config, now = town.daemon.live.settings.integrations["apps"], town.clock.now()
     parsed = town.daemon.live.sources["webhook"].parse(orjson.dumps(alert), {}, config, now)
-    answer = await Foresight(town.daemon.core).explain(Asked(config, parsed, now, HOURS * HOUR))
+    answer = await Foresight(town.daemon.core).explain(Asked(config, parsed, now, Millis(HOURS * HOUR)))
     [one] = answer["alerts"]
     met.update([one["action"], *(note["kind"] for note in one["notes"])])
     town.outside.told.clear()

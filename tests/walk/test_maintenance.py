@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.walk.conftest import Build
 from tests.walk.town import Town
 
@@ -14,7 +16,7 @@ maintenance:
   - {name: monday patching, match: ['env="prod"'], every: "Mon 12:10", for: 30m}
 """
 )
-PROD = {"labels": {"env": "prod"}}
+PROD: dict[str, Any] = {"labels": {"env": "prod"}}
 
 
 def lines(town: Town, event: str) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.walk.conftest import Build
 from tests.walk.town import Town
-from tocsin.model import instant
+from tocsin.model import Instant, instant
 
 MANUAL = Path(__file__).parent.parent.parent / "docs" / "muting.md"
 CALM = 'throttle: {sms: ["1000/1m"]}\n'
@@ -21,8 +21,8 @@ def example(section: str) -> str:
     return CALM + found[1]
 
 
-def at(*moment: int) -> int:
-    return instant(datetime(*moment, tzinfo=UTC))  # type: ignore[misc]  # year, month, day, hour, minute
+def at(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> Instant:
+    return instant(datetime(year, month, day, hour, minute, tzinfo=UTC))
 
 
 async def quiet(town: Town, title: str, severity: str = "error", **labels: str) -> bool:

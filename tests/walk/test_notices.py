@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.walk.conftest import Build
 from tests.walk.town import HOOK, MONDAY_NOON, PHONES, Told, Town
+from tocsin.contracts import Tx
 from tocsin.model import HOUR, MINUTE, Instant, Verification
 
 HANDOFF = Instant(MONDAY_NOON + 7 * 24 * HOUR - 3 * HOUR)  # Monday 2026-01-12 09:00, from Ana to Bo
@@ -35,7 +38,7 @@ async def proven(town: Town, *users: str) -> None:
     """Their phones are verified, as far as SMS goes."""
     found = [Verification(user, "twilio_sms", PHONES[user], verified_at=town.clock.now()) for user in users]
 
-    async def work(tx):
+    async def work(tx: Tx) -> None:
         for one in found:
             tx.save_verification(one)
 
@@ -44,8 +47,8 @@ async def proven(town: Town, *users: str) -> None:
 
 
 async def opened(
-    build: Build, configuration: str, *, start: int = EARLY, verified: tuple[str, ...] = ("ana", "bo"), **how
-):
+    build: Build, configuration: str, *, start: int = EARLY, verified: tuple[str, ...] = ("ana", "bo"), **how: Any
+) -> Town:
     """A town whose Ana was told long ago that she is on call."""
     town = await build(configuration, start=start, **how)
     await proven(town, *verified)

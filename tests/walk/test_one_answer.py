@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from tests.walk.conftest import Build
@@ -62,7 +63,7 @@ async def paged(town: Town, number: int) -> list[str]:
     return sorted(found)
 
 
-async def api(client: TestClient, bearer: str, path: str) -> Any:
+async def api(client: TestClient[web.Request, web.Application], bearer: str, path: str) -> Any:
     answer = await client.get(path, headers={"Authorization": f"Bearer {bearer}"})
     return await answer.json()
 
@@ -82,7 +83,7 @@ async def test_they_all_agree_at_every_sampled_minute(build: Build, seed: int) -
     settings = town.daemon.core.settings
     schedule = settings.schedules["primary"]
     _, bearer = await town.daemon.access.create("looks", "viewer", "ana")
-    async with TestClient(TestServer(make_app(town.daemon))) as client:  # type: ignore[arg-type]  # a TownDaemon is one
+    async with TestClient(TestServer(make_app(town.daemon))) as client:
         for number in range(12):
             await change(town, dice)
             await town.pass_quietly(minutes=dice.randint(1, 50))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ services:
 Story = Callable[[Town], Awaitable[object]]
 
 
-async def db(town: Town, severity: str = "error", **more: object) -> int:
+async def db(town: Town, severity: str = "error", **more: Any) -> int:
     return await town.alert("db down", severity, service="db", **more) or 0
 
 
@@ -47,8 +48,10 @@ async def snoozed(town: Town) -> None:
 
 
 async def acknowledged_by_its_source(town: Town) -> None:
-    event = {"routing_key": "0123456789abcdef0123456789abcdef", "dedup_key": "k", "event_action": "trigger"}
-    event |= {"payload": {"summary": "db down", "source": "db-1", "severity": "critical", "component": "db"}}  # type: ignore[dict-item]
+    event = {
+        "routing_key": "0123456789abcdef0123456789abcdef", "dedup_key": "k", "event_action": "trigger",
+        "payload": {"summary": "db down", "source": "db-1", "severity": "critical", "component": "db"},
+    }  # fmt: skip
     await town.post("pd", event)
     await town.post("pd", event | {"event_action": "acknowledge"})
     assert (await town.incident(1)).acknowledged_by == "integration:pd"
@@ -71,7 +74,7 @@ async def all_contacts_dead(town: Town) -> None:
     await db(town)
 
 
-async def hand(town: Town, number: int, **how: object) -> None:
+async def hand(town: Town, number: int, **how: Any) -> None:
     """A change that no command makes yet."""
 
     async def work(tx: Tx) -> Effects:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from tests.walk.conftest import Build
 from tests.walk.town import MONDAY_NOON, Everything, Town
 from tests.week import week
 from tocsin.decide.whatif.outcomes import Played, compare, figures
 from tocsin.decide.whatif.recordings import Answer, Record, Signal
-from tocsin.model import MINUTE, Alert, Instant, Parsed
+from tocsin.model import MINUTE, Alert, Instant, Millis, Parsed
 from tocsin.replay import play
 from tocsin.settings import load, load_over
-from tocsin.work.whatif.recordings import Recorded
+from tocsin.work.whatif.recordings import Past, Recorded
 
 RULES = """
 rules:
@@ -24,7 +27,7 @@ rules:
 PAST_THE_END = 20 * MINUTE
 
 
-async def lived(town: Town, records: list[Record], until: int) -> list[str]:
+async def lived(town: Town, records: Sequence[Record], until: int) -> list[str]:
     """The records as they come to a daemon that is running; what was paged."""
     posts: dict[tuple[int, int], list[Signal]] = {}
     for one in records:
@@ -39,7 +42,7 @@ async def lived(town: Town, records: list[Record], until: int) -> list[str]:
     return town.pages
 
 
-async def replayed(town: Town, records: list[Record], until: int) -> Played:
+async def replayed(town: Town, records: Sequence[Record], until: int) -> Played:
     loaded = load(town.folder / "tocsin.yaml", env={})
     return await play(loaded, records, until=Instant(until))
 
@@ -54,10 +57,10 @@ def lines(played: Played, start: int) -> list[str]:
     return [line for _, line in found]
 
 
-async def test_a_replay_comes_to_the_same_incidents_and_pages_as_a_life(build):
+async def test_a_replay_comes_to_the_same_incidents_and_pages_as_a_life(build: Build) -> None:
     town = await build(RULES + "throttle: {sms: [1000/1m]}")
     start = Instant(town.clock.now())
-    records = [one for one in week(500, seed=4, start=start, length=40 * MINUTE) if isinstance(one, Signal)]
+    records = [one for one in week(500, seed=4, start=start, length=Millis(40 * MINUTE)) if isinstance(one, Signal)]
     records = [one for one in records if one.received_at <= start + 60 * MINUTE]
     until = start + 60 * MINUTE + PAST_THE_END
 
@@ -75,7 +78,7 @@ async def test_a_replay_comes_to_the_same_incidents_and_pages_as_a_life(build):
     assert lines(played, start) == sorted([*told, *summaries], key=lambda line: (float(line.partition("m")[0]), line))
 
 
-async def test_limits_and_summaries_are_the_same_too(build):
+async def test_limits_and_summaries_are_the_same_too(build: Build) -> None:
     town = await build(RULES)
     start = Instant(town.clock.now())
     records = [Signal(Instant(start + nth * 7_000), "apps", nth + 1, Alert("firing", f"k{nth}", "critical", f"t{nth}"))
@@ -89,7 +92,7 @@ async def test_limits_and_summaries_are_the_same_too(build):
     assert figures(played).bundled > 0
 
 
-async def test_a_storm_is_the_same_storm(build):
+async def test_a_storm_is_the_same_storm(build: Build) -> None:
     town = await build("storm: {new_incidents: 5, within: 1m, per: service}\nthrottle: {sms: [1000/1m]}")
     start = Instant(town.clock.now())
     fired = [Signal(Instant(start + nth * 3_000), "apps", nth + 1, Alert("firing", f"k{nth}", "critical", f"t{nth}", service="shop"))
@@ -111,7 +114,7 @@ async def test_a_storm_is_the_same_storm(build):
     )
 
 
-async def test_what_was_recorded_is_read_again_as_it_came(build):
+async def test_what_was_recorded_is_read_again_as_it_came(build: Build) -> None:
     town = await build(RULES, database="file")
     start = town.clock.now()
     await town.alert("db down", service="shop", labels={"zone": "a"})
@@ -120,7 +123,7 @@ async def test_what_was_recorded_is_read_again_as_it_came(build):
     await town.pass_time(minutes=1)
     await town.clear("db down")
 
-    recorded = Recorded(town.daemon.store, town.daemon.live.settings, town.daemon.live.sources)
+    recorded = Recorded(cast(Past, town.daemon.store), town.daemon.live.settings, town.daemon.live.sources)
     found = [one async for one in recorded.records(Instant(start))]
 
     fired, answered, ended = found
@@ -132,7 +135,7 @@ async def test_what_was_recorded_is_read_again_as_it_came(build):
     assert [one async for one in recorded.records(Instant(start + 150_000))] == [ended]
 
 
-async def test_people_answer_as_long_after_their_page_as_they_did(town):
+async def test_people_answer_as_long_after_their_page_as_they_did(town: Town) -> None:
     start = town.clock.now()
     fired = Signal(start, "apps", 1, Alert("firing", "k", "critical", "db down"))
     answer = Answer(Instant(start + 3 * MINUTE), "apps", "k", "acknowledged", "ana", start)
@@ -146,7 +149,7 @@ async def test_people_answer_as_long_after_their_page_as_they_did(town):
     assert [case.status for case in later.cases.values()] == ["acknowledged"]
 
 
-async def test_without_answers_nobody_answers(town):
+async def test_without_answers_nobody_answers(town: Town) -> None:
     start = town.clock.now()
 
     played = await replayed(
@@ -156,7 +159,7 @@ async def test_without_answers_nobody_answers(town):
     assert lines(played, start) == ["0m ana sms", "5m bo sms"]
 
 
-async def test_a_rule_that_lets_an_acted_on_alert_heal_unpaged_is_told_as_missed(town, tmp_path: Path):
+async def test_a_rule_that_lets_an_acted_on_alert_heal_unpaged_is_told_as_missed(town: Town, tmp_path: Path) -> None:
     start = town.clock.now()
     records: list[Record] = [
         Signal(start, "apps", 1, Alert("firing", "k", "critical", "db down")),
@@ -178,7 +181,7 @@ async def test_a_rule_that_lets_an_acted_on_alert_heal_unpaged_is_told_as_missed
     assert [(one.change, one.before.title) for one in found.differences if one.before] == [("changed", "db down")]
 
 
-async def test_support_hours_begin_to_the_second(build):
+async def test_support_hours_begin_to_the_second(build: Build) -> None:
     hours = "{timezone: UTC, days: Mon-Fri, from: '13:00', to: '18:00'}"
     town = await build(
         f"services: {{shop: {{owner: platform, impact: low, support_hours: {hours}}}}}\n"
@@ -193,7 +196,7 @@ async def test_support_hours_begin_to_the_second(build):
     assert told == lines(played, start) == ["0m ana sms", "60m ana sms"]
 
 
-async def test_integrations_that_are_gone_are_counted(town):
+async def test_integrations_that_are_gone_are_counted(town: Town) -> None:
     start = town.clock.now()
     records: list[Record] = [Signal(start, "gone", 1, Alert("firing", "k", "critical", "x"))]
 
@@ -202,12 +205,12 @@ async def test_integrations_that_are_gone_are_counted(town):
     assert (dict(played.skipped), played.cases) == ({"gone": 1}, {})
 
 
-async def test_nothing_recorded_comes_to_nothing(town):
+async def test_nothing_recorded_comes_to_nothing(town: Town) -> None:
     assert await replayed(town, [], MONDAY_NOON) == Played()
 
 
 @pytest.mark.parametrize("late", [0, 5])
-async def test_a_line_that_stands_late_counts_as_of_where_it_stands(town, late):
+async def test_a_line_that_stands_late_counts_as_of_where_it_stands(town: Town, late: int) -> None:
     start = town.clock.now()
     first = Signal(Instant(start + late * MINUTE), "apps", 1, Alert("firing", "a", "critical", "a"))
     second = Signal(start, "apps", 2, Alert("firing", "b", "critical", "b"))
@@ -217,7 +220,7 @@ async def test_a_line_that_stands_late_counts_as_of_where_it_stands(town, late):
     assert {case.opened_at for case in played.cases.values()} == {start + late * MINUTE}
 
 
-def test_the_sample_week_is_the_same_each_time():
+def test_the_sample_week_is_the_same_each_time() -> None:
     assert week(500) == week(500)
     assert week(500, seed=2) != week(500)
     assert replace(week(10)[0]) == week(10)[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.walk.conftest import Build
@@ -18,7 +20,7 @@ policies: {default: {steps: [{notify: [user:ana], wait: 60m}], repeat: 0, ack_ti
 STORM = "storm: more than 10 new incidents"
 
 
-async def pour(town: Town, count: int, *, first: int = 0, severity: str = "error", **more: object) -> None:
+async def pour(town: Town, count: int, *, first: int = 0, severity: str = "error", **more: Any) -> None:
     """So many alerts at once."""
     for number in range(first, first + count):
         await town.alert(f"trouble {number}", severity, **{"service": "shop", **more})

@@ -41,7 +41,7 @@ async def ask(town: Town, *, favour: bool = False, **other: str) -> str:
         **back,
         **other,
     }
-    return (await town.daemon.swaps.ask(AskedSwap(**facts), town.actor("ana"))).id  # type: ignore[arg-type]
+    return (await town.daemon.swaps.ask(AskedSwap(**facts), town.actor("ana"))).id
 
 
 def told(town: Town) -> list[tuple[str, str, str]]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 from aiohttp import web
+from pytest_aiohttp import AiohttpServer
 
 from tocsin.clock import SystemClock
 from tocsin.decide.oncall.feeds import from_json
 from tocsin.errors import BadFeed
 from tocsin.feed_process import ReadApart
-from tocsin.model import Instant
+from tocsin.model import Instant, Millis
 from tocsin.transport import AioHttp
 from tocsin.work.oncall import feed_fetch
 from tocsin.work.oncall.feed_fetch import Fetched, fetch
@@ -46,7 +48,7 @@ async def answer(request: web.Request) -> web.StreamResponse:
 
 
 @pytest.fixture
-async def base(aiohttp_server) -> str:
+async def base(aiohttp_server: AiohttpServer) -> str:
     app = web.Application()
     app.router.add_get("/{rest:.*}", answer)
     server = await aiohttp_server(app, host="127.0.0.1")
@@ -58,14 +60,14 @@ async def ask(base: str) -> AsyncIterator[Ask]:
     clock = SystemClock()
     http = AioHttp(clock)
 
-    async def one(path: str, **how) -> Fetched | None:
+    async def one(path: str, **how: Any) -> Fetched | None:
         return await fetch(http, clock, f"{base}/{path}", **{"allow_private": True, **how})
 
     yield one
     await http.close()
 
 
-async def test_a_feed_comes_with_its_marks_and_not_again_while_it_is_the_same(ask):
+async def test_a_feed_comes_with_its_marks_and_not_again_while_it_is_the_same(ask: Ask) -> None:
     found = await ask("good.ics")
     assert found == Fetched(CALENDAR, '"v1"', "Mon, 05 Jan 2026 10:00:00 GMT")
     assert await ask("good.ics", etag=found.etag) is None
@@ -73,8 +75,10 @@ async def test_a_feed_comes_with_its_marks_and_not_again_while_it_is_the_same(as
     assert await ask("good.ics", etag='"v0"') == found
 
 
-async def test_a_few_redirects_are_followed(ask):
-    assert (await ask("again/2")).body == CALENDAR
+async def test_a_few_redirects_are_followed(ask: Ask) -> None:
+    found = await ask("again/2")
+    assert found is not None
+    assert found.body == CALENDAR
 
 
 @pytest.mark.parametrize(
@@ -89,27 +93,27 @@ async def test_a_few_redirects_are_followed(ask):
         ("big.ics", "has more than 8 MiB"),
     ],
 )
-async def test_what_is_no_feed_says_why(ask, path, said):
+async def test_what_is_no_feed_says_why(ask: Ask, path: str, said: str) -> None:
     with pytest.raises(BadFeed) as refused:
         await ask(path)
     assert str(refused.value) == said
 
 
-async def test_a_private_address_is_not_dialled_unless_allowed_and_no_message_has_the_path(ask):
+async def test_a_private_address_is_not_dialled_unless_allowed_and_no_message_has_the_path(ask: Ask) -> None:
     with pytest.raises(BadFeed) as refused:
         await ask("secret-of-ours.ics", allow_private=False)
     assert "127.0.0.1 is a private address; write `allow_private: true` to allow it" in str(refused.value)
     assert "secret-of-ours" not in str(refused.value)
 
 
-def test_a_redirect_never_leads_from_https_to_http():
+def test_a_redirect_never_leads_from_https_to_http() -> None:
     with pytest.raises(BadFeed, match=r"redirects from https to plain http \(b.example\)"):
         feed_fetch._next("https://a.example/x", "http://b.example/x")
 
 
-async def test_a_server_that_says_nothing_is_given_up(base):
+async def test_a_server_that_says_nothing_is_given_up(base: str) -> None:
     clock = SystemClock()
-    http = AioHttp(clock, total=300)
+    http = AioHttp(clock, total=Millis(300))
     with pytest.raises(BadFeed, match="cannot be fetched: no answer in time"):
         await fetch(http, clock, f"{base}/hangs", allow_private=True)
     await http.close()
@@ -132,14 +136,14 @@ def repeating(*rules: str) -> bytes:
 JANUARY = Instant(1_767_225_600_000), Instant(1_769_904_000_000)
 
 
-async def test_a_calendar_is_read_in_a_process_of_its_own():
+async def test_a_calendar_is_read_in_a_process_of_its_own() -> None:
     read = from_json(await ReadApart(SystemClock())(repeating("FREQ=WEEKLY"), "Europe/Paris", *JANUARY))
     assert [one.title for one in read.events] == ["Ana"] * 4
     with pytest.raises(BadFeed, match="is not a calendar: it begins with '<html>'"):
         await ReadApart(SystemClock())(b"<html>", "Europe/Paris", *JANUARY)
 
 
-async def test_a_rule_that_never_ends_is_stopped_while_the_loop_goes_on(monkeypatch):
+async def test_a_rule_that_never_ends_is_stopped_while_the_loop_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tocsin.feed_process.LONGEST", 1_500)
     turns = 0
 
@@ -156,7 +160,7 @@ async def test_a_rule_that_never_ends_is_stopped_while_the_loop_goes_on(monkeypa
     assert turns > 50
 
 
-async def test_an_event_that_never_ends_costs_itself_and_stays_as_the_copy_before_has_it():
+async def test_an_event_that_never_ends_costs_itself_and_stays_as_the_copy_before_has_it() -> None:
     raw, before = repeating(ENDLESS, "FREQ=WEEKLY", ENDLESS), repeating("FREQ=WEEKLY;COUNT=2")
     read = from_json(await ReadApart(SystemClock())(raw, "Europe/Paris", *JANUARY, before))
     assert len(read.events) == 4 + 2

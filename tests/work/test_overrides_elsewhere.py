@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tocsin.contracts import Tx
 from tocsin.decide.oncall.overrides import Asked, AskedSwap
 from tocsin.errors import Refused
 from tocsin.model import HOUR, Actor, Alert, Instant, Parsed, rfc3339
@@ -77,7 +78,7 @@ async def test_a_timer_that_falls_due_there_knows_it_too(daemons: list[Daemon]) 
     await paged(there, "db")
     await here.overrides.add(Asked("primary", ("bo",), length=HOUR), ANA)
 
-    async def due_now(tx) -> None:
+    async def due_now(tx: Tx) -> None:
         [incident] = (await tx.incidents([1])).values()
         tx.save_incidents([replace(incident, due_at=there.clock.now(), planned_at=there.clock.now())])
 
