@@ -132,6 +132,23 @@ async def test_more_than_a_few_at_once_are_told_to_come_back(town: Town) -> None
     assert [each.status for each in found if isinstance(each, Refused)] == [429, 429, 429]
 
 
+async def test_who_fills_all_places_keeps_nobody_else_out(town: Town) -> None:
+    config = town.daemon.live.settings.integrations["apps"]
+    parsed = town.daemon.live.sources["webhook"].parse(orjson.dumps([alert("x")]), {}, config, town.clock.now())
+
+    async def one(asker: str) -> str:
+        try:
+            await town.daemon.foresight.explain(Asked(config, parsed, town.clock.now(), asker=asker))
+        except Refused as refused:
+            return f"{asker} {refused.status}"
+        return asker
+
+    found = await asyncio.gather(*(one("greedy") for _ in range(MOST_WAITING + 3)), one("ana"), one("bo"))
+    assert found[-2:] == ["ana", "bo"]
+    assert found.count("greedy 429") == 5
+    assert found.count("greedy") == MOST_WAITING - 2
+
+
 async def test_what_went_to_a_person_lately_counts_for_their_limits(town: Town) -> None:
     """One SMS a minute: the page of a second incident waits, and its line says so."""
     await town.alert("db down")

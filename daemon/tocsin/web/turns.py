@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
@@ -18,6 +19,7 @@ from aiohttp import hdrs, web
 from tocsin.contracts import Clock
 from tocsin.model import Millis
 from tocsin.web.problem_json import JSON_HEADERS, Handler, guarded, overloaded, peer_of
+from tocsin.work.fair_turns import FairTurns
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,13 +31,16 @@ LOOP_TIME = 0.005  # seconds of the loop for one slice
 PIECE = 64 << 10  # bytes that are written at once; a shorter answer is sent whole
 READING = Millis(30_000)  # for a client to take one piece
 
+ASKER: ContextVar[str] = ContextVar("asker", default="")
+"""The sender whose request this task answers: each has its turn before another has a second one."""
+
 
 class Turns:
     """Whose turn it is. One for all doors of a daemon."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self._running = asyncio.Semaphore(AT_ONCE)
+        self._running = FairTurns(AT_ONCE)
         self._of: dict[str, int] = {}
         self._everybody = 0
 
@@ -49,9 +54,11 @@ class Turns:
             raise overloaded("too many requests are under way; ask again in a moment", 503)
         self._of[sender] = mine + 1
         self._everybody += 1
+        asker = ASKER.set(sender)
         try:
             yield
         finally:
+            ASKER.reset(asker)
             self._everybody -= 1
             if self._of[sender] == 1:
                 del self._of[sender]
@@ -60,13 +67,13 @@ class Turns:
 
     async def apart(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What `work` gives, from a thread: it must touch nothing that changes."""
-        async with self._running:
+        async with self._running.turn(ASKER.get()):
             return await asyncio.to_thread(work, *args, **kwargs)
 
     async def sliced(self, makes: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """The same pieces, each made in its turn."""
         while True:
-            async with self._running:
+            async with self._running.turn(ASKER.get()):
                 made = await anext(makes, None)
             if made is None:
                 return

@@ -133,12 +133,13 @@ async def explain(ask: Ask) -> web.Response:
     body = ask.read(Explain)
     at = _moment(ask, body.at)
     integration = _integration(ask, body.integration)
-    parsed = await _asked(ask, body, integration, at)
     ahead = None if body.for_ is None else duration(body.for_)
     if ahead is not None and ahead > LONGEST:
         raise _wrong("/for", "is longer than a week")
-    with ask.request.app[TURNS].admit(ask.token.id):
-        said = await ask.daemon.foresight.explain(Asked(integration, parsed, at, ahead))
+    asker = ask.token.user or ask.token.id
+    with ask.request.app[TURNS].admit(asker):
+        parsed = await _asked(ask, body, integration, at)
+        said = await ask.daemon.foresight.explain(Asked(integration, parsed, at, ahead, asker))
         return await ask.apart(json_answer, said)
 
 

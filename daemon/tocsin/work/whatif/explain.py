@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -43,6 +42,7 @@ from tocsin.model import (
     StoredAlert,
     Tombstone,
 )
+from tocsin.work.fair_turns import Crowded, FairTurns
 from tocsin.work.frozen_policies import policy_from
 
 if TYPE_CHECKING:  # a command that explains must not load the daemon
@@ -88,6 +88,7 @@ class Asked:
     parsed: Parsed
     at: Instant
     ahead: Millis | None = None
+    asker: str = ""  # by whom the places to wait are shared
 
 
 class Foresight:
@@ -95,26 +96,23 @@ class Foresight:
 
     def __init__(self, core: Core) -> None:
         self.core = core
-        self._one = asyncio.Lock()
-        self._waiting = 0
+        self._turns = FairTurns(1, MOST_WAITING - 1)
 
     async def explain(self, asked: Asked) -> dict[str, Any]:
         """The answer as JSON. At most MOST_ALERTS alerts and MOST_EVENTS events; others get their turn in between.
 
-        Raises Refused (429) when MOST_WAITING wait for an answer already, StoreUnavailable.
+        Raises Refused (429) when MOST_WAITING are under way already and this asker has as many of them as anybody, or
+        when its place went to somebody who has fewer; StoreUnavailable.
         """
-        if self._waiting >= MOST_WAITING:
-            raise Refused("too many ask what would happen; ask again in a moment", status=429)
-        self._waiting += 1
         try:
-            async with self._one:
+            async with self._turns.turn(asked.asker):
                 core = self.core
                 settings, rulebook = core.live.settings, core.live.rulebook
                 limits = limits_of(settings, core.kinds)
                 people, known = core.people(), core.mutes
                 return await answer(core.store, settings, rulebook, people, asked, core.clock, limits, known)
-        finally:
-            self._waiting -= 1
+        except Crowded:
+            raise Refused("too many ask what would happen; ask again in a moment", status=429) from None
 
 
 async def answer(
