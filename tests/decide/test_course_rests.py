@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.store.facts import alert, incident
-from tocsin.decide.incidents.escalation import People
 from tocsin.decide.muting.mutes import Mutes
+from tocsin.decide.oncall.reach import People
 from tocsin.decide.whatif.escalation_forecast import Course
 from tocsin.model import MINUTE, Flap, Instant, Millis, Policy, Rule, Settings, Step, StoredAlert, Target, User
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.decide.incidents.escalation import UPDATE, People, rank_of
+from tocsin.decide.incidents.escalation import UPDATE, rank_of
+from tocsin.decide.oncall.reach import People
 from tocsin.decide.paging.delivery_plan import (
     UNBOUNDED,
     Alone,

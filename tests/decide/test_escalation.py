@@ -15,14 +15,12 @@ from tocsin.decide.incidents.escalation import (
     NOTICE,
     TEST,
     UPDATE,
-    People,
     StepRun,
     is_first,
-    personal_rules,
     rank,
     run_step,
-    usable_contacts,
 )
+from tocsin.decide.oncall.reach import People, personal_rules, usable_contacts
 from tocsin.model import (
     ChannelConfig,
     Contact,

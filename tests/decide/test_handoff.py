@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tocsin.decide.incidents.escalation import People
+from tocsin.decide.oncall.reach import People
 from tocsin.decide.oncall.resolver import local_instant
 from tocsin.decide.paging.shift_notices import (
     Notice,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tocsin.decide.incidents.escalation import People, whom
 from tocsin.decide.oncall.overrides import Asked, Window, Wrong, checked, effective, extra_of, state_of
+from tocsin.decide.oncall.reach import People, whom
 from tocsin.decide.oncall.resolver import local_instant, next_on_call, on_call, shifts
 from tocsin.model import DAY, HOUR, MINUTE, Instant, Layer, MadeOverride, Rotation, Schedule, Settings, Target, User
 

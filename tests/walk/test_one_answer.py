@@ -16,8 +16,8 @@ from tests.walk.conftest import Build
 from tests.walk.town import Town
 from tocsin.cli.known_overrides import known_overrides
 from tocsin.cli.oncall import _moment, _window
-from tocsin.decide.incidents.escalation import People
 from tocsin.decide.oncall.overrides import Asked
+from tocsin.decide.oncall.reach import People
 from tocsin.decide.whatif.explain import Facts, explain
 from tocsin.errors import Refused
 from tocsin.model import HOUR, MINUTE, Alert, Instant, Parsed, instant, rfc3339

@@ -21,7 +21,7 @@ from tocsin.cli.times import length
 from tocsin.cli.trouble import REFUSED, WRONG, Trouble
 from tocsin.clock import SystemClock
 from tocsin.contracts import ChannelKind, Source
-from tocsin.decide.incidents.escalation import People
+from tocsin.decide.oncall.reach import People
 from tocsin.decide.routing.rules import Rulebook
 from tocsin.decide.routing.sender_times import on_the_line
 from tocsin.errors import BadBody, StoreError

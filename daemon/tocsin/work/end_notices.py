@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tocsin.contracts import Tx
-from tocsin.decide.incidents.escalation import UPDATE, usable_contacts
+from tocsin.decide.incidents.escalation import UPDATE
+from tocsin.decide.oncall.reach import usable_contacts
 from tocsin.decide.views import over_text
 from tocsin.model import Contact, Incident, Instant, Page
 from tocsin.work.runtime import Core

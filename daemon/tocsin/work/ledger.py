@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from tocsin.contracts import Tx
-from tocsin.decide.incidents.escalation import People, StepRun, run_step
+from tocsin.decide.incidents.escalation import StepRun, run_step
 from tocsin.decide.incidents.lifecycle import Move, Stay
 from tocsin.decide.incidents.timers import Around, Deed
 from tocsin.decide.muting.mutes import Mutes
 from tocsin.decide.oncall.overrides import extra_of
+from tocsin.decide.oncall.reach import People
 from tocsin.decide.routing.priority import Assessment
 from tocsin.model import (
     TOCSIN,

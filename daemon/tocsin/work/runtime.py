@@ -11,8 +11,8 @@ import orjson
 
 from tocsin.contracts import Chance, ChannelKind, Clock, Source, Spawn, Store
 from tocsin.decide.heartbeats.heartbeats import Ears
-from tocsin.decide.incidents.escalation import People
 from tocsin.decide.muting.mutes import Mutes
+from tocsin.decide.oncall.reach import People
 from tocsin.decide.routing.rules import Rulebook
 from tocsin.decide.text import without_addresses
 from tocsin.errors import StoreUnavailable

@@ -6,13 +6,13 @@ of the configuration in force and `now` go in; pages, timeline and the next due 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from tocsin.decide.oncall.resolver import in_hours, next_on_call, on_call
+from tocsin.decide.oncall.reach import People, Reached, personal_rules, reach, usable_contacts
+from tocsin.decide.oncall.resolver import in_hours
 from tocsin.model import (
-    EMPTY,
     HOUR,
     MINUTE,
     SECOND,
@@ -23,31 +23,19 @@ from tocsin.model import (
     Instant,
     Millis,
     NotifyRule,
-    Override,
     Page,
     Policy,
     Priority,
     Settings,
     Step,
     Target,
-    User,
 )
 
 SOON = Millis(60 * SECOND)  # a step that runs this late still pages whom it was planned for
 FLOOR = Millis(60 * SECOND)  # the least wait after a step that ran late
 BETWEEN_ROUNDS = Millis(10 * SECOND)  # the least, whatever the last step's wait is
-APART = MINUTE  # between contacts of a person without `notify`
 NOBODY_AGAIN = Millis(5 * MINUTE)  # a catch-all that reached nobody is asked again after this
 CODE, TEST, UPDATE, NOTICE = 50, 60, 70, 90  # the ranks of what is no page: after every page
-WRITTEN = frozenset({"smtp", "slack", "telegram", "teams", "ntfy", "pushover", "console", "webhook"})
-
-
-@dataclass(frozen=True, slots=True)
-class People:
-    """What is known of people beyond the configuration: overrides made at run time, dead contacts."""
-
-    overrides: Mapping[str, tuple[Override, ...]] = EMPTY
-    unusable: Callable[[Contact], bool] = field(default=lambda _contact: False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +46,6 @@ class StepRun:
     pages: tuple[Page, ...]
     entries: tuple[Entry, ...]
     nobody: int  # steps (and the catch-all) that found nobody
-
-
-@dataclass(frozen=True, slots=True)
-class Reached:
-    """One person or fixed channel that a target led to."""
-
-    target: Target
-    user: User | None
-    contact: str  # asked for by name ("user:ana/mail"); "" = by the personal rules
-    because: str
 
 
 def run_step(
@@ -297,103 +275,6 @@ def applies(step: Step, incident: Incident, settings: Settings, at: Instant) -> 
     if not only.hours or service is None or service.support_hours is None:
         return True
     return in_hours(service.support_hours, at) == (only.hours == "support")
-
-
-def reach(targets: tuple[Target, ...], settings: Settings, people: People, at: Instant) -> Iterator[Reached]:
-    """Everybody the targets lead to at `at`, in order, each person and channel once."""
-    seen: set[str] = set()
-    for target in targets:
-        for one in _reach_one(target, settings, people, at):
-            name = one.user.key if one.user else str(one.target)
-            if name not in seen:
-                seen.add(name)
-                yield one
-
-
-def _reach_one(target: Target, settings: Settings, people: People, at: Instant) -> Iterator[Reached]:
-    if target.kind == "channel":
-        if target.name in settings.channels:
-            yield Reached(target, None, "", f"{target} is a target of the step")
-        return
-    for key, because in whom(target, settings, people, at):
-        user = settings.users.get(key)
-        if user is not None:
-            yield Reached(target, user, target.suffix if target.kind == "user" else "", because)
-
-
-def whom(target: Target, settings: Settings, people: People, at: Instant) -> Iterator[tuple[str, str]]:
-    """(user key, reason) of everybody a target other than a channel names at `at`."""
-    match target.kind:
-        case "user":
-            yield target.name, f"{target} is a target of the step"
-        case "schedule":
-            yield from _of_schedule(target, settings, people, at)
-        case "team":
-            yield from _of_team(target, settings, people, at)
-        case "managers":
-            team = settings.teams.get(target.name)
-            for key in team.managers if team else ():
-                yield key, f"manages team {target.name}"
-        case "channel":
-            return
-
-
-def _of_schedule(target: Target, settings: Settings, people: People, at: Instant) -> Iterator[tuple[str, str]]:
-    schedule = settings.schedules.get(target.name)
-    if schedule is None:
-        return
-    extra = people.overrides.get(target.name, ())
-    answer = next_on_call(schedule, at, extra) if target.suffix == "next" else on_call(schedule, at, extra)
-    words = "next on call" if target.suffix == "next" else "on call"
-    for key in answer.users:
-        yield key, f"{words} in {target.name}: {answer.because}"
-
-
-def _of_team(target: Target, settings: Settings, people: People, at: Instant) -> Iterator[tuple[str, str]]:
-    team = settings.teams.get(target.name)
-    if team is None:
-        return
-    if target.suffix != "oncall":
-        for key in team.members:
-            yield key, f"member of team {target.name}"
-        return
-    on_duty = {
-        key for schedule in settings.schedules.values()
-        for key in on_call(schedule, at, people.overrides.get(schedule.name, ())).users
-    }  # fmt: skip
-    for key in team.members:
-        if key in on_duty:
-            yield key, f"member of team {target.name}, on call"
-
-
-def usable_contacts(user: User, settings: Settings, people: People, only: str = "") -> list[Contact]:
-    """The contacts a page can use now, in written order: channel configured, address not dead."""
-    return [
-        contact
-        for contact in user.contacts.values()
-        if contact.channel in settings.channels and (not only or contact.name == only) and not people.unusable(contact)
-    ]
-
-
-def personal_rules(user: User, urgency: str, settings: Settings) -> tuple[NotifyRule, ...]:
-    """The person's `notify` for this urgency, or what holds when nothing is written.
-
-    high (and medium): all contacts in written order, a minute apart; low: the first mail or chat
-    contact, else the first.
-    """
-    written = user.notify.get(urgency) or (user.notify.get("high") if urgency == "medium" else None)
-    if written:
-        return written
-    names = list(user.contacts)
-    if urgency == "low" and names:
-        quiet = [name for name in names if _is_written(user.contacts[name], settings)]
-        return (NotifyRule(by=((quiet or names)[0],)),)
-    return tuple(NotifyRule(by=(name,), after=Millis(APART * index)) for index, name in enumerate(names))
-
-
-def _is_written(contact: Contact, settings: Settings) -> bool:
-    channel = settings.channels.get(contact.channel)
-    return channel is not None and channel.type in WRITTEN
 
 
 def rank(incident: Incident, round_: int, step: int, rule: int) -> int:

@@ -236,11 +236,6 @@ def in_storm(incident: Incident) -> bool:
     return incident.muted_by is not None and incident.muted_by.startswith("storm:")
 
 
-def rings(incident: Incident) -> bool:
-    """Whether it is a P1 that somebody is being paged for: what begins elsewhere never cancels that."""
-    return incident.priority == "P1" and incident.muted_by is None and (incident.round, incident.step) != (1, 1)
-
-
 def rises_above_its_storm(incident: Incident) -> bool:
     """Whether it became critical within a storm of lesser ones, which hides none such."""
     critical = incident.priority == "P1" or incident.severity == "critical"

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tocsin.decide.incidents import lifecycle
-from tocsin.decide.incidents.escalation import People, StepRun, run_step
+from tocsin.decide.incidents.escalation import StepRun, run_step
 from tocsin.decide.incidents.firing_counts import Firing, firing_in, firing_of
 from tocsin.decide.incidents.lifecycle import Move, Stay
 from tocsin.decide.muting.mutes import Mute, Mutes, muting, over_now, stored_values
 from tocsin.decide.noise.flapping import rest, rests
+from tocsin.decide.oncall.reach import People
 from tocsin.decide.routing.priority import reassess
 from tocsin.model import TOCSIN, Entry, Incident, Instant, Policy, Settings, StoredAlert
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from tocsin.decide.incidents.attention import is_attended, is_told
-from tocsin.decide.incidents.escalation import People
-from tocsin.decide.incidents.lifecycle import rings
+from tocsin.decide.muting.attention import is_attended, is_told, rings
 from tocsin.decide.muting.dependencies import Parents
 from tocsin.decide.muting.inhibitions import Inhibitions
 from tocsin.decide.muting.maintenance import Window, in_force, upcoming
+from tocsin.decide.oncall.reach import People
 from tocsin.decide.routing.matchers import Matcher, hit_all, parse
 from tocsin.decide.routing.rules import meaning
 from tocsin.model import MINUTE, Incident, Instant, Maintenance, Millis, Priority, Settings, Silence, StoredAlert

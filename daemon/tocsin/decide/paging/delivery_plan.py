@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from tocsin.contracts import EVERY_RANK
-from tocsin.decide.incidents.escalation import CODE, People, order_of_claims, usable_contacts
+from tocsin.decide.incidents.escalation import CODE, order_of_claims
+from tocsin.decide.oncall.reach import People, usable_contacts
 from tocsin.decide.paging import throttle
 from tocsin.decide.paging.other_channel import (
     Both,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tocsin.decide.incidents.escalation import personal_rules
+from tocsin.decide.oncall.reach import personal_rules
 from tocsin.model import Contact, Settings, User
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from tocsin.decide.incidents.escalation import People, personal_rules, usable_contacts
+from tocsin.decide.oncall.reach import People, personal_rules, usable_contacts
 from tocsin.decide.oncall.resolver import shifts
 from tocsin.decide.paging import swap_notices
 from tocsin.decide.text import cut

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
-from tocsin.decide.incidents.escalation import People, personal_rules, usable_contacts
+from tocsin.decide.oncall.reach import People, personal_rules, usable_contacts
 from tocsin.decide.text import clean
 from tocsin.model import Contact, Instant, Settings, Swap, User
 from tocsin.model.civil import civil

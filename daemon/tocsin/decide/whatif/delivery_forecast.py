@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from tocsin.decide.incidents.escalation import People, order_of_claims
+from tocsin.decide.incidents.escalation import order_of_claims
+from tocsin.decide.oncall.reach import People
 from tocsin.decide.paging.delivery_plan import (
     UNBOUNDED,
     Alone,

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from tocsin.decide.incidents import timers
-from tocsin.decide.incidents.escalation import People, StepRun
+from tocsin.decide.incidents.escalation import StepRun
 from tocsin.decide.incidents.lifecycle import Move
 from tocsin.decide.incidents.timers import Around, Deed
 from tocsin.decide.muting.mutes import Mutes
+from tocsin.decide.oncall.reach import People
 from tocsin.decide.oncall.resolver import in_hours, local_instant, zone_of
 from tocsin.decide.whatif.delivery_forecast import Left, Sending
 from tocsin.model import DAY, Entry, Incident, Instant, Millis, Page, Policy, Settings, StoredAlert, Support

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 
 from tocsin.decide.heartbeats.heartbeats import Ears
 from tocsin.decide.incidents import lifecycle
-from tocsin.decide.incidents.escalation import People, policy_for
+from tocsin.decide.incidents.escalation import policy_for
 from tocsin.decide.incidents.lifecycle import Move, Stay
 from tocsin.decide.incidents.overtaken import because_it_waits, waits_behind, waits_behind_clear, waits_on
 from tocsin.decide.incidents.timers import follow_mutes, page_unless_muted
 from tocsin.decide.muting.mutes import Mute, Mutes
 from tocsin.decide.noise import threshold
 from tocsin.decide.noise.flapping import clearing
+from tocsin.decide.oncall.reach import People
 from tocsin.decide.oncall.resolver import zone_of
 from tocsin.decide.routing.alert_terms import terms_of
 from tocsin.decide.routing.grouping import Group, group_of

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 from tocsin.contracts import Tx
 from tocsin.decide.incidents import lifecycle
-from tocsin.decide.incidents.escalation import People, policy_for, reach, usable_contacts
+from tocsin.decide.incidents.escalation import policy_for
 from tocsin.decide.incidents.lifecycle import Move, Stay
 from tocsin.decide.incidents.overtaken import ended_by_hand, without_wait
+from tocsin.decide.oncall.reach import People, reach, usable_contacts
 from tocsin.decide.routing.priority import by_service
 from tocsin.decide.text import DESCRIPTION, TITLE, clean, clean_identity
 from tocsin.decide.views import in_words

@@ -14,8 +14,8 @@ import structlog
 
 from tocsin.contracts import Tx
 from tocsin.decide.incidents import lifecycle
-from tocsin.decide.incidents.attention import is_told
 from tocsin.decide.incidents.escalation import policy_for
+from tocsin.decide.muting.attention import is_told
 from tocsin.decide.noise import storms as decide
 from tocsin.decide.noise.storms import Weather
 from tocsin.decide.routing.priority import RANK

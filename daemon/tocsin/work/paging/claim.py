@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tocsin.contracts import EVERY_RANK, Tx
-from tocsin.decide.incidents.escalation import CODE, URGENT, order_of_claims, usable_contacts
+from tocsin.decide.incidents.escalation import CODE, URGENT, order_of_claims
+from tocsin.decide.oncall.reach import usable_contacts
 from tocsin.decide.paging import throttle
 from tocsin.decide.paging.other_channel import (
     Both,

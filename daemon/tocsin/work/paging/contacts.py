@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import structlog
 
 from tocsin.contracts import Tx
-from tocsin.decide.incidents.escalation import CODE, TEST, personal_rules
+from tocsin.decide.incidents.escalation import CODE, TEST
+from tocsin.decide.oncall.reach import personal_rules
 from tocsin.decide.paging import verification
 from tocsin.decide.text import without_addresses
 from tocsin.decide.views import page_outcome

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import structlog
 
-from tocsin.decide.incidents.escalation import reach, usable_contacts
+from tocsin.decide.oncall.reach import reach, usable_contacts
 from tocsin.model import EMPTY, MINUTE, Accepted, Instant, Message, Millis, Target, User
 from tocsin.work.paging.channels import Line
 from tocsin.work.runtime import Core

@@ -8,7 +8,7 @@ from dataclasses import replace
 import structlog
 
 from tocsin.contracts import Tx
-from tocsin.decide.incidents.escalation import usable_contacts
+from tocsin.decide.oncall.reach import usable_contacts
 from tocsin.decide.oncall.resolver import on_call, shifts
 from tocsin.model import DAY, HOUR, MINUTE, SECOND, ContactState, Instant, Millis, Schedule, Settings
 from tocsin.work.duties import ANSWERS, LIMIT, each, promise

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 
 from tocsin.contracts import ChannelKind, Clock, IncidentFilter
-from tocsin.decide.incidents.escalation import People
 from tocsin.decide.muting.mutes import Mutes
 from tocsin.decide.noise.counters import bulk_tally
 from tocsin.decide.oncall.overrides import extra_of
+from tocsin.decide.oncall.reach import People
 from tocsin.decide.paging import throttle
 from tocsin.decide.routing.grouping import group_of
 from tocsin.decide.routing.rules import Rulebook, Verdict

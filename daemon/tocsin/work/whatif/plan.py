@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tocsin.contracts import Clock, IncidentFilter, Source
-from tocsin.decide.incidents.escalation import People
 from tocsin.decide.muting.mutes import Mutes
+from tocsin.decide.oncall.reach import People
 from tocsin.decide.routing.sender_times import on_the_line
 from tocsin.decide.whatif.escalation_forecast import Course, Planned
 from tocsin.decide.whatif.explain import Facts

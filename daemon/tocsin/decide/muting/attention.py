@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tocsin.decide.incidents.escalation import People, reach, usable_contacts
+from tocsin.decide.oncall.reach import People, reach, usable_contacts
 from tocsin.model import Incident, Instant, Settings
 
 
@@ -25,6 +25,11 @@ def is_told(incident: Incident, settings: Settings, people: People, now: Instant
     return is_attended(incident, settings, people, now) or (
         _pages(incident, now) and _catch_all_is_reached(settings, people, now)
     )
+
+
+def rings(incident: Incident) -> bool:
+    """Whether it is a P1 that somebody is being paged for: what begins elsewhere never cancels that."""
+    return incident.priority == "P1" and incident.muted_by is None and (incident.round, incident.step) != (1, 1)
 
 
 def _is_answered(incident: Incident, settings: Settings) -> bool:
