@@ -122,5 +122,11 @@ async def test_who_is_signed_in_is_not_asked_to_sign_in_on_any_page(client: Test
     texts = {path: await (await client.get(path)).text() for path in pages}
     refused = await client.post("/silences", data={"form": form, "matchers": "env"})
     texts["refused"] = await refused.text()
+    for path, fields in (
+        ("/silences", {"form": "older"}),
+        ("/silences/none/expire", {"form": form}),
+        ("/schedules/none/overrides", {"form": form}),
+    ):
+        texts[f"refused {path}"] = await (await client.post(path, data=fields)).text()
 
     assert [path for path, text in texts.items() if ">Sign in<" in text or ">ana<" not in text] == []

@@ -348,3 +348,19 @@ rules:
     assert re.fullmatch(r"rule 'patience': held, nobody was paged for it before \S+; no rule groups it", because["d"])
     assert [alert["dedup_key"] for alert in dropped["alerts"]] == ["b"]
     assert [alert["dedup_key"] for alert in suppressed["alerts"]] == ["c", "a"]
+
+
+@pytest.mark.parametrize(
+    ("service", "said"),
+    [("shp", " No service 'shp' is configured (did you mean 'shop'?)."), ("shop", ""), ("warehouse", ""), (None, "")],
+)
+async def test_a_service_by_hand_that_is_nearly_one_is_asked_about_and_pages(
+    client: TestClient, daemon: Daemon, service: str | None, said: str
+) -> None:
+    headers = {"Authorization": f"Bearer {(await daemon.access.create('ana', 'responder', 'ana'))[1]}"}
+    body = {"title": "x", **({"service": service} if service else {})}
+    answer = await client.post("/v1/incidents", json=body, headers=headers)
+    opened = await answer.json()
+    assert (answer.status, opened["service"]) == (201, service)
+    assert opened["said"].endswith(said)
+    assert ("is configured" in opened["said"]) == bool(said)

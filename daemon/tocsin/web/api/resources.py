@@ -429,9 +429,9 @@ def deed(actions: Actions, verb: Verb) -> Callable[[int, Actor, str, str], Await
             return actions.close
 
 
-def acted(ask: Ask, done: Done, status: int = 200) -> web.Response:
+def acted(ask: Ask, done: Done, status: int = 200, besides: str = "") -> web.Response:
     view = views.incident_view(done.incident, ask.settings)
-    return json_answer({**view, "changed": done.changed, "said": done.said}, status)
+    return json_answer({**view, "changed": done.changed, "said": done.said + besides}, status)
 
 
 async def snooze(ask: Ask) -> web.Response:
@@ -486,7 +486,13 @@ async def trigger(ask: Ask) -> web.Response:
         description=body.description or "",
         policy=body.policy,
     )
-    return acted(ask, done, 201)
+    return acted(ask, done, 201, unknown_service(ask.settings, body.service))
+
+
+def unknown_service(settings: Settings, named: str | None) -> str:
+    """What to tell of a service that is none, but nearly one: it pages, though perhaps not whom was meant."""
+    near = "" if named is None or named in settings.services else did_you_mean(named[:80], settings.services)
+    return near and f" No service {named!r} is configured{near}."
 
 
 # ------------------------------------------------------------------------------------ who and when

@@ -6,7 +6,8 @@ No script anywhere; the style comes from this package. Nothing changes on GET or
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
@@ -91,19 +92,25 @@ def form_page(template: str, signed_in: Session | None, status: int = 200, **fac
     return answer
 
 
-def in_words(handler: Handler) -> Handler:
+def in_words(daemon: Daemon) -> Callable[[Handler], Handler]:
     """Like `guarded`, for what a person's form is refused for: a page instead of JSON."""
 
-    @wraps(handler)
-    async def guard(request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except (Problem, Refused, StoreUnavailable) as error:
-            problem = as_problem(error)
-            log_refusal(request, problem)
-            return form_page("refused.html", None, problem.status, detail=problem.detail)
+    def decorate(handler: Handler) -> Handler:
+        @wraps(handler)
+        async def guard(request: web.Request) -> web.StreamResponse:
+            try:
+                return await handler(request)
+            except (Problem, Refused, StoreUnavailable) as error:
+                problem = as_problem(error)
+                log_refusal(request, problem)
+                session = None
+                with suppress(StoreUnavailable):
+                    session = await session_of(daemon, request)
+                return form_page("refused.html", session, problem.status, detail=problem.detail)
 
-    return guard
+        return guard
+
+    return decorate
 
 
 async def style(request: web.Request) -> web.StreamResponse:

@@ -25,7 +25,7 @@ def show_login(daemon: Daemon) -> Handler:
 def login(daemon: Daemon) -> Handler:
     """POST /login: a token of a person becomes a session."""
 
-    @in_words
+    @in_words(daemon)
     async def login(request: web.Request) -> web.StreamResponse:
         fields = await sessions.form_of(daemon, request)
         after, given = fields.get("next", ""), fields.get("token", "").strip()
@@ -46,7 +46,7 @@ def login(daemon: Daemon) -> Handler:
 def logout(daemon: Daemon) -> Handler:
     """POST /logout: this browser is nobody again."""
 
-    @in_words
+    @in_words(daemon)
     async def logout(request: web.Request) -> web.StreamResponse:
         session = None
         try:

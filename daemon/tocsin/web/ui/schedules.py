@@ -74,7 +74,7 @@ def show_schedule(daemon: Daemon) -> Handler:
 def add_override(daemon: Daemon) -> Handler:
     """POST /schedules/{name}/overrides: the form; what is wrong is said above it, and nothing is lost of it."""
 
-    @in_words
+    @in_words(daemon)
     async def add_override(request: web.Request) -> web.StreamResponse:
         session, fields = await sessions.submitted(daemon, request)
         schedule = schedule_named(daemon.live.settings, request.match_info["name"])
@@ -90,7 +90,7 @@ def add_override(daemon: Daemon) -> Handler:
 def remove_override(daemon: Daemon) -> Handler:
     """POST /schedules/{name}/overrides/{id}/remove: its button."""
 
-    @in_words
+    @in_words(daemon)
     async def remove_override(request: web.Request) -> web.StreamResponse:
         session, _ = await sessions.submitted(daemon, request)
         schedule = schedule_named(daemon.live.settings, request.match_info["name"])

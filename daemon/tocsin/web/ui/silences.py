@@ -39,7 +39,7 @@ def show_silences(daemon: Daemon) -> Handler:
 def add_silence(daemon: Daemon) -> Handler:
     """POST /silences: the form; what is wrong is said above it, and nothing is lost of it."""
 
-    @in_words
+    @in_words(daemon)
     async def add_silence(request: web.Request) -> web.StreamResponse:
         session, fields = await sessions.submitted(daemon, request)
         try:
@@ -56,7 +56,7 @@ def add_silence(daemon: Daemon) -> Handler:
 def expire_silence(daemon: Daemon) -> Handler:
     """POST /silences/{id}/expire: its button."""
 
-    @in_words
+    @in_words(daemon)
     async def expire_silence(request: web.Request) -> web.StreamResponse:
         session, _ = await sessions.submitted(daemon, request)
         try:
