@@ -114,7 +114,7 @@ def test_the_licence_travels_with_it(wheel: Path) -> None:
 
 
 def test_the_version_is_the_same_everywhere(wheel: Path, installed: Path) -> None:
-    written = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    written = re.search(r'^__version__ = "(.+)"$', (ROOT / "daemon/tocsin/__init__.py").read_text(), re.MULTILINE)
     assert written is not None
 
     said = _run(installed, "--version", cwd=installed)
