@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.store.facts import T0
 from tocsin.clock import SeededChance, VirtualClock
 from tocsin.contracts import Store
+from tocsin.model import Instant, Millis
 from tocsin.store import open_store
+from tocsin.store.postgres import PostgresStore
+from tocsin.store.sqlite import SqliteStore
 
+AnyStore = SqliteStore | PostgresStore
 KINDS = ("sqlite", "inline", "postgres")
 
 
 class StillClock(VirtualClock):
     """Stands still; whoever sleeps wakes at once, and the time has passed."""
 
-    async def sleep(self, length):  # the retries' pauses are no business of the tests
-        self.advance_to(self.now() + length)
+    async def sleep(self, length: Millis) -> None:  # the retries' pauses are no business of the tests
+        self.advance_to(Instant(self.now() + length))
 
 
 @pytest.fixture
@@ -29,13 +34,13 @@ def clock() -> StillClock:
 
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
-    return request.param
+    return str(request.param)
 
 
 @pytest.fixture
 def url(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
     if kind == "postgres":
-        return request.getfixturevalue("postgres_url")
+        return str(request.getfixturevalue("postgres_url"))
     return f"sqlite:{tmp_path}/tocsin.db"
 
 
@@ -47,9 +52,9 @@ async def open_it(kind: str, url: str, clock: StillClock) -> AsyncIterator[Opene
     """Opens the store under test, as often as asked; closes what is still open."""
     opened: list[Store] = []
 
-    async def open_one(**how: object) -> Store:
+    async def open_one(**how: Any) -> Store:
         runner = "inline" if kind == "inline" else "thread"
-        given = {"clock": clock, "chance": SeededChance(1), "runner": runner, **how}
+        given: dict[str, Any] = {"clock": clock, "chance": SeededChance(1), "runner": runner, **how}
         opened.append(await open_store(url, **given))
         return opened[-1]
 

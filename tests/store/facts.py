@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from tocsin.model import (
     Attempt,
@@ -23,6 +23,7 @@ from tocsin.model import (
     Tombstone,
 )
 
+T = TypeVar("T")
 T0 = Instant(1_767_225_600_000)  # 2026-01-01T00:00Z
 
 
@@ -167,6 +168,12 @@ def token(id: str, **other: Any) -> Token:
 def at(offset: int) -> Instant:
     """`offset` milliseconds after the beginning of 2026."""
     return Instant(T0 + offset)
+
+
+def there(found: T | None) -> T:
+    """What was found, which must be there."""
+    assert found is not None
+    return found
 
 
 async def eventually(condition: Callable[[], Any], seconds: float = 20) -> Any:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
-from tests.store.facts import T0, incident
+from tests.store.facts import T0, incident, there
 from tocsin.clock import SeededChance, SystemClock, VirtualClock
-from tocsin.contracts import IncidentFilter
+from tocsin.contracts import IncidentFilter, Store, Tx
 from tocsin.errors import SchemaTooNew, StoreBusy, StoreError, StoreUnavailable
 from tocsin.store import open_store
 from tocsin.store.backup import (
@@ -21,33 +23,39 @@ from tocsin.store.backup import (
     without_password,
 )
 from tocsin.store.connections import open_writer
+from tocsin.store.sqlite import SqliteStore
+
+Opened = Callable[[], Awaitable[SqliteStore]]
+Reading = tuple[Path, sqlite3.Connection]
 
 
 @pytest.fixture
-async def opened(tmp_path):
-    stores = []
+async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
+    stores: list[SqliteStore] = []
 
-    async def open_one():
-        stores.append(await open_store(f"sqlite:{tmp_path}/tocsin.db", clock=VirtualClock(T0), chance=SeededChance(1)))
-        return stores[-1]
+    async def open_one() -> SqliteStore:
+        store = await open_store(f"sqlite:{tmp_path}/tocsin.db", clock=VirtualClock(T0), chance=SeededChance(1))
+        assert isinstance(store, SqliteStore)
+        stores.append(store)
+        return store
 
     yield open_one
     for store in stores:
         await store.close()
 
 
-async def add(store, number):
-    async def work(tx):
+async def add(store: Store, number: int) -> None:
+    async def work(tx: Tx) -> None:
         tx.add_incidents([incident(number)])
 
     await store.write(work)
 
 
-async def numbers(store):
+async def numbers(store: Store) -> list[int]:
     return [one.number for one in await store.incidents(IncidentFilter(), 99, None)]
 
 
-async def test_a_backup_beside_the_running_daemon_holds_all_that_was_committed(opened, tmp_path):
+async def test_a_backup_beside_the_running_daemon_holds_all_that_was_committed(opened: Opened, tmp_path: Path) -> None:
     store = await opened()
     await add(store, 1)
     backup_sqlite(tmp_path / "tocsin.db", tmp_path / "copy")
@@ -59,7 +67,7 @@ async def test_a_backup_beside_the_running_daemon_holds_all_that_was_committed(o
     assert not (tmp_path / "copy.partial").exists()
 
 
-async def test_a_backup_never_overwrites(opened, tmp_path):
+async def test_a_backup_never_overwrites(opened: Opened, tmp_path: Path) -> None:
     await opened()
     (tmp_path / "copy").write_text("precious")
     with pytest.raises(StoreError, match="exists already"):
@@ -67,13 +75,13 @@ async def test_a_backup_never_overwrites(opened, tmp_path):
     assert (tmp_path / "copy").read_text() == "precious"
 
 
-def test_there_is_nothing_to_back_up_without_a_database(tmp_path):
+def test_there_is_nothing_to_back_up_without_a_database(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="no database yet"):
         backup_sqlite(tmp_path / "tocsin.db", tmp_path / "copy")
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_restored_copy_is_in_quarantine_and_the_one_before_is_kept(opened, tmp_path):
+async def test_a_restored_copy_is_in_quarantine_and_the_one_before_is_kept(opened: Opened, tmp_path: Path) -> None:
     store = await opened()
     await add(store, 1)
     backup_sqlite(store.path, tmp_path / "copy")
@@ -91,7 +99,9 @@ async def test_a_restored_copy_is_in_quarantine_and_the_one_before_is_kept(opene
     assert restore_sqlite(store.path, tmp_path / "copy", T0) != replaced
 
 
-async def test_a_log_left_by_a_killed_daemon_is_not_taken_for_the_restored_databases_own(opened, tmp_path):
+async def test_a_log_left_by_a_killed_daemon_is_not_taken_for_the_restored_databases_own(
+    opened: Opened, tmp_path: Path
+) -> None:
     store = await opened()
     await add(store, 1)
     backup_sqlite(store.path, tmp_path / "copy")
@@ -101,7 +111,7 @@ async def test_a_log_left_by_a_killed_daemon_is_not_taken_for_the_restored_datab
     dead.mkdir()
     for name in ("tocsin.db", "tocsin.db-wal"):
         (dead / name).write_bytes((tmp_path / name).read_bytes())
-    replaced = restore_sqlite(dead / "tocsin.db", tmp_path / "copy", T0)
+    replaced = there(restore_sqlite(dead / "tocsin.db", tmp_path / "copy", T0))
     assert not (dead / "tocsin.db-wal").exists()
     for path, held in ((dead / "tocsin.db", 1), (replaced, 2)):
         with sqlite3.connect(path) as conn:
@@ -110,7 +120,7 @@ async def test_a_log_left_by_a_killed_daemon_is_not_taken_for_the_restored_datab
 
 
 @pytest.fixture
-async def reading(opened, tmp_path):
+async def reading(opened: Opened, tmp_path: Path) -> AsyncIterator[Reading]:
     """A database with a copy, nobody writing it, and somebody who has it open to read."""
     store = await opened()
     await add(store, 1)
@@ -123,9 +133,11 @@ async def reading(opened, tmp_path):
     conn.close()
 
 
-async def test_one_who_only_has_the_old_database_open_shares_no_log_with_the_new_one(reading, tmp_path):
+async def test_one_who_only_has_the_old_database_open_shares_no_log_with_the_new_one(
+    reading: Reading, tmp_path: Path
+) -> None:
     path, _ = reading
-    replaced = restore_sqlite(path, tmp_path / "copy", T0)
+    replaced = there(restore_sqlite(path, tmp_path / "copy", T0))
     assert not path.with_name("tocsin.db-wal").exists()
     assert not path.with_name("tocsin.db-shm").exists()
     with sqlite3.connect(replaced) as old:
@@ -133,7 +145,9 @@ async def test_one_who_only_has_the_old_database_open_shares_no_log_with_the_new
     old.close()
 
 
-async def test_nothing_is_restored_while_somebody_reads_what_is_only_in_the_log(reading, opened, tmp_path):
+async def test_nothing_is_restored_while_somebody_reads_what_is_only_in_the_log(
+    reading: Reading, opened: Opened, tmp_path: Path
+) -> None:
     path, conn = reading
     conn.execute("begin")
     conn.execute("select count(*) from incidents").fetchall()
@@ -146,7 +160,7 @@ async def test_nothing_is_restored_while_somebody_reads_what_is_only_in_the_log(
     assert await numbers(await opened()) == [2, 1]
 
 
-async def test_nothing_is_restored_under_a_running_daemon(opened, tmp_path):
+async def test_nothing_is_restored_under_a_running_daemon(opened: Opened, tmp_path: Path) -> None:
     store = await opened()
     await add(store, 1)
     backup_sqlite(store.path, tmp_path / "copy")
@@ -155,7 +169,9 @@ async def test_nothing_is_restored_under_a_running_daemon(opened, tmp_path):
     assert await numbers(store) == [1]
 
 
-async def test_a_file_that_is_no_sound_backup_is_refused_before_anything_is_touched(opened, tmp_path):
+async def test_a_file_that_is_no_sound_backup_is_refused_before_anything_is_touched(
+    opened: Opened, tmp_path: Path
+) -> None:
     store = await opened()
     await add(store, 1)
     backup_sqlite(store.path, tmp_path / "copy")
@@ -186,13 +202,13 @@ async def test_a_file_that_is_no_sound_backup_is_refused_before_anything_is_touc
     assert await numbers(await opened()) == [1]
 
 
-async def test_a_sound_database_has_no_problems(opened):
+async def test_a_sound_database_has_no_problems(opened: Opened) -> None:
     store = await opened()
     await add(store, 1)
     assert problems_of(store.path) == []
 
 
-def test_a_password_is_not_shown_in_the_list_of_processes():
+def test_a_password_is_not_shown_in_the_list_of_processes() -> None:
     assert without_password("postgresql://u:p%40ss@db:5/x?sslmode=require") == (
         "postgresql://u@db:5/x?sslmode=require", {"PGPASSWORD": "p@ss"},
     )  # fmt: skip
@@ -200,7 +216,7 @@ def test_a_password_is_not_shown_in_the_list_of_processes():
 
 
 @pytest.mark.peers
-async def test_a_dump_of_postgres_comes_back(postgres_url, tmp_path):
+async def test_a_dump_of_postgres_comes_back(postgres_url: str, tmp_path: Path) -> None:
     store = await open_store(postgres_url, clock=SystemClock(), chance=SeededChance(1))
     await add(store, 1)
     backup_postgres(postgres_url, tmp_path / "dump")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import fields, replace
+from typing import Any, Literal
 
 import pytest
 
+from tests.store.conftest import Opener, StillClock
 from tests.store.facts import (
     T0,
     alert,
@@ -20,26 +23,27 @@ from tests.store.facts import (
     post,
     silence,
     swap,
+    there,
     token,
     tombstone,
 )
-from tocsin.contracts import Door, IncidentFilter, Place, Stand
+from tocsin.contracts import Door, IncidentFilter, Place, Stand, Store, Tx
 from tocsin.errors import Conflict, Refused, StoreUnavailable
-from tocsin.model import EMPTY, Arrival, Beat, ContactState, FeedCopy, Storm, Verification
+from tocsin.model import EMPTY, Arrival, Beat, ContactState, FeedCopy, Incident, Instant, Storm, Verification
 from tocsin.store.arrivals import alert_of, incident_of
 
 
-async def put(store, *, lane="urgent", **changes):
+async def put(store: Store, *, lane: Literal["urgent", "ingest"] = "urgent", **changes: Any) -> None:
     """One transaction of changes: put(store, add_alerts=[…], add_incidents=[…])."""
 
-    async def work(tx):
+    async def work(tx: Tx) -> None:
         for name, values in changes.items():
             getattr(tx, name)(values)
 
     await store.write(work, lane=lane)
 
 
-async def ask(store, name, *args):
+async def ask(store: Store, name: str, *args: Any) -> Any:
     """What one read of a transaction answers."""
     return await store.write(lambda tx: getattr(tx, name)(*args))
 
@@ -47,7 +51,7 @@ async def ask(store, name, *args):
 # ------------------------------------------------------------------------------- round trips
 
 
-async def test_an_alert_comes_back_as_it_went_in(store):
+async def test_an_alert_comes_back_as_it_went_in(store: Store) -> None:
     full = alert(
         3, 9, post=4, description="línea\nnueva", ended_at=at(5), expires_at=at(6), hold_until=at(7), acknowledged_at=at(8),
         count=12, truncated=True, joined=True, muted_by="silence s1", content=2**62, because="grouped",
@@ -58,9 +62,9 @@ async def test_an_alert_comes_back_as_it_went_in(store):
     assert await store.alerts(integration=None, status=None, limit=10, before=None) == [bare, full]
 
 
-async def test_an_incident_comes_back_as_it_went_in(store):
+async def test_an_incident_comes_back_as_it_went_in(store: Store) -> None:
     # every field gets a value of its own, so that two swapped columns cannot hide
-    values = {}
+    values: dict[str, Any] = {}
     for index, field in enumerate(fields(incident(1))):
         number = "int" in str(field.type) or "Instant" in str(field.type) or "Millis" in str(field.type)
         values[field.name] = index + 1 if number else f"text {index}"
@@ -71,7 +75,7 @@ async def test_an_incident_comes_back_as_it_went_in(store):
     assert await store.incident(8) == incident(8)
 
 
-async def test_an_arrival_is_an_alert_and_the_incident_it_opens(store):
+async def test_an_arrival_is_an_alert_and_the_incident_it_opens(store: Store) -> None:
     come = Arrival(
         3, "apps", "k3", 2**62, 7, 4, "critical", "disk full", "línea\nnueva", "checkout", "host-1", '{"env":"prod"}',
         '[{"href":"https://example.org","text":"Runbook"}]', '["hold"]', at(1), at(2), at(3), at(4), True, '["service"]',
@@ -83,14 +87,14 @@ async def test_an_arrival_is_an_alert_and_the_incident_it_opens(store):
     assert [await store.incident(number) for number in (7, 8)] == [incident_of(come), incident_of(other)]
 
 
-async def test_pages_attempts_posts_silences_tokens_come_back_as_they_went_in(store):
+async def test_pages_attempts_posts_silences_tokens_come_back_as_they_went_in(store: Store) -> None:
     kept = page("p1", because="Ana is on call", text="fixed", updated_at=at(3), tries=1, failures=2, rank=1, config="c")
     call = attempt(
         "a1", "p1", state="accepted", ref="SM1", ended_at=at(1), confirm_by=at(2), permanent=True, delivery="sent"
     )
     quiet, key = silence("s1", matchers=('a="b"', "c!~d")), token("t1", revoked_at=at(9), user=None)
 
-    async def work(tx):
+    async def work(tx: Tx) -> None:
         tx.add_pages([kept])
         tx.add_attempts([call])
         tx.add_posts([post(1, body=bytes(range(256)))])
@@ -109,7 +113,7 @@ async def test_pages_attempts_posts_silences_tokens_come_back_as_they_went_in(st
     assert await ask(store, "contact_state", "voice", "+1") is None
 
 
-async def test_a_verification_comes_back_as_it_went_in_and_belongs_to_a_person_and_address(store):
+async def test_a_verification_comes_back_as_it_went_in_and_belongs_to_a_person_and_address(store: Store) -> None:
     proven = Verification(
         "ana", "twilio_sms", "+1", at(1), "user:grace", "p1", at(2), 3, at(4), "user:bo", 5, at(6), readmits=True
     )
@@ -122,27 +126,27 @@ async def test_a_verification_comes_back_as_it_went_in_and_belongs_to_a_person_a
     assert await store.verifications() == [proven, replace(asked, tries=1)]
 
 
-async def test_all_that_was_learnt_of_addresses_is_told(store):
+async def test_all_that_was_learnt_of_addresses_is_told(store: Store) -> None:
     stopped, back = ContactState("mail", "a@b.c", False, "550", T0), ContactState("sms", "+1", True, "START", T0)
     await put(store, save_contact_state=back)
     await put(store, save_contact_state=stopped)
     assert await store.contact_states() == [stopped, back]
 
 
-async def test_whether_a_page_key_is_taken_is_told_whatever_became_of_the_page(store):
+async def test_whether_a_page_key_is_taken_is_told_whatever_became_of_the_page(store: Store) -> None:
     await put(store, add_pages=[page("p1", None, key="notice/a"), page("p2", None, key="notice/b", status="failed")])
     assert await ask(store, "page_keys", ["notice/a", "notice/b", "notice/c"]) == {"notice/a", "notice/b"}
     assert await ask(store, "page_keys", []) == set()
 
 
-async def test_what_was_sent_is_told_by_kind_too(store):
+async def test_what_was_sent_is_told_by_kind_too(store: Store) -> None:
     await put(store, add_pages=[page("p1"), page("p2", None, kind="notice")])
     await put(store, add_attempts=[attempt("a1", "p1"), attempt("a2", "p2", incident=None, started_at=at(1))])
     assert await ask(store, "sent_since", "ana", "sms", T0) == [T0, at(1)]
     assert await ask(store, "sent_since", "ana", "sms", T0, {"page", "update"}) == [T0]
 
 
-async def test_a_line_of_the_timeline_keeps_its_detail_and_gets_a_number(store):
+async def test_a_line_of_the_timeline_keeps_its_detail_and_gets_a_number(store: Store) -> None:
     lines = [
         entry(1, "opened"),
         entry(1, "paged", detail={"to": ["ana"], "n": 3, "deep": {"x": None}}),
@@ -155,7 +159,7 @@ async def test_a_line_of_the_timeline_keeps_its_detail_and_gets_a_number(store):
     assert await store.timeline(1, 1, None) == found[:1]
 
 
-async def test_a_feeds_copy_comes_back_and_a_failed_try_leaves_what_was_kept(store):
+async def test_a_feeds_copy_comes_back_and_a_failed_try_leaves_what_was_kept(store: Store) -> None:
     never = FeedCopy("backup", source="b", error="is answered 404", since=at(1))
     kept = FeedCopy(
         "primary",
@@ -171,7 +175,7 @@ async def test_a_feeds_copy_comes_back_and_a_failed_try_leaves_what_was_kept(sto
         None,
     )
 
-    async def work(tx):
+    async def work(tx: Tx) -> None:
         tx.save_feed(kept)
         tx.save_feed(never)
 
@@ -187,20 +191,20 @@ async def test_a_feeds_copy_comes_back_and_a_failed_try_leaves_what_was_kept(sto
     ]
 
 
-async def touched(tx, *row):
+async def touched(tx: Tx, *row: Any) -> None:
     tx.touch_feed(*row)
 
 
 # ------------------------------------------------------------------------------ transactions
 
 
-async def test_a_failing_work_leaves_nothing_and_its_neighbours_untouched(store):
-    async def good(tx, number):
+async def test_a_failing_work_leaves_nothing_and_its_neighbours_untouched(store: Store) -> None:
+    async def good(tx: Tx, number: int) -> int:
         tx.add_incidents([incident(number)])
         await tx.incidents([number])
         return number
 
-    async def bad(tx):
+    async def bad(tx: Tx) -> None:
         tx.add_incidents([incident(50)])
         assert (await tx.incidents([50]))[50].number == 50
         tx.add_incidents([incident(51)])
@@ -218,7 +222,7 @@ async def test_a_failing_work_leaves_nothing_and_its_neighbours_untouched(store)
     assert [one.number for one in found] == [3, 2, 1]
 
 
-async def test_the_urgent_ones_come_first_however_many_newer_ones_there_are(store):
+async def test_the_urgent_ones_come_first_however_many_newer_ones_there_are(store: Store) -> None:
     kinds = [
         ("P4", "triggered"),
         ("P1", "acknowledged"),
@@ -253,8 +257,8 @@ async def test_the_urgent_ones_come_first_however_many_newer_ones_there_are(stor
     ] == [4]
 
 
-async def test_the_last_of_a_group_may_fail_without_harm_to_the_others(store):
-    async def clash(tx):
+async def test_the_last_of_a_group_may_fail_without_harm_to_the_others(store: Store) -> None:
+    async def clash(tx: Tx) -> None:
         tx.add_incidents([incident(1), incident(2)])
 
     answers = await asyncio.gather(put(store, add_incidents=[incident(1)]), store.write(clash), return_exceptions=True)
@@ -266,8 +270,8 @@ async def test_the_last_of_a_group_may_fail_without_harm_to_the_others(store):
     )
 
 
-async def test_later_reads_see_what_was_written_in_the_order_it_was_written(store):
-    async def work(tx):
+async def test_later_reads_see_what_was_written_in_the_order_it_was_written(store: Store) -> None:
+    async def work(tx: Tx) -> tuple[Incident, str]:
         tx.add_incidents([incident(1)])
         tx.save_incidents([incident(1, title="two")])
         tx.add_alerts([alert(1, 1)])
@@ -280,10 +284,10 @@ async def test_later_reads_see_what_was_written_in_the_order_it_was_written(stor
     assert (seen.title, seen.version, title) == ("three", 3, "four")
 
 
-async def test_what_is_not_committed_is_not_seen_outside(store):
+async def test_what_is_not_committed_is_not_seen_outside(store: Store) -> None:
     inside, go_on = asyncio.Event(), asyncio.Event()
 
-    async def slow(tx):
+    async def slow(tx: Tx) -> None:
         tx.add_incidents([incident(1)])
         await tx.incidents([1])
         inside.set()
@@ -297,10 +301,10 @@ async def test_what_is_not_committed_is_not_seen_outside(store):
     assert await store.incident(1) is not None
 
 
-async def test_cancelling_the_caller_neither_stops_the_transaction_nor_leaves_a_lock(store):
+async def test_cancelling_the_caller_neither_stops_the_transaction_nor_leaves_a_lock(store: Store) -> None:
     inside, go_on = asyncio.Event(), asyncio.Event()
 
-    async def slow(tx):
+    async def slow(tx: Tx) -> None:
         tx.add_incidents([incident(1)])
         await tx.incidents([1])
         inside.set()
@@ -319,8 +323,8 @@ async def test_cancelling_the_caller_neither_stops_the_transaction_nor_leaves_a_
 
 
 @pytest.mark.parametrize("turns", range(0, 30, 3))
-async def test_a_caller_may_be_cancelled_anywhere(store, turns):
-    async def work(tx):
+async def test_a_caller_may_be_cancelled_anywhere(store: Store, turns: int) -> None:
+    async def work(tx: Tx) -> None:
         await tx.incidents([1])
         tx.add_incidents([incident(1)])
         await tx.incidents([1])
@@ -338,10 +342,10 @@ async def test_a_caller_may_be_cancelled_anywhere(store, turns):
     assert bool(opened) == bool(await store.alerts(integration=None, status=None, limit=1, before=None))
 
 
-async def test_a_conflict_is_tried_again_on_fresh_facts(store):
+async def test_a_conflict_is_tried_again_on_fresh_facts(store: Store) -> None:
     tries = []
 
-    async def work(tx):
+    async def work(tx: Tx) -> str:
         tries.append(await tx.incidents([1]))
         tx.add_incidents([incident(1)])
         if len(tries) < 4:
@@ -353,10 +357,10 @@ async def test_a_conflict_is_tried_again_on_fresh_facts(store):
     assert await store.incident(1) is not None
 
 
-async def test_a_conflict_that_stays_is_the_callers_after_five_more_tries(store):
+async def test_a_conflict_that_stays_is_the_callers_after_five_more_tries(store: Store) -> None:
     tries = []
 
-    async def work(tx):
+    async def work(tx: Tx) -> None:
         tries.append(1)
         tx.add_incidents([incident(1)])
         await tx.incidents([1])
@@ -368,8 +372,8 @@ async def test_a_conflict_that_stays_is_the_callers_after_five_more_tries(store)
     assert await store.incident(1) is None
 
 
-async def test_a_work_that_cancels_itself_harms_nobody(store):
-    async def odd(tx):
+async def test_a_work_that_cancels_itself_harms_nobody(store: Store) -> None:
+    async def odd(tx: Tx) -> None:
         tx.add_incidents([incident(1)])
         raise asyncio.CancelledError
 
@@ -379,7 +383,7 @@ async def test_a_work_that_cancels_itself_harms_nobody(store):
     assert [one.number for one in await store.incidents(IncidentFilter(), 10, None)] == [2]
 
 
-async def test_what_cannot_be_kept_is_refused_and_harms_nobody(store):
+async def test_what_cannot_be_kept_is_refused_and_harms_nobody(store: Store) -> None:
     answers = await asyncio.gather(
         put(store, add_incidents=[incident(1)]),
         put(store, add_incidents=[incident(2, title="\ud800")]),
@@ -398,14 +402,14 @@ async def test_what_cannot_be_kept_is_refused_and_harms_nobody(store):
     assert [one.number for one in await store.incidents(IncidentFilter(), 10, None)] == [4, 1]
 
 
-async def test_a_closed_store_says_so(store):
+async def test_a_closed_store_says_so(store: Store) -> None:
     await store.close()
     with pytest.raises(StoreUnavailable):
         await put(store, add_incidents=[incident(1)])
     await store.close()
 
 
-async def test_closing_waits_for_what_is_under_way(store, open_it):
+async def test_closing_waits_for_what_is_under_way(store: Store, open_it: Opener) -> None:
     writing = [asyncio.ensure_future(put(store, add_incidents=[incident(n)])) for n in range(1, 20)]
     await asyncio.sleep(0)
     await store.close()
@@ -417,7 +421,7 @@ async def test_closing_waits_for_what_is_under_way(store, open_it):
 # ------------------------------------------------------------------------- alerts and identity
 
 
-async def test_a_second_open_alert_of_one_identity_is_refused(store):
+async def test_a_second_open_alert_of_one_identity_is_refused(store: Store) -> None:
     await put(store, add_alerts=[alert(1, source_key="db")])
     with pytest.raises(Conflict):
         await put(store, add_alerts=[alert(2, source_key="db")])
@@ -426,7 +430,7 @@ async def test_a_second_open_alert_of_one_identity_is_refused(store):
     assert (await ask(store, "open_alerts", [("apps", "db")]))["apps", "db"].id == 2
 
 
-async def test_open_alerts_are_found_by_integration_and_key(store):
+async def test_open_alerts_are_found_by_integration_and_key(store: Store) -> None:
     await put(
         store,
         add_alerts=[
@@ -441,7 +445,7 @@ async def test_open_alerts_are_found_by_integration_and_key(store):
     assert await ask(store, "open_alerts", []) == {}
 
 
-async def test_tombstones_hold_until_their_time_is_over(store):
+async def test_tombstones_hold_until_their_time_is_over(store: Store) -> None:
     a, b, newer = (
         tombstone("a", at(1), at(300)),
         tombstone("b", at(2), at(300), incident=4),
@@ -456,7 +460,7 @@ async def test_tombstones_hold_until_their_time_is_over(store):
     assert [await store.tombstone("apps", key) for key in "abc"] == [newer, b, None]
 
 
-async def test_alerts_that_wait_come_when_their_time_is_over_the_longest_overdue_first(store):
+async def test_alerts_that_wait_come_when_their_time_is_over_the_longest_overdue_first(store: Store) -> None:
     waits = [alert(1, waits_until=at(7)), alert(2, waits_until=at(5)), alert(3), alert(4, waits_until=at(9))]
     await put(store, add_alerts=waits)
 
@@ -467,8 +471,8 @@ async def test_alerts_that_wait_come_when_their_time_is_over_the_longest_overdue
     assert await store.next_waiting() is None
 
 
-async def test_minted_keys_are_remembered_for_their_time(store):
-    async def mint(tx):
+async def test_minted_keys_are_remembered_for_their_time(store: Store) -> None:
+    async def mint(tx: Tx) -> None:
         tx.add_minted("apps", "hash", "key-1", at(120))
 
     await store.write(mint)
@@ -477,7 +481,7 @@ async def test_minted_keys_are_remembered_for_their_time(store):
     assert await ask(store, "minted", "other", "hash", at(119)) is None
 
 
-async def test_repeats_add_up(store):
+async def test_repeats_add_up(store: Store) -> None:
     await put(store, add_alerts=[alert(1, count=2, expires_at=at(5)), alert(2)])
     await store.flush_repeats(
         [
@@ -493,7 +497,7 @@ async def test_repeats_add_up(store):
     assert (two.count, two.last_seen_at, two.expires_at) == (2, at(1), None)
 
 
-async def test_the_last_post_whose_repeats_are_counted_is_remembered_with_the_counts(store):
+async def test_the_last_post_whose_repeats_are_counted_is_remembered_with_the_counts(store: Store) -> None:
     await put(store, add_alerts=[alert(1)], add_posts=[post(1), post(2, repeats=1), post(3), post(4, repeats=2)])
     await store.flush_repeats([(1, 3, at(50), None, None)], 2)
     assert await store.meta("repeats_counted") == "2"
@@ -503,7 +507,7 @@ async def test_the_last_post_whose_repeats_are_counted_is_remembered_with_the_co
     assert await store.meta("repeats_counted") == "4"
 
 
-async def test_every_open_alert_fills_the_cache(store):
+async def test_every_open_alert_fills_the_cache(store: Store) -> None:
     await put(store, add_alerts=[alert(1, 7), alert(2), alert(3, ended_at=at(1)), alert(4, integration="zed")])
     assert {tuple(row) async for row in await store.open_keys()} == {
         ("apps", "key-1", 1, 7, 7),
@@ -512,12 +516,12 @@ async def test_every_open_alert_fills_the_cache(store):
     }
 
 
-async def test_alerts_are_listed_newest_first(store):
+async def test_alerts_are_listed_newest_first(store: Store) -> None:
     await put(
         store, add_alerts=[alert(1), alert(2, ended_at=at(1), status="resolved"), alert(3, integration="zed"), alert(4)]
     )
 
-    async def ids(**where):
+    async def ids(**where: Any) -> list[int]:
         asked = {"integration": None, "status": None, "limit": 10, "before": None, **where}
         return [one.id for one in await store.alerts(**asked)]
 
@@ -530,7 +534,7 @@ async def test_alerts_are_listed_newest_first(store):
     assert await ids(integration="zed") == [3]
 
 
-async def test_firing_alerts_of_incidents_come_in_slices_the_newest_incident_first(store):
+async def test_firing_alerts_of_incidents_come_in_slices_the_newest_incident_first(store: Store) -> None:
     firing = [alert(1, 1), alert(2, 2), alert(3, 1, joined=True), alert(4, 2, joined=True), alert(5, 3)]
     await put(
         store,
@@ -538,9 +542,10 @@ async def test_firing_alerts_of_incidents_come_in_slices_the_newest_incident_fir
         add_incidents=[incident(1, alert=1), incident(2, alert=2), incident(3, alert=5), incident(9, alert=7)],
     )
 
-    after, found = (0, 0), []
+    after = (0, 0)
+    found: list[tuple[int, int]] = []
     while some := await store.firing_in([1, 2, 3], after, 2):
-        found += [(one.incident, one.id) for one in some]
+        found += [(there(one.incident), one.id) for one in some]
         after = found[-1]
 
     assert found == [(3, 5), (2, 2), (2, 4), (1, 1), (1, 3)]
@@ -549,7 +554,7 @@ async def test_firing_alerts_of_incidents_come_in_slices_the_newest_incident_fir
 # --------------------------------------------------------------------------------- incidents
 
 
-async def test_an_incidents_alerts_are_the_one_that_opened_it_and_those_that_joined(store):
+async def test_an_incidents_alerts_are_the_one_that_opened_it_and_those_that_joined(store: Store) -> None:
     await put(
         store,
         add_incidents=[incident(1, alert=1), incident(2, alert=5)],
@@ -564,14 +569,14 @@ async def test_an_incidents_alerts_are_the_one_that_opened_it_and_those_that_joi
     assert await store.incident_alerts(9, 10, None) == []
 
 
-async def test_an_alert_moved_to_another_incident_is_found_there_only(store):
+async def test_an_alert_moved_to_another_incident_is_found_there_only(store: Store) -> None:
     await put(store, add_incidents=[incident(1, alert=1), incident(2)], add_alerts=[alert(1, 1)])
     await put(store, save_alerts=[alert(1, 2, joined=True)])
     assert await ask(store, "firing_alerts", 1) == []
     assert [one.id for one in await ask(store, "firing_alerts", 2)] == [1]
 
 
-async def test_a_group_key_leads_to_its_open_incident(store):
+async def test_a_group_key_leads_to_its_open_incident(store: Store) -> None:
     await put(
         store,
         add_incidents=[incident(1, key="g"), incident(2, key="h", status="resolved")],
@@ -583,7 +588,7 @@ async def test_a_group_key_leads_to_its_open_incident(store):
     assert (await ask(store, "standing", [], [], ["g"], T0)).latest["g"].number == 3
 
 
-async def test_the_newest_incident_of_a_key_is_found_in_any_state(store):
+async def test_the_newest_incident_of_a_key_is_found_in_any_state(store: Store) -> None:
     await put(
         store,
         add_incidents=[
@@ -596,7 +601,7 @@ async def test_the_newest_incident_of_a_key_is_found_in_any_state(store):
     assert {key: one.number for key, one in found.items()} == {"alone": 2, "g": 5, "gone": 6}
 
 
-async def test_what_a_transaction_would_find_is_found_without_one(store):
+async def test_what_a_transaction_would_find_is_found_without_one(store: Store) -> None:
     ended = incident(3, key="k", status="closed")
     now = incident(5, key="k", grouped=True)
     alone = incident(4, key="apps/alone", status="resolved")
@@ -609,28 +614,28 @@ async def test_what_a_transaction_would_find_is_found_without_one(store):
     assert await store.newest_number() == 5
 
 
-async def test_the_newest_number_counts_those_that_were_given_and_not_used(store):
+async def test_the_newest_number_counts_those_that_were_given_and_not_used(store: Store) -> None:
     assert await store.newest_number() == 0
     given = await ask(store, "next_numbers", 3)
     assert await store.newest_number() == given[-1]
 
 
-async def test_what_was_received_in_a_window_comes_in_slices(store):
+async def test_what_was_received_in_a_window_comes_in_slices(store: Store) -> None:
     await put(store, add_posts=[post(number, received_at=at(number)) for number in range(1, 7)])
     first = await store.posts(at(2), at(6), 3, 0)
     rest = await store.posts(at(2), at(6), 3, first[-1].id)
     assert [[one.id for one in found] for found in (first, rest)] == [[2, 3, 4], [5]]
 
 
-async def test_a_window_is_found_among_many(store):
+async def test_a_window_is_found_among_many(store: Store) -> None:
     await put(store, add_posts=[post(number, received_at=at(number)) for number in range(1, 12_001)])
     assert [one.id for one in await store.posts(at(11_000), at(20_000), 2, 0)] == [11_000, 11_001]
 
 
-async def test_what_was_learnt_of_addresses_is_listed(store):
+async def test_what_was_learnt_of_addresses_is_listed(store: Store) -> None:
     known = [ContactState("mail", "a@example.org", False, "bounced", at(1)), ContactState("sms", "+1", True, "", at(2))]
 
-    async def learn(tx):
+    async def learn(tx: Tx) -> None:
         for state in known:
             tx.save_contact_state(state)
 
@@ -638,7 +643,7 @@ async def test_what_was_learnt_of_addresses_is_listed(store):
     assert await store.contact_states() == known
 
 
-async def test_how_things_stand_is_answered_together(store):
+async def test_how_things_stand_is_answered_together(store: Store) -> None:
     await put(
         store,
         add_alerts=[alert(1), alert(2)],
@@ -648,7 +653,7 @@ async def test_how_things_stand_is_answered_together(store):
     )
     pairs = [("apps", "key-1"), ("apps", "nobody")]
 
-    async def both(tx):
+    async def both(tx: Tx) -> Any:
         one = await tx.standing(pairs, [("prometheus", "buried")], ["g", "h"], at(5))
         return one, await tx.open_alerts(pairs), await tx.incidents([4])
 
@@ -659,7 +664,7 @@ async def test_how_things_stand_is_answered_together(store):
     assert standing.latest["g"].number == 4
 
 
-async def test_due_incidents_come_by_priority_then_age(store):
+async def test_due_incidents_come_by_priority_then_age(store: Store) -> None:
     await put(
         store,
         add_incidents=[
@@ -669,7 +674,7 @@ async def test_due_incidents_come_by_priority_then_age(store):
         ],
     )  # fmt: skip
 
-    async def due(now, limit):
+    async def due(now: int, limit: int) -> list[Any]:
         return [one.number for one in await ask(store, "due_incidents", at(now), limit)]
 
     assert await due(10, 10) == [3, 2, 1, 7, 4]
@@ -678,7 +683,7 @@ async def test_due_incidents_come_by_priority_then_age(store):
     assert await store.next_due() == at(1)
 
 
-async def test_incidents_are_listed_and_searched(store):
+async def test_incidents_are_listed_and_searched(store: Store) -> None:
     await put(
         store,
         add_incidents=[
@@ -687,7 +692,7 @@ async def test_incidents_are_listed_and_searched(store):
         ],
     )  # fmt: skip
 
-    async def numbers(limit=10, before=None, **where):
+    async def numbers(limit: int = 10, before: int | None = None, **where: Any) -> list[int]:
         return [one.number for one in await store.incidents(IncidentFilter(**where), limit, before)]
 
     assert await numbers() == [4, 3, 2, 1]
@@ -706,7 +711,7 @@ async def test_incidents_are_listed_and_searched(store):
     assert await store.incident(2**80) is None
 
 
-async def test_open_incidents_are_counted_by_status_and_priority(store):
+async def test_open_incidents_are_counted_by_status_and_priority(store: Store) -> None:
     await put(
         store,
         add_incidents=[
@@ -721,7 +726,7 @@ async def test_open_incidents_are_counted_by_status_and_priority(store):
     assert (counts.open_alerts, counts.due_timers, counts.open_intents, counts.oldest_due) == (2, 2, 1, at(-5))
 
 
-async def test_due_alerts_come_the_longest_overdue_first(store):
+async def test_due_alerts_come_the_longest_overdue_first(store: Store) -> None:
     await put(
         store,
         add_alerts=[
@@ -739,14 +744,14 @@ async def test_due_alerts_come_the_longest_overdue_first(store):
 # ------------------------------------------------------------------------ pages and attempts
 
 
-async def test_a_page_is_planned_once_however_often_it_is_asked_for(store):
+async def test_a_page_is_planned_once_however_often_it_is_asked_for(store: Store) -> None:
     first = page("p1", key="1/1/1/1/user:ana/1/sms")
     await put(store, add_pages=[first])
     await put(store, add_pages=[replace(first, id="p2", because="again"), page("p3", key="other")])
     assert [one.id for one, _ in await store.pages(1)] == ["p1", "p3"]
 
 
-async def test_due_pages_come_by_rank_then_age(store):
+async def test_due_pages_come_by_rank_then_age(store: Store) -> None:
     await put(
         store,
         add_pages=[
@@ -756,7 +761,7 @@ async def test_due_pages_come_by_rank_then_age(store):
         ],
     )  # fmt: skip
 
-    async def due(now, limit):
+    async def due(now: int, limit: int) -> list[Any]:
         return [one.id for one in await ask(store, "due_pages", "sms", at(now), limit)]
 
     assert await due(10, 10) == ["c", "b", "d", "a"]
@@ -768,14 +773,14 @@ async def test_due_pages_come_by_rank_then_age(store):
     assert await store.next_due_page("sms", 1) is None
 
 
-async def test_of_pages_of_one_instant_the_older_incident_s_goes_first(store):
+async def test_of_pages_of_one_instant_the_older_incident_s_goes_first(store: Store) -> None:
     await put(store, add_pages=[page("a", 12), page("c", 3), page("b", 7), page("d", 3, due_at=at(0), rank=1)])
     assert [one.id for one in await ask(store, "due_pages", "sms", at(1), 10)] == ["d", "c", "b", "a"]
     assert [one.id for one in await ask(store, "due_pages", "sms", at(1), 2)] == ["d", "c"]
     assert await store.next_due_page("mail") is None
 
 
-async def test_the_pages_of_an_incident(store):
+async def test_the_pages_of_an_incident(store: Store) -> None:
     await put(
         store,
         add_pages=[
@@ -789,14 +794,14 @@ async def test_the_pages_of_an_incident(store):
     assert set(await ask(store, "pages", ["a", "x"])) == {"a"}
 
 
-async def test_a_page_changes_but_never_its_key(store):
+async def test_a_page_changes_but_never_its_key(store: Store) -> None:
     await put(store, add_pages=[page("a")])
     await put(store, save_pages=[page("a", status="calling", tries=1, due_at=at(7), rank=2, key="forged")])
     found = await store.page("a")
     assert found == page("a", status="calling", tries=1, due_at=at(7), rank=2)
 
 
-async def test_attempts_of_a_page_in_order(store):
+async def test_attempts_of_a_page_in_order(store: Store) -> None:
     await put(
         store, add_pages=[page("p")], add_attempts=[attempt("b", "p", number=2), attempt("a", "p"), attempt("c", "q")]
     )
@@ -806,7 +811,7 @@ async def test_attempts_of_a_page_in_order(store):
     assert await ask(store, "attempt", "x") is None
 
 
-async def test_what_waits_for_a_slot_of_a_person_is_found_counted_and_put_off_at_once(store):
+async def test_what_waits_for_a_slot_of_a_person_is_found_counted_and_put_off_at_once(store: Store) -> None:
     rows = [
         page("new", due_at=at(1)), page("late", due_at=at(1), delayed="a limit", updated_at=at(0)),
         page("later", due_at=at(50), delayed="a limit", updated_at=at(0)), page("urgent", due_at=at(1), rank=0),
@@ -829,7 +834,7 @@ async def test_what_waits_for_a_slot_of_a_person_is_found_counted_and_put_off_at
     assert line.detail == {"user": "ana", "until": at(100)}
 
 
-async def test_open_intents_come_with_their_owners_the_oldest_first(store):
+async def test_open_intents_come_with_their_owners_the_oldest_first(store: Store) -> None:
     await put(
         store,
         add_attempts=[
@@ -840,7 +845,7 @@ async def test_open_intents_come_with_their_owners_the_oldest_first(store):
     assert [one[0] for one in await store.open_intents(1)] == ["b"]
 
 
-async def test_what_a_summary_carried_is_found_by_its_attempt(store):
+async def test_what_a_summary_carried_is_found_by_its_attempt(store: Store) -> None:
     await put(
         store,
         add_attempts=[
@@ -853,7 +858,7 @@ async def test_what_a_summary_carried_is_found_by_its_attempt(store):
     assert await ask(store, "carried_by", replace(lead, id="nobody")) == []
 
 
-async def test_the_channels_that_planned_pages_wait_for_are_named_once(store):
+async def test_the_channels_that_planned_pages_wait_for_are_named_once(store: Store) -> None:
     assert await ask(store, "planned_channels") == []
     await put(
         store,
@@ -865,7 +870,7 @@ async def test_the_channels_that_planned_pages_wait_for_are_named_once(store):
     assert await ask(store, "planned_channels") == ["sms", "voice"]
 
 
-async def test_unknown_attempts_wait_for_a_confirmation_while_their_page_waits(store):
+async def test_unknown_attempts_wait_for_a_confirmation_while_their_page_waits(store: Store) -> None:
     await put(
         store,
         add_pages=[page("w", status="waiting"), page("d", status="done")],
@@ -879,7 +884,7 @@ async def test_unknown_attempts_wait_for_a_confirmation_while_their_page_waits(s
     assert await store.next_confirmation() == at(10)
 
 
-async def test_when_a_person_was_reached_for(store):
+async def test_when_a_person_was_reached_for(store: Store) -> None:
     await put(
         store,
         add_pages=[page("ana"), page("bo", user="bo")],
@@ -896,7 +901,7 @@ async def test_when_a_person_was_reached_for(store):
     assert await store.sent("sms", at(0), 1) == [("ana", at(70))]
 
 
-async def test_whose_answer_a_message_may_be(store):
+async def test_whose_answer_a_message_may_be(store: Store) -> None:
     await put(
         store,
         add_pages=[page("p"), page("q", 2)],
@@ -911,10 +916,10 @@ async def test_whose_answer_a_message_may_be(store):
     assert [call.id for _, call in await ask(store, "pages_to", "+351000", at(2))] == ["2"]
 
 
-async def test_a_providers_message_is_answered_once(store):
+async def test_a_providers_message_is_answered_once(store: Store) -> None:
     door = Door("twilio_sms", "SM1")
 
-    async def answer(tx):
+    async def answer(tx: Tx) -> str:
         if (said := await tx.answers_to(door)) is not None:
             return said
         tx.add_answer(door, "+1", "INC 1 acknowledged", at(5))
@@ -923,7 +928,7 @@ async def test_a_providers_message_is_answered_once(store):
     assert await store.write(answer) == "fresh"
     assert await store.write(answer) == "INC 1 acknowledged"
 
-    async def without_looking(tx):
+    async def without_looking(tx: Tx) -> None:
         tx.add_answer(door, "+1", "another", at(6))
         tx.add_incidents([incident(1)])
 
@@ -931,7 +936,7 @@ async def test_a_providers_message_is_answered_once(store):
         await store.write(without_looking)
     assert await store.incident(1) is None
 
-    async def silent(tx):
+    async def silent(tx: Tx) -> None:
         tx.add_answer(Door("twilio_sms", "SM2"), "+1", "", at(7))
 
     await store.write(silent)
@@ -943,7 +948,7 @@ async def test_a_providers_message_is_answered_once(store):
 # ------------------------------------------------------------------------- heartbeats, storms
 
 
-async def test_heartbeats_come_back_as_they_went_in_and_may_be_forgotten(store):
+async def test_heartbeats_come_back_as_they_went_in_and_may_be_forgotten(store: Store) -> None:
     nightly = Beat("nightly", "0 3 * * *", at(100), at(5), "token:cron", at(50), True)
     watchdog = Beat("watchdog", "5m", at(7))
     for beat in (watchdog, replace(nightly, due_at=at(1)), nightly):
@@ -956,7 +961,7 @@ async def test_heartbeats_come_back_as_they_went_in_and_may_be_forgotten(store):
     assert await store.beats() == [watchdog]
 
 
-async def test_storms_are_known_by_scope(store):
+async def test_storms_are_known_by_scope(store: Store) -> None:
     shop = Storm("shop", ((1, 20), (2, 11)), 31, at(2), 5, {"DiskFull": 3, "": 2}, at(9))
     await put(store, save_storm=replace(shop, incident=None))
     await put(store, save_storm=shop)
@@ -968,8 +973,8 @@ async def test_storms_are_known_by_scope(store):
     assert await store.storms() == [shop]
 
 
-async def test_who_counts_a_storm_waits_for_whoever_counts_it_already(store):
-    async def one_more(tx):
+async def test_who_counts_a_storm_waits_for_whoever_counts_it_already(store: Store) -> None:
+    async def one_more(tx: Tx) -> None:
         known = (await tx.storms(["shop"]))["shop"]
         tx.save_storm(replace(known, collected=known.collected + 1))
 
@@ -978,7 +983,7 @@ async def test_who_counts_a_storm_waits_for_whoever_counts_it_already(store):
     assert (await store.storms())[0].collected == 10
 
 
-async def test_what_a_storm_took_in_is_found_by_urgency_and_by_number(store):
+async def test_what_a_storm_took_in_is_found_by_urgency_and_by_number(store: Store) -> None:
     rows = [
         incident(1), incident(2, storm=9, muted_by="storm:9"), incident(3, storm=9, muted_by="storm:9", priority="P1"),
         incident(4, storm=9, muted_by="storm:9", status="acknowledged"), incident(5, storm=9),
@@ -994,8 +999,8 @@ async def test_what_a_storm_took_in_is_found_by_urgency_and_by_number(store):
 # ------------------------------------------------------------------- silences, tokens, the rest
 
 
-async def test_silences_are_in_force_from_their_start_until_their_end(store):
-    async def add(tx):
+async def test_silences_are_in_force_from_their_start_until_their_end(store: Store) -> None:
+    async def add(tx: Tx) -> None:
         tx.add_silence(silence("a", starts_at=at(0), ends_at=at(10)))
         tx.add_silence(silence("b", starts_at=at(5), ends_at=at(20)))
 
@@ -1005,7 +1010,7 @@ async def test_silences_are_in_force_from_their_start_until_their_end(store):
         assert [one.id for one in await store.silences(active_at=at(now), limit=9)] == expected
     assert [one.id for one in await store.silences(active_at=None, limit=9)] == ["b", "a"]
 
-    async def shorten(tx):
+    async def shorten(tx: Tx) -> None:
         tx.add_silence(silence("b", ends_at=at(6)))
 
     await store.write(shorten)
@@ -1013,7 +1018,7 @@ async def test_silences_are_in_force_from_their_start_until_their_end(store):
     assert await ask(store, "silence", "x") is None
 
 
-async def parts(read, at_once=3):
+async def parts(read: Callable[..., Awaitable[Any]], at_once: int = 3) -> list[Any]:
     """All parts of a list, each behind the last one of the part before."""
     found, last = [], None
     while part := await read(at_once, last):
@@ -1023,10 +1028,10 @@ async def parts(read, at_once=3):
     return [one.id for one in found]
 
 
-async def test_lists_of_what_people_made_are_read_in_parts_that_leave_out_nothing(store):
+async def test_lists_of_what_people_made_are_read_in_parts_that_leave_out_nothing(store: Store) -> None:
     names = [f"{n:02}" for n in range(10)]  # three at a time were made at one instant
 
-    async def add(tx):
+    async def add(tx: Tx) -> None:
         for n, name in enumerate(names):
             tx.add_silence(silence(name, created_at=at(n // 3), ends_at=at(10 + n // 4)))
             whose = {"schedule": "primary" if n % 2 else "night", "created_at": at(n // 3), "ends_at": at(10 + n)}
@@ -1048,8 +1053,8 @@ async def test_lists_of_what_people_made_are_read_in_parts_that_leave_out_nothin
     assert await parts(lambda limit, after: store.swaps_made(None, None, at(16), limit, after)) == ["07"]
 
 
-async def test_silences_are_read_by_when_they_end(store):
-    async def add(tx):
+async def test_silences_are_read_by_when_they_end(store: Store) -> None:
+    async def add(tx: Tx) -> None:
         for n in range(10):
             tx.add_silence(silence(f"{n:02}", ends_at=at(10 + n // 4)))
 
@@ -1062,17 +1067,17 @@ async def test_silences_are_read_by_when_they_end(store):
     assert found == ["04", "05", "06", "07", "08", "09"]
     assert [one.id for one in await store.silences_ended(at(11), 5)] == ["07", "06", "05", "04", "03"]
     assert await store.silences_ended(at(9), 5) == []
-    assert (await store.silence("07")).ends_at == at(11)
+    assert there(await store.silence("07")).ends_at == at(11)
     assert await store.silence("77") is None
 
 
-async def test_overrides_are_found_until_they_end_in_the_order_they_were_made(store):
+async def test_overrides_are_found_until_they_end_in_the_order_they_were_made(store: Store) -> None:
     full = override(
         "b", schedule="night", users=("bo", "chen"), replaces="ana", mode="add", ends_at=at(9), swap="s1",
         removed_at=at(4), removed_by="bo",
     )  # fmt: skip
 
-    async def add(tx):
+    async def add(tx: Tx) -> None:
         tx.add_override(full)
         tx.add_override(override("a", created_at=at(2), ends_at=at(20)))
         tx.add_override(override("c", created_at=at(1), ends_at=at(20)))
@@ -1084,8 +1089,8 @@ async def test_overrides_are_found_until_they_end_in_the_order_they_were_made(st
         assert [one.id for one in await store.overrides(at(since))] == expected
     assert [one.id for one in await store.overrides(at(0), "night")] == ["b"]
 
-    async def take_back(tx):
-        found = await tx.override("a")
+    async def take_back(tx: Tx) -> None:
+        found = there(await tx.override("a"))
         tx.add_override(replace(found, removed_at=at(5), removed_by="bo"))
 
     await store.write(take_back)
@@ -1093,12 +1098,12 @@ async def test_overrides_are_found_until_they_end_in_the_order_they_were_made(st
     assert await ask(store, "override", "x") is None
 
 
-async def test_swaps_are_found_until_both_shifts_are_over(store):
+async def test_swaps_are_found_until_both_shifts_are_over(store: Store) -> None:
     full = swap(
         "w", back_from=at(5), back_to=at(9), ends_at=at(4), status="accepted", answered_at=at(1), answered_by="bo"
     )
 
-    async def add(tx):
+    async def add(tx: Tx) -> None:
         tx.add_swap(full)
         tx.add_swap(swap("x", ends_at=at(3), created_at=at(1)))
 
@@ -1109,23 +1114,23 @@ async def test_swaps_are_found_until_both_shifts_are_over(store):
         assert [one.id for one in await store.swaps(at(since))] == expected
 
 
-async def test_tokens_are_added_once_and_revoked(store):
-    async def add(tx):
+async def test_tokens_are_added_once_and_revoked(store: Store) -> None:
+    async def add(tx: Tx) -> None:
         tx.add_token(token("a"))
 
     await store.write(add)
     with pytest.raises(Conflict):
         await store.write(add)
 
-    async def revoke(tx):
+    async def revoke(tx: Tx) -> None:
         tx.save_token(token("a", revoked_at=at(5)))
 
     await store.write(revoke)
     assert await store.tokens() == [token("a", revoked_at=at(5))]
 
 
-async def test_the_use_of_a_token_changes_nothing_else_of_it_and_never_goes_back(store):
-    async def work(tx):
+async def test_the_use_of_a_token_changes_nothing_else_of_it_and_never_goes_back(store: Store) -> None:
+    async def work(tx: Tx) -> None:
         tx.add_token(token("a", revoked_at=at(5)))
         tx.touch_token("a", at(9))
         tx.touch_token("a", at(7))
@@ -1135,8 +1140,8 @@ async def test_the_use_of_a_token_changes_nothing_else_of_it_and_never_goes_back
     assert await store.tokens() == [token("a", revoked_at=at(5), last_used_at=at(9))]
 
 
-async def test_a_policys_text_is_kept_under_its_hash(store):
-    async def keep(tx, body):
+async def test_a_policys_text_is_kept_under_its_hash(store: Store) -> None:
+    async def keep(tx: Tx, body: str) -> None:
         tx.add_policy_version("h1", "default", body)
 
     await store.write(lambda tx: keep(tx, "{}"))
@@ -1145,7 +1150,7 @@ async def test_a_policys_text_is_kept_under_its_hash(store):
     assert await store.policy_version("h2") is None
 
 
-async def test_values_are_remembered(store):
+async def test_values_are_remembered(store: Store) -> None:
     assert await store.meta("alive_at") is None
     await store.set_meta("alive_at", "1")
     await store.set_meta("alive_at", "2")
@@ -1160,8 +1165,8 @@ async def test_values_are_remembered(store):
 # ------------------------------------------------------------------------------------ numbers
 
 
-async def test_numbers_ascend_and_never_come_twice(store, open_it):
-    async def take(tx):
+async def test_numbers_ascend_and_never_come_twice(store: Store, open_it: Opener) -> None:
+    async def take(tx: Tx) -> tuple[list[int], list[int], list[int]]:
         return (
             [*await tx.next_numbers(3), *await tx.next_numbers(1)],
             list(await tx.next_alert_ids(2)),
@@ -1184,7 +1189,7 @@ async def test_numbers_ascend_and_never_come_twice(store, open_it):
 # ----------------------------------------------------------------------------------- retention
 
 
-async def prune_all(store, alerts_before, incidents_before, limit=2):
+async def prune_all(store: Store, alerts_before: Instant, incidents_before: Instant, limit: int = 2) -> int:
     gone = 0
     while more := await store.prune(alerts_before, incidents_before, limit):
         assert more <= limit
@@ -1192,7 +1197,7 @@ async def prune_all(store, alerts_before, incidents_before, limit=2):
     return gone
 
 
-async def test_old_ended_alerts_and_bodies_go_and_firing_ones_stay(store):
+async def test_old_ended_alerts_and_bodies_go_and_firing_ones_stay(store: Store) -> None:
     await put(
         store,
         add_alerts=[
@@ -1207,7 +1212,7 @@ async def test_old_ended_alerts_and_bodies_go_and_firing_ones_stay(store):
     assert await prune_all(store, at(50), at(0)) == 0
 
 
-async def test_old_closed_incidents_go_with_all_that_belongs_to_them(store):
+async def test_old_closed_incidents_go_with_all_that_belongs_to_them(store: Store) -> None:
     await put(
         store,
         add_incidents=[
@@ -1230,8 +1235,8 @@ async def test_old_closed_incidents_go_with_all_that_belongs_to_them(store):
     assert (await ask(store, "standing", [], [], ["g1"], T0)).latest == {}
 
 
-async def test_what_was_only_kept_for_a_moment_goes(store, clock):
-    async def add(tx):
+async def test_what_was_only_kept_for_a_moment_goes(store: Store, clock: StillClock) -> None:
+    async def add(tx: Tx) -> None:
         tx.add_tombstones([tombstone("a", at(1), at(10))])
         tx.add_minted("apps", "h", "k", at(10))
         tx.add_answer(Door("sms", "old"), "+1", "x", at(0))
@@ -1250,7 +1255,7 @@ async def test_what_was_only_kept_for_a_moment_goes(store, clock):
     assert await store.silences(active_at=None, limit=5) == []
 
 
-async def test_the_newest_of_each_kind_stays_so_that_numbers_go_on(store, open_it):
+async def test_the_newest_of_each_kind_stays_so_that_numbers_go_on(store: Store, open_it: Opener) -> None:
     await put(
         store, add_alerts=[alert(9, ended_at=at(1))], add_incidents=[incident(9, status="closed")], add_posts=[post(9)]
     )
@@ -1261,7 +1266,7 @@ async def test_the_newest_of_each_kind_stays_so_that_numbers_go_on(store, open_i
     assert len(await again.alerts(integration=None, status=None, limit=9, before=None)) == 1
 
 
-async def test_old_notices_tests_and_codes_are_forgotten_with_their_calls(store, clock):
+async def test_old_notices_tests_and_codes_are_forgotten_with_their_calls(store: Store, clock: StillClock) -> None:
     old = page("p1", None, kind="notice", key="notice/a")
     await put(
         store, add_pages=[old, page("p2", 1), page("p3", None, kind="test", key="t", created_at=at(5 * 86_400_000))]
@@ -1276,7 +1281,7 @@ async def test_old_notices_tests_and_codes_are_forgotten_with_their_calls(store,
 # ------------------------------------------------------------------------------- what rules count
 
 
-async def test_what_is_counted_is_read_by_name_and_window_and_counts_once(store):
+async def test_what_is_counted_is_read_by_name_and_window_and_counts_once(store: Store) -> None:
     rows = [("bulk a", at(1), 1, "x"), ("bulk a", at(5), 2, "y"), ("bulk a", at(5), 2, "y"), ("bulk b", at(5), 3, "z")]
     await put(store, add_tallies=rows)
     await put(store, add_tallies=rows[1:2])
@@ -1285,34 +1290,34 @@ async def test_what_is_counted_is_read_by_name_and_window_and_counts_once(store)
     assert await store.counted("bulk a", at(0)) == 2
 
 
-async def test_a_count_sees_what_its_own_transaction_adds(store):
-    async def work(tx):
+async def test_a_count_sees_what_its_own_transaction_adds(store: Store) -> None:
+    async def work(tx: Tx) -> dict[str, list[tuple[Instant, int, str]]]:
         tx.add_tallies([("bulk a", at(1), 1, "x")])
         return await tx.tallied({"bulk a": at(0)})
 
     assert await store.write(work) == {"bulk a": [(at(1), 1, "x")]}
 
 
-async def test_old_counts_are_forgotten_in_slices(store):
+async def test_old_counts_are_forgotten_in_slices(store: Store) -> None:
     await put(store, add_tallies=[("bulk a", at(n), n, "x") for n in range(1, 6)])
     assert [await ask(store, "forget_tallies", at(4), 2) for _ in range(3)] == [2, 1, 0]
     assert len((await ask(store, "tallied", {"bulk a": at(0)}))["bulk a"]) == 2
 
 
-async def test_alerts_are_found_by_id(store):
+async def test_alerts_are_found_by_id(store: Store) -> None:
     await put(store, add_alerts=[alert(1), alert(2), alert(3)])
     assert sorted(await ask(store, "alerts", [3, 1, 9])) == [1, 3]
     assert await ask(store, "alerts", []) == {}
 
 
-async def test_the_count_of_an_older_repetition_does_not_move_the_end_of_a_cleared_alert(store):
+async def test_the_count_of_an_older_repetition_does_not_move_the_end_of_a_cleared_alert(store: Store) -> None:
     await put(store, add_alerts=[alert(1, expires_at=at(9), cleared_at=at(5)), alert(2, expires_at=at(9))])
     await store.flush_repeats([(1, 1, at(4), at(99), None), (2, 1, at(4), at(99), None)], 0)
     found = await ask(store, "alerts", [1, 2])
     assert [(found[id].count, found[id].expires_at) for id in (1, 2)] == [(2, at(9)), (2, at(99))]
 
 
-async def test_the_oldest_firing_alerts_of_each_incident_come_in_one_read(store):
+async def test_the_oldest_firing_alerts_of_each_incident_come_in_one_read(store: Store) -> None:
     alerts = [
         alert(1, 7),
         *(alert(n, 7, joined=True) for n in range(2, 9)),
@@ -1326,6 +1331,6 @@ async def test_the_oldest_firing_alerts_of_each_incident_come_in_one_read(store)
     assert await store.oldest_firing([], 3) == {}
 
 
-async def test_what_an_incident_counts_comes_back(store):
+async def test_what_an_incident_counts_comes_back(store: Store) -> None:
     await put(store, add_incidents=[incident(1, counts={"critical": 2, "ruled": 1})])
-    assert (await store.incident(1)).counts == {"critical": 2, "ruled": 1}
+    assert there(await store.incident(1)).counts == {"critical": 2, "ruled": 1}

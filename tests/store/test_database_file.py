@@ -7,15 +7,19 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
 from tests.store.facts import T0, incident
 from tocsin.clock import SeededChance, VirtualClock
+from tocsin.contracts import Tx
 from tocsin.errors import StoreBusy, StoreError, StoreUnavailable
 from tocsin.store import open_store
 from tocsin.store.backup import backup_sqlite, restore_sqlite
 from tocsin.store.lock import MAKING, LockFile
+from tocsin.store.sqlite import Lane, SqliteStore
 
 OPENS = """
 import asyncio, sys
@@ -34,7 +38,7 @@ asyncio.run(main())
 """
 
 
-def another_process_opens(path) -> str:
+def another_process_opens(path: Path) -> str:
     """What a second process says that opens the database: one process would drop its own locks."""
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(OPENS), str(path)],
@@ -46,19 +50,21 @@ def another_process_opens(path) -> str:
     return done.stdout.strip()
 
 
-async def opened(path):
-    return await open_store(f"sqlite:{path}", clock=VirtualClock(T0), chance=SeededChance(1))
+async def opened(path: Path) -> SqliteStore:
+    store = await open_store(f"sqlite:{path}", clock=VirtualClock(T0), chance=SeededChance(1))
+    assert isinstance(store, SqliteStore)
+    return store
 
 
-def adds(number):
-    async def work(tx):
+def adds(number: int) -> Callable[[Tx], Awaitable[None]]:
+    async def work(tx: Tx) -> None:
         tx.add_incidents([incident(number)])
 
     return work
 
 
 @pytest.fixture
-async def store(tmp_path):
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     one = await opened(tmp_path / "tocsin.db")
     await one.write(adds(1))
     yield one
@@ -68,36 +74,36 @@ async def store(tmp_path):
 # ---------------------------------------------------------------------------------- a second process
 
 
-def by_symbolic_link(path):
+def by_symbolic_link(path: Path) -> Path:
     other = path.with_name("elsewhere.db")
     other.symlink_to(path)
     return other
 
 
-def through_a_linked_folder(path):
+def through_a_linked_folder(path: Path) -> Path:
     (path.parent / "linked").symlink_to(path.parent)
     return path.parent / "linked" / path.name
 
 
-def by_hard_link(path):
+def by_hard_link(path: Path) -> Path:
     other = path.with_name("second.db")
     os.link(path, other)
     return other
 
 
-def by_hard_link_in_another_folder(path):
+def by_hard_link_in_another_folder(path: Path) -> Path:
     (path.parent / "deeper").mkdir()
     other = path.parent / "deeper" / "tocsin.db"
     os.link(path, other)
     return other
 
 
-def after_its_lock_file_was_removed(path):
+def after_its_lock_file_was_removed(path: Path) -> Path:
     path.with_name("tocsin.db.lock").unlink()
     return path
 
 
-def after_its_lock_file_was_replaced(path):
+def after_its_lock_file_was_replaced(path: Path) -> Path:
     path.with_name("tocsin.db.lock").unlink()
     path.with_name("tocsin.db.lock").write_text("")
     return path
@@ -115,7 +121,9 @@ def after_its_lock_file_was_replaced(path):
         after_its_lock_file_was_replaced,
     ],
 )
-async def test_no_second_process_opens_the_same_file_whatever_way_it_comes(store, way):
+async def test_no_second_process_opens_the_same_file_whatever_way_it_comes(
+    store: SqliteStore, way: Callable[[Path], Path]
+) -> None:
     other = way(store.path)
 
     assert another_process_opens(other).startswith("StoreBusy ")
@@ -124,19 +132,21 @@ async def test_no_second_process_opens_the_same_file_whatever_way_it_comes(store
     assert await store.incident(2) is not None
 
 
-async def test_the_file_is_free_for_the_next_once_it_is_closed(store):
+async def test_the_file_is_free_for_the_next_once_it_is_closed(store: SqliteStore) -> None:
     other = by_hard_link(store.path)
     await store.close()
     assert another_process_opens(other) == "opened"
 
 
-async def test_a_removed_lock_file_is_made_anew(store):
+async def test_a_removed_lock_file_is_made_anew(store: SqliteStore) -> None:
     after_its_lock_file_was_removed(store.path)
     assert store.lost() == ""
     assert str(os.getpid()) in store.path.with_name("tocsin.db.lock").read_text()
 
 
-async def test_nothing_is_restored_over_a_database_that_is_served_under_another_name(store, tmp_path):
+async def test_nothing_is_restored_over_a_database_that_is_served_under_another_name(
+    store: SqliteStore, tmp_path: Path
+) -> None:
     backup = tmp_path / "backup.db"
     backup_sqlite(store.path, backup)
     other = by_hard_link_in_another_folder(store.path)
@@ -151,31 +161,33 @@ async def test_nothing_is_restored_over_a_database_that_is_served_under_another_
 # ------------------------------------------------------------------------------------- it vanishes
 
 
-def deleted(path):
+def deleted(path: Path) -> None:
     path.unlink()
 
 
-def moved(path):
+def moved(path: Path) -> None:
     path.rename(path.with_name("moved.db"))
 
 
-def replaced(path):
+def replaced(path: Path) -> None:
     moved(path)
     path.write_bytes(b"something else")
 
 
-def folder_moved(path):
+def folder_moved(path: Path) -> None:
     path.parent.rename(path.parent.with_name("folder-moved"))
 
 
-def log_deleted(path):
+def log_deleted(path: Path) -> None:
     path.with_name(path.name + "-wal").unlink()
 
 
 @pytest.mark.shouts
 @pytest.mark.parametrize("how", [deleted, moved, replaced, folder_moved, log_deleted])
 @pytest.mark.parametrize("lane", ["urgent", "ingest"])
-async def test_nothing_is_taken_once_the_file_is_gone_but_pages_go_on(tmp_path, how, lane):
+async def test_nothing_is_taken_once_the_file_is_gone_but_pages_go_on(
+    tmp_path: Path, how: Callable[[Path], None], lane: Lane
+) -> None:
     (tmp_path / "folder").mkdir()
     store = await opened(tmp_path / "folder" / "tocsin.db")
     await store.write(adds(1))
@@ -192,7 +204,7 @@ async def test_nothing_is_taken_once_the_file_is_gone_but_pages_go_on(tmp_path, 
     await store.close()
 
 
-async def test_a_file_that_is_put_back_is_served_again(store):
+async def test_a_file_that_is_put_back_is_served_again(store: SqliteStore) -> None:
     moved(store.path)
     with pytest.raises(StoreUnavailable):
         await store.write(adds(2))
@@ -204,7 +216,7 @@ async def test_a_file_that_is_put_back_is_served_again(store):
 
 
 @pytest.mark.shouts
-async def test_what_a_deleted_file_held_is_left_as_a_copy_that_can_be_restored(store):
+async def test_what_a_deleted_file_held_is_left_as_a_copy_that_can_be_restored(store: SqliteStore) -> None:
     deleted(store.path)
     await store.close()
 
@@ -218,42 +230,42 @@ async def test_what_a_deleted_file_held_is_left_as_a_copy_that_can_be_restored(s
 # -------------------------------------------------------------------------------- what is no database
 
 
-def empty(path):
+def empty(path: Path) -> None:
     path.touch()
 
 
-def without_tables(path):
+def without_tables(path: Path) -> None:
     conn = sqlite3.connect(path)
     conn.execute("pragma user_version = 1")
     conn.commit()
     conn.close()
 
 
-def text(path):
+def text(path: Path) -> None:
     path.write_text("users:\n  ana: {}\n")
 
 
-def of_another_program(path):
+def of_another_program(path: Path) -> None:
     conn = sqlite3.connect(path)
     conn.executescript("create table bookmarks (url text); create table meta (key text);")
     conn.close()
 
 
-def with_a_meta_of_its_own(path):
+def with_a_meta_of_its_own(path: Path) -> None:
     conn = sqlite3.connect(path)
     conn.executescript("create table meta (name text, value text); insert into meta values ('version', '3');")
     conn.close()
 
 
-def folder(path):
+def folder(path: Path) -> None:
     path.mkdir()
 
 
-def pipe(path):
+def pipe(path: Path) -> None:
     os.mkfifo(path)
 
 
-def a_log_alone(path):
+def a_log_alone(path: Path) -> None:
     path.with_name(path.name + "-wal").write_bytes(b"frames")
 
 
@@ -271,7 +283,9 @@ def a_log_alone(path):
     ],
     ids=lambda given: getattr(given, "__name__", None),
 )
-async def test_what_is_no_database_of_ours_is_refused_and_left_as_it_is(tmp_path, make, said):
+async def test_what_is_no_database_of_ours_is_refused_and_left_as_it_is(
+    tmp_path: Path, make: Callable[[Path], object], said: str
+) -> None:
     path = tmp_path / "tocsin.db"
     make(path)
     before = path.read_bytes() if path.is_file() else None
@@ -285,7 +299,9 @@ async def test_what_is_no_database_of_ours_is_refused_and_left_as_it_is(tmp_path
 
 
 @pytest.mark.parametrize("make", [empty, text])
-async def test_a_backup_is_restored_over_what_is_no_database(store, tmp_path, make):
+async def test_a_backup_is_restored_over_what_is_no_database(
+    store: SqliteStore, tmp_path: Path, make: Callable[[Path], object]
+) -> None:
     await store.close()
     backup = tmp_path / "backup.db"
     store.path.rename(backup)
@@ -300,7 +316,9 @@ async def test_a_backup_is_restored_over_what_is_no_database(store, tmp_path, ma
 
 
 @pytest.mark.parametrize("make", [lambda path: None, empty, without_tables])
-async def test_a_new_path_works_also_after_a_crash_in_its_making(tmp_path, make):
+async def test_a_new_path_works_also_after_a_crash_in_its_making(
+    tmp_path: Path, make: Callable[[Path], object]
+) -> None:
     lock = LockFile.take(tmp_path / "tocsin.db")
     lock.say(MAKING)
     lock.release()
@@ -311,7 +329,7 @@ async def test_a_new_path_works_also_after_a_crash_in_its_making(tmp_path, make)
     await first.close()
 
 
-async def test_a_database_that_is_missing_at_the_start_is_made_again_and_that_is_told(store):
+async def test_a_database_that_is_missing_at_the_start_is_made_again_and_that_is_told(store: SqliteStore) -> None:
     await store.close()
     deleted(store.path)
 
@@ -324,6 +342,6 @@ async def test_a_database_that_is_missing_at_the_start_is_made_again_and_that_is
     await once_more.close()
 
 
-async def test_a_second_store_in_this_process_is_refused_before_it_touches_the_file(store):
+async def test_a_second_store_in_this_process_is_refused_before_it_touches_the_file(store: SqliteStore) -> None:
     with pytest.raises(StoreBusy, match=f"process {os.getpid()} is using it"):
         await opened(by_symbolic_link(store.path))

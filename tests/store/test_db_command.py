@@ -6,12 +6,18 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.store.facts import T0, incident
+from tests.store.facts import T0, incident, there
 from tocsin.clock import SeededChance, VirtualClock
+from tocsin.contracts import Tx
+from tocsin.model import Incident
 from tocsin.store import open_reader, open_store
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 CONFIG = """
 server: {{listen: 127.0.0.1:0}}
@@ -25,8 +31,8 @@ policies: {{default: {{steps: [{{notify: [user:ana]}}]}}}}
 
 
 @pytest.fixture
-def tocsin(tmp_path):
-    def run(*args):
+def tocsin(tmp_path: Path) -> Run:
+    def run(*args: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "tocsin", "db", *args, "-c", "tocsin.yaml"],
             cwd=tmp_path,
@@ -40,17 +46,17 @@ def tocsin(tmp_path):
     return run
 
 
-async def fill(url, number):
+async def fill(url: str, number: int) -> None:
     store = await open_store(url, clock=VirtualClock(T0), chance=SeededChance(1))
 
-    async def work(tx):
+    async def work(tx: Tx) -> None:
         tx.add_incidents([incident(number)])
 
     await store.write(work)
     await store.close()
 
 
-async def seen(url):
+async def seen(url: str) -> tuple[Incident | None, Incident | None, str | None]:
     reader = await open_reader(url, VirtualClock(T0))
     try:
         return await reader.incident(1), await reader.incident(2), await reader.meta("quarantine")
@@ -58,12 +64,12 @@ async def seen(url):
         await reader.close()
 
 
-def answered(done, code=0):
+def answered(done: subprocess.CompletedProcess[str], code: int = 0) -> str:
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
-async def walk(tocsin, url, folder):
+async def walk(tocsin: Run, url: str, folder: Path) -> None:
     """Back up, go on, bring back, confirm: the same story on both databases."""
     (folder / "tocsin.yaml").write_text(CONFIG.format(url=url))
     assert " yet" in answered(tocsin("verify"), 3)
@@ -74,7 +80,8 @@ async def walk(tocsin, url, folder):
     await fill(url, 2)
     assert "in quarantine: nobody is paged" in answered(tocsin("restore", "copy"))
     one, two, quarantine = await seen(url)
-    assert (one.number, two) == (1, None)
+    assert (there(one).number, two) == (1, None)
+    assert quarantine is not None
     assert quarantine.startswith("restored from copy at 20")
     shown = json.loads(answered(tocsin("verify", "--json")))
     assert shown == {"database": shown["database"], "problems": [], "quarantine": quarantine}
@@ -83,18 +90,18 @@ async def walk(tocsin, url, folder):
     assert answered(tocsin("verify")).strip().endswith(": sound")
 
 
-async def test_the_walk_on_sqlite(tocsin, tmp_path):
+async def test_the_walk_on_sqlite(tocsin: Run, tmp_path: Path) -> None:
     await walk(tocsin, f"sqlite:{tmp_path}/tocsin.db", tmp_path)
     assert "kept as" not in answered(tocsin("restore"), 2)
     assert (tmp_path / "tocsin.db.replaced-1").exists()
 
 
 @pytest.mark.peers
-async def test_the_walk_on_postgres(tocsin, tmp_path, postgres_url):
+async def test_the_walk_on_postgres(tocsin: Run, tmp_path: Path, postgres_url: str) -> None:
     await walk(tocsin, postgres_url, tmp_path)
 
 
-async def test_a_damaged_database_is_told_with_exit_code_1(tocsin, tmp_path):
+async def test_a_damaged_database_is_told_with_exit_code_1(tocsin: Run, tmp_path: Path) -> None:
     url = f"sqlite:{tmp_path}/tocsin.db"
     (tmp_path / "tocsin.yaml").write_text(CONFIG.format(url=url))
     await fill(url, 1)
@@ -104,7 +111,7 @@ async def test_a_damaged_database_is_told_with_exit_code_1(tocsin, tmp_path):
     assert json.loads(answered(tocsin("verify", "--json"), 1))["problems"]
 
 
-async def test_while_a_daemon_holds_the_database_it_is_left_alone(tocsin, tmp_path):
+async def test_while_a_daemon_holds_the_database_it_is_left_alone(tocsin: Run, tmp_path: Path) -> None:
     url = f"sqlite:{tmp_path}/tocsin.db"
     (tmp_path / "tocsin.yaml").write_text(CONFIG.format(url=url))
     store = await open_store(url, clock=VirtualClock(T0), chance=SeededChance(1))

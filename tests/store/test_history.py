@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from typing import Any
+
 import pytest
 
+from tests.store.conftest import AnyStore
 from tests.store.facts import alert, at, attempt, entry, incident, page, post
+from tocsin.contracts import Tx
 from tocsin.decide.whatif.noise_report import Heard
 from tocsin.decide.whatif.outcomes import Case, Sent
 from tocsin.decide.whatif.recordings import Answer
@@ -12,26 +17,26 @@ from tocsin.decide.whatif.recordings import Answer
 HOUR = 3_600_000
 
 
-async def kept(store, **rows):
-    async def work(tx):
+async def kept(store: AnyStore, **rows: Any) -> None:
+    async def work(tx: Tx) -> None:
         for name, values in rows.items():
             getattr(tx, f"add_{name}")(values)
 
     await store.write(work)
 
 
-async def all_of(found):
+async def all_of(found: AsyncIterator[Any]) -> list[Any]:
     return [one async for one in found]
 
 
 @pytest.fixture(autouse=True)
-def small_slices(monkeypatch):
+def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tocsin.store.history.SLICE", 2)
     monkeypatch.setattr("tocsin.store.history.MANY", 2)
 
 
 @pytest.mark.parametrize(("since", "first"), [(0, 1), (5, 5), (6, 6), (11, 0), (-5, 1)])
-async def test_posts_since_a_time_are_found_whatever_ids_they_have(store, since, first):
+async def test_posts_since_a_time_are_found_whatever_ids_they_have(store: AnyStore, since: int, first: int) -> None:
     ids = [1, 2, 5, 6, 9, 10]
     await kept(store, posts=[post(one, received_at=at(one * HOUR), body=b"x") for one in ids])
 
@@ -40,7 +45,7 @@ async def test_posts_since_a_time_are_found_whatever_ids_they_have(store, since,
     assert found == [one for one in ids if first and one >= first]
 
 
-async def test_nothing_received_is_nothing_told(store):
+async def test_nothing_received_is_nothing_told(store: AnyStore) -> None:
     assert await all_of(store.posts_since(at(0))) == []
     assert await all_of(store.heard_since(at(0))) == []
     assert await all_of(store.pages_sent()) == []
@@ -49,7 +54,7 @@ async def test_nothing_received_is_nothing_told(store):
     assert await all_of(store.alerts_in_short()) == []
 
 
-async def test_an_answer_is_told_once_for_each_alert_that_was_open_then(store):
+async def test_an_answer_is_told_once_for_each_alert_that_was_open_then(store: AnyStore) -> None:
     await kept(
         store,
         alerts=[
@@ -82,7 +87,7 @@ async def test_an_answer_is_told_once_for_each_alert_that_was_open_then(store):
     assert [one.kind for one in await all_of(store.answers_since(at(30)))] == ["snoozed", "snoozed"]
 
 
-async def test_alerts_are_told_with_what_became_of_them(store):
+async def test_alerts_are_told_with_what_became_of_them(store: AnyStore) -> None:
     await kept(
         store,
         alerts=[
@@ -106,7 +111,7 @@ async def test_alerts_are_told_with_what_became_of_them(store):
     ]  # fmt: skip
 
 
-async def test_incidents_are_told_with_who_opened_them_and_whether_they_healed(store):
+async def test_incidents_are_told_with_who_opened_them_and_whether_they_healed(store: AnyStore) -> None:
     await kept(
         store,
         alerts=[alert(7, 1), alert(8, 2)],
@@ -126,7 +131,7 @@ async def test_incidents_are_told_with_who_opened_them_and_whether_they_healed(s
     assert (third.healed, third.opened_by, third.status) == (False, "", "triggered")
 
 
-async def test_pages_that_went_out_are_told_incident_by_incident(store):
+async def test_pages_that_went_out_are_told_incident_by_incident(store: AnyStore) -> None:
     pages = [page(f"p{nth}", nth, tries=1) for nth in (1, 2, 3, 4)]
     unsent = [page("never", 2), page("update", 3, kind="update", tries=1)]
     await kept(

@@ -4,31 +4,37 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 
-from tests.store.facts import T0, alert, at, incident, page
+from tests.store.facts import T0, alert, at, incident, page, there
 from tocsin.clock import SeededChance, VirtualClock
+from tocsin.contracts import Tx
 from tocsin.decide.incidents.firing_counts import firing_in
 from tocsin.errors import SchemaTooNew, StoreError
+from tocsin.model import PageStatus
 from tocsin.store import open_store
 from tocsin.store.connections import open_writer
 from tocsin.store.migrations import Migration, migrate_sqlite, migrations, statements, version_of
 from tocsin.store.postgres import migrate_postgres
 from tocsin.store.postgres import version_of as version_there
-from tocsin.store.rows import ALERT, INCIDENT
+from tocsin.store.rows import ALERT, INCIDENT, Shape
 
+Connect = Callable[[Path], sqlite3.Connection]
 NEWEST = migrations("sqlite")[-1].number
 
 
-def one_more(text):
+def one_more(text: str) -> tuple[Migration, ...]:
     return (*migrations("sqlite"), Migration(NEWEST + 1, text))
 
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgres"])
-def test_no_two_steps_have_one_number(dialect):
+def test_no_two_steps_have_one_number(dialect: str) -> None:
     numbers = [step.number for step in migrations(dialect)]
 
     assert numbers == sorted(set(numbers))
@@ -36,11 +42,11 @@ def test_no_two_steps_have_one_number(dialect):
 
 
 @pytest.fixture
-async def used(tmp_path):
+async def used(tmp_path: Path) -> Path:
     """A database file with one incident in it, closed."""
     store = await open_store(f"sqlite:{tmp_path}/tocsin.db", clock=VirtualClock(T0), chance=SeededChance(1))
 
-    async def add(tx):
+    async def add(tx: Tx) -> None:
         tx.add_incidents([incident(1)])
 
     await store.write(add)
@@ -49,10 +55,10 @@ async def used(tmp_path):
 
 
 @pytest.fixture
-def connect():
-    opened = []
+def connect() -> Iterator[Connect]:
+    opened: list[sqlite3.Connection] = []
 
-    def open_one(path):
+    def open_one(path: Path) -> sqlite3.Connection:
         opened.append(open_writer(path))
         return opened[-1]
 
@@ -61,19 +67,19 @@ def connect():
         conn.close()
 
 
-def columns(conn, table):
+def columns(conn: sqlite3.Connection, table: str) -> list[str]:
     return [row[1] for row in conn.execute(f"pragma table_info({table})")]
 
 
-def test_both_dialects_have_the_same_steps():
+def test_both_dialects_have_the_same_steps() -> None:
     assert [step.number for step in migrations("sqlite")] == [step.number for step in migrations("postgres")]
     numbers = [step.number for step in migrations("sqlite")]
     assert numbers[0] == 1
     assert numbers == sorted(set(numbers))
 
 
-def test_both_dialects_have_the_same_tables_and_columns(connect, tmp_path):
-    def shape(text):
+def test_both_dialects_have_the_same_tables_and_columns(connect: Connect, tmp_path: Path) -> None:
+    def shape(text: str) -> dict[str, list[str]]:
         tables = re.findall(r"^create table (\w+) \((.*?)^\)", text, re.MULTILINE | re.DOTALL)
         return {
             name: re.findall(r'^    "?(\w+)"? (?:text|bigint|integer|boolean|bytea|blob)', body, re.MULTILINE)
@@ -85,7 +91,7 @@ def test_both_dialects_have_the_same_tables_and_columns(connect, tmp_path):
     assert len(shape(one)) > 10
 
 
-def test_a_new_file_gets_the_newest_schema_and_no_copy(connect, tmp_path):
+def test_a_new_file_gets_the_newest_schema_and_no_copy(connect: Connect, tmp_path: Path) -> None:
     conn = connect(tmp_path / "new.db")
     assert version_of(conn) == 0
     assert migrate_sqlite(conn, tmp_path / "new.db", apply=True) == NEWEST
@@ -93,7 +99,7 @@ def test_a_new_file_gets_the_newest_schema_and_no_copy(connect, tmp_path):
     assert list(tmp_path.glob("*.before-*")) == []
 
 
-def test_a_used_database_is_copied_before_it_is_changed(connect, used):
+def test_a_used_database_is_copied_before_it_is_changed(connect: Connect, used: Path) -> None:
     conn = connect(used)
     migrate_sqlite(conn, used, apply=True, steps=one_more("alter table incidents add column mood text;"))
     assert "mood" in columns(conn, "incidents")
@@ -103,11 +109,11 @@ def test_a_used_database_is_copied_before_it_is_changed(connect, used):
     assert version_of(copy) == NEWEST
 
 
-def two_more(second):
+def two_more(second: str) -> tuple[Migration, ...]:
     return (*one_more("alter table incidents add column mood text;"), Migration(NEWEST + 2, second))
 
 
-def test_a_crash_during_a_migration_leaves_the_copy_made_before_it(connect, used):
+def test_a_crash_during_a_migration_leaves_the_copy_made_before_it(connect: Connect, used: Path) -> None:
     conn = connect(used)
     with pytest.raises(sqlite3.OperationalError):
         migrate_sqlite(conn, used, apply=True, steps=two_more("select nonsense;"))
@@ -122,7 +128,7 @@ def test_a_crash_during_a_migration_leaves_the_copy_made_before_it(connect, used
     assert "mood" not in columns(copy, "incidents")
 
 
-def test_a_migration_that_fails_each_time_makes_one_copy(connect, used):
+def test_a_migration_that_fails_each_time_makes_one_copy(connect: Connect, used: Path) -> None:
     for _ in range(3):
         conn = connect(used)
         with pytest.raises(sqlite3.OperationalError):
@@ -132,7 +138,7 @@ def test_a_migration_that_fails_each_time_makes_one_copy(connect, used):
 
 
 @pytest.mark.parametrize("there", ["of another day", "no database"])
-def test_a_copy_that_is_there_is_never_written_over(connect, used, there):
+def test_a_copy_that_is_there_is_never_written_over(connect: Connect, used: Path, there: str) -> None:
     first = used.with_name(f"tocsin.db.before-{NEWEST + 1}")
     conn = connect(used)
     if there == "of another day":
@@ -149,7 +155,7 @@ def test_a_copy_that_is_there_is_never_written_over(connect, used, there):
     assert version_of(second) == NEWEST
 
 
-def test_a_crash_while_the_copy_is_made_leaves_no_half_one_under_its_name(connect, used):
+def test_a_crash_while_the_copy_is_made_leaves_no_half_one_under_its_name(connect: Connect, used: Path) -> None:
     half = used.with_name(f"tocsin.db.before-{NEWEST + 1}.partial")
     half.write_bytes(b"half a copy")
     migrate_sqlite(connect(used), used, apply=True, steps=one_more("alter table incidents add column mood text;"))
@@ -158,7 +164,7 @@ def test_a_crash_while_the_copy_is_made_leaves_no_half_one_under_its_name(connec
     assert not half.exists()
 
 
-def test_a_step_that_fails_in_the_middle_leaves_nothing_of_itself(connect, used):
+def test_a_step_that_fails_in_the_middle_leaves_nothing_of_itself(connect: Connect, used: Path) -> None:
     conn = connect(used)
     with pytest.raises(sqlite3.OperationalError):
         migrate_sqlite(
@@ -169,7 +175,7 @@ def test_a_step_that_fails_in_the_middle_leaves_nothing_of_itself(connect, used)
     assert not conn.in_transaction
 
 
-def test_without_leave_to_migrate_an_old_database_is_refused_and_untouched(connect, used):
+def test_without_leave_to_migrate_an_old_database_is_refused_and_untouched(connect: Connect, used: Path) -> None:
     conn = connect(used)
     with pytest.raises(StoreError, match="run `tocsin db migrate`"):
         migrate_sqlite(conn, used, apply=False, steps=one_more("alter table incidents add column mood text;"))
@@ -177,7 +183,7 @@ def test_without_leave_to_migrate_an_old_database_is_refused_and_untouched(conne
     assert migrate_sqlite(conn, used, apply=False) == NEWEST
 
 
-async def test_a_newer_schema_is_refused_and_the_lock_is_free_again(connect, used):
+async def test_a_newer_schema_is_refused_and_the_lock_is_free_again(connect: Connect, used: Path) -> None:
     conn = connect(used)
     conn.execute("update meta set value = '99' where name = 'schema'")
     for _ in range(2):
@@ -185,13 +191,13 @@ async def test_a_newer_schema_is_refused_and_the_lock_is_free_again(connect, use
             await open_store(f"sqlite:{used}", clock=VirtualClock(T0), chance=SeededChance(1))
 
 
-def test_statements_are_cut_at_their_ends_only():
+def test_statements_are_cut_at_their_ends_only() -> None:
     text = "create table a (x text default ';');\n-- a ; in a comment\ncreate table b (y text);\n"
     assert [cut.split("create table ")[1][0] for cut in statements(text)] == ["a", "b"]
 
 
 @pytest.mark.peers
-async def test_postgres_takes_each_step_whole_or_not_at_all(postgres_url):
+async def test_postgres_takes_each_step_whole_or_not_at_all(postgres_url: str) -> None:
     conn = await asyncpg.connect(postgres_url)
     steps = migrations("postgres")
     try:
@@ -211,11 +217,13 @@ async def test_postgres_takes_each_step_whole_or_not_at_all(postgres_url):
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.peers)])
-async def test_open_escalations_of_the_version_before_know_whom_they_page(kind, tmp_path, request):
+async def test_open_escalations_of_the_version_before_know_whom_they_page(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """What they keep quiet stays quiet; not so where the policy was exhausted or every page failed."""
     url = f"sqlite:{tmp_path}/tocsin.db" if kind == "sqlite" else request.getfixturevalue("postgres_url")
     store = await open_store(url, clock=VirtualClock(T0), chance=SeededChance(1))
-    planned = [
+    planned: list[tuple[int, str, int, PageStatus]] = [
         (1, "ana", 1, "done"),
         (1, "bo", 2, "planned"),
         (2, "ana", 1, "failed"),
@@ -223,7 +231,7 @@ async def test_open_escalations_of_the_version_before_know_whom_they_page(kind, 
         (3, "gus", 0, "done"),
     ]
 
-    async def add(tx):
+    async def add(tx: Tx) -> None:
         again = replace(incident(3), status="triggered", round=2, step=0, due_kind="again", muted_by=None)
         tx.add_incidents(
             [replace(incident(n), status="triggered", due_kind="step", muted_by=None) for n in (1, 2)] + [again]
@@ -244,30 +252,30 @@ async def test_open_escalations_of_the_version_before_know_whom_they_page(kind, 
         conn.commit()
         conn.close()
     else:
-        there = await asyncpg.connect(url)
+        server = await asyncpg.connect(url)
         for statement in again:
-            await there.execute(statement)
-        await there.close()
+            await server.execute(statement)
+        await server.close()
 
     store = await open_store(url, clock=VirtualClock(T0), chance=SeededChance(1))
     found = [await store.incident(number) for number in (1, 2, 3)]
     await store.close()
 
-    assert [sorted(one.paged.split()) for one in found] == [["ana", "bo"], [], []]
+    assert [sorted(there(one).paged.split()) for one in found] == [["ana", "bo"], [], []]
 
 
-async def test_open_grouped_incidents_of_the_version_before_are_counted(tmp_path):
+async def test_open_grouped_incidents_of_the_version_before_are_counted(tmp_path: Path) -> None:
     """Their firing alerts are counted once, by the schema's step; nobody else's are."""
     path = tmp_path / "tocsin.db"
     conn = open_writer(path)
     before = tuple(step for step in migrations("sqlite") if step.number < 12)
     migrate_sqlite(conn, path, apply=True, steps=before)
 
-    def put(table, row):
+    def put(table: str, row: dict[str, Any]) -> None:
         columns = ", ".join(f'"{name}"' for name in row)
         conn.execute(f"insert into {table} ({columns}) values ({', '.join('?' * len(row))})", list(row.values()))
 
-    def rows(shape, value, *but):
+    def rows(shape: Shape[Any], value: Any, *but: str) -> dict[str, Any]:
         return {name: item for name, item in zip(shape.given, shape.row(value), strict=True) if name not in but}
 
     put("incidents", rows(INCIDENT, incident(1, grouped=True, alert=1, firing=3), "counts"))
@@ -282,7 +290,7 @@ async def test_open_grouped_incidents_of_the_version_before_are_counted(tmp_path
 
     store = await open_store(f"sqlite:{path}", clock=VirtualClock(T0), chance=SeededChance(1))
     try:
-        found = await store.incident(1)
+        found = there(await store.incident(1))
         assert {name: many for name, many in found.counts.items() if many} == {
             "critical": 1,
             "error": 2,
@@ -290,6 +298,6 @@ async def test_open_grouped_incidents_of_the_version_before_are_counted(tmp_path
             "acked": 1,
         }
         assert firing_in(found) is not None
-        assert (await store.incident(2)).counts == {}
+        assert there(await store.incident(2)).counts == {}
     finally:
         await store.close()

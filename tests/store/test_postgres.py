@@ -4,78 +4,98 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import asyncpg
 import pytest
 
+from tests.postgres import Server
 from tests.store.conftest import StillClock
-from tests.store.facts import T0, alert, at, eventually, incident, page
+from tests.store.facts import T0, alert, at, eventually, incident, page, there
 from tests.store.watching import Seen
 from tocsin.clock import SeededChance, SystemClock
-from tocsin.contracts import IncidentFilter
+from tocsin.contracts import IncidentFilter, Tx
 from tocsin.errors import Conflict, StoreUnavailable
-from tocsin.model import Storm
+from tocsin.model import Page, Storm
 from tocsin.store import open_reader, open_store
-from tocsin.store.postgres import lock_of, understood
+from tocsin.store.postgres import PostgresSession, PostgresStore, lock_of, understood
+from tocsin.store.tx import Transaction
+
+Replicas = Callable[..., Awaitable[PostgresStore]]
 
 pytestmark = pytest.mark.peers
 
 
 @pytest.fixture
-async def replica(postgres_url):
+async def replica(postgres_url: str) -> AsyncIterator[Replicas]:
     """Opens another replica on the same database."""
-    opened = []
+    opened: list[PostgresStore] = []
 
-    async def open_one(**how):
-        given = {"clock": StillClock(T0), "chance": SeededChance(len(opened)), **how}
-        opened.append(await open_store(postgres_url, **given))
-        return opened[-1]
+    async def open_one(**how: Any) -> PostgresStore:
+        given: dict[str, Any] = {"clock": StillClock(T0), "chance": SeededChance(len(opened)), **how}
+        store = await open_store(postgres_url, **given)
+        assert isinstance(store, PostgresStore)
+        opened.append(store)
+        return store
 
     yield open_one
     for store in opened:
         await store.close()
 
 
-def adds(*numbers, **how):
-    async def work(tx):
+def adds(*numbers: int, **how: Any) -> Callable[[Tx], Awaitable[None]]:
+    async def work(tx: Tx) -> None:
         tx.add_incidents([incident(number, **how) for number in numbers])
 
     return work
 
 
+def transaction_of(tx: Tx) -> Transaction:
+    assert isinstance(tx, Transaction)
+    return tx
+
+
+def session_of(tx: Tx) -> PostgresSession:
+    session = transaction_of(tx)._session
+    assert isinstance(session, PostgresSession)
+    return session
+
+
 class Held:
     """A transaction that stays open, with what it holds, until told to go on."""
 
-    def __init__(self, store, work):
+    def __init__(self, store: PostgresStore, work: Callable[[Tx], Awaitable[Any]]) -> None:
         self._inside, self._go_on = asyncio.Event(), asyncio.Event()
-        self.found = None
+        self.found: Any = None
 
-        async def slow(tx):
+        async def slow(tx: Tx) -> None:
             self.found = await work(tx)
             self._inside.set()
             await self._go_on.wait()
 
         self._writing = asyncio.ensure_future(store.write(slow))
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> Held:
         await self._inside.wait()
         return self
 
-    async def __aexit__(self, *_):
+    async def __aexit__(self, *_: object) -> None:
         self._go_on.set()
         await self._writing
 
 
-async def test_no_replica_is_alone(replica):
+async def test_no_replica_is_alone(replica: Replicas) -> None:
     assert (await replica()).exclusive is False
 
 
-async def test_due_rows_that_one_replica_holds_are_skipped_by_the_other(replica):
+async def test_due_rows_that_one_replica_holds_are_skipped_by_the_other(replica: Replicas) -> None:
     one, two = await replica(), await replica()
 
-    async def add(tx):
+    async def add(tx: Tx) -> None:
         tx.add_incidents([incident(number, due_at=at(number)) for number in range(1, 7)])
         tx.add_alerts([alert(number, expires_at=at(number)) for number in range(1, 7)])
 
@@ -85,8 +105,9 @@ async def test_due_rows_that_one_replica_holds_are_skipped_by_the_other(replica)
         ("due_alerts", (at(9), 2), "id"),
     ):
 
-        def claim(tx, name=name, args=args):
-            return getattr(tx, name)(*args)
+        def claim(tx: Tx, name: str = name, args: tuple[Any, ...] = args) -> Awaitable[Any]:
+            claimed: Awaitable[Any] = getattr(tx, name)(*args)
+            return claimed
 
         async with Held(one, claim) as held:
             mine = [getattr(row, key) for row in held.found]
@@ -94,16 +115,16 @@ async def test_due_rows_that_one_replica_holds_are_skipped_by_the_other(replica)
         assert (mine, theirs) == ([1, 2], [3, 4]), name
 
 
-async def test_a_page_that_is_being_claimed_makes_the_other_replica_wait_and_see(replica):
+async def test_a_page_that_is_being_claimed_makes_the_other_replica_wait_and_see(replica: Replicas) -> None:
     one, two = await replica(), await replica()
 
-    async def add(tx):
+    async def add(tx: Tx) -> None:
         tx.add_incidents([incident(1)])
         tx.add_pages([page("p1", 1, due_at=at(1))])
 
     await one.write(add)
 
-    async def claim(tx):
+    async def claim(tx: Tx) -> list[Page]:
         found = await tx.due_pages("sms", at(9), 5)
         await tx.incidents([1])
         held = await tx.pages([one_page.id for one_page in found])
@@ -115,11 +136,11 @@ async def test_a_page_that_is_being_claimed_makes_the_other_replica_wait_and_see
     assert len(first) + len(second) == 1
 
 
-async def test_an_incident_read_in_a_transaction_waits_for_the_other_replica(replica):
+async def test_an_incident_read_in_a_transaction_waits_for_the_other_replica(replica: Replicas) -> None:
     one, two = await replica(), await replica()
     await one.write(adds(1))
 
-    async def acknowledge(tx):
+    async def acknowledge(tx: Tx) -> str:
         (found,) = (await tx.incidents([1])).values()
         if found.status == "triggered":
             tx.save_incidents([incident(1, status="acknowledged")])
@@ -132,14 +153,14 @@ async def test_an_incident_read_in_a_transaction_waits_for_the_other_replica(rep
     assert await second == "acknowledged"
 
 
-async def waiting_for_locks(store):
+async def waiting_for_locks(store: PostgresStore) -> bool:
     rows = await store._pool.fetch(
         "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
     )
     return bool(rows)
 
 
-async def test_locked_keys_belong_to_one_transaction_at_a_time(replica):
+async def test_locked_keys_belong_to_one_transaction_at_a_time(replica: Replicas) -> None:
     one, two = await replica(), await replica()
 
     async with Held(one, lambda tx: tx.lock_keys(["b", "a"])):
@@ -151,24 +172,24 @@ async def test_locked_keys_belong_to_one_transaction_at_a_time(replica):
     await other
 
 
-async def test_many_writers_over_the_same_keys_never_deadlock(replica):
+async def test_many_writers_over_the_same_keys_never_deadlock(replica: Replicas) -> None:
     one, two = await replica(), await replica()
     keys = [f"k{number}" for number in range(40)]
 
-    async def work(tx, mixed):
+    async def work(tx: Tx, mixed: list[str]) -> None:
         await tx.lock_keys(mixed)
         await tx.open_alerts([("apps", key) for key in mixed])
 
     watch = one.watch = two.watch = Seen()
     mixes = [keys[number:] + keys[:number] for number in range(0, 40, 2)]
-    await asyncio.gather(*(store.write(lambda tx, m=m: work(tx, m)) for store in (one, two) for m in mixes))
+    await asyncio.gather(*(store.write(functools.partial(work, mixed=m)) for store in (one, two) for m in mixes))
     assert watch.errors == []
 
 
-async def test_of_two_replicas_that_open_the_same_alert_one_opens_it_and_the_other_sees_it(replica):
+async def test_of_two_replicas_that_open_the_same_alert_one_opens_it_and_the_other_sees_it(replica: Replicas) -> None:
     one, two = await replica(), await replica()
 
-    async def take(tx):
+    async def take(tx: Tx) -> str:
         found = await tx.open_alerts([("apps", "db")])
         if found:
             return "repeat"
@@ -182,13 +203,13 @@ async def test_of_two_replicas_that_open_the_same_alert_one_opens_it_and_the_oth
     assert len(await one.incidents(IncidentFilter(), 99, None)) == 1
 
 
-async def test_a_deadlock_is_tried_again(replica):
+async def test_a_deadlock_is_tried_again(replica: Replicas) -> None:
     one, two = await replica(), await replica()
     await one.write(adds(1, 2))
     met = asyncio.Barrier(2)
-    tries = []
+    tries: list[int] = []
 
-    async def crossed(tx, first, second):
+    async def crossed(tx: Tx, first: int, second: int) -> str:
         tries.append(first)
         await tx.incidents([first])
         if len(tries) <= 2:
@@ -196,12 +217,12 @@ async def test_a_deadlock_is_tried_again(replica):
         await tx.incidents([second])
         return "done"
 
-    said = await asyncio.gather(one.write(lambda tx: crossed(tx, 1, 2)), two.write(lambda tx: crossed(tx, 2, 1)))
+    said = list(await asyncio.gather(one.write(lambda tx: crossed(tx, 1, 2)), two.write(lambda tx: crossed(tx, 2, 1))))
     assert said == ["done", "done"]
     assert len(tries) >= 3  # whoever tries again may be quicker than who waited, and meet the other once more
 
 
-async def test_two_replicas_never_give_the_same_number(replica):
+async def test_two_replicas_never_give_the_same_number(replica: Replicas) -> None:
     one, two = await replica(), await replica()
     ranges = await asyncio.gather(
         *(store.write(lambda tx: tx.next_numbers(7)) for store in (one, two) for _ in range(20))
@@ -210,33 +231,35 @@ async def test_two_replicas_never_give_the_same_number(replica):
     assert len(numbers) == len(set(numbers)) == 280
 
 
-async def test_two_replicas_may_start_at_once_on_an_empty_database(replica):
+async def test_two_replicas_may_start_at_once_on_an_empty_database(replica: Replicas) -> None:
     one, two, three = await asyncio.gather(replica(), replica(), replica())
     await asyncio.gather(one.write(adds(1)), two.write(adds(2)), three.write(adds(3)))
     assert len(await one.incidents(IncidentFilter(), 9, None)) == 3
 
 
-async def test_a_save_of_one_row_twice_keeps_the_last(replica):
+async def test_a_save_of_one_row_twice_keeps_the_last(replica: Replicas) -> None:
     store = await replica()
 
-    async def twice(tx):
+    async def twice(tx: Tx) -> None:
         tx.add_incidents([incident(1)])
         tx.save_incidents([incident(1, title="first"), incident(2, title="new")])
         tx.save_incidents([incident(1, title="last")])
 
     await store.write(twice)
-    assert (await store.incident(1)).title == "last"
+    assert there(await store.incident(1)).title == "last"
 
 
 # ------------------------------------------------------------------------------- when the server goes
 
 
-async def test_a_connection_lost_before_the_commit_is_an_honest_failure(replica, postgres_server):
+async def test_a_connection_lost_before_the_commit_is_an_honest_failure(
+    replica: Replicas, postgres_server: Server
+) -> None:
     store = await replica()
 
-    async def cut_off(tx):
+    async def cut_off(tx: Tx) -> None:
         tx.add_incidents([incident(1)])
-        ((pid,),) = await tx._session._conn.fetch("select pg_backend_pid()")
+        ((pid,),) = await session_of(tx)._conn.fetch("select pg_backend_pid()")
         postgres_server.run(f"select pg_terminate_backend({pid})")
         await tx.incidents([1])
 
@@ -249,19 +272,19 @@ async def test_a_connection_lost_before_the_commit_is_an_honest_failure(replica,
 class CutAt:
     """A connection whose `commit` is sent, or not, before the connection is cut."""
 
-    def __init__(self, conn, sent):
+    def __init__(self, conn: Any, sent: bool) -> None:
         self._conn, self._sent = conn, sent
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._conn, name)
 
-    def transaction(self):
+    def transaction(self) -> Any:
         conn, sent, frame = self._conn, self._sent, self._conn.transaction()
 
         class Frame:
             start, rollback = frame.start, frame.rollback
 
-            async def commit(self):
+            async def commit(self) -> None:
                 if sent:
                     await frame.commit()
                 conn.terminate()
@@ -273,26 +296,26 @@ class CutAt:
 class CuttingPool:
     """Cuts the first commit; everything else is the real pool's."""
 
-    def __init__(self, pool, sent):
+    def __init__(self, pool: Any, sent: bool) -> None:
         self._pool, self._cuts = pool, [sent]
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._pool, name)
 
-    async def acquire(self, **how):
+    async def acquire(self, **how: Any) -> Any:
         conn = await self._pool.acquire(**how)
         return CutAt(conn, self._cuts.pop()) if self._cuts else conn
 
-    async def release(self, conn):
+    async def release(self, conn: Any) -> None:
         await self._pool.release(conn._conn if isinstance(conn, CutAt) else conn)
 
 
 @pytest.mark.parametrize("sent", [True, False])
-async def test_a_commit_of_unknown_result_is_asked_for_and_happens_once(replica, sent):
+async def test_a_commit_of_unknown_result_is_asked_for_and_happens_once(replica: Replicas, sent: bool) -> None:
     store = await replica()
-    runs = []
+    runs: list[int] = []
 
-    async def count(tx):
+    async def count(tx: Tx) -> str:
         runs.append(1)
         (number,) = await tx.next_numbers(1)
         tx.add_incidents([incident(number)])
@@ -304,13 +327,18 @@ async def test_a_commit_of_unknown_result_is_asked_for_and_happens_once(replica,
     assert len(runs) == (1 if sent else 2)
 
 
-async def test_a_server_that_went_away_is_said_so_and_comes_back(replica, postgres_server, postgres_url):
+async def test_a_server_that_went_away_is_said_so_and_comes_back(
+    replica: Replicas, postgres_server: Server, postgres_url: str
+) -> None:
     store = await replica()
     await store.write(adds(1))
     name = postgres_url.rpartition("/")[2]
     postgres_server.run(f"alter database {name} allow_connections false")
     postgres_server.run(f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")
-    for asked in (store.check, lambda: store.incident(1), lambda: store.write(adds(2))):
+    calls: list[Callable[[], Awaitable[object]]] = [
+        store.check, lambda: store.incident(1), lambda: store.write(adds(2)),
+    ]  # fmt: skip
+    for asked in calls:
         with pytest.raises(StoreUnavailable):
             await asked()
     postgres_server.run(f"alter database {name} allow_connections true")
@@ -318,33 +346,36 @@ async def test_a_server_that_went_away_is_said_so_and_comes_back(replica, postgr
     assert [one.number for one in await store.incidents(IncidentFilter(), 9, None)] == [3, 1]
 
 
-async def test_nobody_at_the_address_is_said_so():
+async def test_nobody_at_the_address_is_said_so() -> None:
     with pytest.raises(StoreUnavailable, match="cannot be reached"):
         await open_store("postgresql://tocsin@127.0.0.1:1/x", clock=SystemClock(), chance=SeededChance(1))
 
 
-async def test_a_commit_waits_for_the_disk_even_where_the_server_is_told_not_to(replica, postgres_server, postgres_url):
+async def test_a_commit_waits_for_the_disk_even_where_the_server_is_told_not_to(
+    replica: Replicas, postgres_server: Server, postgres_url: str
+) -> None:
     name = postgres_url.rpartition("/")[2]
     postgres_server.run(f"alter database {name} set synchronous_commit = off")
     store = await replica()
     assert await store._pool.fetchval("show synchronous_commit") == "on"
 
 
-async def test_a_reader_needs_tables_and_sees_what_is_committed(replica, postgres_url):
+async def test_a_reader_needs_tables_and_sees_what_is_committed(replica: Replicas, postgres_url: str) -> None:
     with pytest.raises(StoreUnavailable, match="no tables of Tocsin yet"):
         await open_reader(postgres_url, SystemClock())
     store = await replica()
     await store.write(adds(1))
     reader = await open_reader(postgres_url, SystemClock())
-    assert (await reader.incident(1)).number == 1
+    assert there(await reader.incident(1)).number == 1
     await reader.close()
 
 
-async def test_ingest_leaves_connections_to_what_is_urgent(replica):
+async def test_ingest_leaves_connections_to_what_is_urgent(replica: Replicas) -> None:
     store = await replica()
-    go_on, inside = asyncio.Event(), []
+    go_on = asyncio.Event()
+    inside: list[int] = []
 
-    async def slow(tx):
+    async def slow(tx: Tx) -> None:
         await tx.incidents([1])
         inside.append(1)
         await go_on.wait()
@@ -357,11 +388,11 @@ async def test_ingest_leaves_connections_to_what_is_urgent(replica):
     await asyncio.gather(*posts)
 
 
-async def test_a_conflict_waits_a_little_longer_each_time(postgres_url):
+async def test_a_conflict_waits_a_little_longer_each_time(postgres_url: str) -> None:
     clock = StillClock(T0)
     store = await open_store(postgres_url, clock=clock, chance=SeededChance(3))
 
-    async def never(tx):
+    async def never(tx: Tx) -> None:
         raise Conflict("no")
 
     with pytest.raises(Conflict):
@@ -373,21 +404,23 @@ async def test_a_conflict_waits_a_little_longer_each_time(postgres_url):
 # ------------------------------------------------------------- replicas that are stopped, cut off or ended
 
 
-def sessions(server, url, what="pid", where="true"):
+def sessions(server: Server, url: str, what: str = "pid", where: str = "true") -> list[str]:
     """One column of the sessions on a test's database."""
     name = url.rpartition("/")[2]
     asked = f"select {what} from pg_stat_activity where datname = '{name}' and pid <> pg_backend_pid() and ({where})"
     return server.run(asked).split()
 
 
-async def test_a_name_is_taken_again_whatever_became_of_its_connection(replica, postgres_server, postgres_url):
+async def test_a_name_is_taken_again_whatever_became_of_its_connection(
+    replica: Replicas, postgres_server: Server, postgres_url: str
+) -> None:
     one, two = await replica(), await replica()
     await one.hold("a")
     await one.hold("a")
     for pid in sessions(postgres_server, postgres_url):
         postgres_server.run(f"select pg_terminate_backend({pid})")
 
-    async def holds():
+    async def holds() -> bool:
         try:
             await one.hold("a")
             return await two.alive({"a", "b"}) == {"a"}
@@ -397,7 +430,7 @@ async def test_a_name_is_taken_again_whatever_became_of_its_connection(replica, 
     await eventually(holds)
 
 
-async def test_a_name_is_taken_though_the_server_still_believes_in_its_last_connection(replica):
+async def test_a_name_is_taken_though_the_server_still_believes_in_its_last_connection(replica: Replicas) -> None:
     one, two = await replica(), await replica()
     await one.hold("a")
     left, one._holding = one._holding, None  # as if the way to it were cut: the server hears nothing of it
@@ -416,45 +449,50 @@ async def test_a_name_is_taken_though_the_server_still_believes_in_its_last_conn
         ("select pg_terminate_backend(pg_backend_pid())", "does not answer"),
     ],
 )
-async def test_what_is_wrong_with_the_database_is_not_the_senders_fault(replica, does, answers):
+async def test_what_is_wrong_with_the_database_is_not_the_senders_fault(
+    replica: Replicas, does: str, answers: str
+) -> None:
     store = await replica()
 
-    async def work(tx):
+    async def work(tx: Tx) -> None:
         if "read-only" in answers:
-            await tx._session._conn.execute("set transaction read only")
+            await session_of(tx)._conn.execute("set transaction read only")
         if "timeout" in answers:
-            await tx._session._conn.execute("set local statement_timeout = 20")
+            await session_of(tx)._conn.execute("set local statement_timeout = 20")
         with understood():
-            await tx._session._conn.execute(does)
+            await session_of(tx)._conn.execute(does)
 
     with pytest.raises(StoreUnavailable, match=answers):
         await store.write(work)
     await store.write(adds(1))
 
 
-async def test_a_work_that_lost_its_session_is_done_over_another_one(replica, postgres_server):
+async def test_a_work_that_lost_its_session_is_done_over_another_one(
+    replica: Replicas, postgres_server: Server
+) -> None:
     store = await replica()
-    runs = []
+    runs: list[int] = []
 
-    async def cut_off_once(tx):
+    async def cut_off_once(tx: Tx) -> None:
         runs.append(1)
         tx.add_incidents([incident(1)])
         if len(runs) == 1:
-            ((pid,),) = await tx._session._conn.fetch("select pg_backend_pid()")
+            ((pid,),) = await session_of(tx)._conn.fetch("select pg_backend_pid()")
             postgres_server.run(f"select pg_terminate_backend({pid})")
         await tx.incidents([1])
 
     await store.write(cut_off_once)
-    assert (await store.incident(1)).number == 1
+    assert there(await store.incident(1)).number == 1
     assert len(runs) == 2
 
 
-async def test_who_stands_still_in_a_transaction_holds_nobody_up_for_long(replica):
+async def test_who_stands_still_in_a_transaction_holds_nobody_up_for_long(replica: Replicas) -> None:
     one, two = await replica(clock=SystemClock()), await replica(clock=SystemClock())
     await one.write(adds(1))
-    runs, on = [], asyncio.Event()
+    on = asyncio.Event()
+    runs: list[int] = []
 
-    async def stands_still(tx):
+    async def stands_still(tx: Tx) -> None:
         runs.append(1)
         await tx.lock_keys(["k"])
         await tx.incidents([1])
@@ -465,7 +503,7 @@ async def test_who_stands_still_in_a_transaction_holds_nobody_up_for_long(replic
     still = asyncio.ensure_future(one.write(stands_still))
     await on.wait()
 
-    async def as_soon_as_it_can(tx):
+    async def as_soon_as_it_can(tx: Tx) -> None:
         await tx.lock_keys(["k"])
         await tx.incidents([1])
 
@@ -475,11 +513,11 @@ async def test_who_stands_still_in_a_transaction_holds_nobody_up_for_long(replic
     assert len(runs) == 2, "what it had not committed is done again"
 
 
-async def test_what_takes_long_though_nobody_stands_still_gets_its_time_in_the_end(replica):
+async def test_what_takes_long_though_nobody_stands_still_gets_its_time_in_the_end(replica: Replicas) -> None:
     store = await replica(clock=SystemClock())
-    runs = []
+    runs: list[int] = []
 
-    async def thinks_long(tx):
+    async def thinks_long(tx: Tx) -> None:
         runs.append(1)
         tx.add_incidents([incident(1)])
         await tx.incidents([1])
@@ -489,11 +527,13 @@ async def test_what_takes_long_though_nobody_stands_still_gets_its_time_in_the_e
     assert len(runs) == 3
 
 
-async def test_a_server_without_a_connection_to_give_leaves_us_those_that_we_have(replica, postgres_server):
+async def test_a_server_without_a_connection_to_give_leaves_us_those_that_we_have(
+    replica: Replicas, postgres_server: Server
+) -> None:
     store = await replica(clock=SystemClock())
     taken = int(postgres_server.run("show max_connections"))
     url = postgres_server.url("postgres")
-    hoard = []
+    hoard: list[Any] = []
     with contextlib.suppress(asyncpg.TooManyConnectionsError):
         while len(hoard) < taken:
             hoard.append(await asyncpg.connect(url))
@@ -506,16 +546,16 @@ async def test_a_server_without_a_connection_to_give_leaves_us_those_that_we_hav
             await conn.close()
 
 
-async def test_the_session_limits_are_set_for_every_connection_and_come_back_after_each_use(replica):
+async def test_the_session_limits_are_set_for_every_connection_and_come_back_after_each_use(replica: Replicas) -> None:
     store = await replica()
 
-    async def asked(tx):
+    async def asked(tx: Tx) -> list[str]:
         names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "tcp_user_timeout",
                  "tcp_keepalives_idle", "client_connection_check_interval")  # fmt: skip
-        return [await tx._session._conn.fetchval(f"show {name}") for name in names]
+        return [await session_of(tx)._conn.fetchval(f"show {name}") for name in names]
 
-    async def changes(tx):
-        await tx._session._conn.execute("set statement_timeout = 0; set lock_timeout = 0")
+    async def changes(tx: Tx) -> None:
+        await session_of(tx)._conn.execute("set statement_timeout = 0; set lock_timeout = 0")
 
     expected = ["3s", "1500ms", "2s", "5000", "3", "1s"]
     assert await store.write(asked) == expected
@@ -523,11 +563,11 @@ async def test_the_session_limits_are_set_for_every_connection_and_come_back_aft
     assert await asyncio.gather(*(store.write(asked) for _ in range(4))) == [expected] * 4
 
 
-async def test_our_side_of_each_connection_notices_a_silent_network(replica):
+async def test_our_side_of_each_connection_notices_a_silent_network(replica: Replicas) -> None:
     store = await replica()
 
-    async def options(tx):
-        sock = tx._session._conn._con._transport.get_extra_info("socket")
+    async def options(tx: Tx) -> list[int]:
+        sock = session_of(tx)._conn._con._transport.get_extra_info("socket")
         return [
             sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
             sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
@@ -536,15 +576,15 @@ async def test_our_side_of_each_connection_notices_a_silent_network(replica):
     assert await store.write(options) == [1, 5000]
 
 
-async def test_another_server_is_not_believed_about_a_commit(replica):
+async def test_another_server_is_not_believed_about_a_commit(replica: Replicas) -> None:
     store = await replica()
 
-    async def numbered(tx):
+    async def numbered(tx: Tx) -> str | None:
         tx.add_incidents([incident(1)])
         await tx.incidents([1])
-        return await tx._session.number()
+        return await session_of(tx).number()
 
-    number = await store.write(numbered)
+    number = there(await store.write(numbered))
     assert await store._became_of(number) == "committed"
     assert await store._became_of(number.replace("/00000001", "/00000002")) is None, (
         "who took over may have given it again"
@@ -555,7 +595,9 @@ async def test_another_server_is_not_believed_about_a_commit(replica):
 
 
 @pytest.mark.parametrize("table", ["posts", "alerts", "incidents", "pages", "attempts", "timeline"])
-async def test_readiness_tries_what_posts_pages_and_answers_do(replica, postgres_server, postgres_url, table):
+async def test_readiness_tries_what_posts_pages_and_answers_do(
+    replica: Replicas, postgres_server: Server, postgres_url: str, table: str
+) -> None:
     store = await replica()
     await store.check()
     postgres_server.run(f"alter table {table} rename to gone", postgres_url.rpartition("/")[2])
@@ -563,29 +605,29 @@ async def test_readiness_tries_what_posts_pages_and_answers_do(replica, postgres
         await store.check()
 
 
-async def test_readiness_waits_for_nobodys_row(replica):
+async def test_readiness_waits_for_nobodys_row(replica: Replicas) -> None:
     one, two = await replica(clock=SystemClock()), await replica(clock=SystemClock())
     await one.write(adds(1, due_at=at(1)))
 
-    async def all_of_them(tx):
+    async def all_of_them(tx: Tx) -> None:
         await tx.incidents([1])
-        await tx.ask("lock_alerts", [1])
-        await tx._session._conn.execute("update meta set value = value")
+        await transaction_of(tx).ask("lock_alerts", [1])
+        await session_of(tx)._conn.execute("update meta set value = value")
 
     async with Held(one, all_of_them):
         await asyncio.wait_for(two.check(), 1)
 
 
-async def test_a_storms_row_that_somebody_holds_is_looked_at_and_not_waited_for(replica):
+async def test_a_storms_row_that_somebody_holds_is_looked_at_and_not_waited_for(replica: Replicas) -> None:
     one, two = await replica(clock=SystemClock()), await replica(clock=SystemClock())
 
-    async def held(tx):
+    async def held(tx: Tx) -> Any:
         tx.save_storm(Storm("service:shop", ((1, 5),), None, None, 0, {}, at(1)))
         return await tx.storms(["service:shop"])
 
     await one.write(held)
 
-    async def looks(tx):
+    async def looks(tx: Tx) -> tuple[Any, Any]:
         return await tx.storms(["service:shop"]), await tx.storms_seen(["service:shop", "unknown"])
 
     async with Held(one, held):
@@ -597,7 +639,7 @@ async def test_a_storms_row_that_somebody_holds_is_looked_at_and_not_waited_for(
     assert list(mine) == ["service:shop"]
 
 
-async def test_incidents_that_are_looked_at_are_not_waited_for(replica):
+async def test_incidents_that_are_looked_at_are_not_waited_for(replica: Replicas) -> None:
     one, two = await replica(), await replica()
     await one.write(adds(1))
     async with Held(one, lambda tx: tx.incidents([1])):
@@ -605,11 +647,13 @@ async def test_incidents_that_are_looked_at_are_not_waited_for(replica):
 
 
 @pytest.mark.shouts  # asyncpg leaves a future behind where a connection is ended while it is made
-async def test_a_question_whose_session_is_lost_is_asked_over_another_one(replica, postgres_server, postgres_url):
+async def test_a_question_whose_session_is_lost_is_asked_over_another_one(
+    replica: Replicas, postgres_server: Server, postgres_url: str
+) -> None:
     store = await replica()
     await store.write(adds(1))
     for _ in range(3):
         for pid in sessions(postgres_server, postgres_url):
             postgres_server.run(f"select pg_terminate_backend({pid})")
         answers = await asyncio.gather(*(store.incident(1) for _ in range(12)))
-        assert {found.number for found in answers} == {1}
+        assert {there(found).number for found in answers} == {1}

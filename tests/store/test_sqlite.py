@@ -3,56 +3,66 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
 import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from tests.store.facts import T0, alert, at, entry, eventually, incident, page
+from tests.store.facts import T0, alert, at, entry, eventually, incident, page, there
 from tests.store.watching import Seen
 from tocsin.clock import SeededChance, VirtualClock
-from tocsin.contracts import IncidentFilter
+from tocsin.contracts import IncidentFilter, Tx
 from tocsin.errors import Conflict, StoreBusy, StoreError, StoreUnavailable
 from tocsin.store import open_reader, open_store
+from tocsin.store.connections import Connection, Runner
 from tocsin.store.queries import load
-from tocsin.store.sqlite import MOST_WAITING, SqliteStore
+from tocsin.store.sqlite import MOST_WAITING, SqliteReader, SqliteStore
+
+Work = Callable[[Tx], Awaitable[None]]
+Opener = Callable[..., Awaitable[SqliteStore]]
 
 DEADLINE = 20
 
 
 @pytest.fixture(params=["thread", "inline"])
-def runner(request):
-    return request.param
+def runner(request: pytest.FixtureRequest) -> Runner:
+    return cast(Runner, request.param)
 
 
 @pytest.fixture
-async def opener(tmp_path, runner):
-    opened = []
+async def opener(tmp_path: Path, runner: Runner) -> AsyncIterator[Opener]:
+    opened: list[SqliteStore] = []
 
-    async def open_one(name="tocsin.db", **how):
-        given = {"clock": VirtualClock(T0), "chance": SeededChance(1), "runner": runner, **how}
-        opened.append(await open_store(f"sqlite:{tmp_path / name}", **given))
-        return opened[-1]
+    async def open_one(name: str = "tocsin.db", **how: Any) -> SqliteStore:
+        given: dict[str, Any] = {"clock": VirtualClock(T0), "chance": SeededChance(1), "runner": runner, **how}
+        store = await open_store(f"sqlite:{tmp_path / name}", **given)
+        assert isinstance(store, SqliteStore)
+        opened.append(store)
+        return store
 
     yield open_one
     for store in opened:
         await store.close()
 
 
-def adds(number):
-    async def work(tx):
+def adds(number: int) -> Work:
+    async def work(tx: Tx) -> None:
         tx.add_incidents([incident(number)])
 
     return work
 
 
 @pytest.mark.parametrize("name", ["tocsin.db", "tocsin.db-wal", "tocsin.db-shm", "tocsin.db.lock"])
-async def test_a_new_database_is_its_owners_alone(opener, tmp_path, name):
+async def test_a_new_database_is_its_owners_alone(opener: Opener, tmp_path: Path, name: str) -> None:
     before = os.umask(0o022)
     try:
         store = await opener()
@@ -66,19 +76,19 @@ async def test_a_new_database_is_its_owners_alone(opener, tmp_path, name):
 # --------------------------------------------------------------------------------------- the lock
 
 
-async def test_a_second_store_on_the_same_file_is_refused_and_told_who_holds_it(opener):
+async def test_a_second_store_on_the_same_file_is_refused_and_told_who_holds_it(opener: Opener) -> None:
     await opener()
     with pytest.raises(StoreBusy, match=rf"tocsin\.db: process {os.getpid()} is using it; stop that one first"):
         await opener()
 
 
-async def test_the_lock_is_free_again_after_closing(opener):
+async def test_the_lock_is_free_again_after_closing(opener: Opener) -> None:
     first = await opener()
     await first.close()
     await opener()
 
 
-async def test_a_store_that_could_not_be_opened_holds_no_lock(opener, tmp_path):
+async def test_a_store_that_could_not_be_opened_holds_no_lock(opener: Opener, tmp_path: Path) -> None:
     (tmp_path / "tocsin.db").write_bytes(b"this is no database, but it is long enough to look like one" * 40)
     with pytest.raises(StoreError, match="is not an SQLite database, and is left as it is"):
         await opener()
@@ -86,12 +96,12 @@ async def test_a_store_that_could_not_be_opened_holds_no_lock(opener, tmp_path):
     await opener()
 
 
-async def test_a_folder_that_is_not_there_is_said_so(tmp_path):
+async def test_a_folder_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="does its directory exist"):
         await open_store(f"sqlite:{tmp_path}/none/tocsin.db", clock=VirtualClock(T0), chance=SeededChance(1))
 
 
-async def test_a_killed_daemon_leaves_its_lock_free_and_what_it_said_was_kept(opener, tmp_path):
+async def test_a_killed_daemon_leaves_its_lock_free_and_what_it_said_was_kept(opener: Opener, tmp_path: Path) -> None:
     # given another process that commits, says so, and is killed inside its next transaction
     script = f"""
 import asyncio, sys
@@ -111,6 +121,7 @@ async def main():
 asyncio.run(main())
 """
     victim = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
+    assert victim.stdout is not None
     assert await asyncio.to_thread(victim.stdout.readline) == b"inside\n"
     with pytest.raises(StoreBusy, match=str(victim.pid)):
         await opener()
@@ -127,7 +138,7 @@ asyncio.run(main())
 # ---------------------------------------------------------------------------------------- the turns
 
 
-async def test_what_queues_while_a_commit_runs_shares_the_next_one(opener):
+async def test_what_queues_while_a_commit_runs_shares_the_next_one(opener: Opener) -> None:
     watch = Seen()
     store = await opener(watch=watch)
     await asyncio.gather(*(store.write(adds(number)) for number in range(1, 101)))
@@ -135,17 +146,17 @@ async def test_what_queues_while_a_commit_runs_shares_the_next_one(opener):
     assert len(watch.rows) <= 2
 
 
-async def test_urgent_goes_first_and_ingest_goes_alone(opener):
+async def test_urgent_goes_first_and_ingest_goes_alone(opener: Opener) -> None:
     store = await opener()
-    order = []
+    order: list[str] = []
     inside, go_on = asyncio.Event(), asyncio.Event()
 
-    async def first(tx):
+    async def first(tx: Tx) -> None:
         inside.set()
         await go_on.wait()
 
-    def noted(name):
-        async def work(tx):
+    def noted(name: str) -> Work:
+        async def work(tx: Tx) -> None:
             order.append(name)
             tx.add_incidents([incident(len(order))])
 
@@ -165,12 +176,12 @@ async def test_urgent_goes_first_and_ingest_goes_alone(opener):
     assert order.index("post 1") < order.index("post 2")
 
 
-async def test_urgent_work_waits_for_one_post_at_the_most(opener):
+async def test_urgent_work_waits_for_one_post_at_the_most(opener: Opener) -> None:
     store = await opener()
-    order = []
+    order: list[str] = []
 
-    def noted(name):
-        async def work(tx):
+    def noted(name: str) -> Work:
+        async def work(tx: Tx) -> None:
             await tx.incidents([1])
             order.append(name)
 
@@ -184,26 +195,26 @@ async def test_urgent_work_waits_for_one_post_at_the_most(opener):
     await asyncio.gather(*posts)
 
 
-async def test_what_pages_wait_for_is_read_beside_any_number_of_long_lists(tmp_path):
+async def test_what_pages_wait_for_is_read_beside_any_number_of_long_lists(tmp_path: Path) -> None:
     store = await open_store(f"sqlite:{tmp_path / 'tocsin.db'}", clock=VirtualClock(T0), chance=SeededChance(1))
     assert isinstance(store, SqliteStore)
     await store.write(adds(1))
     go_on = threading.Event()
 
-    def slow(conn):
+    def slow(conn: sqlite3.Connection) -> list[Any]:
         go_on.wait(DEADLINE)
         return conn.execute("select 1").fetchall()
 
-    def run_of(reader):
+    def run_of(reader: Connection) -> Callable[[Any], Awaitable[Any]]:
         run = reader.run
 
-        async def slowly(steps):
-            return await run(slow if "list" in asyncio.current_task().get_name() else steps)
+        async def slowly(steps: Any) -> Any:
+            return await run(slow if "list" in there(asyncio.current_task()).get_name() else steps)
 
         return slowly
 
     for reader in store._readers:
-        reader.run = run_of(reader)
+        reader.run = run_of(reader)  # type: ignore[method-assign,assignment]  # a slow one
     lists = [asyncio.create_task(store.incidents(IncidentFilter(), 9, None), name=f"list {n}") for n in range(30)]
     try:
         await asyncio.sleep(0)
@@ -216,17 +227,18 @@ async def test_what_pages_wait_for_is_read_beside_any_number_of_long_lists(tmp_p
         await store.close()
 
 
-async def test_a_full_disk_is_nobodys_success_and_passes(opener):
+async def test_a_full_disk_is_nobodys_success_and_passes(opener: Opener) -> None:
     watch = Seen()
     store = await opener(watch=watch)
-    assert isinstance(store, SqliteStore)
     pages = (await store._writer.run(lambda conn: conn.execute("pragma page_count").fetchone()))[0]
     await store._writer.run(lambda conn: conn.execute(f"pragma max_page_count = {pages + 2}").fetchall())
 
-    async def large(tx, number):
+    async def large(tx: Tx, number: int) -> None:
         tx.add_incidents([incident(number, title="x" * 100_000)])
 
-    answers = await asyncio.gather(*(store.write(lambda tx, n=n: large(tx, n)) for n in (1, 2)), return_exceptions=True)
+    answers = await asyncio.gather(
+        *(store.write(functools.partial(large, number=n)) for n in (1, 2)), return_exceptions=True
+    )
     assert [type(answer) for answer in answers] == [StoreUnavailable, StoreUnavailable]
     assert "StoreUnavailable" in watch.errors
     await store._writer.run(lambda conn: conn.execute("pragma max_page_count = 1000000").fetchall())
@@ -234,11 +246,11 @@ async def test_a_full_disk_is_nobodys_success_and_passes(opener):
     assert [one.number for one in await store.incidents(IncidentFilter(), 9, None)] == [3]
 
 
-async def test_nobody_hears_of_a_commit_whose_transaction_is_gone(opener):
+async def test_nobody_hears_of_a_commit_whose_transaction_is_gone(opener: Opener) -> None:
     """SQLite undoes it by itself when the disk is full or memory is short."""
     store = await opener()
 
-    async def loses_it(tx):
+    async def loses_it(tx: Tx) -> None:
         tx.add_incidents([incident(1)])
         await tx.incidents([1])
         await store._writer.run(lambda conn: conn.execute("rollback"))
@@ -250,7 +262,7 @@ async def test_nobody_hears_of_a_commit_whose_transaction_is_gone(opener):
     assert await store.incident(2) is not None
 
 
-async def test_when_the_commit_fails_everybody_in_it_hears_so(opener):
+async def test_when_the_commit_fails_everybody_in_it_hears_so(opener: Opener) -> None:
     store = await opener()
     # given a check that SQLite makes at the commit only
     await store._writer.run(
@@ -261,12 +273,12 @@ async def test_when_the_commit_fails_everybody_in_it_hears_so(opener):
         )
     )
 
-    async def breaks_the_commit(tx):
+    async def breaks_the_commit(tx: Tx) -> None:
         tx.add_incidents([incident(1)])
         await tx.incidents([1])
         await store._writer.run(lambda conn: conn.execute("insert into child values (7)"))
 
-    async def refused(tx):
+    async def refused(tx: Tx) -> None:
         raise Conflict("mine alone")
 
     answers = await asyncio.gather(
@@ -279,10 +291,12 @@ async def test_when_the_commit_fails_everybody_in_it_hears_so(opener):
 
 
 @pytest.mark.parametrize("together", [False, True], ids=["alone", "shared"])
-async def test_where_not_even_undoing_works_everybody_hears_so_and_so_does_the_next(opener, together):
+async def test_where_not_even_undoing_works_everybody_hears_so_and_so_does_the_next(
+    opener: Opener, together: bool
+) -> None:
     store = await opener()
 
-    async def breaks(tx):
+    async def breaks(tx: Tx) -> None:
         tx.add_entries([entry(1, "lost")])
         await tx.incidents([1])
         await store._writer.run(lambda conn: conn.close())
@@ -300,15 +314,15 @@ async def test_where_not_even_undoing_works_everybody_hears_so_and_so_does_the_n
         await store.close()
 
 
-async def test_a_lane_that_is_too_long_says_so(opener):
+async def test_a_lane_that_is_too_long_says_so(opener: Opener) -> None:
     store = await opener()
     inside, go_on = asyncio.Event(), asyncio.Event()
 
-    async def slow(tx):
+    async def slow(tx: Tx) -> None:
         inside.set()
         await go_on.wait()
 
-    async def nothing(tx):
+    async def nothing(tx: Tx) -> None:
         """Only waits in the lane."""
 
     waiting = [asyncio.ensure_future(store.write(slow))]
@@ -325,10 +339,10 @@ async def test_a_lane_that_is_too_long_says_so(opener):
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 5, 63, 64, 65, 149])
-async def test_any_number_of_rows_goes_in_whole_and_in_order(opener, count):
+async def test_any_number_of_rows_goes_in_whole_and_in_order(opener: Opener, count: int) -> None:
     store = await opener()
 
-    async def work(tx):
+    async def work(tx: Tx) -> None:
         tx.add_alerts([alert(number + 1) for number in range(count)])
 
     await store.write(work)
@@ -336,7 +350,7 @@ async def test_any_number_of_rows_goes_in_whole_and_in_order(opener, count):
     assert [one.id for one in found] == list(range(count, 0, -1))
 
 
-async def test_the_log_does_not_grow_without_bound(opener, tmp_path):
+async def test_the_log_does_not_grow_without_bound(opener: Opener, tmp_path: Path) -> None:
     store = await opener()
     for start in range(130):
         await store.write(adds(start + 1))
@@ -345,7 +359,7 @@ async def test_the_log_does_not_grow_without_bound(opener, tmp_path):
     assert not (tmp_path / "tocsin.db-wal").exists()
 
 
-async def test_a_commit_is_on_the_disk_when_it_returns(opener):
+async def test_a_commit_is_on_the_disk_when_it_returns(opener: Opener) -> None:
     store = await opener()
     ((mode,), (sync,)) = await store._writer.run(
         lambda conn: (conn.execute("pragma journal_mode").fetchone(), conn.execute("pragma synchronous").fetchone())
@@ -356,10 +370,11 @@ async def test_a_commit_is_on_the_disk_when_it_returns(opener):
 # ------------------------------------------------------------------------------------ readers
 
 
-async def test_a_reader_sees_what_is_committed_and_cannot_write(opener, tmp_path):
+async def test_a_reader_sees_what_is_committed_and_cannot_write(opener: Opener, tmp_path: Path) -> None:
     store = await opener()
     await store.write(adds(1))
     reader = await open_reader(f"sqlite:{tmp_path}/tocsin.db", VirtualClock(T0))
+    assert isinstance(reader, SqliteReader)
     assert [one.number for one in await reader.incidents(IncidentFilter(), 9, None)] == [1]
     with pytest.raises(StoreUnavailable, match="readonly"):
         await reader._readers[0].run(lambda conn: conn.execute("delete from incidents"))
@@ -368,14 +383,15 @@ async def test_a_reader_sees_what_is_committed_and_cannot_write(opener, tmp_path
     await reader.close()
 
 
-async def test_a_reader_makes_no_database(tmp_path):
+async def test_a_reader_makes_no_database(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="no database yet"):
         await open_reader(f"sqlite:{tmp_path}/tocsin.db", VirtualClock(T0))
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_database_in_memory_goes_with_its_store():
+async def test_a_database_in_memory_goes_with_its_store() -> None:
     store = await open_store("sqlite::memory:", clock=VirtualClock(T0), chance=SeededChance(1), runner="inline")
+    assert isinstance(store, SqliteStore)
     path = store.path
     await store.write(adds(1))
     assert await store.incident(1) is not None
@@ -383,11 +399,11 @@ async def test_a_database_in_memory_goes_with_its_store():
     assert not path.parent.exists()
 
 
-async def test_alone_too_nobody_reads_what_is_not_committed():
+async def test_alone_too_nobody_reads_what_is_not_committed() -> None:
     store = await open_store("sqlite::memory:", clock=VirtualClock(T0), chance=SeededChance(1), runner="alone")
     begun, go_on = asyncio.Event(), asyncio.Event()
 
-    async def work(tx):
+    async def work(tx: Tx) -> None:
         tx.add_incidents([incident(1)])
         assert await tx.incidents([1])
         begun.set()
@@ -405,7 +421,7 @@ async def test_alone_too_nobody_reads_what_is_not_committed():
     await store.close()
 
 
-async def test_inline_never_leaves_the_loops_thread(tmp_path):
+async def test_inline_never_leaves_the_loops_thread(tmp_path: Path) -> None:
     before = threading.active_count()
     store = await open_store("sqlite::memory:", clock=VirtualClock(T0), chance=SeededChance(1), runner="inline")
     await store.write(adds(1))
@@ -417,20 +433,21 @@ async def test_inline_never_leaves_the_loops_thread(tmp_path):
 
 
 @pytest.fixture
-async def inline():
+async def inline() -> AsyncIterator[SqliteStore]:
     store = await open_store("sqlite::memory:", clock=VirtualClock(T0), chance=SeededChance(1), runner="inline")
+    assert isinstance(store, SqliteStore)
     yield store
     await store.close()
 
 
-async def test_an_alert_that_stands_alone_touches_four_b_trees(inline):
+async def test_an_alert_that_stands_alone_touches_four_b_trees(inline: SqliteStore) -> None:
     store = inline
 
-    def cells(conn):
+    def cells(conn: sqlite3.Connection) -> dict[str, int]:
         """How many cells each B-tree holds."""
         return dict(conn.execute("select name, sum(ncell) from dbstat group by name"))
 
-    async def open_one(tx, number):
+    async def open_one(tx: Tx, number: int) -> None:
         tx.add_alerts([alert(number, number)])
         tx.add_incidents([incident(number, alert=number, due_at=at(1), due_kind="step")])
 
@@ -480,11 +497,11 @@ FULL_SCANS = {"list_silences", "tokens", "prune_tombstones", "prune_minted", "pr
 
 
 @pytest.mark.parametrize("name", sorted(load("sqlite").texts))
-async def test_every_query_finds_its_rows_by_an_index(inline, name):
+async def test_every_query_finds_its_rows_by_an_index(inline: SqliteStore, name: str) -> None:
     store = inline
     text = load("sqlite").texts[name]
 
-    def plan(conn):
+    def plan(conn: sqlite3.Connection) -> list[str]:
         given = ["[]" if f"json_each(?{n})" in text else 1 for n in range(1, 10) if f"?{n}" in text]
         return [row[3] for row in conn.execute(f"explain query plan {text}", given)]
 
@@ -497,18 +514,23 @@ async def test_every_query_finds_its_rows_by_an_index(inline, name):
         assert any(PLANS[name] in step for step in steps), steps
 
 
-async def test_claims_stay_cheap_with_many_pages_that_are_not_due(inline):
+async def test_claims_stay_cheap_with_many_pages_that_are_not_due(inline: SqliteStore) -> None:
     store = inline
 
-    async def many(tx):
+    async def many(tx: Tx) -> None:
         tx.add_pages([page(f"{n:05}", n, rank=1, due_at=at(10**9 + n)) for n in range(5_000)])
         tx.add_pages([page("due", 1, rank=9)])
 
     await store.write(many)
 
-    def steps_of(conn):
+    def steps_of(conn: sqlite3.Connection) -> tuple[int, int]:
         steps = [0]
-        conn.set_progress_handler(lambda: steps.__setitem__(0, steps[0] + 1) or 0, 10)
+
+        def count() -> int:
+            steps[0] += 1
+            return 0
+
+        conn.set_progress_handler(count, 10)
         try:
             rows = conn.execute(load("sqlite").texts["due_pages"], ["sms", T0, 10]).fetchall()
         finally:
