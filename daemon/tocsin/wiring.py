@@ -101,6 +101,32 @@ def _print(text: str) -> None:
     sys.stdout.flush()
 
 
+class Switchboard:
+    """The signals of `work/runtime.py`, each put through to the part of this daemon that it is for."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+
+    def planned(self, channels: set[str], due: Instant | None) -> None:
+        self._daemon.wake(channels, due)
+
+    def mutes_changed(self) -> None:
+        self._daemon.following.wake()
+
+    async def heard(self, heartbeats: Sequence[str], by: str) -> None:
+        await self._daemon.heartbeats.hear(heartbeats, by)
+
+    def alarm(self, key: str, title: str, because: str) -> None:
+        self._daemon.selfcare.alarm(key, title, because)
+
+    def recovered(self, key: str) -> None:
+        self._daemon.selfcare.recovered(key)
+
+    async def attend(self) -> None:
+        if self._daemon.attendance is not None:
+            await self._daemon.attendance.attend()
+
+
 class Daemon:
     """One running Tocsin. `start` returns when alerts can be taken; `stop` leaves nothing half done.
 
@@ -127,6 +153,9 @@ class Daemon:
     notices: Notices
     last_resort: LastResort
     watch: ClockWatch
+    storms: Storms
+    selfcare: Selfcare
+    following: Following
 
     def __init__(
         self,
@@ -155,6 +184,7 @@ class Daemon:
         self._control: Control | None = None
         self._reloading = asyncio.Lock()
         self.paging = False
+        self.attendance: Attendance | None = None  # only where the clock is the machine's
 
     # ----------------------------------------------------------------------------- start, stop
 
@@ -184,14 +214,15 @@ class Daemon:
     async def _wire(self, settings: Settings) -> None:
         await self._watch_clock()
         live = InForce(settings, Rulebook(settings), self.sources)
-        self.core = core = Core(self.store, self.clock, self.chance, self.tasks, self.metrics, live, self.kinds)
-        core.storms = Storms(core)
+        self.core = core = Core(
+            self.store, self.clock, self.chance, self.tasks, self.metrics, live, self.kinds, Switchboard(self)
+        )
+        self.storms = Storms(core)
         self.keys = keys = Keys(self.store, self.chance)
         await keys.load()
-        self.intake = Intake(core)
+        self.intake = Intake(core, self.storms)
         self.selfcare = Selfcare(core, self.intake)
         self.heartbeats = Heartbeats(core, self.intake)
-        core.heard = self.heartbeats.hear
         self.actions = Actions(core, self.intake)
         self.silences = Silences(core)
         self.overrides, self.swaps = Overrides(core), Swaps(core)
@@ -200,10 +231,10 @@ class Daemon:
         self.access = Access(self.store, self.clock, self.chance, keys, lambda user: user in self.core.settings.users)
         self.subscriptions = Subscriptions(self.store, self.chance)
         links, codes = Links(core, keys), Codes(keys)
-        self.timers = Timers(core, self.intake)
-        self.pager = Pager(core, self._tools(), self.selfcare)
+        self.timers = Timers(core, self.intake, self.storms)
+        self.pager = Pager(core, self._tools(), self.selfcare, links, codes)
         self.last_resort = LastResort(core, lambda: self.pager.lines)
-        self.answers = Answers(core, self.actions, links, self.pager)
+        self.answers = Answers(core, self.actions, links, codes, self.pager)
         self.health = Health(core, self.intake, self.pager)
         self.outbound = Outbound(core, self.health, self.ports.http)
         self.feeds = Feeds(core, self.ports.http, self.ports.read_feed or ReadApart(self.clock))
@@ -212,9 +243,6 @@ class Daemon:
         self.housekeeping = Housekeeping(core, self.intake, self.silences, self.overrides, self.access, self.health)
         self.contacts = Contacts(core, codes)
         self.notices = Notices(core, self.pager, self.selfcare, lambda: self.health.quarantined)
-        core.links, core.planned, core.code_of = links.url, self._planned, codes.of
-        core.follow = self.following.wake
-        core.alarm, core.recovered = self.selfcare.alarm, self.selfcare.recovered
 
     def _tools(self) -> Tools:
         ports = self.ports
@@ -231,7 +259,7 @@ class Daemon:
         was_down = await keeping.judge_downtime()
         await recount(self.core, self.intake)
         await self.intake.known.load(self.store, self.clock.now())
-        await self.core.storms.load()
+        await self.storms.load()
         self.tasks(self.intake.run(), "intake")
         self.health.quarantined = bool(await self.store.meta("quarantine"))
         if self.health.quarantined:
@@ -246,7 +274,7 @@ class Daemon:
         keeping.start(
             ("shift notices", every, self.notices.look),
             ("heartbeats", every, self.heartbeats.look),
-            ("storms", every, Calming(self.core).look),
+            ("storms", every, Calming(self.core, self.storms).look),
             ("refusals", every, tell_counted),
             ("last resort", every, self.last_resort.look),
             *([] if isinstance(self.clock, ReplayClock) else [("wall clock", every, self.watch.look)]),
@@ -467,7 +495,7 @@ class Daemon:
 
     # ---------------------------------------------------------------------------------- hints
 
-    def _planned(self, channels: set[str], due: Instant | None) -> None:
+    def wake(self, channels: set[str], due: Instant | None) -> None:
         """Pages or timers were committed: wake whoever waits for a later time."""
         if not self.paging:
             return
@@ -503,7 +531,7 @@ class Daemon:
             await self.heartbeats.follow_step()
             await watch.tell_step_over_start()
         if isinstance(self.clock, SystemClock):
-            self.core.attend = Attendance(self.clock, self._judge_standstill, DOWN).attend
+            self.attendance = Attendance(self.clock, self._judge_standstill, DOWN)
 
     async def _look_at_calendars(self) -> None:
         self.core.mutes.windows.forget()

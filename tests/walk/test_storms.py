@@ -312,7 +312,7 @@ async def test_an_incident_that_was_taken_in_is_looked_at_every_hour_whatever_we
     await pour(town, 12)
     storm = await storm_of(town)
     await town.pass_time(seconds=1)
-    town.daemon.core.storms.weathers.clear()  # nobody knows any more that there is a storm
+    town.daemon.storms.weathers.clear()  # nobody knows any more that there is a storm
 
     await town.resolve(storm, "bo")
     await town.pass_quietly(hours=1.1)

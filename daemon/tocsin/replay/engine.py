@@ -259,7 +259,7 @@ class Replay:
 
     def _stride(self) -> Millis:
         """Chores look around at least so often; every second while there is a storm, whose end they tell."""
-        storms = self.daemon.core.storms.weathers.values()
+        storms = self.daemon.storms.weathers.values()
         return SECOND if any(one.incident is not None for one in storms) else STRIDE
 
     async def _stop_at(self, at: Instant) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from tocsin.contracts import Tx
 from tocsin.decide.incidents.escalation import StepRun, run_step
@@ -33,7 +34,6 @@ from tocsin.model import (
 )
 from tocsin.work.active_overrides import BACK
 from tocsin.work.end_notices import Ends
-from tocsin.work.noise.storms import First, is_first
 from tocsin.work.runtime import Core
 
 UNDER_WAY = frozenset({"planned", "calling", "waiting", "done", "bundled"})  # pages that reach somebody, or still may
@@ -46,6 +46,20 @@ def somebody_may_know(incident: Incident) -> bool:
 
 def incidents_of(alerts: Iterable[StoredAlert]) -> list[int]:
     return sorted({one.incident for one in alerts if one.incident is not None})
+
+
+class First(NamedTuple):
+    """An incident that is about to page for the first time. `kind`: its alert's name, "" where it has none."""
+
+    number: int
+    policy: Policy | None
+    kind: str
+
+
+def is_first(incident: Incident) -> bool:
+    """Whether the step that is due next is the first of all: nobody was paged for it yet."""
+    place = (incident.cycle, incident.round, incident.step, incident.due_kind)
+    return place == (1, 1, 1, "step") and incident.status == "triggered" and incident.muted_by is None
 
 
 @dataclass(slots=True)
@@ -106,8 +120,8 @@ class Effects:
             core.unsettled |= core.mutes.see_incident(incident, now)
         if core.unsettled:
             core.unsettled = False
-            core.follow()
-        core.planned(self.channels, self.due)
+            core.signals.mutes_changed()
+        core.signals.planned(self.channels, self.due)
 
 
 class Ledger:
@@ -408,14 +422,20 @@ class Ledger:
         return done
 
     def begin(self, incident: Incident, policy: Policy | None, kind: str = "") -> None:
-        """Run the step that is due now; the very first page waits for the end: a storm may take the incident in.
-
-        `kind`: the name of its alert.
+        """Run the step that is due now; the very first page waits for the end, where `Storms.page` runs it or takes the
+        incident in. `kind`: the name of its alert.
         """
         if is_first(incident):
             self._firsts.append(First(incident.number, policy, kind))
         else:
             self.step(incident, policy)
+
+    def take_firsts(self) -> list[tuple[First, Incident]]:
+        """The first pages that wait for the end, once: whoever asks runs them. Not those of incidents that others of
+        this transaction ended or silenced."""
+        taken, self._firsts = self._firsts, []
+        found = [(first, self._known[first.number]) for first in taken]
+        return [(one, incident) for one, incident in found if _is_due(incident, self.now) and is_first(incident)]
 
     def keep(self, run: StepRun) -> Incident:
         """What a step came to: the incident, its pages and its story. The policy stays as its cycle froze it."""
@@ -432,8 +452,8 @@ class Ledger:
     async def close(self) -> Effects:
         """Write everything. The transaction commits when the caller returns."""
         tx = self.tx
-        if self._firsts:
-            await self.core.storms.page(self, self._firsts)
+        for first, incident in self.take_firsts():  # nobody asked for storms: they page
+            self.step(incident, first.policy)
         for digest, (name, body) in self._frozen.items():
             if digest not in self.core.policies.kept:
                 tx.add_policy_version(digest, name, body)
@@ -517,3 +537,7 @@ class Ledger:
             about = self._known.get(page.incident or 0)
             if about is not None:
                 self._pages.extend(await ends.again(about, page))
+
+
+def _is_due(incident: Incident, now: Instant) -> bool:
+    return incident.due_at is not None and incident.due_at <= now

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import orjson
 
@@ -23,7 +23,6 @@ from tocsin.work.frozen_policies import policy_from
 
 if TYPE_CHECKING:  # commands that only think start without the metrics' library
     from tocsin.metrics import Metrics
-    from tocsin.work.noise.storms import Storms
 
 MOST_AFFECTED = 100  # services that a page may name
 REMEMBERED_STOPS = 20_000
@@ -45,12 +44,26 @@ class InForce:
         self.rules_end_quiet_alerts = any(rule.auto_resolve is not None for rule in self.settings.rules)
 
 
-async def _present() -> None:
-    return None
+class Signals(Protocol):
+    """What one part of the daemon tells another, behind the commit of what it is about."""
 
+    def planned(self, channels: set[str], due: Instant | None) -> None:
+        """Pages for these channels were planned, or a timer falls due then: wake who waits for a later time."""
 
-async def _nobody_listens(_names: Sequence[str], _by: str) -> None:
-    return None
+    def mutes_changed(self) -> None:
+        """Something that mutes began or ended: open incidents follow."""
+
+    async def heard(self, heartbeats: Sequence[str], by: str) -> None:
+        """Alerts came in that are check-ins of these heartbeats; they count once this returns."""
+
+    def alarm(self, key: str, title: str, because: str) -> None:
+        """Trouble of Tocsin's own: its incident opens, or is repeated."""
+
+    def recovered(self, key: str) -> None:
+        """The trouble of this key is over."""
+
+    async def attend(self) -> None:
+        """Ask before anything is judged late: whether this process stood still meanwhile."""
 
 
 @dataclass(slots=True)
@@ -64,23 +77,15 @@ class Core:
     metrics: Metrics
     live: InForce
     kinds: dict[str, ChannelKind]
+    signals: Signals
     policies: Policies = field(init=False)
     stops: Stops = field(init=False)
     duties: Duties = field(init=False)
     mutes: Mutes = field(init=False)
-    storms: Storms = field(init=False)  # made by the wiring: what only thinks needs none
     relief: Relief = field(default_factory=Relief)
     dead: dict[tuple[str, str], str] = field(default_factory=dict)  # (channel type, address) → why it cannot be used
     verified: set[tuple[str, str, str]] = field(default_factory=set)  # (user, channel type, address) proven by a code
-    code_of: Callable[[str], str] = field(default=lambda _page: "")  # the code that a page carries
-    links: Callable[[Incident, str, str], str] = field(default=lambda _incident, _user, _page: "")
-    planned: Callable[[set[str], Instant | None], None] = field(default=lambda _channels, _due: None)
-    heard: Callable[[Sequence[str], str], Awaitable[None]] = field(default=_nobody_listens)
-    recovered: Callable[[str], None] = field(default=lambda _key: None)
-    follow: Callable[[], None] = field(default=lambda: None)  # something that mutes began or ended
-    unsettled: bool = False  # so it is, and `follow` waits for a commit
-    alarm: Callable[[str, str, str], None] = field(default=lambda _key, _title, _because: None)
-    attend: Callable[[], Awaitable[None]] = field(default=_present)  # asked before anything is judged late
+    unsettled: bool = False  # something that mutes began or ended, and whoever follows is woken behind a commit
     poll: Millis = POLL  # a loop with nothing due looks again after this: what others wrote is seen then
 
     def __post_init__(self) -> None:
@@ -109,10 +114,11 @@ class Core:
         key = f"contact/{state.channel_kind}/{who}"
         if state.usable and known in self.dead:
             del self.dead[known]
-            self.recovered(key)
+            self.signals.recovered(key)
         elif not state.usable and known not in self.dead:
             self.dead[known] = state.because
-            self.alarm(key, f"{who} cannot be reached by {self.channels_of(state)}", without_addresses(state.because))
+            title = f"{who} cannot be reached by {self.channels_of(state)}"
+            self.signals.alarm(key, title, without_addresses(state.because))
 
     def channels_of(self, state: ContactState) -> str:
         """The channels over which this address is a contact, by the names that people gave them."""

@@ -110,7 +110,7 @@ class Heartbeats:
 
     async def look(self) -> None:
         """What fell due since the last look, what was configured meanwhile, and what a crash left half done."""
-        await self.core.attend()
+        await self.core.signals.attend()
         if not self.configured and not self._may_have_rows:
             return
         known = {beat.name: beat for beat in await self.core.store.beats()}

@@ -23,8 +23,8 @@ from tocsin.model.civil import unix
 from tocsin.work.duties import TIMERS, Duty
 from tocsin.work.ingest.intake import Intake
 from tocsin.work.ingest.resolving import end_in_incident, ended_in_silence, sink
-from tocsin.work.ledger import Effects, Ledger
-from tocsin.work.noise.storms import is_first
+from tocsin.work.ledger import Effects, Ledger, is_first
+from tocsin.work.noise.storms import Storms
 from tocsin.work.runtime import Core
 
 Work = Callable[[Tx, int], Awaitable[tuple[int, Effects, list[StoredAlert]]]]
@@ -42,8 +42,8 @@ PROMISED = Millis(10 * SECOND)  # a round at least so often
 class Timers:
     """Runs what is due. `duty` tells when it last got through, for readiness and the watchdog."""
 
-    def __init__(self, core: Core, intake: Intake) -> None:
-        self.core, self.intake = core, intake
+    def __init__(self, core: Core, intake: Intake, storms: Storms) -> None:
+        self.core, self.intake, self.storms = core, intake, storms
         self.wake = asyncio.Event()
         self.duty: Duty | None = None
         self._due: Instant | None = None
@@ -77,7 +77,7 @@ class Timers:
 
     async def _round(self) -> None:
         """Run until nothing is due, and note the instant at which something will be."""
-        await self.core.attend()
+        await self.core.signals.attend()
         while (earliest := await self.core.store.next_due()) is not None and earliest <= self.core.clock.now():
             if not await self.run_due():
                 earliest = Instant(self.core.clock.now() + HELD)
@@ -155,6 +155,7 @@ class Timers:
         oldest = await self._oldest_alerts(ledger, rows)
         for incident in rows:
             await self._incident(ledger, incident, oldest)
+        await self.storms.page(ledger)
         return len(rows), await ledger.close(), []
 
     async def _oldest_alerts(self, ledger: Ledger, rows: Sequence[Incident]) -> dict[int, list[StoredAlert]]:
@@ -168,7 +169,7 @@ class Timers:
             planned = incident.planned_at if incident.planned_at is not None else ledger.now
             self.core.metrics.step_lateness_seconds.observe(max(0, ledger.now - planned) / 1000)
         if incident.due_kind == "unmute" and lifecycle.in_storm(incident):
-            if not await self.core.storms.leave(ledger, incident):
+            if not await self.storms.leave(ledger, incident):
                 return
             incident = ledger.get(incident.number) or incident
         around = await self._around(ledger, incident, oldest)

@@ -25,7 +25,7 @@ class Batch:
     """One transaction's worth of posts. Made anew for each try, so that a retry starts clean."""
 
     def __init__(self, intake: Intake, tx: Tx, posts: Sequence[Queued], *, trust: bool) -> None:
-        self.tx, self.posts = tx, posts
+        self.tx, self.posts, self.storms = tx, posts, intake.storms
         core, now = intake.core, intake.core.clock.now()
         live, ledger = core.live, Ledger(core, tx, now)
         self.facts = Facts(
@@ -144,6 +144,7 @@ class Batch:
             tx.add_changes(facts.changes)
         if facts.sources:
             tx.add_inhibitors(facts.sources)
+        await self.storms.page(facts.ledger)
         await facts.ledger.close()
         out.last_post = max(facts.post_ids)
         out.fresh.extend(alert for alert in facts.added.values() if alert.ended_at is None)

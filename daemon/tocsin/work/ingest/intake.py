@@ -38,6 +38,7 @@ from tocsin.work.ingest.open_alerts import Known
 from tocsin.work.ingest.pipeline import SLICE
 from tocsin.work.ingest.posts import Outcome, Queued, Taken, Waiter
 from tocsin.work.ingest.waiting_posts import Waiting
+from tocsin.work.noise.storms import Storms
 from tocsin.work.runtime import Core
 
 log = structlog.stdlib.get_logger("tocsin.intake")
@@ -61,8 +62,8 @@ class Overloaded(StoreUnavailable):
 class Intake:
     """The door through which every alert goes."""
 
-    def __init__(self, core: Core) -> None:
-        self.core = core
+    def __init__(self, core: Core, storms: Storms) -> None:
+        self.core, self.storms = core, storms
         self._queue = Waiting()
         self._wake = asyncio.Event()
         self._busy = False
@@ -92,7 +93,7 @@ class Intake:
         else:
             taken = await self._take_in_parts(integration, raw, parsed)
         if heard:
-            await self.core.heard(heard, f"integration:{integration.name}")
+            await self.core.signals.heard(heard, f"integration:{integration.name}")
         return taken
 
     async def _take_in_parts(self, integration: IntegrationConfig, raw: bytes, parsed: Parsed) -> Taken:

@@ -11,7 +11,7 @@ from tocsin.decide.noise.storms import Weather
 from tocsin.model import MINUTE, SECOND, TOCSIN, Incident, Instant, Millis
 from tocsin.work.duties import each, in_turn
 from tocsin.work.ledger import Effects, Ledger
-from tocsin.work.noise.storms import FOREVER, mute_of, wake
+from tocsin.work.noise.storms import FOREVER, Storms, mute_of, wake
 from tocsin.work.runtime import Core
 
 KEPT = 1_000  # scopes that are written for the next start, those with most incidents first
@@ -31,8 +31,8 @@ class Ended:
 class Calming:
     """`look` every second."""
 
-    def __init__(self, core: Core) -> None:
-        self.core, self.storms = core, core.storms
+    def __init__(self, core: Core, storms: Storms) -> None:
+        self.core, self.storms = core, storms
         self._passed_on: dict[int, Instant] = {}  # storms, and the acknowledgement that what they took in got too
         self._ended: list[Ended] = []
 
@@ -128,7 +128,7 @@ class Calming:
             return bool(left)
 
         if await self.core.store.write(work):
-            self.core.planned(set(), self.core.clock.now())
+            self.core.signals.planned(set(), self.core.clock.now())
 
     # ------------------------------------------------------------------------- what is remembered
 

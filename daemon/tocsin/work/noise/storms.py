@@ -6,9 +6,8 @@ second for the next start. Where others write too, they are rows, held by whoeve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
@@ -21,23 +20,13 @@ from tocsin.decide.noise.storms import Weather
 from tocsin.decide.routing.priority import RANK
 from tocsin.decide.text import TITLE, clean
 from tocsin.model import TOCSIN, Actor, Incident, Instant, Policy, StormLimit
-
-if TYPE_CHECKING:
-    from tocsin.work.ledger import Ledger
-    from tocsin.work.runtime import Core
+from tocsin.work.ledger import First, Ledger
+from tocsin.work.runtime import Core
 
 log = structlog.stdlib.get_logger("tocsin.storms")
 FOREVER = Instant(1 << 62)
 LEFT = 1.0  # seconds for which a scope that somebody else holds is left alone
 MOST_LEFT = 10_000
-
-
-class First(NamedTuple):
-    """An incident that is about to page for the first time. `kind`: its alert's name, "" where it has none."""
-
-    number: int
-    policy: Policy | None
-    kind: str
 
 
 class Storms:
@@ -59,9 +48,14 @@ class Storms:
 
     # -------------------------------------------------------------------------------- first pages
 
-    async def page(self, ledger: Ledger, firsts: Sequence[First]) -> None:
-        """Run the first step of each, or have a storm take it in. Once a transaction, after all other decisions."""
-        ready = [(one, ours) for one in firsts if (ours := ledger.get(one.number)) and _is_due(ours, ledger)]
+    async def page(self, ledger: Ledger) -> None:
+        """Run the first step of each incident that begins to page here, or have a storm take it in.
+
+        Once a transaction, after all other decisions and before the ledger is closed.
+        """
+        ready = ledger.take_firsts()
+        if not ready:
+            return
         scopes = {one.number: decide.scope_of(incident, self.limit) for one, incident in ready}
         weathers = await self.read(ledger.tx, scopes.values())
         numbers = [weather.incident for weather in weathers.values() if weather.incident is not None]
@@ -229,18 +223,6 @@ def wake(ledger: Ledger, storm: int, muted_by: str, until: Instant) -> None:
 
 def mute_of(weather: Weather, storm: int) -> str:
     return lifecycle.storm_mute(storm, weather.scope.endswith(decide.CRITICAL))
-
-
-def _is_due(incident: Incident, ledger: Ledger) -> bool:
-    """Whether it still waits for its first page: others of this transaction may have ended or silenced it."""
-    due = incident.due_at is not None and incident.due_at <= ledger.now
-    return due and is_first(incident)
-
-
-def is_first(incident: Incident) -> bool:
-    """Whether the step that is due next is the first of all: nobody was paged for it yet."""
-    place = (incident.cycle, incident.round, incident.step, incident.due_kind)
-    return place == (1, 1, 1, "step") and incident.status == "triggered" and incident.muted_by is None
 
 
 def _answer_of(storm: Incident | None, incident: Incident) -> Actor | None:

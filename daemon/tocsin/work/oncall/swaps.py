@@ -72,7 +72,7 @@ class Swaps:
         contact = self._contact(user) if user in self.core.settings.users else None
         if contact is None:
             return ""
-        self.core.planned({contact.channel}, None)
+        self.core.signals.planned({contact.channel}, None)
         return contact.name
 
     def _contact(self, user: str) -> Contact | None:

@@ -139,7 +139,7 @@ class Contacts:
             case verification.NotNow(because):
                 raise Refused(f"{contact} of {user}: {because}", status=429)
             case verification.Send(known):
-                self.core.planned({page.channel}, None)
+                self.core.signals.planned({page.channel}, None)
                 log.info("code_sent", user=user, contact=contact, by=str(actor), page=page.id)
                 return page, known.expires_at or now
 
@@ -199,7 +199,7 @@ class Contacts:
         too_often = await self.core.store.write(work)
         if too_often:
             raise Refused(too_often, status=429)
-        self.core.planned({page.channel for page in pages}, None)
+        self.core.signals.planned({page.channel for page in pages}, None)
         log.info("test_page", user=user, contacts=[page.contact for page in pages], by=str(actor))
         return pages
 

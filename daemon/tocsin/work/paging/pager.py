@@ -47,10 +47,12 @@ from tocsin.model import (
 from tocsin.work.duties import CLAIMS, CONFIRMATIONS, TAKEOVER
 from tocsin.work.incidents.self_alerts import OWN, Selfcare
 from tocsin.work.ledger import Effects
+from tocsin.work.paging.ack_links import Links
 from tocsin.work.paging.channels import Line, open_lines
 from tocsin.work.paging.claim import Claim, due_below
 from tocsin.work.paging.delivery import Call, Ended, why_not
 from tocsin.work.paging.outcomes import Record
+from tocsin.work.paging.verification_codes import Codes
 from tocsin.work.runtime import Core
 
 log = structlog.stdlib.get_logger("tocsin.pager")
@@ -89,8 +91,8 @@ class Words(NamedTuple):
 class Pager:
     """Sends what is planned. `start` once, `configure` after each reload."""
 
-    def __init__(self, core: Core, tools: Tools, selfcare: Selfcare) -> None:
-        self.core, self.tools, self.selfcare = core, tools, selfcare
+    def __init__(self, core: Core, tools: Tools, selfcare: Selfcare, links: Links, codes: Codes) -> None:
+        self.core, self.tools, self.selfcare, self.links, self.codes = core, tools, selfcare, links, codes
         self.owner = core.chance.token()
         self.lines: dict[str, Line] = {}
         self.confirm_wake = asyncio.Event()
@@ -339,7 +341,7 @@ class Pager:
         page, incident, settings = call.page, call.incident, self.core.settings
         now = self.core.clock.now()
         alone = page.kind == "page" and bool(page.user) and not call.bundled  # a link answers for one that waits, alone
-        ack_url = self.core.links(incident, page.user, page.id) if alone and incident is not None else ""
+        ack_url = self.links.url(incident, page.user, page.id) if alone and incident is not None else ""
         words = await self._words(line, call, ack_url)
         base = settings.server.public_url
         callbacks = f"{base}/v1/callbacks/twilio" if base else ""
@@ -378,7 +380,7 @@ class Pager:
         if call.bundled:
             return self._bundled(call, mail=line.kind.address == "email", code=code)
         if page.kind == "code" and call.user is not None and page.contact in call.user.contacts:
-            proof = self.core.code_of(page.id)
+            proof = self.codes.of(page.id)
             text = code_text(proof, page.user, call.user.contacts[page.contact])
             return Words(text.partition(". ")[0], text, text, spoken_code(proof))
         if page.kind == "page" and incident is not None:
@@ -395,7 +397,7 @@ class Pager:
         else:
             pages = {page.incident: page.id for page in (*call.carried, call.page) if mail and page.user}
             links = {
-                one.number: self.core.links(one, call.page.user, pages[one.number])
+                one.number: self.links.url(one, call.page.user, pages[one.number])
                 for one in call.bundled if one.number in pages
             }  # fmt: skip
             text = summary_text(call.bundled, call.more, code)

@@ -38,6 +38,7 @@ from tocsin.work.paging.ack_links import Claim, Links
 from tocsin.work.paging.outcomes import Record
 from tocsin.work.paging.pager import Pager
 from tocsin.work.paging.test_replies import Tryouts, VoiceTurn
+from tocsin.work.paging.verification_codes import Codes
 from tocsin.work.runtime import Core
 
 log = structlog.stdlib.get_logger("tocsin.answers")
@@ -88,9 +89,9 @@ class Said:
 class Answers:
     """The doors of those who were paged."""
 
-    def __init__(self, core: Core, actions: Actions, links: Links, pager: Pager) -> None:
+    def __init__(self, core: Core, actions: Actions, links: Links, codes: Codes, pager: Pager) -> None:
         self.core, self.actions, self.links, self.pager = core, actions, links, pager
-        self.tryouts = Tryouts(core)
+        self.tryouts = Tryouts(core, codes)
         self._wrong: dict[str, list[Instant]] = {}  # when a number sent wrong codes
         self._heard: WeakValueDictionary[Door, asyncio.Lock] = WeakValueDictionary()
 

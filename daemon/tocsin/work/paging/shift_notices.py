@@ -95,7 +95,7 @@ class Notices:
         if isinstance(found, Unproven):  # told to the person: it would be tried, and wakes nobody else meanwhile
             log.warning("on_call_not_verified", schedule=notice.schedule, user=user.key, because=found.because)
         if contact is not None:
-            core.planned({contact.channel}, None)
+            core.signals.planned({contact.channel}, None)
 
     def _calls(self, contact: Contact) -> bool:
         channel = self.core.settings.channels.get(contact.channel)
@@ -157,7 +157,7 @@ class Notices:
             user = self.core.settings.users.get(notice.user)
             if key not in still_due or user is None or not isinstance(self.reachability(user), Unreachable):
                 del self._alarms[key]
-                self.core.recovered(key)
+                self.core.signals.recovered(key)
 
 
 def _moment(notice: Notice, now: Instant) -> str:

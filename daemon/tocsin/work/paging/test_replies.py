@@ -13,6 +13,7 @@ from tocsin.decide.text import clean
 from tocsin.decide.views import headline
 from tocsin.model import HOUR, OPEN, Attempt, Instant, Page, User
 from tocsin.work.paging.delivery import why_stale
+from tocsin.work.paging.verification_codes import Codes
 from tocsin.work.runtime import Core
 
 log = structlog.stdlib.get_logger("tocsin.tryouts")
@@ -33,15 +34,15 @@ class VoiceTurn:
 class Tryouts:
     """The phone's side of tests, codes and notices."""
 
-    def __init__(self, core: Core) -> None:
-        self.core = core
+    def __init__(self, core: Core, codes: Codes) -> None:
+        self.core, self.codes = core, codes
 
     async def call(self, attempt: Attempt, page: Page, digits: str | None) -> VoiceTurn:
         """The next words of a call about no incident."""
         match page.kind:
             case "code":
                 stale = why_stale(page, self.core.clock.now())
-                said = "This code has expired." if stale else spoken_code(self.core.code_of(page.id))
+                said = "This code has expired." if stale else spoken_code(self.codes.of(page.id))
                 return VoiceTurn(f"{said} Goodbye.", menu=False)
             case "test" if digits:
                 await self._answered(attempt, f"by key {clean(digits, 5)}")

@@ -84,7 +84,7 @@ class Housekeeping:
 
     async def alive(self) -> None:
         """For the next start: how long nobody was here."""
-        await self.core.attend()
+        await self.core.signals.attend()
         await self.core.store.set_meta(ALIVE, str(self.core.clock.now()))
 
     async def gauges(self) -> None:
