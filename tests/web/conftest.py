@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import structlog
+from aiohttp import web
 from aiohttp.test_utils import TestClient
+from pytest_aiohttp import AiohttpClient
 
 from tests.web.fakes import FakeDaemon
 from tocsin.web.app import make_app
+
+Client = TestClient[web.Request, web.Application]
 
 
 @pytest.fixture
@@ -18,7 +21,7 @@ def daemon() -> FakeDaemon:
 
 
 @pytest.fixture
-async def client(aiohttp_client: Any, daemon: FakeDaemon) -> TestClient:
+async def client(aiohttp_client: AiohttpClient, daemon: FakeDaemon) -> Client:
     return await aiohttp_client(make_app(daemon))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from tocsin.clock import SeededChance
+from tocsin.clock import SeededChance, VirtualClock
 from tocsin.decide.heartbeats.heartbeats import beat_view
 from tocsin.decide.muting.mutes import Mutes
 from tocsin.decide.oncall.overrides import extra_of
@@ -53,7 +53,7 @@ from tocsin.model import (
     User,
     Verification,
 )
-from tocsin.work.ingest.posts import Waiter
+from tocsin.work.ingest.posts import Taken, Waiter
 from tocsin.work.paging.contacts import ContactView, Sent
 from tocsin.work.whatif.explain import Asked
 
@@ -127,16 +127,14 @@ TOKENS = {
 }
 
 
-class FixedClock:
+class FixedClock(VirtualClock):
     """Stands still; deadlines pass when a test says so."""
 
     def __init__(self) -> None:
+        super().__init__(NOW)
         self.running: list[asyncio.Timeout] = []
         self.waited_on = asyncio.Event()
         self.limits: list[Millis] = []
-
-    def now(self) -> Instant:
-        return NOW
 
     def monotonic(self) -> float:
         return 0.0
@@ -179,37 +177,28 @@ class JsonSource:
         return Alert("firing", body.get("dedup_key") or body.get("key"), title=str(body.get("title", "")))
 
 
-@dataclass(frozen=True)
-class FakeTaken:
-    accepted: int
-    incidents: tuple[int, ...]
-    rejected: tuple[Rejected, ...]
-    keys: tuple[str, ...]
-    reason: str = ""
-
-
 class FakeIntake:
     def __init__(self) -> None:
         self.posts: list[tuple[IntegrationConfig, bytes, Parsed]] = []
-        self.waiters: list[tuple[Waiter, FakeTaken]] = []  # of posts that were taken at once, and what to tell them
+        self.waiters: list[tuple[Waiter, Taken]] = []  # of posts that were taken at once, and what to tell them
         self.gate: asyncio.Event | None = None  # what `take` waits for
         self.prompt = False  # whether they hear of it in the loop's next turn
         self.trouble: Exception | None = None
 
-    async def take(self, integration: IntegrationConfig, raw: bytes, parsed: Parsed) -> FakeTaken:
+    async def take(self, integration: IntegrationConfig, raw: bytes, parsed: Parsed) -> Taken:
         if self.gate is not None:
             await self.gate.wait()
         if self.trouble is not None:
             raise self.trouble
         self.posts.append((integration, raw, parsed))
         keys = tuple(alert.source_key or "minted" for alert in parsed.alerts)
-        return FakeTaken(len(parsed.alerts), (42,), parsed.rejected, keys)
+        return Taken(len(parsed.alerts), (42,), parsed.rejected, keys)
 
     def take_at_once(self, integration: IntegrationConfig, raw: bytes, parsed: Parsed, waiter: Waiter) -> bool:
         if self.trouble is not None:
             return False
         self.posts.append((integration, raw, parsed))
-        taken = FakeTaken(len(parsed.alerts), (42,), parsed.rejected, ())
+        taken = Taken(len(parsed.alerts), (42,), parsed.rejected, ())
         if self.prompt:
             asyncio.get_running_loop().call_soon(waiter.set_result, taken)
         else:
@@ -619,7 +608,7 @@ class FakeDaemon:
         self.health = FakeHealth()
         self.foresight = FakeForesight(self.live)
         self.selfcare = FakeSelfcare()
-        self.store = FakeStore()
+        self.store: Any = FakeStore()  # of a store, what these doors read
         self.metrics = Metrics()
         self.reloads: list[bool] = []
 

@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient
 
+from tests.web.conftest import Client
 from tests.web.fakes import NOW, FakeDaemon
 from tocsin.errors import SettingsError, StoreUnavailable
 from tocsin.model import Instant, rfc3339
@@ -49,7 +49,7 @@ def concrete(path: str) -> str:
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda one: f"{one.method} {one.path}")
 async def test_a_password_that_a_browser_adds_by_itself_changes_nothing(
-    client: TestClient, daemon: FakeDaemon, endpoint: Any
+    client: Client, daemon: FakeDaemon, endpoint: Any
 ) -> None:
     await client.post("/v1/silences", json=BODIES["/v1/silences"], headers=ADMIN)
 
@@ -62,7 +62,7 @@ async def test_a_password_that_a_browser_adds_by_itself_changes_nothing(
 @pytest.mark.parametrize("role", ["", "viewer", "responder", "admin"])
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda one: f"{one.method} {one.path}")
 async def test_a_role_opens_what_it_is_for_and_nothing_else(
-    client: TestClient, daemon: FakeDaemon, endpoint: Any, role: str
+    client: Client, daemon: FakeDaemon, endpoint: Any, role: str
 ) -> None:
     token = {"": "wrong", "viewer": "viewer-token", "responder": "ana-token", "admin": "admin-token"}[role]
     await client.post("/v1/silences", json=BODIES["/v1/silences"], headers=ADMIN)
@@ -84,7 +84,7 @@ async def test_a_role_opens_what_it_is_for_and_nothing_else(
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda one: f"{one.method} {one.path}")
-async def test_an_answer_has_the_documented_shape(client: TestClient, endpoint: Any) -> None:
+async def test_an_answer_has_the_documented_shape(client: Client, endpoint: Any) -> None:
     await client.post("/v1/silences", json=BODIES["/v1/silences"], headers=ADMIN)
     body = BODIES.get(endpoint.path, {}) if endpoint.body else None
 
@@ -109,7 +109,7 @@ ACTIONS = [
 
 @pytest.mark.parametrize(("action", "body"), ACTIONS)
 async def test_an_action_bears_the_name_of_the_tokens_user(
-    client: TestClient, daemon: FakeDaemon, action: str, body: dict[str, Any]
+    client: Client, daemon: FakeDaemon, action: str, body: dict[str, Any]
 ) -> None:
     answer = await client.post(f"/v1/incidents/42/{action}", json=body, headers=ANA)
 
@@ -119,7 +119,7 @@ async def test_an_action_bears_the_name_of_the_tokens_user(
 
 @pytest.mark.parametrize(("action", "body"), ACTIONS)
 async def test_a_token_without_a_user_may_not_act(
-    client: TestClient, daemon: FakeDaemon, action: str, body: dict[str, Any]
+    client: Client, daemon: FakeDaemon, action: str, body: dict[str, Any]
 ) -> None:
     answer = await client.post(f"/v1/incidents/42/{action}", json=body, headers=NOBODY)
 
@@ -128,7 +128,7 @@ async def test_a_token_without_a_user_may_not_act(
     assert daemon.actions.calls == []
 
 
-async def test_a_token_of_a_person_who_left_may_not_act(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_a_token_of_a_person_who_left_may_not_act(client: Client, daemon: FakeDaemon) -> None:
     answer = await client.post("/v1/incidents/42/acknowledge", headers={"Authorization": "Bearer gone-token"})
 
     assert answer.status == 403
@@ -137,7 +137,7 @@ async def test_a_token_of_a_person_who_left_may_not_act(client: TestClient, daem
 
 @pytest.mark.parametrize(("action", "body"), ACTIONS)
 async def test_an_admin_may_act_in_anothers_name_and_a_responder_may_not(
-    client: TestClient, daemon: FakeDaemon, action: str, body: dict[str, Any]
+    client: Client, daemon: FakeDaemon, action: str, body: dict[str, Any]
 ) -> None:
     refused = await client.post(f"/v1/incidents/42/{action}", json={**body, "user": "bo"}, headers=ANA)
     done = await client.post(f"/v1/incidents/42/{action}", json={**body, "user": "bo"}, headers=ADMIN)
@@ -146,7 +146,7 @@ async def test_an_admin_may_act_in_anothers_name_and_a_responder_may_not(
     assert [call[2] for call in daemon.actions.calls] == ["user:bo"]
 
 
-async def test_an_unknown_person_is_422_with_a_pointer_and_a_guess(client: TestClient) -> None:
+async def test_an_unknown_person_is_422_with_a_pointer_and_a_guess(client: Client) -> None:
     answer = await client.post("/v1/incidents/42/acknowledge", json={"user": "anna"}, headers=ADMIN)
 
     assert answer.status == 422
@@ -156,7 +156,7 @@ async def test_an_unknown_person_is_422_with_a_pointer_and_a_guess(client: TestC
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"  ", b'{"user": null}'])
-async def test_an_action_needs_no_body(client: TestClient, body: bytes) -> None:
+async def test_an_action_needs_no_body(client: Client, body: bytes) -> None:
     answer = await client.post("/v1/incidents/42/acknowledge", data=body, headers=ANA)
 
     assert answer.status == 200
@@ -166,7 +166,7 @@ async def test_an_action_needs_no_body(client: TestClient, body: bytes) -> None:
     assert document["said"] == "INC 42 acknowledge."
 
 
-async def test_what_the_state_does_not_allow_is_409_and_what_is_not_there_404(client: TestClient) -> None:
+async def test_what_the_state_does_not_allow_is_409_and_what_is_not_there_404(client: Client) -> None:
     closed = await client.post("/v1/incidents/43/resolve", headers=ANA)
     absent = await client.post("/v1/incidents/7/resolve", headers=ANA)
 
@@ -174,7 +174,7 @@ async def test_what_the_state_does_not_allow_is_409_and_what_is_not_there_404(cl
     assert (await closed.json())["detail"] == "INC 43 is closed"
 
 
-async def test_a_further_person_or_target_is_paged(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_a_further_person_or_target_is_paged(client: Client, daemon: FakeDaemon) -> None:
     for body in ({"user": "bo"}, {"target": "schedule:primary"}, {"target": "channel:mail"}):
         answer = await client.post("/v1/incidents/42/page", json=body, headers=ANA)
         assert answer.status == 200
@@ -186,14 +186,14 @@ async def test_a_further_person_or_target_is_paged(client: TestClient, daemon: F
     "body",
     [{}, {"user": "bo", "target": "user:bo"}, {"user": "nobody"}, {"target": "bo"}, {"target": "team:x"}, {"user": 7}],
 )
-async def test_a_page_to_nobody_is_422(client: TestClient, daemon: FakeDaemon, body: dict[str, Any]) -> None:
+async def test_a_page_to_nobody_is_422(client: Client, daemon: FakeDaemon, body: dict[str, Any]) -> None:
     answer = await client.post("/v1/incidents/42/page", json=body, headers=ANA)
 
     assert answer.status == 422
     assert daemon.actions.calls == []
 
 
-async def test_an_incident_made_by_hand_is_201(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_an_incident_made_by_hand_is_201(client: Client, daemon: FakeDaemon) -> None:
     body = {"title": "Something\u202e smells", "service": "shop", "severity": "warning", "policy": "default"}
 
     answer = await client.post("/v1/incidents", json=body, headers=ANA)
@@ -203,7 +203,7 @@ async def test_an_incident_made_by_hand_is_201(client: TestClient, daemon: FakeD
     assert daemon.actions.calls == [("trigger", 42, "user:ana", "api", "Something smells", facts)]
 
 
-async def test_a_snooze_ends_at_a_time_or_after_a_length(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_a_snooze_ends_at_a_time_or_after_a_length(client: Client, daemon: FakeDaemon) -> None:
     await client.post("/v1/incidents/42/snooze", json={"for": "1h30m"}, headers=ANA)
     await client.post("/v1/incidents/42/snooze", json={"until": rfc3339(Instant(NOW + HOUR))}, headers=ANA)
 
@@ -228,7 +228,7 @@ async def test_a_snooze_ends_at_a_time_or_after_a_length(client: TestClient, dae
     ],
 )
 async def test_a_snooze_that_cannot_be_meant_is_422_at_its_place(
-    client: TestClient, daemon: FakeDaemon, body: dict[str, Any], pointer: str
+    client: Client, daemon: FakeDaemon, body: dict[str, Any], pointer: str
 ) -> None:
     answer = await client.post("/v1/incidents/42/snooze", json=body, headers=ANA)
 
@@ -264,7 +264,7 @@ async def test_a_snooze_that_cannot_be_meant_is_422_at_its_place(
     ],
     ids=range(18),
 )
-async def test_a_hostile_body_is_a_4xx_problem(client: TestClient, daemon: FakeDaemon, body: bytes) -> None:
+async def test_a_hostile_body_is_a_4xx_problem(client: Client, daemon: FakeDaemon, body: bytes) -> None:
     answer = await client.post("/v1/incidents/42/notes", data=body, headers=ADMIN)
 
     assert answer.status in (400, 422)
@@ -274,7 +274,7 @@ async def test_a_hostile_body_is_a_4xx_problem(client: TestClient, daemon: FakeD
 
 @pytest.mark.parametrize(("lists", "status"), [(31, 422), (32, 400)])
 async def test_a_body_nested_too_deep_is_refused_before_it_is_looked_at(
-    client: TestClient, lists: int, status: int
+    client: Client, lists: int, status: int
 ) -> None:
     body = b'{"text": "x", "user": ' + b"[" * lists + b"7" + b"]" * lists + b"}"
 
@@ -302,7 +302,7 @@ async def test_a_body_nested_too_deep_is_refused_before_it_is_looked_at(
         "service=a%00b",
     ],
 )
-async def test_a_bad_parameter_is_400_and_named(client: TestClient, daemon: FakeDaemon, query: str) -> None:
+async def test_a_bad_parameter_is_400_and_named(client: Client, daemon: FakeDaemon, query: str) -> None:
     answer = await client.get(f"/v1/incidents?{query}", headers=VIEWER)
 
     assert answer.status == 400
@@ -311,7 +311,7 @@ async def test_a_bad_parameter_is_400_and_named(client: TestClient, daemon: Fake
     assert daemon.store.asked == []
 
 
-async def test_a_misspelt_status_is_guessed(client: TestClient) -> None:
+async def test_a_misspelt_status_is_guessed(client: Client) -> None:
     answer = await client.get("/v1/incidents?status=triggred", headers=VIEWER)
 
     assert "did you mean 'triggered'?" in (await answer.json())["detail"]
@@ -320,7 +320,7 @@ async def test_a_misspelt_status_is_guessed(client: TestClient) -> None:
 # ------------------------------------------------------------------------------------------- lists
 
 
-async def test_what_a_storm_took_in_is_walked_by_its_cursor(client: TestClient) -> None:
+async def test_what_a_storm_took_in_is_walked_by_its_cursor(client: Client) -> None:
     first = await (await client.get("/v1/incidents/42/members?limit=2", headers=VIEWER)).json()
     rest = await (await client.get(f"/v1/incidents/42/members?cursor={first['next']}", headers=VIEWER)).json()
 
@@ -329,7 +329,7 @@ async def test_what_a_storm_took_in_is_walked_by_its_cursor(client: TestClient) 
     assert (await client.get("/v1/incidents/7/members", headers=VIEWER)).status == 404
 
 
-async def test_a_list_is_walked_by_its_cursor(client: TestClient) -> None:
+async def test_a_list_is_walked_by_its_cursor(client: Client) -> None:
     numbers, cursor = [], ""
     while True:
         answer = await client.get(f"/v1/incidents?limit=2&cursor={cursor}", headers=VIEWER)
@@ -342,7 +342,7 @@ async def test_a_list_is_walked_by_its_cursor(client: TestClient) -> None:
     assert numbers == [42, 41, 40]
 
 
-async def test_open_stands_for_the_open_statuses(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_open_stands_for_the_open_statuses(client: Client, daemon: FakeDaemon) -> None:
     await client.get("/v1/incidents?status=open,resolved&service=shop&q=db", headers=VIEWER)
 
     where, limit, before = daemon.store.asked[0]
@@ -350,21 +350,21 @@ async def test_open_stands_for_the_open_statuses(client: TestClient, daemon: Fak
     assert (where.service, where.text, limit, before) == ("shop", "db", 51, None)
 
 
-async def test_a_timeline_begins_with_the_opening(client: TestClient) -> None:
+async def test_a_timeline_begins_with_the_opening(client: Client) -> None:
     answer = await client.get("/v1/incidents/42/timeline", headers=VIEWER)
 
     assert [entry["kind"] for entry in (await answer.json())["entries"]] == ["opened", "note"]
 
 
 @pytest.mark.parametrize("part", ["", "/timeline", "/pages", "/alerts"])
-async def test_an_absent_incident_is_404(client: TestClient, part: str) -> None:
+async def test_an_absent_incident_is_404(client: Client, part: str) -> None:
     answer = await client.get(f"/v1/incidents/7{part}", headers=VIEWER)
 
     assert answer.status == 404
     assert (await answer.json())["detail"] == "there is no incident 7"
 
 
-async def test_a_silent_database_is_503(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_a_silent_database_is_503(client: Client, daemon: FakeDaemon) -> None:
     daemon.store.trouble = StoreUnavailable("down")
 
     answer = await client.get("/v1/incidents/42", headers=VIEWER)
@@ -376,14 +376,14 @@ async def test_a_silent_database_is_503(client: TestClient, daemon: FakeDaemon) 
 # ------------------------------------------------------------------------------- on call, silences
 
 
-async def test_who_is_on_call_is_told_in_the_schedules_zone(client: TestClient) -> None:
+async def test_who_is_on_call_is_told_in_the_schedules_zone(client: Client) -> None:
     answer = await client.get("/v1/oncall?at=2026-07-01T12:00:00Z", headers=VIEWER)
 
     [line] = (await answer.json())["schedules"]
     assert (line["schedule"], line["users"], line["at"]) == ("primary", ["ana"], "2026-07-01T14:00:00+02:00")
 
 
-async def test_shifts_take_local_times_and_cut_to_the_window(client: TestClient) -> None:
+async def test_shifts_take_local_times_and_cut_to_the_window(client: Client) -> None:
     query = "from=2026-03-28&to=2026-03-30 09:00"
 
     answer = await client.get(f"/v1/schedules/primary/shifts?{query}", headers=VIEWER)
@@ -394,20 +394,20 @@ async def test_shifts_take_local_times_and_cut_to_the_window(client: TestClient)
 
 
 @pytest.mark.parametrize("query", ["from=x", "to=2001-01-01", "from=2026-01-01&to=2036-01-01", "from=9999-12-31"])
-async def test_a_window_that_cannot_be_is_400(client: TestClient, query: str) -> None:
+async def test_a_window_that_cannot_be_is_400(client: Client, query: str) -> None:
     answer = await client.get(f"/v1/schedules/primary/shifts?{query}", headers=VIEWER)
 
     assert answer.status == 400
 
 
-async def test_an_unknown_schedule_is_404_with_a_guess(client: TestClient) -> None:
+async def test_an_unknown_schedule_is_404_with_a_guess(client: Client) -> None:
     answer = await client.get("/v1/schedules/primry/shifts", headers=VIEWER)
 
     assert answer.status == 404
     assert "did you mean 'primary'?" in (await answer.json())["detail"]
 
 
-async def test_a_silence_is_made_shown_and_ended(client: TestClient) -> None:
+async def test_a_silence_is_made_shown_and_ended(client: Client) -> None:
     made = await client.post("/v1/silences", json=BODIES["/v1/silences"], headers=ANA)
     path = made.headers["Location"]
     shown = await (await client.get(path, headers=VIEWER)).json()
@@ -431,14 +431,14 @@ async def test_a_silence_is_made_shown_and_ended(client: TestClient) -> None:
         ({"for": None, "ends_at": "2001-01-01T00:00:00Z"}, "/ends_at"),
     ],
 )
-async def test_a_silence_that_cannot_be_meant_is_422(client: TestClient, change: Any, pointer: str) -> None:
+async def test_a_silence_that_cannot_be_meant_is_422(client: Client, change: Any, pointer: str) -> None:
     answer = await client.post("/v1/silences", json={**BODIES["/v1/silences"], **change}, headers=ANA)
 
     assert answer.status == 422
     assert (await answer.json())["errors"][0]["pointer"] == pointer
 
 
-async def test_active_silences_are_those_that_have_not_ended(client: TestClient) -> None:
+async def test_active_silences_are_those_that_have_not_ended(client: Client) -> None:
     later = {**BODIES["/v1/silences"], "starts_at": rfc3339(Instant(NOW + HOUR)), "comment": "later"}
     for body in (BODIES["/v1/silences"], later):
         await client.post("/v1/silences", json=body, headers=ANA)
@@ -451,14 +451,14 @@ async def test_active_silences_are_those_that_have_not_ended(client: TestClient)
     assert len(kept["silences"]) == 2
 
 
-async def test_users_are_shown_without_their_addresses(client: TestClient) -> None:
+async def test_users_are_shown_without_their_addresses(client: Client) -> None:
     text = await (await client.get("/v1/users", headers=VIEWER)).text()
 
     assert "Ana Pires" in text
     assert "+351900000000" not in text
 
 
-async def test_a_reload_is_asked_for_and_its_mistakes_are_listed(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_a_reload_is_asked_for_and_its_mistakes_are_listed(client: Client, daemon: FakeDaemon) -> None:
     async def mistaken(yes: bool = False) -> str:
         raise SettingsError(("config/tocsin.yaml:3:1: no such key 'polices'",))
 
@@ -471,7 +471,7 @@ async def test_a_reload_is_asked_for_and_its_mistakes_are_listed(client: TestCli
     assert "config/tocsin.yaml:3:1" in (await refused.json())["errors"][0]["detail"]
 
 
-async def test_open_incidents_may_be_asked_for_by_priority(client: TestClient) -> None:
+async def test_open_incidents_may_be_asked_for_by_priority(client: Client) -> None:
     first = await (await client.get("/v1/incidents?status=open&sort=priority&limit=1", headers=VIEWER)).json()
     assert [one["number"] for one in first["incidents"]] == [42]
 
@@ -488,7 +488,7 @@ async def test_open_incidents_may_be_asked_for_by_priority(client: TestClient) -
         ("sort=priority&cursor=P1.0.-7", "cursor: is not one"),
     ],
 )
-async def test_a_list_that_cannot_be_sorted_like_that_says_so(client: TestClient, query: str, said: str) -> None:
+async def test_a_list_that_cannot_be_sorted_like_that_says_so(client: Client, query: str, said: str) -> None:
     answer = await client.get(f"/v1/incidents?{query}", headers=VIEWER)
 
     assert answer.status == 400

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient
+from pytest_aiohttp import AiohttpClient
 
+from tests.web.conftest import Client
 from tests.web.fakes import SETTINGS, FakeDaemon
 from tocsin.model import Server
 from tocsin.web.api.openapi import document
@@ -42,7 +43,7 @@ async def test_every_route_is_documented_and_every_documented_path_is_routed(dae
     assert routes_of(make_app(daemon)) == documented
 
 
-async def test_every_reference_of_the_document_leads_somewhere(client: TestClient) -> None:
+async def test_every_reference_of_the_document_leads_somewhere(client: Client) -> None:
     whole = await (await client.get("/v1/openapi.json")).json()
     schemas = set(whole["components"]["schemas"])
 
@@ -61,7 +62,7 @@ async def test_every_reference_of_the_document_leads_somewhere(client: TestClien
     assert len(ids) == len(set(ids))
 
 
-async def test_the_manual_names_every_path(client: TestClient) -> None:
+async def test_the_manual_names_every_path(client: Client) -> None:
     text = await (await client.get("/docs")).text()
 
     for path in document()["paths"]:
@@ -71,7 +72,7 @@ async def test_the_manual_names_every_path(client: TestClient) -> None:
 # -------------------------------------------------------------------------------------- probes
 
 
-async def test_the_probes_tell_life_and_readiness(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_the_probes_tell_life_and_readiness(client: Client, daemon: FakeDaemon) -> None:
     alive, ready = await client.get("/healthz"), await client.get("/readyz")
     daemon.health.good = False
     unready = await client.get("/readyz")
@@ -87,7 +88,7 @@ async def test_the_probes_tell_life_and_readiness(client: TestClient, daemon: Fa
         ("application/openmetrics-text;version=1.0.0,text/plain;q=0.5", "application/openmetrics-text"),
     ],
 )
-async def test_metrics_come_in_the_format_asked_for(client: TestClient, accept: str, kind: str) -> None:
+async def test_metrics_come_in_the_format_asked_for(client: Client, accept: str, kind: str) -> None:
     answer = await client.get("/metrics", headers={"Accept": accept})
 
     text = await answer.text()
@@ -96,7 +97,7 @@ async def test_metrics_come_in_the_format_asked_for(client: TestClient, accept: 
     assert text.rstrip().endswith("# EOF") == (kind != "text/plain")
 
 
-async def test_counters_are_told_as_counters(client: TestClient) -> None:
+async def test_counters_are_told_as_counters(client: Client) -> None:
     text = await (await client.get("/metrics")).text()
 
     kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
@@ -105,7 +106,9 @@ async def test_counters_are_told_as_counters(client: TestClient) -> None:
     assert kinds["tocsin_incidents"] == "gauge"
 
 
-async def test_an_admin_address_takes_metrics_and_probes_away(aiohttp_client: Any, daemon: FakeDaemon) -> None:
+async def test_an_admin_address_takes_metrics_and_probes_away(
+    aiohttp_client: AiohttpClient, daemon: FakeDaemon
+) -> None:
     daemon.live.settings = replace(SETTINGS, server=Server(admin_host="127.0.0.1", admin_port=8421))
     public = await aiohttp_client(make_app(daemon))
     admin = await aiohttp_client(make_admin_app(daemon))
@@ -123,7 +126,7 @@ async def test_an_admin_address_takes_metrics_and_probes_away(aiohttp_client: An
     "path",
     ["/nothing", "/v1/incidents/x", "/v1/incidents/١", "/v1/incidents/9999999999", "/v1/webhooks/a/b", "/a/", "/%00"],
 )
-async def test_an_unknown_path_is_a_404_problem(client: TestClient, path: str) -> None:
+async def test_an_unknown_path_is_a_404_problem(client: Client, path: str) -> None:
     answer = await client.get(path)
 
     assert answer.status == 404
@@ -140,7 +143,7 @@ async def test_an_unknown_path_is_a_404_problem(client: TestClient, path: str) -
     ],
 )
 async def test_another_method_is_a_405_problem_that_names_the_right_ones(
-    client: TestClient, method: str, path: str, allow: str
+    client: Client, method: str, path: str, allow: str
 ) -> None:
     answer = await client.request(method, path)
 
@@ -161,7 +164,7 @@ async def test_another_method_is_a_405_problem_that_names_the_right_ones(
     ],
 )
 async def test_the_log_names_the_peer_behind_trusted_proxies_alone(
-    client: TestClient, daemon: FakeDaemon, lines: Any, trusted: tuple[str, ...], forwarded: str, peer: str
+    client: Client, daemon: FakeDaemon, lines: Any, trusted: tuple[str, ...], forwarded: str, peer: str
 ) -> None:
     daemon.with_settings(server=Server(trusted_proxies=trusted))
 
@@ -170,7 +173,7 @@ async def test_the_log_names_the_peer_behind_trusted_proxies_alone(
     assert f"peer='{peer}'" in lines.records[0].getMessage()
 
 
-async def test_options_names_the_methods_and_does_nothing(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_options_names_the_methods_and_does_nothing(client: Client, daemon: FakeDaemon) -> None:
     answer = await client.options("/v1/webhooks/own", headers=OWN)
 
     assert answer.status == 204
@@ -314,10 +317,11 @@ async def test_a_client_that_hangs_up_in_the_middle_leaves_no_error(port: int, d
 
 @pytest.mark.parametrize("start", [b"", HEAD, HEAD + b"X-Slow: 1\r\n"], ids=["nothing", "a head", "more of it"])
 async def test_a_head_that_does_not_come_to_its_end_is_hung_up_on(
-    aiohttp_client: Any, daemon: FakeDaemon, start: bytes
+    aiohttp_client: AiohttpClient, daemon: FakeDaemon, start: bytes
 ) -> None:
     client = await aiohttp_client(make_app(daemon, head_time=0.2))
 
+    assert client.port is not None
     answer = await speak(client.port, start)
 
     assert answer == b""

@@ -12,17 +12,19 @@ from urllib.parse import parse_qs, urlsplit
 import icalendar
 import pytest
 import structlog
-from aiohttp.test_utils import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from itsdangerous import URLSafeSerializer
+from pytest_aiohttp import AiohttpClient
 
+from tests.web.conftest import Client
 from tocsin.clock import SeededChance, VirtualClock
 from tocsin.decide.oncall import ical_export
 from tocsin.decide.oncall.feeds import names_of, shifts_of
 from tocsin.decide.oncall.ical import read_feed
 from tocsin.decide.oncall.resolver import shifts
 from tocsin.model import DAY, HOUR, Ical, Instant, Layer, Override, Rotation, Schedule, Secret, User, instant
+from tocsin.model.schedules import Unit
 from tocsin.settings import load
 from tocsin.web.app import make_app
 from tocsin.wiring import Daemon, Ports
@@ -35,17 +37,17 @@ USERS = {
 }
 
 
-def schedule(*users: tuple[str, ...], every: str = "days", overrides: tuple[Override, ...] = ()) -> Schedule:
+def schedule(*users: tuple[str, ...], every: Unit = "days", overrides: tuple[Override, ...] = ()) -> Schedule:
     return Schedule(
         "primary", "Europe/Paris", (Layer("week", users, Rotation(7, every, "2025-12-01T09:00")),), overrides
-    )  # type: ignore[arg-type]
+    )
 
 
 WEEKLY = schedule(("ana",), ("bo", "chen"), ("chen",))
 
 
 def events(raw: bytes) -> list[Any]:
-    return icalendar.Calendar.from_ical(raw).walk("VEVENT")
+    return list(icalendar.Calendar.from_ical(raw).walk("VEVENT"))
 
 
 def entries(plan: Schedule, now: Instant = NOW) -> tuple[ical_export.Entry, ...]:
@@ -55,7 +57,7 @@ def entries(plan: Schedule, now: Instant = NOW) -> tuple[ical_export.Entry, ...]
 # --------------------------------------------------------------------------------------- the file
 
 
-def test_the_file_is_sound_and_its_events_are_free():
+def test_the_file_is_sound_and_its_events_are_free() -> None:
     raw = ical_export.calendar("On call: primary", entries(WEEKLY), NOW)
     assert all(len(line) <= 75 for line in raw.split(b"\r\n"))
     assert raw.decode().splitlines()[:4] == [
@@ -64,7 +66,7 @@ def test_the_file_is_sound_and_its_events_are_free():
         "PRODID:-//Tocsin//On call//EN",
         "CALSCALE:GREGORIAN",
     ]
-    calendar = icalendar.Calendar.from_ical(raw)
+    calendar: Any = icalendar.Calendar.from_ical(raw)
     assert calendar["X-WR-CALNAME"] == "On call: primary"
     assert str(calendar["REFRESH-INTERVAL"].to_ical(), "ascii") == "PT1H"
     for event in calendar.walk("VEVENT"):
@@ -79,14 +81,14 @@ def test_the_file_is_sound_and_its_events_are_free():
     }
 
 
-def test_it_reaches_from_thirty_days_back_to_180_ahead_and_cuts_no_shift():
+def test_it_reaches_from_thirty_days_back_to_180_ahead_and_cuts_no_shift() -> None:
     found = entries(WEEKLY)
     assert found[0].start <= NOW - 30 * DAY < found[0].end
     assert found[-1].start < NOW + 180 * DAY <= found[-1].end
     assert {(one.end - one.start) // HOUR for one in found} == {7 * 24, 7 * 24 - 1}  # the night the clocks change
 
 
-def test_a_shift_keeps_its_uid_through_days_and_changes():
+def test_a_shift_keeps_its_uid_through_days_and_changes() -> None:
     today = {one.start: one.uid for one in entries(WEEKLY)}
     later = {one.start: one.uid for one in entries(WEEKLY, Instant(NOW + 9 * DAY))}
     assert {start: uid for start, uid in later.items() if start in today}.items() <= today.items()
@@ -102,12 +104,12 @@ def test_a_shift_keeps_its_uid_through_days_and_changes():
     assert entries(forever)[0].uid == entries(forever, Instant(NOW + 40 * DAY))[0].uid
 
 
-def test_a_later_version_has_a_higher_sequence():
+def test_a_later_version_has_a_higher_sequence() -> None:
     first, second = (events(ical_export.calendar("x", entries(WEEKLY), at))[0] for at in (NOW, Instant(NOW + 60_000)))
     assert 0 < first["SEQUENCE"] < second["SEQUENCE"] < 2**31
 
 
-def test_a_persons_calendar_has_their_shifts_of_all_schedules():
+def test_a_persons_calendar_has_their_shifts_of_all_schedules() -> None:
     other = Schedule("backup", "UTC", (Layer("always", (("chen",),), None),))
     found = ical_export.entries_for("bo", [(WEEKLY, ()), (other, ())], USERS, NOW)
     assert {one.title for one in found} == {"On call: primary"}
@@ -132,7 +134,9 @@ OVERRIDES = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(KEYS, min_size=1, max_size=4), st.sampled_from(["hours", "days", "weeks"]), OVERRIDES)
-def test_what_was_exported_means_the_same_when_it_is_imported(users, every, overrides):
+def test_what_was_exported_means_the_same_when_it_is_imported(
+    users: list[tuple[str, ...]], every: Unit, overrides: list[Override]
+) -> None:
     plan = schedule(*users, every=every, overrides=tuple(one for one in overrides if one.start < one.end))
     raw = ical_export.calendar("x", entries(plan), NOW)
     start, end = Instant(NOW - 30 * DAY), Instant(NOW + 180 * DAY)
@@ -182,7 +186,7 @@ async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
 
 
 @pytest.fixture
-async def client(aiohttp_client: Any, daemon: Daemon) -> TestClient:
+async def client(aiohttp_client: AiohttpClient, daemon: Daemon) -> Client:
     return await aiohttp_client(make_app(daemon))
 
 
@@ -197,11 +201,13 @@ def local(url: str) -> str:
     return url.removeprefix("https://tocsin.larkspur.example")
 
 
-async def link(client: TestClient, path: str, headers: dict[str, str]) -> str:
+async def link(client: Client, path: str, headers: dict[str, str]) -> str:
     return local((await (await client.get(path, headers=headers)).json())["url"])
 
 
-async def test_a_link_opens_its_calendar_until_it_is_taken_back_and_nothing_else(client: TestClient, daemon: Daemon):
+async def test_a_link_opens_its_calendar_until_it_is_taken_back_and_nothing_else(
+    client: Client, daemon: Daemon
+) -> None:
     ana = await bearer(daemon, "responder", "ana")
     url = await link(client, "/v1/schedules/primary/ical-link", ana)
     with structlog.testing.capture_logs() as logs:
@@ -225,7 +231,7 @@ async def test_a_link_opens_its_calendar_until_it_is_taken_back_and_nothing_else
     assert token not in str(logs)
 
 
-async def test_a_link_dies_with_the_token_that_asked_for_it(client: TestClient, daemon: Daemon):
+async def test_a_link_dies_with_the_token_that_asked_for_it(client: Client, daemon: Daemon) -> None:
     token, text = await daemon.access.create("phone", "viewer", "ana")
     headers = {"Authorization": f"Bearer {text}"}
     urls = [await link(client, f"/v1/{path}/ical-link", headers) for path in ("schedules/primary", "users/ana")]
@@ -237,14 +243,14 @@ async def test_a_link_dies_with_the_token_that_asked_for_it(client: TestClient, 
     assert [(await client.get(url)).status for url in (*urls, other)] == [401, 401, 200]
 
 
-async def test_a_link_made_before_it_named_its_token_still_opens(client: TestClient, daemon: Daemon):
+async def test_a_link_made_before_it_named_its_token_still_opens(client: Client, daemon: Daemon) -> None:
     subscriptions = daemon.subscriptions
     text = URLSafeSerializer(await subscriptions._key(), salt=SALT).dumps(["schedule", "primary", ""])
     assert (await client.get(f"/v1/schedules/primary.ics?token={text}")).status == 200
     assert (await client.get(f"/v1/users/ana.ics?token={text}")).status == 401
 
 
-async def test_of_links_that_are_taken_back_at_once_none_stays_open(client: TestClient, daemon: Daemon):
+async def test_of_links_that_are_taken_back_at_once_none_stays_open(client: Client, daemon: Daemon) -> None:
     admin = await bearer(daemon, "admin", "bo")
     paths = ["/v1/schedules/primary/ical-link", "/v1/users/ana/ical-link", "/v1/users/bo/ical-link"]
     urls = await asyncio.gather(*(link(client, path, admin) for path in paths))
@@ -253,7 +259,7 @@ async def test_of_links_that_are_taken_back_at_once_none_stays_open(client: Test
     assert [(await client.get(url)).status for url in urls] == [401, 401, 401]
 
 
-async def test_an_unchanged_calendar_is_not_sent_again(client: TestClient, daemon: Daemon):
+async def test_an_unchanged_calendar_is_not_sent_again(client: Client, daemon: Daemon) -> None:
     url = await link(client, "/v1/users/bo/ical-link", await bearer(daemon, "viewer", "bo"))
     first = await client.get(url)
     again = await client.get(url, headers={"If-None-Match": first.headers["ETag"]})
@@ -263,7 +269,7 @@ async def test_an_unchanged_calendar_is_not_sent_again(client: TestClient, daemo
     assert {str(one["SUMMARY"]) for one in events(await first.read())} == {"On call: primary"}
 
 
-async def test_a_persons_calendar_is_their_own_and_an_admins_at_every_door(client: TestClient, daemon: Daemon):
+async def test_a_persons_calendar_is_their_own_and_an_admins_at_every_door(client: Client, daemon: Daemon) -> None:
     ana, admin = await bearer(daemon, "responder", "ana"), await bearer(daemon, "admin", "bo")
     assert (await client.get("/v1/users/ana.ics", headers=ana)).status == 200
     assert (await client.get("/v1/users/ana.ics", headers=admin)).status == 200
@@ -280,7 +286,7 @@ async def test_a_persons_calendar_is_their_own_and_an_admins_at_every_door(clien
     assert (await client.get("/v1/schedules/nope/ical-link", headers=ana)).status == 404
 
 
-async def test_an_override_made_at_run_time_is_in_the_calendars_too(client: TestClient, daemon: Daemon):
+async def test_an_override_made_at_run_time_is_in_the_calendars_too(client: Client, daemon: Daemon) -> None:
     ana = await bearer(daemon, "responder", "ana")
     asked = {"user": "bo", "from": "2026-03-26 10:00", "to": "2026-03-26 12:00"}
     before = events(await (await client.get("/v1/schedules/primary.ics", headers=ana)).read())

@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 from xml.etree import ElementTree
 
 import pytest
-from aiohttp.test_utils import TestClient
-from twilio.request_validator import RequestValidator
+from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]  # ships no types
 from yarl import URL
 
+from tests.web.conftest import Client
 from tests.web.fakes import ACCOUNT, FakeDaemon
 from tocsin.model import Server
 
@@ -32,12 +32,12 @@ def signed(path: str, form: dict[str, str], secret: str = "twilio-secret") -> di
     return {"X-Twilio-Signature": RequestValidator(secret).compute_signature(PUBLIC + path, form)}
 
 
-async def post(client: TestClient, path: str, form: dict[str, str], **headers: Any) -> Any:
+async def post(client: Client, path: str, form: dict[str, str], **headers: Any) -> Any:
     given = {"Content-Type": "application/x-www-form-urlencoded", **(headers or signed(path, form))}
     return await client.post(URL(path, encoded=True), data=urlencode(form), headers=given)
 
 
-async def test_a_reply_by_sms_is_heard_and_answered_in_twiml(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_a_reply_by_sms_is_heard_and_answered_in_twiml(client: Client, daemon: FakeDaemon) -> None:
     form = form_of("inbound_sms_ack.txt")
 
     answer = await post(client, "/v1/callbacks/twilio/sms", form)
@@ -50,7 +50,7 @@ async def test_a_reply_by_sms_is_heard_and_answered_in_twiml(client: TestClient,
     ]
 
 
-async def test_what_stands_behind_an_id_is_no_part_of_it(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_what_stands_behind_an_id_is_no_part_of_it(client: Client, daemon: FakeDaemon) -> None:
     """Names and values are signed run together: the borders between fields can be moved under one signature."""
     path, form = "/v1/callbacks/twilio/sms", form_of("inbound_sms_ack.txt")
     names = sorted(form)
@@ -66,20 +66,20 @@ async def test_what_stands_behind_an_id_is_no_part_of_it(client: TestClient, dae
     assert first == second == form["MessageSid"]
 
 
-async def test_a_stranger_gets_an_empty_reply(client: TestClient) -> None:
+async def test_a_stranger_gets_an_empty_reply(client: Client) -> None:
     answer = await post(client, "/v1/callbacks/twilio/sms", form_of("inbound_sms_stranger.txt"))
 
     assert answer.status == 200
     assert list(ElementTree.fromstring(await answer.text())) == []
 
 
-async def test_an_opt_out_is_passed_on_with_its_type(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_an_opt_out_is_passed_on_with_its_type(client: Client, daemon: FakeDaemon) -> None:
     await post(client, "/v1/callbacks/twilio/sms", form_of("inbound_sms_stop.txt"))
 
     assert daemon.answers.heard[0][6] == "STOP"
 
 
-async def test_an_answered_call_hears_the_menu_and_posts_keys_to_the_same_address(client: TestClient) -> None:
+async def test_an_answered_call_hears_the_menu_and_posts_keys_to_the_same_address(client: Client) -> None:
     answer = await post(client, "/v1/callbacks/twilio/voice/known", form_of("voice_answered.txt"))
 
     gather = ElementTree.fromstring(await answer.text()).find("Gather")
@@ -90,7 +90,7 @@ async def test_an_answered_call_hears_the_menu_and_posts_keys_to_the_same_addres
     assert gather.findtext("Say") == "Press 4 & more."
 
 
-async def test_a_pressed_key_is_heard_and_the_call_ends(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_a_pressed_key_is_heard_and_the_call_ends(client: Client, daemon: FakeDaemon) -> None:
     form = form_of("voice_gather_4.txt")
 
     answer = await post(client, "/v1/callbacks/twilio/voice/known", form)
@@ -102,7 +102,7 @@ async def test_a_pressed_key_is_heard_and_the_call_ends(client: TestClient, daem
     assert daemon.answers.heard == [("voice", "known", form["CallSid"], "4")]
 
 
-async def test_an_unknown_attempt_rightly_signed_gets_a_goodbye(client: TestClient) -> None:
+async def test_an_unknown_attempt_rightly_signed_gets_a_goodbye(client: Client) -> None:
     answer = await post(client, "/v1/callbacks/twilio/voice/unknown", form_of("voice_answered.txt"))
 
     document = ElementTree.fromstring(await answer.text())
@@ -123,7 +123,7 @@ async def test_an_unknown_attempt_rightly_signed_gets_a_goodbye(client: TestClie
     ],
 )
 async def test_the_fate_of_a_message_is_noted(
-    client: TestClient, daemon: FakeDaemon, sample: str, state: str, error: str | None
+    client: Client, daemon: FakeDaemon, sample: str, state: str, error: str | None
 ) -> None:
     answer = await post(client, "/v1/callbacks/twilio/status/a1", form_of(sample))
 
@@ -139,7 +139,7 @@ FORM = form_of("voice_gather_4.txt")
 
 @pytest.mark.parametrize("door", DOORS)
 async def test_what_is_not_rightly_signed_is_403_and_heard_by_nobody(
-    client: TestClient, daemon: FakeDaemon, door: str
+    client: Client, daemon: FakeDaemon, door: str
 ) -> None:
     right = signed(door, FORM)["X-Twilio-Signature"]
     attempts = [
@@ -164,20 +164,20 @@ async def test_what_is_not_rightly_signed_is_403_and_heard_by_nobody(
     assert daemon.answers.heard == []
 
 
-async def test_wrong_signatures_are_counted_by_door(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_wrong_signatures_are_counted_by_door(client: Client, daemon: FakeDaemon) -> None:
     await post(client, DOORS[0], FORM, **{"X-Twilio-Signature": "wrong"})
 
     value = daemon.metrics.registry.get_sample_value("tocsin_signature_failures_total", {"door": "twilio_sms"})
     assert value == 1
 
 
-async def test_the_old_token_of_an_account_still_signs(client: TestClient) -> None:
+async def test_the_old_token_of_an_account_still_signs(client: Client) -> None:
     answer = await post(client, DOORS[2], FORM, **signed(DOORS[2], FORM, "old-secret"))
 
     assert answer.status == 204
 
 
-async def test_the_signed_address_has_the_query_as_it_was_sent(client: TestClient) -> None:
+async def test_the_signed_address_has_the_query_as_it_was_sent(client: Client) -> None:
     path = DOORS[2] + "?b=%2F&a=1"
 
     answer = await post(client, path, FORM)
@@ -188,7 +188,7 @@ async def test_the_signed_address_has_the_query_as_it_was_sent(client: TestClien
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("empty", ["", " ", None])
 async def test_what_has_no_id_of_its_own_is_refused_at_every_door(
-    client: TestClient, daemon: FakeDaemon, door: str, empty: str | None
+    client: Client, daemon: FakeDaemon, door: str, empty: str | None
 ) -> None:
     ids = dict.fromkeys(("MessageSid", "SmsSid", "SmsMessageSid", "CallSid"), empty)
     form = {name: value for name, value in {**FORM, "Body": "ACK", **ids}.items() if value is not None}
@@ -199,7 +199,7 @@ async def test_what_has_no_id_of_its_own_is_refused_at_every_door(
     assert daemon.answers.heard == []
 
 
-async def test_the_older_name_of_the_id_is_as_good(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_the_older_name_of_the_id_is_as_good(client: Client, daemon: FakeDaemon) -> None:
     form = {name: value for name, value in form_of("inbound_sms_ack.txt").items() if name != "MessageSid"}
 
     answer = await post(client, DOORS[0], form)
@@ -208,7 +208,7 @@ async def test_the_older_name_of_the_id_is_as_good(client: TestClient, daemon: F
     assert daemon.answers.heard[0][5] == "SMa1b2c3d4e5f60718a1b2c3d4e5f60718"
 
 
-async def test_a_signature_without_the_port_of_public_url_is_as_good(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_a_signature_without_the_port_of_public_url_is_as_good(client: Client, daemon: FakeDaemon) -> None:
     daemon.with_settings(server=Server(public_url=PUBLIC + ":8443"))
 
     answer = await post(client, DOORS[2], FORM)
@@ -216,7 +216,7 @@ async def test_a_signature_without_the_port_of_public_url_is_as_good(client: Tes
     assert answer.status == 204
 
 
-async def test_without_a_public_url_no_callback_is_believed(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_without_a_public_url_no_callback_is_believed(client: Client, daemon: FakeDaemon) -> None:
     daemon.with_settings(server=Server())
 
     bare = {"X-Twilio-Signature": RequestValidator("twilio-secret").compute_signature(DOORS[2], FORM)}
@@ -227,7 +227,7 @@ async def test_without_a_public_url_no_callback_is_believed(client: TestClient, 
 
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
-async def test_callbacks_act_on_post_alone(client: TestClient, daemon: FakeDaemon, door: str, method: str) -> None:
+async def test_callbacks_act_on_post_alone(client: Client, daemon: FakeDaemon, door: str, method: str) -> None:
     answer = await client.request(method, f"{door}?Digits=4", headers=signed(door, {}))
 
     assert answer.status == 405
@@ -240,7 +240,7 @@ async def test_callbacks_act_on_post_alone(client: TestClient, daemon: FakeDaemo
     [b"\xff=\xfe", b"a=%ff", b"&".join(b"a%d=b" % n for n in range(5_000)), b"a=" + b"b" * 100_000],
     ids=["not UTF-8", "not UTF-8, quoted", "many fields", "a long field"],
 )
-async def test_a_hostile_form_is_a_4xx(client: TestClient, daemon: FakeDaemon, body: bytes) -> None:
+async def test_a_hostile_form_is_a_4xx(client: Client, daemon: FakeDaemon, body: bytes) -> None:
     answer = await client.post(DOORS[0], data=body, headers={"X-Twilio-Signature": "x"})
 
     assert 400 <= answer.status < 500
@@ -248,7 +248,7 @@ async def test_a_hostile_form_is_a_4xx(client: TestClient, daemon: FakeDaemon, b
     assert daemon.answers.heard == []
 
 
-async def test_text_no_xml_can_hold_does_not_break_the_answer(client: TestClient) -> None:
+async def test_text_no_xml_can_hold_does_not_break_the_answer(client: Client) -> None:
     form = {**form_of("inbound_sms_ack.txt"), "Body": "ACK \x00\x01 <&> \u202e"}
 
     answer = await post(client, DOORS[0], form)

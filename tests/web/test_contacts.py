@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient
 
+from tests.web.conftest import Client
 from tests.web.fakes import NOW, FakeDaemon
 from tests.web.test_api import ADMIN, ANA, NOBODY, VIEWER
 
@@ -19,7 +19,7 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("path", "body"), CALLS)
 async def test_only_the_person_or_an_admin_may(
-    client: TestClient, daemon: FakeDaemon, path: str, body: dict[str, Any]
+    client: Client, daemon: FakeDaemon, path: str, body: dict[str, Any]
 ) -> None:
     refused = await client.post(f"/v1/users/bo/{path}", json=body, headers=ANA)
     nobodys = await client.post(f"/v1/users/ana/{path}", json=body, headers=NOBODY)
@@ -35,7 +35,7 @@ async def test_only_the_person_or_an_admin_may(
     assert [asked[1] for asked in daemon.contacts.asked] == ["ana", "bo"]
 
 
-async def test_an_admin_is_told_from_the_person(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_an_admin_is_told_from_the_person(client: Client, daemon: FakeDaemon) -> None:
     await client.post("/v1/users/ana/contacts/sms/verify", headers=ANA)
     await client.post("/v1/users/ana/contacts/sms/verify", json={"user": "bo"}, headers=ADMIN)
 
@@ -44,21 +44,21 @@ async def test_an_admin_is_told_from_the_person(client: TestClient, daemon: Fake
     ]  # fmt: skip
 
 
-async def test_a_person_who_is_not_there_is_a_404_with_who_may_be_meant(client: TestClient) -> None:
+async def test_a_person_who_is_not_there_is_a_404_with_who_may_be_meant(client: Client) -> None:
     for method, path in (("GET", ""), ("POST", "/test-page"), ("GET", "/pages/p1")):
         answer = await client.request(method, f"/v1/users/anna{path}", headers=ADMIN)
         assert answer.status == 404
         assert (await answer.json())["detail"] == "no such user 'anna' (did you mean 'ana'?)"
 
 
-async def test_a_contact_is_shown_with_its_state_and_without_its_address(client: TestClient) -> None:
+async def test_a_contact_is_shown_with_its_state_and_without_its_address(client: Client) -> None:
     shown = await (await client.get("/v1/users/ana", headers=VIEWER)).json()
 
     assert {"verified": True, "usable": False, "because": "answered STOP"}.items() <= shown["contacts"][0].items()
     assert "to" not in shown["contacts"][0]
 
 
-async def test_what_became_of_a_test_is_shown_without_addresses(client: TestClient) -> None:
+async def test_what_became_of_a_test_is_shown_without_addresses(client: Client) -> None:
     answer = await client.get("/v1/users/ana/pages/p1", headers=VIEWER)
 
     shown = await answer.json()
@@ -72,13 +72,13 @@ async def test_what_became_of_a_test_is_shown_without_addresses(client: TestClie
 
 
 @pytest.mark.parametrize(("wait", "until"), [("", 0), ("3s", 3_000), ("5m", 10_000)])
-async def test_waiting_has_an_end(client: TestClient, daemon: FakeDaemon, wait: str, until: int) -> None:
+async def test_waiting_has_an_end(client: Client, daemon: FakeDaemon, wait: str, until: int) -> None:
     await client.get("/v1/users/ana/pages/p1", params={"wait": wait}, headers=ANA)
 
     assert daemon.contacts.asked[-1] == ("settled", "ana", "p1", NOW + until)
 
 
-async def test_a_wait_that_is_no_length_says_what_to_write(client: TestClient) -> None:
+async def test_a_wait_that_is_no_length_says_what_to_write(client: Client) -> None:
     answer = await client.get("/v1/users/ana/pages/p1", params={"wait": "soon"}, headers=ANA)
 
     assert answer.status == 400
@@ -86,7 +86,7 @@ async def test_a_wait_that_is_no_length_says_what_to_write(client: TestClient) -
 
 
 @pytest.mark.parametrize("body", [{}, {"code": ""}, {"code": 123456}, {"code": "1", "kode": "2"}, {"code": "9" * 41}])
-async def test_a_code_that_is_no_text_is_refused(client: TestClient, daemon: FakeDaemon, body: dict[str, Any]) -> None:
+async def test_a_code_that_is_no_text_is_refused(client: Client, daemon: FakeDaemon, body: dict[str, Any]) -> None:
     answer = await client.post("/v1/users/ana/contacts/sms/confirm", json=body, headers=ANA)
 
     assert answer.status == 422

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
+from pytest_aiohttp import AiohttpClient
 
 from tests.web.test_whole import CONFIGURATION
 from tocsin.clock import SystemChance, SystemClock
@@ -70,7 +71,7 @@ REFUSED: dict[str, Change] = {
 
 
 @pytest.fixture
-async def post(tmp_path: Path, aiohttp_client: Any) -> AsyncIterator[Callable[..., Awaitable[int]]]:
+async def post(tmp_path: Path, aiohttp_client: AiohttpClient) -> AsyncIterator[Callable[..., Awaitable[int]]]:
     main = tmp_path / "tocsin.yaml"
     main.write_text(CONFIGURATION)
     clock = SystemClock()

@@ -328,13 +328,15 @@ async def test_who_does_not_read_its_answers_is_not_read_either(house: House) ->
     line._transport.set_write_buffer_limits(high=1_000)
     line._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
     peer.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-    peer.writer.transport.pause_reading()
+    reading = peer.writer.transport
+    assert isinstance(reading, asyncio.Transport)
+    reading.pause_reading()
 
     await peer.say(OTHER * 1_000)  # several at once: aiohttp's
     for _ in range(5_000):
         await asyncio.sleep(0)
     unread = line._transport.get_write_buffer_size()
-    peer.writer.transport.resume_reading()
+    reading.resume_reading()
 
     assert 1_000 < unread < 10_000
     assert [(await peer.answer())[0] for _ in range(1_000)] == [202] * 1_000

@@ -14,9 +14,10 @@ from urllib.parse import quote
 
 import orjson
 import pytest
-from aiohttp.test_utils import TestClient
+from pytest_aiohttp import AiohttpClient
 from yarl import URL
 
+from tests.web.conftest import Client
 from tests.web.test_whole import ALERT, CONFIGURATION, OWN
 from tocsin.clock import SystemChance, SystemClock
 from tocsin.settings import load
@@ -47,7 +48,7 @@ async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
 
 
 @pytest.fixture
-async def client(aiohttp_client: Any, daemon: Daemon) -> TestClient:
+async def client(aiohttp_client: AiohttpClient, daemon: Daemon) -> Client:
     return await aiohttp_client(make_app(daemon))
 
 
@@ -134,9 +135,7 @@ def dumped(value: Any) -> bytes:
 
 
 @pytest.mark.parametrize(("path", "method"), CALLS, ids=[f"{method} {path}" for path, method in CALLS])
-async def test_every_answer_is_one_that_is_documented(
-    client: TestClient, daemon: Daemon, path: str, method: str
-) -> None:
+async def test_every_answer_is_one_that_is_documented(client: Client, daemon: Daemon, path: str, method: str) -> None:
     await client.post("/v1/webhooks/own", json=ALERT, headers=OWN)
     tokens = [(await daemon.access.create(role, role, "ana"))[1] for role in ("viewer", "responder", "admin")]
     operation = WHOLE["paths"][path][method]
@@ -164,10 +163,11 @@ async def test_every_answer_is_one_that_is_documented(
 
 
 def hash_of(text: str) -> int:
-    return sum(ord(letter) * 31**place for place, letter in enumerate(text)) % (1 << 31)
+    total: int = sum(ord(letter) * 31**place for place, letter in enumerate(text))
+    return total % (1 << 31)
 
 
-async def test_a_parameter_that_is_not_known_is_told_with_those_that_are(client: TestClient, daemon: Daemon) -> None:
+async def test_a_parameter_that_is_not_known_is_told_with_those_that_are(client: Client, daemon: Daemon) -> None:
     headers = {"Authorization": f"Bearer {(await daemon.access.create('ana', 'admin', 'ana'))[1]}"}
     for path, method in CALLS:
         operation = WHOLE["paths"][path][method]

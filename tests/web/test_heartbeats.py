@@ -6,8 +6,8 @@ import base64
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient
 
+from tests.web.conftest import Client
 from tests.web.fakes import ROUTING_KEY, FakeDaemon
 
 HERE, PING = "/v1/heartbeats/nightly", "/v2/heartbeats/nightly/ping"
@@ -34,7 +34,7 @@ def basic(password: str) -> dict[str, str]:
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_a_check_in_takes_its_own_token_any_integrations_or_an_api_token(
-    client: TestClient, daemon: FakeDaemon, method: str, how: dict[str, Any], by: str
+    client: Client, daemon: FakeDaemon, method: str, how: dict[str, Any], by: str
 ) -> None:
     answer = await client.request(method, HERE, **how)
 
@@ -57,7 +57,7 @@ ELSEWHERE: list[dict[str, str]] = [
 @pytest.mark.parametrize("path", [HERE, PING, "/v1/webhooks/own"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_a_password_that_a_browser_keeps_counts_for_nothing_on_a_page_elsewhere(
-    client: TestClient, daemon: FakeDaemon, method: str, path: str, password: str, headers: dict[str, str]
+    client: Client, daemon: FakeDaemon, method: str, path: str, password: str, headers: dict[str, str]
 ) -> None:
     answer = await client.request(method, path, headers={**basic(password), **headers})
 
@@ -66,7 +66,7 @@ async def test_a_password_that_a_browser_keeps_counts_for_nothing_on_a_page_else
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH"])
-async def test_opsgenies_ping_is_a_check_in(client: TestClient, daemon: FakeDaemon, method: str) -> None:
+async def test_opsgenies_ping_is_a_check_in(client: Client, daemon: FakeDaemon, method: str) -> None:
     answer = await client.request(method, PING, headers={"Authorization": "GenieKey own-token"})
 
     assert answer.status == 202
@@ -77,7 +77,7 @@ async def test_opsgenies_ping_is_a_check_in(client: TestClient, daemon: FakeDaem
 @pytest.mark.parametrize("path", [HERE, PING, "/v1/heartbeats/nobody", "/v2/heartbeats/nobody/ping"])
 @pytest.mark.parametrize("how", [{}, bearer("wrong"), basic("ana-token")])
 async def test_a_wrong_token_is_told_nothing(
-    client: TestClient, daemon: FakeDaemon, path: str, how: dict[str, str]
+    client: Client, daemon: FakeDaemon, path: str, how: dict[str, str]
 ) -> None:
     answer = await client.post(path, headers=how)
 
@@ -85,16 +85,14 @@ async def test_a_wrong_token_is_told_nothing(
     assert "there is no such heartbeat, or the token" in (await answer.json())["detail"]
 
 
-async def test_a_name_that_is_not_configured_is_a_404_with_a_hint(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_a_name_that_is_not_configured_is_a_404_with_a_hint(client: Client, daemon: FakeDaemon) -> None:
     answer = await client.post("/v1/heartbeats/nightley", headers=bearer("own-token"))
 
     assert (answer.status, daemon.heartbeats.heard) == (404, [])
     assert "did you mean 'nightly'?" in (await answer.json())["detail"]
 
 
-async def test_a_token_that_only_reads_does_not_check_in_but_sees_the_list(
-    client: TestClient, daemon: FakeDaemon
-) -> None:
+async def test_a_token_that_only_reads_does_not_check_in_but_sees_the_list(client: Client, daemon: FakeDaemon) -> None:
     refused = await client.post(HERE, headers=bearer("viewer-token"))
     listed = await client.get("/v1/heartbeats", headers=bearer("viewer-token"))
 

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient
+from pytest_aiohttp import AiohttpClient
 
 from tests.store.facts import override, silence, swap
+from tests.web.conftest import Client
 from tests.web.test_whole import CONFIGURATION
 from tocsin.contracts import Tx
 from tocsin.model import DAY, HOUR, Instant
 from tocsin.settings import load
 from tocsin.web.app import make_app
-from tocsin.web.ui.schedules import LINES
+from tocsin.web.ui.incidents import LINES
 from tocsin.web.ui.silences import LIVE_SHOWN
 from tocsin.wiring import Daemon
 
@@ -37,7 +38,7 @@ async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
 
 
 @pytest.fixture
-async def client(aiohttp_client: Any, daemon: Daemon) -> TestClient:
+async def client(aiohttp_client: AiohttpClient, daemon: Daemon) -> Client:
     return await aiohttp_client(make_app(daemon))
 
 
@@ -56,14 +57,15 @@ def lasting(daemon: Daemon, make: Callable[..., Any], name: str, made: int = 0) 
 
 @pytest.mark.parametrize("what", LISTS)
 async def test_a_list_in_parts_is_whole_though_some_are_made_and_some_end_between_them(
-    client: TestClient, daemon: Daemon, what: str
+    client: Client, daemon: Daemon, what: str
 ) -> None:
     path, make, verb = LISTS[what]
     headers = {"Authorization": f"Bearer {(await daemon.access.create('wall', 'viewer', None))[1]}"}
     await put(daemon, verb, [lasting(daemon, make, f"k{n:02}", made=n // 4) for n in range(MANY)])
 
     told: list[str] = []
-    cursor, part = "", 0
+    cursor: str | None = ""
+    part = 0
     while cursor is not None:
         answer = await (await client.get(f"{path}limit=4&cursor={cursor}", headers=headers)).json()
         told += [one["id"] for one in answer[what]]
@@ -79,14 +81,12 @@ async def test_a_list_in_parts_is_whole_though_some_are_made_and_some_end_betwee
 @pytest.mark.parametrize(
     "cursor", ["7", "x", "1.", ".x", "1.é", "-1.x", "1.x.y", f"{'9' * 19}.x", "1.%00", f"1.{'x' * 65}"]
 )
-async def test_a_cursor_that_no_answer_gave_is_refused(
-    client: TestClient, daemon: Daemon, path: str, cursor: str
-) -> None:
+async def test_a_cursor_that_no_answer_gave_is_refused(client: Client, daemon: Daemon, path: str, cursor: str) -> None:
     headers = {"Authorization": f"Bearer {(await daemon.access.create('wall', 'viewer', None))[1]}"}
     assert (await client.get(f"{path}cursor={cursor}", headers=headers)).status == 400
 
 
-async def test_pages_show_the_first_and_say_where_all_are(client: TestClient, daemon: Daemon) -> None:
+async def test_pages_show_the_first_and_say_where_all_are(client: Client, daemon: Daemon) -> None:
     await put(daemon, "add_silence", [lasting(daemon, silence, f"s{n:03}") for n in range(LIVE_SHOWN + 1)])
     await put(daemon, "add_override", [lasting(daemon, override, f"o{n:03}") for n in range(LINES + 1)])
 
@@ -100,7 +100,7 @@ async def test_pages_show_the_first_and_say_where_all_are(client: TestClient, da
 
 
 async def test_alertmanagers_list_has_all_that_have_not_ended_and_those_of_the_last_five_days(
-    client: TestClient, daemon: Daemon
+    client: Client, daemon: Daemon
 ) -> None:
     now = daemon.clock.now()
     old = [silence(f"old{n}", starts_at=Instant(0), ends_at=Instant(now - DAY * (n + 4))) for n in range(4)]

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient
+from pytest_aiohttp import AiohttpClient
 
+from tests.web.conftest import Client
 from tests.web.test_whole import CONFIGURATION
 from tocsin.settings import load
 from tocsin.web.app import make_app
@@ -30,7 +31,7 @@ async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
 
 
 @pytest.fixture
-async def client(aiohttp_client: Any, daemon: Daemon) -> TestClient:
+async def client(aiohttp_client: AiohttpClient, daemon: Daemon) -> Client:
     return await aiohttp_client(make_app(daemon))
 
 
@@ -49,18 +50,18 @@ def at(hours: float) -> str:
     return (THEN + timedelta(hours=hours)).isoformat().replace("+00:00", "Z")
 
 
-async def asked(client: TestClient, method: str, path: str, who: dict[str, str], body: Any = None) -> tuple[int, Any]:
+async def asked(client: Client, method: str, path: str, who: dict[str, str], body: Any = None) -> tuple[int, Any]:
     answer = await client.request(method, path, json=body, headers=who)
     return answer.status, await answer.json()
 
 
-async def on_call(client: TestClient, who: dict[str, str], when: str) -> list[str]:
+async def on_call(client: Client, who: dict[str, str], when: str) -> list[str]:
     [line] = (await asked(client, "GET", f"/v1/oncall?at={when}", who))[1]["schedules"]
-    return line["users"]
+    return list(line["users"])
 
 
 async def test_an_override_is_seen_in_every_answer_until_it_is_taken_back(
-    client: TestClient, people: dict[str, Any]
+    client: Client, people: dict[str, Any]
 ) -> None:
     before = await on_call(client, people["wall"], at(0))
     other = "bo" if before == ["ana"] else "ana"
@@ -84,7 +85,7 @@ async def test_an_override_is_seen_in_every_answer_until_it_is_taken_back(
     assert (left, history) == ({"overrides": [], "next": None}, {"overrides": [removed], "next": None})
 
 
-async def test_a_time_without_an_offset_is_the_schedules(client: TestClient, people: dict[str, Any]) -> None:
+async def test_a_time_without_an_offset_is_the_schedules(client: Client, people: dict[str, Any]) -> None:
     day = f"{THEN.year}-12-24"
     _, here = await asked(client, "POST", OVERRIDES, people["ana"], {"user": "bo", "from": f"{day} 09:00", "for": "4h"})
     _, there = await asked(
@@ -96,7 +97,7 @@ async def test_a_time_without_an_offset_is_the_schedules(client: TestClient, peo
     assert (there["from"], there["to"]) == (f"{day}T16:00:00+01:00", f"{day}T17:00:00+01:00")
 
 
-async def test_nobody_is_on_call_where_everybody_is_removed(client: TestClient, people: dict[str, Any]) -> None:
+async def test_nobody_is_on_call_where_everybody_is_removed(client: Client, people: dict[str, Any]) -> None:
     status, made = await asked(client, "POST", OVERRIDES, people["ana"], {"mode": "remove", "from": at(0), "for": "1h"})
 
     assert (status, made["users"]) == (201, [])
@@ -106,7 +107,7 @@ async def test_nobody_is_on_call_where_everybody_is_removed(client: TestClient, 
 
 @pytest.mark.parametrize("second", [False, True])
 async def test_in_an_hour_that_comes_twice_the_one_that_was_meant_counts(
-    client: TestClient, people: dict[str, Any], second: bool
+    client: Client, people: dict[str, Any], second: bool
 ) -> None:
     hour = "2030-10-27T02:{minutes}:00+0{offset}:00"
     start, end = (hour.format(minutes=one, offset=1 if second else 2) for one in ("10", "20"))
@@ -148,7 +149,7 @@ async def test_in_an_hour_that_comes_twice_the_one_that_was_meant_counts(
     ],
 )  # fmt: skip
 async def test_what_is_wrong_is_said_at_its_place_and_nothing_changes(
-    client: TestClient, people: dict[str, Any], body: Any, pointer: str, said: str
+    client: Client, people: dict[str, Any], body: Any, pointer: str, said: str
 ) -> None:
     if isinstance(body, dict) and body.get("replaces") == "NOBODY":
         [who] = await on_call(client, people["ana"], "2040-01-02T10:30")
@@ -162,7 +163,7 @@ async def test_what_is_wrong_is_said_at_its_place_and_nothing_changes(
     assert (await asked(client, "GET", f"{OVERRIDES}?all=true", people["ana"]))[1] == {"overrides": [], "next": None}
 
 
-async def test_every_mistake_is_told_at_once(client: TestClient, people: dict[str, Any]) -> None:
+async def test_every_mistake_is_told_at_once(client: Client, people: dict[str, Any]) -> None:
     body = {"user": "bu", "replaces": "an", "from": "soon", "to": "later"}
 
     _, problem = await asked(client, "POST", OVERRIDES, people["ana"], body)
@@ -171,7 +172,7 @@ async def test_every_mistake_is_told_at_once(client: TestClient, people: dict[st
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_there_is_no_such_schedule(client: TestClient, people: dict[str, Any], method: str) -> None:
+async def test_there_is_no_such_schedule(client: Client, people: dict[str, Any], method: str) -> None:
     body = {"user": "bo", "for": "1h"} if method == "POST" else None
 
     status, problem = await asked(client, method, "/v1/schedules/primry/overrides", people["ana"], body)
@@ -179,7 +180,7 @@ async def test_there_is_no_such_schedule(client: TestClient, people: dict[str, A
     assert (status, problem["detail"]) == (404, "no such schedule 'primry' (did you mean 'primary'?)")
 
 
-async def test_who_only_looks_and_who_is_nobody_changes_nothing(client: TestClient, people: dict[str, Any]) -> None:
+async def test_who_only_looks_and_who_is_nobody_changes_nothing(client: Client, people: dict[str, Any]) -> None:
     for who in ("wall", "robot"):
         assert (await asked(client, "POST", OVERRIDES, people[who], {"user": "bo", "for": "1h"}))[0] == 403
         assert (await asked(client, "DELETE", f"{OVERRIDES}/x", people[who]))[0] == 403
@@ -192,7 +193,7 @@ async def test_who_only_looks_and_who_is_nobody_changes_nothing(client: TestClie
 # ------------------------------------------------------------------------------------------ swaps
 
 
-async def pair(client: TestClient, who: dict[str, str]) -> tuple[str, str, dict[str, Any]]:
+async def pair(client: Client, who: dict[str, str]) -> tuple[str, str, dict[str, Any]]:
     """(whose first shift it is, the other one, a swap that the first may ask for)."""
     first = (await on_call(client, who, at(0)))[0]
     other = "bo" if first == "ana" else "ana"
@@ -200,7 +201,7 @@ async def pair(client: TestClient, who: dict[str, str]) -> tuple[str, str, dict[
     return first, other, {"schedule": "primary", "with": other, "from": at(0), "to": at(1), "in_return": back}
 
 
-async def test_a_swap_is_asked_for_accepted_and_seen(client: TestClient, people: dict[str, Any]) -> None:
+async def test_a_swap_is_asked_for_accepted_and_seen(client: Client, people: dict[str, Any]) -> None:
     first, other, body = await pair(client, people["wall"])
     status, swap = await asked(client, "POST", "/v1/swaps", people[first], {**body, "reason": "wedding"})
     _, waiting = await asked(client, "GET", f"/v1/swaps?user={other}", people["wall"])
@@ -220,7 +221,7 @@ async def test_a_swap_is_asked_for_accepted_and_seen(client: TestClient, people:
     ]  # fmt: skip
 
 
-async def test_an_admin_answers_in_anothers_name(client: TestClient, people: dict[str, Any]) -> None:
+async def test_an_admin_answers_in_anothers_name(client: Client, people: dict[str, Any]) -> None:
     first, other, body = await pair(client, people["wall"])
     _, swap = await asked(client, "POST", "/v1/swaps", people["root"], {**body, "by": first})
     status, declined = await asked(client, "POST", f"/v1/swaps/{swap['id']}/decline", people["root"], {"user": other})
@@ -244,7 +245,7 @@ async def test_an_admin_answers_in_anothers_name(client: TestClient, people: dic
     ],
 )
 async def test_a_swap_that_cannot_be_is_not_kept(
-    client: TestClient, people: dict[str, Any], change: dict[str, Any], pointer: str, said: str
+    client: Client, people: dict[str, Any], change: dict[str, Any], pointer: str, said: str
 ) -> None:
     first, _, body = await pair(client, people["wall"])
     change = {**change, "with": first} if change.get("with") == "SELF" else change

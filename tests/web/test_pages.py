@@ -6,14 +6,13 @@ import base64
 import re
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from aiohttp.test_utils import TestClient
 
 from tests.web import fakes
-from tests.web.fakes import INCIDENT, NOW, FakeDaemon
+from tests.web.conftest import Client
+from tests.web.fakes import INCIDENT, NOW, FakeDaemon, FakeView
 from tocsin.errors import StoreUnavailable
 from tocsin.model import Server
 
@@ -25,14 +24,14 @@ PAGES = ["/", "/incidents/42", "/docs", "/a/good"]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
-async def test_looking_at_a_link_acknowledges_nothing(client: TestClient, daemon: FakeDaemon, method: str) -> None:
+async def test_looking_at_a_link_acknowledges_nothing(client: Client, daemon: FakeDaemon, method: str) -> None:
     answer = await client.request(method, "/a/good?action=acknowledge")
 
     assert answer.status in (200, 204)
     assert daemon.answers.heard == []
 
 
-async def test_a_link_shows_the_incident_and_one_button(client: TestClient) -> None:
+async def test_a_link_shows_the_incident_and_one_button(client: Client) -> None:
     text = await (await client.get("/a/good")).text()
 
     assert "INC 42" in text
@@ -41,7 +40,7 @@ async def test_a_link_shows_the_incident_and_one_button(client: TestClient) -> N
     assert "For Ana Pires" in text
 
 
-async def test_pressing_the_button_acknowledges_and_says_so(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_pressing_the_button_acknowledges_and_says_so(client: Client, daemon: FakeDaemon) -> None:
     answer = await client.post("/a/good")
 
     text = await answer.text()
@@ -52,7 +51,7 @@ async def test_pressing_the_button_acknowledges_and_says_so(client: TestClient, 
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_bad_link_reads_the_same_for_every_reason(client: TestClient, daemon: FakeDaemon, method: str) -> None:
+async def test_a_bad_link_reads_the_same_for_every_reason(client: Client, daemon: FakeDaemon, method: str) -> None:
     answers = [await client.request(method, f"/a/{token}") for token in ("bad", "x" * 2000, "%00", "good%20")]
 
     assert [answer.status for answer in answers] == [404] * 4
@@ -60,17 +59,17 @@ async def test_a_bad_link_reads_the_same_for_every_reason(client: TestClient, da
     assert daemon.answers.heard == []
 
 
-async def test_a_link_leaves_no_trace_in_caches_and_referrers(client: TestClient) -> None:
+async def test_a_link_leaves_no_trace_in_caches_and_referrers(client: Client) -> None:
     for answer in (await client.get("/a/good"), await client.post("/a/good"), await client.get("/a/bad")):
         assert answer.headers["Referrer-Policy"] == "no-referrer"
         assert answer.headers["Cache-Control"] == "no-store"
 
 
-async def test_a_press_that_cannot_be_stored_says_that_nothing_changed(client: TestClient, daemon: FakeDaemon) -> None:
-    async def silent(token: str, action: str) -> Any:
+async def test_a_press_that_cannot_be_stored_says_that_nothing_changed(client: Client, daemon: FakeDaemon) -> None:
+    async def silent(token: str, action: str = "") -> FakeView | None:
         raise StoreUnavailable("down")
 
-    daemon.answers.press = silent  # type: ignore[method-assign]
+    daemon.answers.press = silent  # type: ignore[method-assign]  # its database is down
 
     answer = await client.post("/a/good")
 
@@ -82,7 +81,7 @@ async def test_a_press_that_cannot_be_stored_says_that_nothing_changed(client: T
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_no_page_has_a_script_or_anything_from_elsewhere(client: TestClient, path: str) -> None:
+async def test_no_page_has_a_script_or_anything_from_elsewhere(client: Client, path: str) -> None:
     answer = await client.get(path, headers=PASSWORD)
 
     text = (await answer.text()).lower()
@@ -95,7 +94,7 @@ async def test_no_page_has_a_script_or_anything_from_elsewhere(client: TestClien
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/a/bad"])
-async def test_every_page_carries_its_security_headers(client: TestClient, path: str) -> None:
+async def test_every_page_carries_its_security_headers(client: Client, path: str) -> None:
     headers = (await client.get(path, headers=PASSWORD)).headers
 
     policy = headers["Content-Security-Policy"]
@@ -108,13 +107,13 @@ async def test_every_page_carries_its_security_headers(client: TestClient, path:
 
 
 @pytest.mark.parametrize("path", ["/", "/incidents/42", "/a/good"])
-async def test_text_of_an_alert_is_shown_as_text(client: TestClient, path: str) -> None:
+async def test_text_of_an_alert_is_shown_as_text(client: Client, path: str) -> None:
     text = await (await client.get(path, headers=PASSWORD)).text()
 
     assert "The &lt;b&gt;database&lt;/b&gt; is down" in text
 
 
-async def test_the_style_comes_from_the_package(client: TestClient) -> None:
+async def test_the_style_comes_from_the_package(client: Client) -> None:
     answer = await client.get("/static/tocsin.css")
 
     assert answer.status == 200
@@ -122,7 +121,7 @@ async def test_the_style_comes_from_the_package(client: TestClient) -> None:
     assert "prefers-color-scheme: dark" in await answer.text()
 
 
-async def test_the_first_page_tells_who_is_on_call_and_what_is_open(client: TestClient) -> None:
+async def test_the_first_page_tells_who_is_on_call_and_what_is_open(client: Client) -> None:
     text = await (await client.get("/", headers=PASSWORD)).text()
 
     assert "3 open incidents" in text
@@ -135,7 +134,7 @@ async def test_the_first_page_tells_who_is_on_call_and_what_is_open(client: Test
 
 
 @pytest.mark.parametrize("path", ["/", "/incidents/42"])
-async def test_a_browser_is_asked_for_a_token(client: TestClient, path: str) -> None:
+async def test_a_browser_is_asked_for_a_token(client: Client, path: str) -> None:
     answer = await client.get(path)
 
     assert answer.status == 401
@@ -159,7 +158,7 @@ async def test_a_browser_is_asked_for_a_token(client: TestClient, path: str) -> 
     ],
 )
 async def test_the_machine_itself_may_look_without_a_token(
-    client: TestClient, daemon: FakeDaemon, listens_on: str, headers: dict[str, str], status: int
+    client: Client, daemon: FakeDaemon, listens_on: str, headers: dict[str, str], status: int
 ) -> None:
     host, _, public_url = listens_on.partition(" ")
     daemon.with_settings(server=Server(host=host, public_url=public_url or None))
@@ -169,14 +168,14 @@ async def test_the_machine_itself_may_look_without_a_token(
     assert answer.status == status
 
 
-async def test_the_manual_shows_code_as_code(client: TestClient) -> None:
+async def test_the_manual_shows_code_as_code(client: Client) -> None:
     text = await (await client.get("/docs")).text()
 
     assert "`" not in text
     assert "<code>Authorization: Bearer TOKEN</code>" in text
 
 
-async def test_the_manual_is_open(client: TestClient) -> None:
+async def test_the_manual_is_open(client: Client) -> None:
     assert (await client.get("/docs")).status == 200
     assert (await client.get("/v1/openapi.json")).status == 200
 
@@ -185,7 +184,7 @@ async def test_the_manual_is_open(client: TestClient) -> None:
 
 
 async def test_what_was_acknowledged_and_pages_again_is_shown_as_nobodys(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch
+    client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     again = replace(INCIDENT, acknowledged_by="ana", due_kind="step", due_at=NOW)
     monkeypatch.setattr(fakes, "INCIDENT", again)
@@ -197,7 +196,7 @@ async def test_what_was_acknowledged_and_pages_again_is_shown_as_nobodys(
     assert ("<dt>Has it</dt>" in own, "<dt>Had it</dt>" in own) == (False, True)
 
 
-async def test_times_are_those_of_a_clock_on_the_wall(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_times_are_those_of_a_clock_on_the_wall(client: Client, daemon: FakeDaemon) -> None:
     settings = daemon.live.settings
     for page, zone in (("/", settings.defaults.timezone), ("/a/good", settings.users["ana"].timezone)):
         text = await (await client.get(page, headers=PASSWORD)).text()

@@ -9,9 +9,10 @@ from typing import Any
 
 import orjson
 import pytest
-from aiohttp.test_utils import TestClient
+from pytest_aiohttp import AiohttpClient
 
 from tests.daemon import until
+from tests.web.conftest import Client
 from tests.web.test_whole import CONFIGURATION, OWN
 from tocsin.clock import SystemChance, SystemClock
 from tocsin.decide.routing.matchers import parse
@@ -45,7 +46,7 @@ async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
 
 
 @pytest.fixture
-async def client(aiohttp_client: Any, daemon: Daemon) -> TestClient:
+async def client(aiohttp_client: AiohttpClient, daemon: Daemon) -> Client:
     return await aiohttp_client(make_app(daemon))
 
 
@@ -61,7 +62,7 @@ async def viewer(daemon: Daemon) -> dict[str, str]:
     return {"Authorization": f"Bearer {bearer}"}
 
 
-async def got(client: TestClient, path: str, headers: dict[str, str]) -> Any:
+async def got(client: Client, path: str, headers: dict[str, str]) -> Any:
     answer = await client.get(path, headers=headers)
     assert answer.status == 200, await answer.text()
     return await answer.json()
@@ -71,7 +72,7 @@ def alert(title: str, **more: Any) -> dict[str, Any]:
     return {"status": "firing", "title": title, "dedup_key": title, "severity": "critical", **more}
 
 
-async def test_windows_are_listed_in_their_zone_with_what_comes_next(client: TestClient, ana: dict[str, str]) -> None:
+async def test_windows_are_listed_in_their_zone_with_what_comes_next(client: Client, ana: dict[str, str]) -> None:
     [patching, move] = (await got(client, "/v1/maintenance", ana))["maintenance"]
 
     assert (patching["name"], patching["matchers"], patching["timezone"]) == (
@@ -83,7 +84,7 @@ async def test_windows_are_listed_in_their_zone_with_what_comes_next(client: Tes
     assert (move["current"], move["next"]) == (None, {"start": "2030-01-05T09:00:00Z", "end": "2030-01-05T10:00:00Z"})
 
 
-async def test_a_child_and_its_parent_name_each_other(client: TestClient, ana: dict[str, str]) -> None:
+async def test_a_child_and_its_parent_name_each_other(client: Client, ana: dict[str, str]) -> None:
     await client.post("/v1/webhooks/own", json=alert("db down", service="db"), headers=OWN)
     await client.post("/v1/webhooks/own", json=alert("shop slow", service="shop"), headers=OWN)
 
@@ -95,7 +96,7 @@ async def test_a_child_and_its_parent_name_each_other(client: TestClient, ana: d
     assert [one["now"] for one in (*child["related"], *parent["related"])] == [True, True]
 
 
-async def test_a_child_that_is_free_again_is_not_said_to_wait(client: TestClient, ana: dict[str, str]) -> None:
+async def test_a_child_that_is_free_again_is_not_said_to_wait(client: Client, ana: dict[str, str]) -> None:
     await client.post("/v1/webhooks/own", json=alert("db down", service="db"), headers=OWN)
     await client.post("/v1/webhooks/own", json=alert("shop slow", service="shop"), headers=OWN)
     await client.post("/v1/incidents/1/resolve", headers=ana)
@@ -112,7 +113,7 @@ async def test_a_child_that_is_free_again_is_not_said_to_wait(client: TestClient
 
 
 async def test_a_change_is_kept_once_and_shown_beside_the_incidents_of_its_service(
-    client: TestClient, ana: dict[str, str]
+    client: Client, ana: dict[str, str]
 ) -> None:
     change = {
         "routing_key": KEY,
@@ -132,7 +133,7 @@ async def test_a_change_is_kept_once_and_shown_beside_the_incidents_of_its_servi
 
 
 async def test_changes_of_a_service_stand_beside_its_incidents(
-    client: TestClient, ana: dict[str, str], daemon: Daemon, tmp_path: Path
+    client: Client, ana: dict[str, str], daemon: Daemon, tmp_path: Path
 ) -> None:
     rule = "rules: [{name: ours, match: ['source=\"ci\"'], set: {service: shop}}]\n"
     (tmp_path / "tocsin.yaml").write_text(QUIET + rule)
@@ -162,7 +163,7 @@ async def soon(daemon: Daemon, hours: int = 2) -> str:
     return rfc3339(Instant(daemon.clock.now() + hours * HOUR))
 
 
-async def test_a_silence_goes_out_as_it_came_in(client: TestClient, ana: dict[str, str], daemon: Daemon) -> None:
+async def test_a_silence_goes_out_as_it_came_in(client: Client, ana: dict[str, str], daemon: Daemon) -> None:
     made = await client.post("/api/v2/silences", json=silence(endsAt=await soon(daemon)), headers=ana)
     id = (await made.json())["silenceID"]
     shown = await got(client, f"/api/v2/silence/{id}", ana)
@@ -176,7 +177,7 @@ async def test_a_silence_goes_out_as_it_came_in(client: TestClient, ana: dict[st
     assert (await got(client, "/v1/silences", ana))["silences"][0]["id"] == id
 
 
-async def test_it_is_changed_under_its_id_and_expired(client: TestClient, ana: dict[str, str], daemon: Daemon) -> None:
+async def test_it_is_changed_under_its_id_and_expired(client: Client, ana: dict[str, str], daemon: Daemon) -> None:
     body = silence(endsAt=await soon(daemon))
     id = (await (await client.post("/api/v2/silences", json=body, headers=ana)).json())["silenceID"]
     kept = await got(client, f"/api/v2/silence/{id}", ana)
@@ -202,7 +203,7 @@ async def test_it_is_changed_under_its_id_and_expired(client: TestClient, ana: d
     ],
 )
 async def test_what_is_wrong_is_said_as_a_json_string(
-    client: TestClient, ana: dict[str, str], daemon: Daemon, change: dict[str, Any], status: int, said: str
+    client: Client, ana: dict[str, str], daemon: Daemon, change: dict[str, Any], status: int, said: str
 ) -> None:
     answer = await client.post("/api/v2/silences", json={**silence(endsAt=await soon(daemon)), **change}, headers=ana)
     words = orjson.loads(await answer.read())
@@ -211,7 +212,7 @@ async def test_what_is_wrong_is_said_as_a_json_string(
     assert (await got(client, "/v1/silences", ana))["silences"] == []
 
 
-async def test_who_may_what(client: TestClient, ana: dict[str, str], viewer: dict[str, str], daemon: Daemon) -> None:
+async def test_who_may_what(client: Client, ana: dict[str, str], viewer: dict[str, str], daemon: Daemon) -> None:
     body = silence(endsAt=await soon(daemon))
     assert (await client.get("/api/v2/silences")).status == 401
     assert (await client.get("/api/v2/silences", headers=viewer)).status == 200
@@ -227,7 +228,7 @@ async def test_who_may_what(client: TestClient, ana: dict[str, str], viewer: dic
 
 
 async def test_what_fires_is_listed_with_what_keeps_it_quiet(
-    client: TestClient, ana: dict[str, str], daemon: Daemon
+    client: Client, ana: dict[str, str], daemon: Daemon
 ) -> None:
     body = silence(endsAt=await soon(daemon), matchers=[{"name": "service", "value": "desk"}])
     id = (await (await client.post("/api/v2/silences", json=body, headers=ana)).json())["silenceID"]
@@ -252,7 +253,7 @@ async def test_what_fires_is_listed_with_what_keeps_it_quiet(
     assert sorted(len(group["alerts"]) for group in groups) == [1, 1, 1]
 
 
-async def test_status_receivers_and_probes_are_complete(client: TestClient, ana: dict[str, str]) -> None:
+async def test_status_receivers_and_probes_are_complete(client: Client, ana: dict[str, str]) -> None:
     status = await got(client, "/api/v2/status", ana)
     assert set(status["versionInfo"]) == {"version", "revision", "branch", "buildUser", "buildDate", "goVersion"}
     assert set(status) == {"cluster", "config", "uptime", "versionInfo"}

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient
+from pytest_aiohttp import AiohttpClient
 
+from tests.web.conftest import Client
 from tests.web.test_whole import CONFIGURATION
 from tocsin.model import DAY, Instant, rfc3339
 from tocsin.settings import load
@@ -35,7 +36,7 @@ async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
 
 
 @pytest.fixture
-async def client(aiohttp_client: Any, daemon: Daemon) -> TestClient:
+async def client(aiohttp_client: AiohttpClient, daemon: Daemon) -> Client:
     """A browser of its own; it keeps its cookies."""
     return await aiohttp_client(make_app(daemon))
 
@@ -44,7 +45,7 @@ async def token(daemon: Daemon, role: Any = "responder", user: str | None = "ana
     return (await daemon.access.create(name, role, user))[1]
 
 
-async def signed_in(client: TestClient, daemon: Daemon, **whose: Any) -> str:
+async def signed_in(client: Client, daemon: Daemon, **whose: Any) -> str:
     """Sign in; the hidden field of the forms."""
     given = {"token": await token(daemon, **whose), "next": "/schedules/primary"}
     answer = await client.post("/login", data=given, allow_redirects=False)
@@ -68,7 +69,7 @@ async def made(daemon: Daemon) -> list[Any]:
 # --------------------------------------------------------------------------------------- the pages
 
 
-async def test_what_a_calendar_does_not_say_plainly_stands_on_the_pages(client: TestClient, daemon: Daemon) -> None:
+async def test_what_a_calendar_does_not_say_plainly_stands_on_the_pages(client: Client, daemon: Daemon) -> None:
     await signed_in(client, daemon)
     core, note = daemon.core, "line 8: the event '<b>' has no usable start, and is left out"
     primary = replace(core.settings.schedules["primary"], feed_notes=(note, "line 9: x"))
@@ -80,7 +81,7 @@ async def test_what_a_calendar_does_not_say_plainly_stands_on_the_pages(client: 
     assert "2 things of its calendar" in pages
 
 
-async def test_an_override_is_added_and_removed_by_forms_without_script(client: TestClient, daemon: Daemon) -> None:
+async def test_an_override_is_added_and_removed_by_forms_without_script(client: Client, daemon: Daemon) -> None:
     form = await signed_in(client, daemon)
     answer = await client.post(ADD, data={"form": form, **BO_STEPS_IN}, allow_redirects=False)
     [one] = await made(daemon)
@@ -99,7 +100,7 @@ async def test_an_override_is_added_and_removed_by_forms_without_script(client: 
     assert await made(daemon) == []
 
 
-async def test_who_steps_in_now_is_marked_in_the_table(client: TestClient, daemon: Daemon) -> None:
+async def test_who_steps_in_now_is_marked_in_the_table(client: Client, daemon: Daemon) -> None:
     form = await signed_in(client, daemon)
     before = await (await client.get("/schedules/primary")).text()
     assert "override</span>" not in before
@@ -128,7 +129,7 @@ def in_two_days(daemon: Daemon) -> str:
     ],
 )
 async def test_what_is_wrong_is_said_and_the_form_keeps_what_was_written(
-    client: TestClient, daemon: Daemon, change: dict[str, str], said: str
+    client: Client, daemon: Daemon, change: dict[str, str], said: str
 ) -> None:
     form = await signed_in(client, daemon)
 
@@ -141,7 +142,7 @@ async def test_what_is_wrong_is_said_and_the_form_keeps_what_was_written(
     assert await made(daemon) == []
 
 
-async def test_there_is_no_such_schedule_and_no_such_override(client: TestClient, daemon: Daemon) -> None:
+async def test_there_is_no_such_schedule_and_no_such_override(client: Client, daemon: Daemon) -> None:
     form = await signed_in(client, daemon)
 
     assert (await client.get("/schedules/none")).status == 404
@@ -154,7 +155,7 @@ async def test_there_is_no_such_schedule_and_no_such_override(client: TestClient
 # ------------------------------------------------------------------------------------- who may act
 
 
-async def test_without_a_session_a_page_has_no_form_and_takes_none(client: TestClient, daemon: Daemon) -> None:
+async def test_without_a_session_a_page_has_no_form_and_takes_none(client: Client, daemon: Daemon) -> None:
     page = await (await client.get("/schedules/primary")).text()
     answer = await client.post(ADD, data=BO_STEPS_IN)
 
@@ -164,7 +165,7 @@ async def test_without_a_session_a_page_has_no_form_and_takes_none(client: TestC
     assert "Nothing was changed." in await answer.text()
 
 
-async def test_a_password_that_the_browser_adds_acts_on_nothing(client: TestClient, daemon: Daemon) -> None:
+async def test_a_password_that_the_browser_adds_acts_on_nothing(client: Client, daemon: Daemon) -> None:
     answer = await client.post(ADD, data=BO_STEPS_IN, headers=basic(await token(daemon)))
 
     assert answer.status == 401
@@ -186,7 +187,7 @@ async def test_a_password_that_the_browser_adds_acts_on_nothing(client: TestClie
     ],
 )
 async def test_a_form_of_another_site_is_refused(
-    client: TestClient, daemon: Daemon, headers: dict[str, str], status: int
+    client: Client, daemon: Daemon, headers: dict[str, str], status: int
 ) -> None:
     form = await signed_in(client, daemon)
     headers = {name: value.format(host=f"127.0.0.1:{client.port}") for name, value in headers.items()}
@@ -199,7 +200,7 @@ async def test_a_form_of_another_site_is_refused(
     assert ("another site" in await sign_in.text()) == (status == 403)
 
 
-async def test_a_form_without_the_sessions_own_mark_is_refused(client: TestClient, daemon: Daemon) -> None:
+async def test_a_form_without_the_sessions_own_mark_is_refused(client: Client, daemon: Daemon) -> None:
     older = await signed_in(client, daemon)
     await signed_in(client, daemon, name="again")
 
@@ -208,7 +209,7 @@ async def test_a_form_without_the_sessions_own_mark_is_refused(client: TestClien
     assert await made(daemon) == []
 
 
-async def test_a_viewer_may_look_and_no_more(client: TestClient, daemon: Daemon) -> None:
+async def test_a_viewer_may_look_and_no_more(client: Client, daemon: Daemon) -> None:
     assert await signed_in(client, daemon, role="viewer") == ""
     form = form_of(await (await client.get("/login")).text())
 
@@ -219,7 +220,7 @@ async def test_a_viewer_may_look_and_no_more(client: TestClient, daemon: Daemon)
 # --------------------------------------------------------------------------------------- sessions
 
 
-async def test_the_cookie_is_for_our_pages_alone(client: TestClient, daemon: Daemon) -> None:
+async def test_the_cookie_is_for_our_pages_alone(client: Client, daemon: Daemon) -> None:
     answer = await client.post("/login", data={"token": await token(daemon)}, allow_redirects=False)
 
     cookie = answer.headers["Set-Cookie"]
@@ -231,7 +232,7 @@ async def test_the_cookie_is_for_our_pages_alone(client: TestClient, daemon: Dae
     assert answer.headers["Location"] == "/"
 
 
-async def test_under_https_the_cookie_is_secure_and_of_this_host(client: TestClient, daemon: Daemon) -> None:
+async def test_under_https_the_cookie_is_secure_and_of_this_host(client: Client, daemon: Daemon) -> None:
     (daemon.loaded.main).write_text(CONFIGURATION)
     await daemon.reload()
 
@@ -245,14 +246,14 @@ async def test_under_https_the_cookie_is_secure_and_of_this_host(client: TestCli
     assert (await client.get("/schedules", headers={"Cookie": f"__Host-tocsin_session={value}"})).status == 200
 
 
-async def test_a_revoked_token_ends_its_sessions(client: TestClient, daemon: Daemon) -> None:
+async def test_a_revoked_token_ends_its_sessions(client: Client, daemon: Daemon) -> None:
     form = await signed_in(client, daemon)
     await daemon.access.revoke("browser")
 
     assert (await client.post(ADD, data={"form": form, **BO_STEPS_IN})).status == 401
 
 
-async def test_keys_rotated_twice_end_every_session(client: TestClient, daemon: Daemon) -> None:
+async def test_keys_rotated_twice_end_every_session(client: Client, daemon: Daemon) -> None:
     form = await signed_in(client, daemon)
     await daemon.access.rotate_keys()
     assert (await client.post(ADD, data={"form": form, **BO_STEPS_IN}, allow_redirects=False)).status == 303
@@ -261,7 +262,7 @@ async def test_keys_rotated_twice_end_every_session(client: TestClient, daemon: 
     assert (await client.post(ADD, data={"form": form, **BO_STEPS_IN})).status == 401
 
 
-async def test_signing_out_ends_it_in_this_browser(client: TestClient, daemon: Daemon) -> None:
+async def test_signing_out_ends_it_in_this_browser(client: Client, daemon: Daemon) -> None:
     form = await signed_in(client, daemon)
     elsewhere = await client.post("/logout", data={"form": form}, headers={"Origin": "https://evil.example"})
     still = await (await client.get("/login")).text()
@@ -274,7 +275,7 @@ async def test_signing_out_ends_it_in_this_browser(client: TestClient, daemon: D
     assert (await client.post("/logout", allow_redirects=False)).status == 303
 
 
-async def test_a_copy_of_a_cookie_is_good_for_nothing_after_signing_out(client: TestClient, daemon: Daemon) -> None:
+async def test_a_copy_of_a_cookie_is_good_for_nothing_after_signing_out(client: Client, daemon: Daemon) -> None:
     form = await signed_in(client, daemon)
     [cookie] = [one for one in client.session.cookie_jar if one.key == "tocsin_session"]
     copy = {"Cookie": f"tocsin_session={cookie.value}"}
@@ -287,7 +288,7 @@ async def test_a_copy_of_a_cookie_is_good_for_nothing_after_signing_out(client: 
 
 
 @pytest.mark.parametrize("given", ["", "wrong", "tocsin_0", "own-token"])
-async def test_what_is_no_token_opens_no_session(client: TestClient, given: str) -> None:
+async def test_what_is_no_token_opens_no_session(client: Client, given: str) -> None:
     answer = await client.post("/login", data={"token": given}, allow_redirects=False)
 
     assert answer.status == 403
@@ -295,7 +296,7 @@ async def test_what_is_no_token_opens_no_session(client: TestClient, given: str)
     assert "Set-Cookie" not in answer.headers
 
 
-async def test_a_token_of_nobody_opens_no_session(client: TestClient, daemon: Daemon) -> None:
+async def test_a_token_of_nobody_opens_no_session(client: Client, daemon: Daemon) -> None:
     answer = await client.post("/login", data={"token": await token(daemon, user=None)}, allow_redirects=False)
 
     assert answer.status == 403
@@ -315,7 +316,7 @@ async def test_a_token_of_nobody_opens_no_session(client: TestClient, daemon: Da
         "//[",
     ],
 )
-async def test_signing_in_never_leads_to_another_site(client: TestClient, daemon: Daemon, after: str) -> None:
+async def test_signing_in_never_leads_to_another_site(client: Client, daemon: Daemon, after: str) -> None:
     shown = await client.get("/login", params={"next": after})
     answer = await client.post("/login", data={"token": await token(daemon), "next": after}, allow_redirects=False)
 
@@ -324,7 +325,7 @@ async def test_signing_in_never_leads_to_another_site(client: TestClient, daemon
 
 
 @pytest.mark.parametrize("path", ["/schedules", "/schedules/primary", "/login"])
-async def test_these_pages_have_no_script_and_their_headers_too(client: TestClient, daemon: Daemon, path: str) -> None:
+async def test_these_pages_have_no_script_and_their_headers_too(client: Client, daemon: Daemon, path: str) -> None:
     await signed_in(client, daemon)
     answer = await client.get(path)
     text = (await answer.text()).lower()

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient
+from pytest_aiohttp import AiohttpClient
 
+from tests.web.conftest import Client
 from tests.web.test_quiet import QUIET
 from tests.web.test_schedules import basic, form_of, token
 from tests.web.test_whole import OWN
@@ -31,16 +32,16 @@ async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
 
 
 @pytest.fixture
-async def client(aiohttp_client: Any, daemon: Daemon) -> TestClient:
+async def client(aiohttp_client: AiohttpClient, daemon: Daemon) -> Client:
     return await aiohttp_client(make_app(daemon))
 
 
-async def signed_in(client: TestClient, daemon: Daemon, **whose: Any) -> str:
+async def signed_in(client: Client, daemon: Daemon, **whose: Any) -> str:
     await client.post("/login", data={"token": await token(daemon, **whose), "next": "/"}, allow_redirects=False)
     return form_of(await (await client.get("/silences")).text())
 
 
-async def test_a_silence_is_made_and_ended_by_forms(client: TestClient, daemon: Daemon) -> None:
+async def test_a_silence_is_made_and_ended_by_forms(client: Client, daemon: Daemon) -> None:
     form = await signed_in(client, daemon)
     made = await client.post("/silences", data={"form": form, **LOUD}, allow_redirects=False)
     [silence] = await daemon.silences.list(True)
@@ -72,7 +73,7 @@ async def test_a_silence_is_made_and_ended_by_forms(client: TestClient, daemon: 
     ],
 )
 async def test_what_is_wrong_is_said_and_nothing_is_lost(
-    client: TestClient, daemon: Daemon, fields: dict[str, str], said: str
+    client: Client, daemon: Daemon, fields: dict[str, str], said: str
 ) -> None:
     form = await signed_in(client, daemon)
     answer = await client.post("/silences", data={"form": form, **LOUD, **fields}, allow_redirects=False)
@@ -84,7 +85,7 @@ async def test_what_is_wrong_is_said_and_nothing_is_lost(
     assert await daemon.silences.list(False) == []
 
 
-async def test_only_a_form_of_ours_by_somebody_who_may(client: TestClient, daemon: Daemon) -> None:
+async def test_only_a_form_of_ours_by_somebody_who_may(client: Client, daemon: Daemon) -> None:
     form = await signed_in(client, daemon)
     other = {"Origin": "https://evil.example"}
     assert (await client.post("/silences", data={"form": form, **LOUD}, headers=other)).status == 403
@@ -97,7 +98,7 @@ async def test_only_a_form_of_ours_by_somebody_who_may(client: TestClient, daemo
     assert await daemon.silences.list(False) == []
 
 
-async def test_windows_stand_on_both_pages_and_relations_on_an_incidents(client: TestClient, daemon: Daemon) -> None:
+async def test_windows_stand_on_both_pages_and_relations_on_an_incidents(client: Client, daemon: Daemon) -> None:
     await signed_in(client, daemon)
     alert = {"status": "firing", "severity": "critical"}
     for title, service in (("db down", "db"), ("shop slow", "shop")):
@@ -114,7 +115,7 @@ async def test_windows_stand_on_both_pages_and_relations_on_an_incidents(client:
     assert "it waits until this one is over" in parent
 
 
-async def test_who_is_signed_in_is_not_asked_to_sign_in_on_any_page(client: TestClient, daemon: Daemon) -> None:
+async def test_who_is_signed_in_is_not_asked_to_sign_in_on_any_page(client: Client, daemon: Daemon) -> None:
     form = await signed_in(client, daemon)
     await daemon.actions.trigger("disk full", Actor("user", "ana"), "web")
     pages = ["/", "/incidents/1", "/schedules", "/silences", "/login"]

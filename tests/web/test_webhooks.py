@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 import pytest
-from aiohttp.test_utils import TestClient
 
+from tests.web.conftest import Client
 from tests.web.fakes import ROUTING_KEY, SETTINGS, SHOP_KEY, FakeDaemon
 from tocsin.errors import BadBody, StoreUnavailable
 from tocsin.model import IntegrationConfig, Secret
@@ -26,7 +26,7 @@ ALERT = {"title": "db down", "key": "db"}
 OWN = {"Authorization": "Bearer own-token"}
 
 
-async def test_an_api_token_posts_no_alert_as_a_password(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_an_api_token_posts_no_alert_as_a_password(client: Client, daemon: FakeDaemon) -> None:
     """A browser would add it to a form on anybody's page, and the form could resolve."""
     answer = await client.post("/v1/webhooks/own", json=ALERT, headers=basic("admin-token"))
 
@@ -54,7 +54,7 @@ def basic(password: str, user: str = "tocsin") -> dict[str, str]:
     ],
 )
 async def test_a_post_with_a_right_credential_is_stored_and_answered_202(
-    client: TestClient, daemon: FakeDaemon, credential: dict[str, str]
+    client: Client, daemon: FakeDaemon, credential: dict[str, str]
 ) -> None:
     answer = await client.post("/v1/webhooks/own", json=ALERT, headers=credential)
 
@@ -63,13 +63,13 @@ async def test_a_post_with_a_right_credential_is_stored_and_answered_202(
     assert [config.name for config, _, _ in daemon.intake.posts] == ["own"]
 
 
-async def test_a_token_in_the_query_is_accepted(client: TestClient) -> None:
+async def test_a_token_in_the_query_is_accepted(client: Client) -> None:
     answer = await client.post("/v1/webhooks/own?token=own-token", json=ALERT)
 
     assert answer.status == 202
 
 
-async def test_every_value_of_a_secret_is_accepted(client: TestClient) -> None:
+async def test_every_value_of_a_secret_is_accepted(client: Client) -> None:
     for token in ("prom-token", "prom-token-2"):
         answer = await client.post("/v1/webhooks/prometheus", json=ALERT, headers=basic(token))
         assert answer.status == 202
@@ -89,7 +89,7 @@ async def test_every_value_of_a_secret_is_accepted(client: TestClient) -> None:
     ],
 )
 async def test_a_wrong_token_and_an_unknown_integration_read_alike(
-    client: TestClient, daemon: FakeDaemon, credential: dict[str, str]
+    client: Client, daemon: FakeDaemon, credential: dict[str, str]
 ) -> None:
     wrong = await client.post("/v1/webhooks/own", json=ALERT, headers=credential)
     unknown = await client.post("/v1/webhooks/nobody", json=ALERT, headers=credential)
@@ -100,7 +100,7 @@ async def test_a_wrong_token_and_an_unknown_integration_read_alike(
     assert daemon.intake.posts == []
 
 
-async def test_the_dummy_of_unknown_integrations_opens_nothing(client: TestClient) -> None:
+async def test_the_dummy_of_unknown_integrations_opens_nothing(client: Client) -> None:
     given = {"Authorization": "Bearer compared with when there is no such integration"}
 
     answer = await client.post("/v1/webhooks/nobody", json=ALERT, headers=given)
@@ -108,14 +108,14 @@ async def test_the_dummy_of_unknown_integrations_opens_nothing(client: TestClien
     assert answer.status == 404
 
 
-async def test_an_api_token_is_told_which_integration_is_missing(client: TestClient) -> None:
+async def test_an_api_token_is_told_which_integration_is_missing(client: Client) -> None:
     answer = await client.post("/v1/webhooks/onw", json=ALERT, headers={"Authorization": "Bearer admin-token"})
 
     assert answer.status == 404
     assert "'onw'" in (await answer.json())["detail"]
 
 
-async def test_an_integration_without_a_token_takes_no_post_without_one(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_an_integration_without_a_token_takes_no_post_without_one(client: Client, daemon: FakeDaemon) -> None:
     daemon.with_settings(integrations={"open": IntegrationConfig("open", "webhook")})
 
     answers = [
@@ -126,7 +126,7 @@ async def test_an_integration_without_a_token_takes_no_post_without_one(client: 
     assert [answer.status for answer in answers] == [401, 401]
 
 
-async def test_a_reload_opens_new_doors_and_closes_removed_ones(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_a_reload_opens_new_doors_and_closes_removed_ones(client: Client, daemon: FakeDaemon) -> None:
     daemon.with_settings(integrations={"new": IntegrationConfig("new", "webhook", Secret(("new-token",)))})
 
     new = await client.post("/v1/webhooks/new", json=ALERT, headers={"Authorization": "Bearer new-token"})
@@ -138,7 +138,7 @@ async def test_a_reload_opens_new_doors_and_closes_removed_ones(client: TestClie
 # -------------------------------------------------------------------------------- what is answered
 
 
-async def test_the_good_alerts_of_a_mixed_post_are_kept_and_the_bad_ones_named(client: TestClient) -> None:
+async def test_the_good_alerts_of_a_mixed_post_are_kept_and_the_bad_ones_named(client: Client) -> None:
     answer = await client.post("/v1/webhooks/own", json=[ALERT, "bad", ALERT], headers=OWN)
 
     assert answer.status == 202
@@ -149,9 +149,7 @@ async def test_the_good_alerts_of_a_mixed_post_are_kept_and_the_bad_ones_named(c
     }
 
 
-async def test_a_post_of_which_nothing_can_be_taken_is_a_400_with_pointers(
-    client: TestClient, daemon: FakeDaemon
-) -> None:
+async def test_a_post_of_which_nothing_can_be_taken_is_a_400_with_pointers(client: Client, daemon: FakeDaemon) -> None:
     answer = await client.post("/v1/webhooks/own", json=["bad", 7], headers=OWN)
 
     assert answer.status == 400
@@ -170,7 +168,7 @@ async def test_a_post_of_which_nothing_can_be_taken_is_a_400_with_pointers(
     ],
 )
 async def test_trouble_is_said_in_the_words_the_sender_listens_to(
-    client: TestClient, daemon: FakeDaemon, integration: str, trouble: Exception, status: int
+    client: Client, daemon: FakeDaemon, integration: str, trouble: Exception, status: int
 ) -> None:
     daemon.intake.trouble = trouble
     token = {"prometheus": "prom-token", "own": "own-token"}[integration]
@@ -182,7 +180,7 @@ async def test_trouble_is_said_in_the_words_the_sender_listens_to(
     assert answer.content_type == "application/problem+json"
 
 
-async def test_refusals_are_counted(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_refusals_are_counted(client: Client, daemon: FakeDaemon) -> None:
     await client.post("/v1/webhooks/own", json=ALERT, headers={"Authorization": "Bearer wrong"})
     await client.post("/v1/webhooks/own", data=b"{", headers=OWN)
 
@@ -194,7 +192,7 @@ async def test_refusals_are_counted(client: TestClient, daemon: FakeDaemon) -> N
 
 
 async def test_refused_posts_of_a_right_token_raise_one_alarm_a_day_and_integration(
-    client: TestClient, daemon: FakeDaemon
+    client: Client, daemon: FakeDaemon
 ) -> None:
     await client.post("/v1/webhooks/own", data=b"{", headers={"Authorization": "Bearer wrong"})
     for body in (b"{", b"[7]", b"{"):
@@ -205,7 +203,7 @@ async def test_refused_posts_of_a_right_token_raise_one_alarm_a_day_and_integrat
     assert daemon.selfcare.refused[1][1] == "/0: not an object"
 
 
-async def test_a_post_that_cannot_be_stored_raises_the_alarm_too(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_a_post_that_cannot_be_stored_raises_the_alarm_too(client: Client, daemon: FakeDaemon) -> None:
     daemon.intake.trouble = BadBody("this post cannot be stored", status=422)
 
     assert (await client.post("/v1/webhooks/own", json=ALERT, headers=OWN)).status == 422
@@ -213,9 +211,7 @@ async def test_a_post_that_cannot_be_stored_raises_the_alarm_too(client: TestCli
     assert daemon.selfcare.refused == [("own", "this post cannot be stored")]
 
 
-async def test_a_refusal_that_quotes_a_lone_surrogate_is_still_an_answer(
-    client: TestClient, daemon: FakeDaemon
-) -> None:
+async def test_a_refusal_that_quotes_a_lone_surrogate_is_still_an_answer(client: Client, daemon: FakeDaemon) -> None:
     daemon.intake.trouble = BadBody("'\ud800' is no severity", "/\udfff", status=422)
 
     answer = await client.post("/v1/webhooks/own", json=ALERT, headers=OWN)
@@ -227,7 +223,7 @@ async def test_a_refusal_that_quotes_a_lone_surrogate_is_still_an_answer(
 # ----------------------------------------------------------------------------------- how it travels
 
 
-async def test_a_gzipped_body_is_read(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_a_gzipped_body_is_read(client: Client, daemon: FakeDaemon) -> None:
     body = gzip.compress(orjson.dumps(ALERT))
 
     answer = await client.post("/v1/webhooks/own", data=body, headers={**OWN, "Content-Encoding": "gzip"})
@@ -258,7 +254,7 @@ GZIPPED = gzip.compress(orjson.dumps(ALERT), mtime=0)
     ],
 )
 async def test_what_is_not_one_sound_layer_of_gzip_is_refused(
-    client: TestClient, coding: str, body: bytes, status: int
+    client: Client, coding: str, body: bytes, status: int
 ) -> None:
     answer = await client.post("/v1/webhooks/own", data=body, headers={**OWN, "Content-Encoding": coding})
 
@@ -266,7 +262,7 @@ async def test_what_is_not_one_sound_layer_of_gzip_is_refused(
     assert answer.content_type == "application/problem+json"
 
 
-async def test_a_body_over_four_mebibytes_is_413_whether_it_says_so_or_not(client: TestClient) -> None:
+async def test_a_body_over_four_mebibytes_is_413_whether_it_says_so_or_not(client: Client) -> None:
     body = b" " * (MAX_BODY + 1)
 
     async def in_pieces() -> Any:
@@ -279,7 +275,7 @@ async def test_a_body_over_four_mebibytes_is_413_whether_it_says_so_or_not(clien
     assert (said.status, unsaid.status) == (413, 413)
 
 
-async def test_a_body_in_pieces_is_read_whole_and_within_its_deadline(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_a_body_in_pieces_is_read_whole_and_within_its_deadline(client: Client, daemon: FakeDaemon) -> None:
     async def in_pieces() -> Any:
         yield b'{"title": "db down",'
         yield b'"key": "db"}'
@@ -328,7 +324,7 @@ ALLOWED = {
 
 
 @pytest.fixture
-async def real_sources(client: TestClient, daemon: FakeDaemon) -> TestClient:
+async def real_sources(client: Client, daemon: FakeDaemon) -> Client:
     daemon.live.sources = {source.type: source for source in (ALERTMANAGER, PAGERDUTY, WEBHOOK)}
     daemon.live.settings = replace(SETTINGS)
     return client
@@ -336,7 +332,7 @@ async def real_sources(client: TestClient, daemon: FakeDaemon) -> TestClient:
 
 @pytest.mark.parametrize("integration", ["own", "prometheus"])
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE.keys())
-async def test_a_hostile_body_gets_a_4xx_problem(real_sources: TestClient, integration: str, body: bytes) -> None:
+async def test_a_hostile_body_gets_a_4xx_problem(real_sources: Client, integration: str, body: bytes) -> None:
     token = {"prometheus": "prom-token", "own": "own-token"}[integration]
 
     answer = await real_sources.post(f"/v1/webhooks/{integration}?token={token}", data=body)
@@ -351,7 +347,7 @@ async def test_a_hostile_body_gets_a_4xx_problem(real_sources: TestClient, integ
 @pytest.mark.parametrize("integration", ["own", "prometheus"])
 @pytest.mark.parametrize("body", ALLOWED.values(), ids=ALLOWED.keys())
 async def test_odd_content_is_taken_or_refused_but_never_a_5xx(
-    real_sources: TestClient, integration: str, body: bytes
+    real_sources: Client, integration: str, body: bytes
 ) -> None:
     token = {"prometheus": "prom-token", "own": "own-token"}[integration]
 
@@ -363,7 +359,7 @@ async def test_odd_content_is_taken_or_refused_but_never_a_5xx(
 @pytest.mark.parametrize("body", [*HOSTILE.values(), *ALLOWED.values()], ids=[*HOSTILE.keys(), *ALLOWED.keys()])
 @pytest.mark.parametrize("path", ["/v2/enqueue", "/v2/change/enqueue", "/generic/2010-04-15/create_event.json"])
 async def test_the_pagerduty_doors_refuse_hostile_bodies_in_the_vendors_words(
-    real_sources: TestClient, path: str, body: bytes
+    real_sources: Client, path: str, body: bytes
 ) -> None:
     answer = await real_sources.post(path, data=body)
 
@@ -381,7 +377,7 @@ async def test_the_pagerduty_doors_refuse_hostile_bodies_in_the_vendors_words(
 # -------------------------------------------------------------------------------------- PagerDuty
 
 
-async def test_an_event_is_answered_as_pagerduty_answers_it(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_an_event_is_answered_as_pagerduty_answers_it(client: Client, daemon: FakeDaemon) -> None:
     answer = await client.post("/v2/enqueue", json={"routing_key": ROUTING_KEY, "dedup_key": "checkout/db"})
 
     assert answer.status == 202
@@ -393,13 +389,13 @@ async def test_an_event_is_answered_as_pagerduty_answers_it(client: TestClient, 
     assert daemon.intake.posts[0][0].name == "apps"
 
 
-async def test_an_event_without_a_key_is_told_the_minted_one(client: TestClient) -> None:
+async def test_an_event_without_a_key_is_told_the_minted_one(client: Client) -> None:
     answer = await client.post("/v2/enqueue", json={"routing_key": ROUTING_KEY})
 
     assert (await answer.json())["dedup_key"] == "minted"
 
 
-async def test_each_routing_key_of_an_integration_has_its_own_service(client: TestClient, daemon: FakeDaemon) -> None:
+async def test_each_routing_key_of_an_integration_has_its_own_service(client: Client, daemon: FakeDaemon) -> None:
     await client.post("/v2/enqueue", json={"routing_key": SHOP_KEY, "dedup_key": "a"})
 
     config = daemon.intake.posts[0][0]
@@ -416,7 +412,7 @@ async def test_each_routing_key_of_an_integration_has_its_own_service(client: Te
         ("\ud800" * 32, "'routing_key' is invalid"),
     ],
 )
-async def test_a_wrong_routing_key_is_refused(client: TestClient, daemon: FakeDaemon, key: Any, error: str) -> None:
+async def test_a_wrong_routing_key_is_refused(client: Client, daemon: FakeDaemon, key: Any, error: str) -> None:
     body = (
         orjson.dumps({"routing_key": key}) if key != "\ud800" * 32 else b'{"routing_key": "' + rb"\ud800" * 32 + b'"}'
     )
@@ -429,7 +425,7 @@ async def test_a_wrong_routing_key_is_refused(client: TestClient, daemon: FakeDa
         assert (await answer.json())["errors"] == [error]
 
 
-async def test_the_vendors_sentence_about_a_wrong_severity_arrives(client: TestClient) -> None:
+async def test_the_vendors_sentence_about_a_wrong_severity_arrives(client: Client) -> None:
     answer = await client.post("/v2/enqueue", json={"routing_key": ROUTING_KEY, "severity": "wrong"})
 
     assert answer.status == 400
@@ -438,14 +434,14 @@ async def test_the_vendors_sentence_about_a_wrong_severity_arrives(client: TestC
     ]
 
 
-async def test_a_change_event_has_its_own_words(client: TestClient) -> None:
+async def test_a_change_event_has_its_own_words(client: Client) -> None:
     answer = await client.post("/v2/change/enqueue", json={"routing_key": ROUTING_KEY})
 
     assert answer.status == 202
     assert await answer.json() == {"status": "success", "message": "Change event processed"}
 
 
-async def test_an_old_agents_event_is_200_with_its_incident_key(client: TestClient) -> None:
+async def test_an_old_agents_event_is_200_with_its_incident_key(client: Client) -> None:
     body = {"service_key": ROUTING_KEY, "dedup_key": "web-07/http"}
 
     answer = await client.post("/generic/2010-04-15/create_event.json", json=body)
@@ -455,7 +451,7 @@ async def test_an_old_agents_event_is_200_with_its_incident_key(client: TestClie
 
 
 async def test_a_full_queue_is_429_and_a_silent_database_503_to_pagerdutys_clients(
-    client: TestClient, daemon: FakeDaemon
+    client: Client, daemon: FakeDaemon
 ) -> None:
     statuses = []
     for trouble in (Overloaded("full"), StoreUnavailable("down")):

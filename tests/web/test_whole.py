@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient
+from pytest_aiohttp import AiohttpClient
 
 from tests.daemon import until
+from tests.web.conftest import Client
 from tocsin.clock import SystemChance, SystemClock
 from tocsin.model import HOUR
 from tocsin.model.civil import set_ahead
@@ -62,7 +63,7 @@ async def daemon(tmp_path: Path, shown: list[str]) -> AsyncIterator[Daemon]:
 
 
 @pytest.fixture
-async def client(aiohttp_client: Any, daemon: Daemon) -> TestClient:
+async def client(aiohttp_client: AiohttpClient, daemon: Daemon) -> Client:
     return await aiohttp_client(make_app(daemon))
 
 
@@ -73,7 +74,7 @@ async def ana(daemon: Daemon) -> dict[str, str]:
 
 
 async def test_an_alert_pages_and_an_acknowledgement_stops_it(
-    client: TestClient, ana: dict[str, str], shown: list[str]
+    client: Client, ana: dict[str, str], shown: list[str]
 ) -> None:
     posted = await client.post("/v1/webhooks/own", json=ALERT, headers=OWN)
     [number] = (await posted.json())["incidents"]
@@ -96,7 +97,7 @@ async def test_an_alert_pages_and_an_acknowledgement_stops_it(
 
 
 async def test_a_viewer_sees_nothing_a_callback_could_be_made_of(
-    client: TestClient, daemon: Daemon, ana: dict[str, str], shown: list[str]
+    client: Client, daemon: Daemon, ana: dict[str, str], shown: list[str]
 ) -> None:
     _, bearer = await daemon.access.create("eve", "viewer", None)
     posted = await client.post("/v1/webhooks/own", json=ALERT, headers=OWN)
@@ -118,7 +119,7 @@ async def test_a_viewer_sees_nothing_a_callback_could_be_made_of(
 
 
 async def test_a_link_of_a_page_shows_on_get_and_acknowledges_on_post(
-    client: TestClient, ana: dict[str, str], shown: list[str]
+    client: Client, ana: dict[str, str], shown: list[str]
 ) -> None:
     await client.post("/v1/webhooks/own", json=ALERT, headers=OWN)
     await until(lambda: shown, within=10, what="the page on the terminal")
@@ -139,7 +140,7 @@ async def test_a_link_of_a_page_shows_on_get_and_acknowledges_on_post(
     assert [one["acknowledged_by"] for one in after["incidents"]] == ["ana"]
 
 
-async def test_every_way_to_act_reaches_the_daemon(client: TestClient, ana: dict[str, str]) -> None:
+async def test_every_way_to_act_reaches_the_daemon(client: Client, ana: dict[str, str]) -> None:
     made = await (await client.post("/v1/incidents", json={"title": "smoke", "service": "shop"}, headers=ana)).json()
     path = f"/v1/incidents/{made['number']}"
     story = [
@@ -164,7 +165,7 @@ async def test_every_way_to_act_reaches_the_daemon(client: TestClient, ana: dict
     assert (await (await client.get(path, headers=ana)).json())["status"] == "closed"
 
 
-async def test_a_silence_mutes_and_its_end_is_shown(client: TestClient, ana: dict[str, str]) -> None:
+async def test_a_silence_mutes_and_its_end_is_shown(client: Client, ana: dict[str, str]) -> None:
     body = {"matchers": ['service="shop"'], "for": "2h", "comment": "patching"}
     made = await client.post("/v1/silences", json=body, headers=ana)
     await client.post("/v1/webhooks/own", json=ALERT, headers=OWN)
@@ -177,7 +178,7 @@ async def test_a_silence_mutes_and_its_end_is_shown(client: TestClient, ana: dic
     assert (alert["dedup_key"], alert["status"]) == ("db", "firing")
 
 
-async def test_a_pagerduty_event_is_triggered_and_resolved(client: TestClient, ana: dict[str, str]) -> None:
+async def test_a_pagerduty_event_is_triggered_and_resolved(client: Client, ana: dict[str, str]) -> None:
     event = {
         "routing_key": "0123456789abcdef0123456789abcdef",
         "event_action": "trigger",
@@ -192,7 +193,7 @@ async def test_a_pagerduty_event_is_triggered_and_resolved(client: TestClient, a
     assert (incident["title"], incident["status"]) == ("pool exhausted", "resolved")
 
 
-async def test_refused_posts_become_an_incident_of_their_own(client: TestClient, ana: dict[str, str]) -> None:
+async def test_refused_posts_become_an_incident_of_their_own(client: Client, ana: dict[str, str]) -> None:
     for _ in range(3):
         await client.post("/v1/webhooks/own", data=b"{", headers=OWN)
 
@@ -217,7 +218,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("size", [100, LARGE, HUGE])
 async def test_a_post_of_any_size_is_read_in_civil_time_after_a_step(
-    client: TestClient, ana: dict[str, str], size: int
+    client: Client, ana: dict[str, str], size: int
 ) -> None:
     set_ahead(HOUR)
     body = {**ALERT, "started_at": "2026-11-20T04:14:07Z", "description": "x" * size}
@@ -230,7 +231,7 @@ async def test_a_post_of_any_size_is_read_in_civil_time_after_a_step(
 
 @pytest.mark.parametrize("body", HOSTILE, ids=range(len(HOSTILE)))
 async def test_odd_alerts_go_through_the_whole_daemon_or_are_refused(
-    client: TestClient, ana: dict[str, str], body: bytes
+    client: Client, ana: dict[str, str], body: bytes
 ) -> None:
     answer = await client.post("/v1/webhooks/own", data=body, headers=OWN)
     good = await client.post("/v1/webhooks/own", json=ALERT, headers=OWN)
@@ -242,13 +243,13 @@ async def test_odd_alerts_go_through_the_whole_daemon_or_are_refused(
 
 
 @pytest.mark.parametrize("q", ["%", "_", "'", '"', "\\", "💥", "x" * 3_000, "a\u0301", "%%%", "(", "*"])
-async def test_any_text_may_be_searched_for(client: TestClient, ana: dict[str, str], q: str) -> None:
+async def test_any_text_may_be_searched_for(client: Client, ana: dict[str, str], q: str) -> None:
     answer = await client.get("/v1/incidents", params={"q": q, "service": q}, headers=ana)
 
     assert answer.status == 200
 
 
-async def test_the_pages_of_a_real_daemon_are_whole(client: TestClient, ana: dict[str, str], shown: list[str]) -> None:
+async def test_the_pages_of_a_real_daemon_are_whole(client: Client, ana: dict[str, str], shown: list[str]) -> None:
     posted = await client.post("/v1/webhooks/own", json=ALERT, headers=OWN)
     [number] = (await posted.json())["incidents"]
     await until(lambda: shown, within=10, what="the page on the terminal")
@@ -266,7 +267,7 @@ async def test_the_pages_of_a_real_daemon_are_whole(client: TestClient, ana: dic
     assert 'tocsin_alerts_received_total{integration="own",status="firing"} 1.0' in metrics
 
 
-async def test_a_reload_over_http_opens_a_new_door(client: TestClient, daemon: Daemon, tmp_path: Path) -> None:
+async def test_a_reload_over_http_opens_a_new_door(client: Client, daemon: Daemon, tmp_path: Path) -> None:
     _, bearer = await daemon.access.create("admin", "admin", "ana")
     main = tmp_path / "tocsin.yaml"
     main.write_text(CONFIGURATION.replace("  apps:", "  new: {type: webhook, token: new-token}\n  apps:"))
@@ -280,7 +281,7 @@ async def test_a_reload_over_http_opens_a_new_door(client: TestClient, daemon: D
 
 @pytest.mark.shouts
 async def test_a_mistaken_configuration_changes_nothing_and_names_the_line(
-    client: TestClient, daemon: Daemon, tmp_path: Path
+    client: Client, daemon: Daemon, tmp_path: Path
 ) -> None:
     _, bearer = await daemon.access.create("admin", "admin", "ana")
     (tmp_path / "tocsin.yaml").write_text(CONFIGURATION.replace("schedule:primary", "schedule:primry"))
@@ -294,7 +295,7 @@ async def test_a_mistaken_configuration_changes_nothing_and_names_the_line(
 
 
 async def test_a_contact_is_proven_by_the_code_that_the_terminal_shows(
-    client: TestClient, ana: dict[str, str], shown: list[str]
+    client: Client, ana: dict[str, str], shown: list[str]
 ) -> None:
     contact = "/v1/users/ana/contacts/terminal"
     sent = await (await client.post(f"{contact}/verify", headers=ana)).json()
@@ -312,7 +313,7 @@ async def test_a_contact_is_proven_by_the_code_that_the_terminal_shows(
 
 
 async def test_a_test_page_is_shown_and_its_fate_is_answered(
-    client: TestClient, ana: dict[str, str], shown: list[str]
+    client: Client, ana: dict[str, str], shown: list[str]
 ) -> None:
     [page] = (await (await client.post("/v1/users/ana/test-page", headers=ana)).json())["pages"]
 
@@ -322,7 +323,7 @@ async def test_a_test_page_is_shown_and_its_fate_is_answered(
     assert "TEST page of Tocsin for Ana Pires over terminal." in shown[-1]
 
 
-async def test_each_alert_says_why_it_is_where_it_is(client: TestClient, daemon: Daemon, ana: dict[str, str]) -> None:
+async def test_each_alert_says_why_it_is_where_it_is(client: Client, daemon: Daemon, ana: dict[str, str]) -> None:
     daemon.loaded.main.write_text(
         CONFIGURATION
         + """
@@ -355,7 +356,7 @@ rules:
     [("shp", " No service 'shp' is configured (did you mean 'shop'?)."), ("shop", ""), ("warehouse", ""), (None, "")],
 )
 async def test_a_service_by_hand_that_is_nearly_one_is_asked_about_and_pages(
-    client: TestClient, daemon: Daemon, service: str | None, said: str
+    client: Client, daemon: Daemon, service: str | None, said: str
 ) -> None:
     headers = {"Authorization": f"Bearer {(await daemon.access.create('ana', 'responder', 'ana'))[1]}"}
     body = {"title": "x", **({"service": service} if service else {})}
