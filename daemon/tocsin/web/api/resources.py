@@ -42,11 +42,12 @@ from tocsin.model import (
 )
 from tocsin.settings.document.scalars import did_you_mean, duration, spell, target
 from tocsin.web.api import bodies, explain
-from tocsin.web.daemon import Actions, Daemon, Done
+from tocsin.web.daemon import Daemon
 from tocsin.web.ingest.webhooks import api_credential
 from tocsin.web.limits import MAX_ASKED, read_body, read_json
 from tocsin.web.problem_json import Handler, Problem, guarded, json_answer
 from tocsin.web.turns import TURNS
+from tocsin.work.incidents.actions import Actions, Done
 
 _PLACE = re.compile(r"(P[1-5])\.([01])\.([1-9][0-9]{0,17})", re.ASCII)  # of an incident in a list by urgency
 _STAND = re.compile(r"([0-9]{1,18})\.([0-9A-Za-z_-]{1,64})", re.ASCII)  # of what was made, in a list of its kind

@@ -17,11 +17,11 @@ from tocsin.contracts import Clock
 from tocsin.metrics import Metrics
 from tocsin.model import Millis
 from tocsin.web.connections import Connections
-from tocsin.web.daemon import Taken
 from tocsin.web.ingest.integrations import Door
 from tocsin.web.ingest.known_heads import Head, whole
 from tocsin.web.ingest.responses import Receipts
 from tocsin.web.ingest.webhooks import Reception
+from tocsin.work.ingest.posts import Taken
 
 log = structlog.stdlib.get_logger("tocsin.web")
 

@@ -11,8 +11,8 @@ from aiohttp.http_writer import StreamWriter
 
 from tocsin.contracts import Clock
 from tocsin.model.civil import ahead
-from tocsin.web.daemon import Taken
 from tocsin.web.problem_json import JSON_HEADERS, shown
+from tocsin.work.ingest.posts import Taken
 
 REST_OF_HEAD = "".join(f"{name}: {value}\r\n" for name, value in JSON_HEADERS.items())
 

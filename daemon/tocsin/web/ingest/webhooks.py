@@ -17,13 +17,13 @@ from tocsin.decide.routing.sender_times import on_the_line
 from tocsin.errors import BadBody, StoreUnavailable
 from tocsin.model import DAY, HOUR, Instant, Parsed, Secret, Token, secret_matches
 from tocsin.model.civil import ahead, unix
-from tocsin.web.daemon import Daemon, Taken
+from tocsin.web.daemon import Daemon
 from tocsin.web.ingest.integrations import Door, Doors, doors_of
 from tocsin.web.ingest.known_heads import Heads
 from tocsin.web.ingest.responses import Receipts
 from tocsin.web.limits import read_body
 from tocsin.web.problem_json import Handler, Problem, as_problem, overloaded, refuse
-from tocsin.work.ingest.posts import Waiter
+from tocsin.work.ingest.posts import Taken, Waiter
 
 log = structlog.stdlib.get_logger("tocsin.web")
 

@@ -27,12 +27,13 @@ from tocsin.model import OPEN, Instant, Override, Schedule, Settings
 from tocsin.model.civil import civil
 from tocsin.web.api.muting import change_view, changes_beside, related_to
 from tocsin.web.api.resources import told
-from tocsin.web.daemon import Daemon, LinkView
+from tocsin.web.daemon import Daemon
 from tocsin.web.ingest.webhooks import credential
 from tocsin.web.limits import MAX_FORM, read_body
 from tocsin.web.problem_json import BASE_HEADERS, Handler, Problem, as_problem, guarded, log, log_refusal
 from tocsin.web.sessions import Session, session_of
 from tocsin.web.turns import TURNS, in_turn
+from tocsin.work.paging.replies import LinkView
 
 HERE = Path(__file__).parent
 POLICY = (
