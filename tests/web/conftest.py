@@ -22,7 +22,7 @@ def daemon() -> FakeDaemon:
 
 @pytest.fixture
 async def client(aiohttp_client: AiohttpClient, daemon: FakeDaemon) -> Client:
-    return await aiohttp_client(make_app(daemon))
+    return await aiohttp_client(make_app(daemon.whole))
 
 
 @pytest.fixture

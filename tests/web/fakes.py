@@ -616,5 +616,10 @@ class FakeDaemon:
         self.reloads.append(yes)
         return "1 service added"
 
+    @property
+    def whole(self) -> Any:
+        """Itself, as what stands in for the daemon of the wiring."""
+        return self
+
     def with_settings(self, **changes: Any) -> None:
         self.live.settings = replace(self.live.settings, **changes)

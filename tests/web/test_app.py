@@ -40,7 +40,7 @@ def routes_of(app: Any) -> set[tuple[str, str]]:
 async def test_every_route_is_documented_and_every_documented_path_is_routed(daemon: FakeDaemon) -> None:
     documented = {(method, path) for path, methods in document()["paths"].items() for method in methods}
 
-    assert routes_of(make_app(daemon)) == documented
+    assert routes_of(make_app(daemon.whole)) == documented
 
 
 async def test_every_reference_of_the_document_leads_somewhere(client: Client) -> None:
@@ -110,8 +110,8 @@ async def test_an_admin_address_takes_metrics_and_probes_away(
     aiohttp_client: AiohttpClient, daemon: FakeDaemon
 ) -> None:
     daemon.live.settings = replace(SETTINGS, server=Server(admin_host="127.0.0.1", admin_port=8421))
-    public = await aiohttp_client(make_app(daemon))
-    admin = await aiohttp_client(make_admin_app(daemon))
+    public = await aiohttp_client(make_app(daemon.whole))
+    admin = await aiohttp_client(make_admin_app(daemon.whole))
 
     for path in ("/metrics", "/healthz", "/readyz"):
         assert (await public.get(path)).status == 404
@@ -187,7 +187,7 @@ async def test_options_names_the_methods_and_does_nothing(client: Client, daemon
 @pytest.fixture
 async def port(daemon: FakeDaemon) -> AsyncIterator[int]:
     """The doors served as the daemon serves them: aiohttp's test server cancels handlers, this does not."""
-    runner = web.AppRunner(make_app(daemon), access_log=None, handle_signals=False, shutdown_timeout=1)
+    runner = web.AppRunner(make_app(daemon.whole), access_log=None, handle_signals=False, shutdown_timeout=1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield runner.addresses[0][1]
@@ -319,7 +319,7 @@ async def test_a_client_that_hangs_up_in_the_middle_leaves_no_error(port: int, d
 async def test_a_head_that_does_not_come_to_its_end_is_hung_up_on(
     aiohttp_client: AiohttpClient, daemon: FakeDaemon, start: bytes
 ) -> None:
-    client = await aiohttp_client(make_app(daemon, head_time=0.2))
+    client = await aiohttp_client(make_app(daemon.whole, head_time=0.2))
 
     assert client.port is not None
     answer = await speak(client.port, start)

@@ -103,7 +103,7 @@ class House:
 
 @asynccontextmanager
 async def housed(daemon: FakeDaemon, head_time: float = 75) -> AsyncIterator[House]:
-    app = make_app(daemon, head_time=head_time)
+    app = make_app(daemon.whole, head_time=head_time)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     assert runner.server is not None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tocsin.web.api import calendars, contacts, heartbeats, muting, overrides, resources, storms
+from tocsin.web.api import calendars, contacts, explain, heartbeats, muting, overrides, resources, storms
 from tocsin.web.api.resources import Endpoint
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *resources.ENDPOINTS, *contacts.ENDPOINTS, *calendars.ENDPOINTS, *overrides.ENDPOINTS,
-    *muting.ENDPOINTS, *heartbeats.ENDPOINTS, *storms.ENDPOINTS,
+    *muting.ENDPOINTS, *heartbeats.ENDPOINTS, *storms.ENDPOINTS, *explain.ENDPOINTS,
 )  # fmt: skip

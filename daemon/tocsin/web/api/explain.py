@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from aiohttp import web
@@ -27,12 +27,10 @@ from tocsin.model import (
 from tocsin.model.civil import unix
 from tocsin.settings.document.scalars import did_you_mean, duration
 from tocsin.web.api.bodies import Body, Length, Line, Name, RejectedShape, Shape, Text
+from tocsin.web.api.resources import Ask, Endpoint
 from tocsin.web.problem_json import Problem, json_answer
 from tocsin.web.turns import TURNS
 from tocsin.work.whatif.explain import Asked
-
-if TYPE_CHECKING:
-    from tocsin.web.api.resources import Ask
 
 BY_HAND = "by-hand"
 LONGEST = Millis(7 * 86_400_000)
@@ -209,3 +207,11 @@ def _as_posted(payload: Any) -> bytes:
 
 def _wrong(pointer: str, detail: str) -> Problem:
     return Problem(422, detail, errors=(Rejected(pointer, detail),))
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(
+        "POST", "/v1/explain", "viewer", explain, "What would become of an alert, and whom it would page",
+        "configuration", Explanation, Explain,
+    ),
+)  # fmt: skip

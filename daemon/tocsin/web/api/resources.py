@@ -41,7 +41,7 @@ from tocsin.model import (
     rfc3339,
 )
 from tocsin.settings.document.scalars import did_you_mean, duration, spell, target
-from tocsin.web.api import bodies, explain
+from tocsin.web.api import bodies
 from tocsin.web.daemon import Daemon
 from tocsin.web.ingest.webhooks import api_credential
 from tocsin.web.limits import MAX_ASKED, read_body, read_json
@@ -840,10 +840,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint("GET", "/v1/services", "viewer", list_services, "Services", "configuration", bodies.ServiceList),
     Endpoint("GET", "/v1/policies", "viewer", list_policies, "Escalation policies", "configuration", bodies.PolicyList),
-    Endpoint(
-        "POST", "/v1/explain", "viewer", explain.explain, "What would become of an alert, and whom it would page",
-        "configuration", explain.Explanation, explain.Explain,
-    ),
     Endpoint(
         "POST", "/v1/reload", "admin", reload, "Read the configuration again", "configuration", bodies.Said,
         bodies.Reload,
