@@ -8,17 +8,20 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 import pytest
+from jsonschema import Draft202012Validator, FormatChecker
 from pytest_aiohttp import AiohttpClient
 from yarl import URL
 
 from tests.web.conftest import Client
-from tests.web.test_whole import ALERT, CONFIGURATION, OWN
+from tests.web.test_quiet import KEY, QUIET
+from tests.web.test_whole import ALERT, OWN
 from tocsin.clock import SystemChance, SystemClock
 from tocsin.settings import load
 from tocsin.transport import AioHttp, AioSmtp
@@ -39,7 +42,7 @@ NAMES = ["primary", "ana", "bo", "own", "1", "2", "nobody", "a b", "é", "%", "x
 @pytest.fixture
 async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
     main = tmp_path / "tocsin.yaml"
-    main.write_text(CONFIGURATION)
+    main.write_text(QUIET + "heartbeats:\n  primary: {every: 1h, grace: 5m}\n")
     clock = SystemClock()
     daemon = Daemon(load(main), ports=Ports(clock, SystemChance(), AioHttp(clock), AioSmtp(clock), lambda text: None))
     await daemon.start(listen=False)
@@ -134,13 +137,40 @@ def dumped(value: Any) -> bytes:
         return json.dumps(value).encode()
 
 
+async def fill(client: Client, bearer: str) -> None:
+    """Something of each kind, so that no list is empty by itself."""
+    await client.post("/v1/webhooks/own", json=ALERT, headers=OWN)
+    await client.post("/v1/webhooks/own", json={**ALERT, "dedup_key": "other", "service": "db"}, headers=OWN)
+    change = {
+        "routing_key": KEY,
+        "payload": {"summary": "deployed", "source": "ci", "custom_details": {"service": "db"}},
+    }
+    assert (await client.post("/v2/change/enqueue", json=change)).status == 202
+    made: dict[str, Any] = {
+        "/v1/silences": {"matchers": ['env="x"'], "for": "2h", "comment": "patching"},
+        "/v1/schedules/primary/overrides": {"user": "bo", "for": "4h"},
+        "/v1/swaps": {"schedule": "primary", "with": "bo", "from": "2040-01-02 09:00", "to": "2040-01-02 10:00"},
+        "/v1/incidents/1/notes": {"text": "looking"},
+        "/v1/incidents/1/acknowledge": {},
+    }
+    for path, body in made.items():
+        answer = await client.post(path, json=body, headers={"Authorization": f"Bearer {bearer}"})
+        assert answer.status in (200, 201), f"{path}: {await answer.text()}"
+
+
 @pytest.mark.parametrize(("path", "method"), CALLS, ids=[f"{method} {path}" for path, method in CALLS])
 async def test_every_answer_is_one_that_is_documented(client: Client, daemon: Daemon, path: str, method: str) -> None:
-    await client.post("/v1/webhooks/own", json=ALERT, headers=OWN)
     tokens = [(await daemon.access.create(role, role, "ana"))[1] for role in ("viewer", "responder", "admin")]
+    await fill(client, tokens[2])
     operation = WHOLE["paths"][path][method]
     caller = Caller(seed=hash_of(f"{method} {path}"))
 
+    known = path.replace("{number}", "1").replace("{name}", "primary").replace("{key}", "ana")
+    if method == "get" and "{" not in known:
+        answer = await client.get(known, headers={"Authorization": f"Bearer {tokens[2]}"})
+        said = await answer.read()
+        assert answer.status in (200, 202), f"{known}: {answer.status} {said[:300]!r}"
+        check(operation, answer.status, answer.content_type, said, known)
     for _ in range(EACH):
         body = None if method == "get" else caller.body(operation)
         headers = {"Content-Type": "application/json"}
@@ -150,16 +180,43 @@ async def test_every_answer_is_one_that_is_documented(client: Client, daemon: Da
         answer = await client.request(method, url, data=body, headers=headers, allow_redirects=False)
         said = await answer.read()
         asked = f"{method} {url} {body!r}: {answer.status} {said[:300]!r}"
+        check(operation, answer.status, answer.content_type, said, asked)
 
-        assert str(answer.status) in operation["responses"], asked
-        assert answer.status in (503, 200) or answer.status < 500, asked
-        if answer.content_type == "application/problem+json":
-            document = orjson.loads(said)
-            assert document["status"] == answer.status, asked
-            assert document["detail"], asked
-        content = operation["responses"][str(answer.status)].get("content", {})
-        if content:
-            assert answer.content_type in content, asked
+
+def check(operation: dict[str, Any], status: int, content_type: str, said: bytes, asked: str) -> None:
+    """The answer's status, type and body are documented."""
+    assert str(status) in operation["responses"], asked
+    assert status in (503, 200) or status < 500, asked
+    content = operation["responses"][str(status)].get("content", {})
+    if said:
+        assert content_type in content, asked
+        if "json" in content_type:
+            assert_fits(said, content[content_type]["schema"], asked)
+    if content_type == "application/problem+json":
+        document = orjson.loads(said)
+        assert document["status"] == status, asked
+        assert document["detail"], asked
+
+
+FORMATS = FormatChecker(formats=())
+
+
+def is_instant(value: object) -> bool:
+    """RFC 3339, with its offset; what is no text is for `type` to refuse."""
+    try:
+        return not isinstance(value, str) or datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        return False
+
+
+FORMATS.checks("date-time")(is_instant)
+
+
+def assert_fits(said: bytes, schema: dict[str, Any], asked: str) -> None:
+    """The body is what the document says."""
+    here = {**schema, "components": WHOLE["components"]}  # where its references lead
+    wrong = list(Draft202012Validator(here, format_checker=FORMATS).iter_errors(orjson.loads(said)))
+    assert not wrong, f"{wrong[0].json_path}: {wrong[0].message[:200]}\n{asked}"
 
 
 def hash_of(text: str) -> int:

@@ -177,6 +177,9 @@ class Reload(Body):
 
 # ---------------------------------------------------------------------------------------- answers
 
+When = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+"""An instant as we tell it: RFC 3339, with its offset."""
+
 
 class AlertCounts(Shape):
     firing: int
@@ -201,11 +204,11 @@ class IncidentShape(Shape):
     step: int
     acknowledged_by: str | None = Field(description="The user's key, or integration:NAME.")
     alerts: AlertCounts
-    created_at: str
-    acknowledged_at: str | None
-    resolved_at: str | None
-    closed_at: str | None
-    next_page_at: str | None
+    created_at: When
+    acknowledged_at: When | None
+    resolved_at: When | None
+    closed_at: When | None
+    next_page_at: When | None
     muted_by: str | None = Field(description="What keeps it quiet: silence:ID, storm:NUMBER …")
     storm: int | None = Field(description="The storm that took it in, for good.")
     url: str
@@ -224,7 +227,7 @@ class IncidentList(Shape):
 
 
 class TimelineEntry(Shape):
-    at: str
+    at: When
     kind: str
     actor: str
     via: str
@@ -274,7 +277,7 @@ class AlertShape(Shape):
     severity: Severity
     title: str
     labels: dict[str, str]
-    waits_until: str | None = Field(
+    waits_until: When | None = Field(
         description="It fired right behind its end and may be an overtaken copy: it fires then, unless it is resolved."
     )
     because: str = Field(description="Why it was grouped, held, dropped, suppressed or kept quiet, or why it waits.")
@@ -287,11 +290,11 @@ class AlertList(Shape):
 
 class OnCallShape(Shape):
     schedule: str
-    at: str
+    at: When
     users: list[str]
     layer: str | None
     because: str
-    until: str | None = Field(description="When somebody else takes over; null: not within a month.")
+    until: When | None = Field(description="When somebody else takes over; null: not within a month.")
     next: list[str]
 
 
@@ -300,15 +303,15 @@ class OnCallList(Shape):
 
 
 class ShiftShape(Shape):
-    start: str
-    end: str
+    start: When
+    end: When
     users: list[str]
     layer: str | None
 
 
 class GapShape(Shape):
-    start: str
-    end: str
+    start: When
+    end: When
 
 
 class ShiftList(Shape):
@@ -325,11 +328,11 @@ class CalendarLink(Shape):
 class SilenceShape(Shape):
     id: str
     matchers: list[str]
-    starts_at: str
-    ends_at: str
+    starts_at: When
+    ends_at: When
     author: str
     comment: str
-    created_at: str
+    created_at: When
     state: str = Field(description="pending, active or expired")
 
 
@@ -344,10 +347,10 @@ class HeartbeatShape(Shape):
     expects: str
     service: str | None
     severity: Severity
-    last_check_in: str | None
+    last_check_in: When | None
     last_by: str | None = Field(description="integration:NAME, token:NAME, or `own token`.")
-    next_due: str = Field(description="Heard by then, or an incident opens.")
-    silent_since: str | None
+    next_due: When = Field(description="Heard by then, or an incident opens.")
+    silent_since: When | None
     incident_key: str
 
 
@@ -372,10 +375,10 @@ class ContactShape(Shape):
     name: str
     channel: str
     verified: bool
-    verified_at: str | None
+    verified_at: When | None
     usable: bool
     because: str | None = Field(description="Why it cannot be used.")
-    code_expires_at: str | None = Field(description="A code is under way until then.")
+    code_expires_at: When | None = Field(description="A code is under way until then.")
 
 
 class UserShape(Shape):
@@ -398,14 +401,14 @@ class QuietPage(Shape):
 
 
 class CodeSent(QuietPage):
-    expires_at: str
+    expires_at: When
     said: str
 
 
 class Confirmed(Shape):
     user: str
     contact: str
-    verified_at: str | None
+    verified_at: When | None
     said: str
 
 
@@ -417,8 +420,8 @@ class QuietAttempt(Shape):
     attempt: str
     number: int
     channel: str
-    started_at: str
-    ended_at: str | None
+    started_at: When
+    ended_at: When | None
     outcome: str
     because: str
     delivery: str | None

@@ -26,7 +26,7 @@ from tocsin.model import (
 )
 from tocsin.model.civil import unix
 from tocsin.settings.document.scalars import did_you_mean, duration
-from tocsin.web.api.bodies import Body, Length, Line, Name, RejectedShape, Shape, Text
+from tocsin.web.api.bodies import Body, Length, Line, Name, RejectedShape, Shape, Text, When
 from tocsin.web.api.resources import Ask, Endpoint
 from tocsin.web.problem_json import Problem, json_answer
 from tocsin.web.turns import TURNS
@@ -83,13 +83,13 @@ class TracedShape(Shape):
 
 
 class PlannedShape(Shape):
-    at: str
+    at: When
     after: str
     step: int = Field(description="0: the catch-all.")
     user: str | None
     channel: str | None
     because: str
-    local: str | None = Field(description="The same instant by the person's own clock.")
+    local: When | None = Field(description="The same instant by the person's own clock.")
 
 
 class ExplainedShape(Shape):
@@ -113,7 +113,7 @@ class ExplainedShape(Shape):
 
 
 class Explanation(Shape):
-    at: str
+    at: When
     timezone: str
     alerts: list[ExplainedShape]
     rejected: list[RejectedShape]

@@ -34,8 +34,8 @@ WEEK = Millis(7 * DAY)
 
 
 class WindowShape(bodies.Shape):
-    start: str
-    end: str
+    start: bodies.When
+    end: bodies.When
 
 
 class MaintenanceShape(bodies.Shape):
@@ -52,7 +52,7 @@ class MaintenanceList(bodies.Shape):
 
 class ChangeShape(bodies.Shape):
     id: int
-    at: str
+    at: bodies.When
     integration: str
     service: str | None
     title: str
@@ -70,7 +70,7 @@ class RelatedShape(bodies.Shape):
     number: int
     kind: str = Field(description="`muted_by`: its parent, until which it waits; `mutes`: a child that waits for it.")
     now: bool = Field(description="Whether it waits still; false: it did once.")
-    at: str
+    at: bodies.When
     title: str | None
     status: str | None
     service: str | None

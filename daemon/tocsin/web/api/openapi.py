@@ -261,9 +261,9 @@ def plain_operation(plain: Plain) -> dict[str, Any]:
     if plain.answers and "401" in plain.answers:
         usual |= WITH_A_TOKEN
     said = {**{str(status): text for status, text in usual.items()}, **(plain.answers or {})}
-    responses: dict[str, Any] = {status: {"description": text} for status, text in sorted(said.items())}
-    if plain.path.startswith("/v1/webhooks/"):
-        responses["202"]["content"] = json_content(bodies.PostTaken)
+    responses: dict[str, Any] = {
+        status: {"description": text, **content_of(plain, status)} for status, text in sorted(said.items())
+    }
     return {
         "tags": [plain.tag],
         "operationId": operation_id(plain.method, plain.path),
@@ -274,6 +274,67 @@ def plain_operation(plain: Plain) -> dict[str, Any]:
         "parameters": path_parameters(plain.path),
         "responses": responses,
     }
+
+
+def content_of(plain: Plain, status: str) -> dict[str, Any]:
+    """In what types, and in what shape, a path outside the API's table answers with this code."""
+    if status in ("204", "303", "304"):
+        return {}
+    path = f"{plain.method} {plain.path}"
+    done = next((content for part, content in DONE.items() if part in path), HTML)
+    refused = next((content for part, content in REFUSED.items() if part in path), None)
+    if refused is None:
+        refused = HTML if plain.method == "post" else PROBLEM
+    return {"content": done if status.startswith("2") else refused}
+
+
+ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
+HTML: Mapping[str, Any] = {"text/html": {}}
+TEXT: Mapping[str, Any] = {"text/plain": {}}
+JSON: Mapping[str, Any] = {"application/json": {"schema": ANY_OBJECT}}
+JSON_LIST: Mapping[str, Any] = {"application/json": {"schema": {"type": "array", "items": ANY_OBJECT}}}
+JSON_STRING: Mapping[str, Any] = {"application/json": {"schema": {"type": "string"}}}
+PROBLEM: Mapping[str, Any] = {"application/problem+json": {"schema": {"$ref": SCHEMAS + bodies.ProblemShape.__name__}}}
+EVENT_TAKEN: Mapping[str, Any] = {
+    "application/json": {
+        "schema": {
+            "type": "object",
+            "properties": {"status": {"type": "string"}, "message": {"type": "string"}},
+            "required": ["status", "message"],
+        }
+    }
+}
+DONE: Mapping[str, Mapping[str, Any]] = {
+    "/v1/webhooks/": {"application/json": {"schema": {"$ref": SCHEMAS + bodies.PostTaken.__name__}}},
+    "enqueue": EVENT_TAKEN,
+    "/generic/": EVENT_TAKEN,
+    "/heartbeats/": JSON,
+    ".ics": {"text/calendar": {}},
+    "/api/v2/silence/": JSON,
+    "/api/v2/alerts": JSON_LIST,
+    "/api/v2/receivers": JSON_LIST,
+    "/api/v2/status": JSON,
+    "get /api/v2/silences": JSON_LIST,
+    "/api/v2/silences": JSON,
+    "/-/": TEXT,
+    "/callbacks/": {"text/xml": {}},
+    "/v1/openapi.json": JSON,
+    "/healthz": JSON,
+    "/readyz": JSON,
+    "/metrics": {**TEXT, "application/openmetrics-text": {}},
+}
+"""What is answered where something was done, by a part of method and path; the first that fits. Else it is a page."""
+REFUSED: Mapping[str, Mapping[str, Any]] = {
+    "enqueue": EVENT_TAKEN,
+    "/generic/": EVENT_TAKEN,
+    "/api/v2/": JSON_STRING,
+    "/-/": TEXT,
+    "/readyz": JSON,
+    "/a/": HTML,
+    "/v1/": PROBLEM,
+    "/v2/": PROBLEM,
+}
+"""What is answered to what is refused, likewise; else a page to a form, and a problem to who only looks."""
 
 
 def operation_id(method: str, path: str) -> str:

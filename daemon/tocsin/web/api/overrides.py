@@ -83,15 +83,15 @@ class OverrideShape(bodies.Shape):
     id: str
     schedule: str
     users: list[str]
-    from_: str = Field(alias="from")
-    to: str
+    from_: bodies.When = Field(alias="from")
+    to: bodies.When
     replaces: str | None
     mode: Mode
     reason: str
     author: str
-    created_at: str
+    created_at: bodies.When
     swap: str | None = Field(description="The swap it is half of.")
-    removed_at: str | None
+    removed_at: bodies.When | None
     removed_by: str | None
     state: str = Field(description="pending, active, ended or removed")
 
@@ -106,12 +106,12 @@ class SwapShape(bodies.Shape):
     schedule: str
     user: str = Field(description="Who asked, and gives the shift away.")
     with_: str = Field(alias="with")
-    from_: str = Field(alias="from")
-    to: str
+    from_: bodies.When = Field(alias="from")
+    to: bodies.When
     in_return: dict[str, str] | None
     reason: str
-    created_at: str
-    answered_at: str | None
+    created_at: bodies.When
+    answered_at: bodies.When | None
     answered_by: str | None
     state: str = Field(description="asked, accepted, declined, withdrawn or past_due")
 
