@@ -1,4 +1,4 @@
-"""What time is it, what is chance, who owns a task: the ports, and the only code that asks the system.
+"""Ports for time, chance and the ownership of tasks: the only code that asks the system for them.
 
 `SystemClock` is production; `VirtualClock` is a clock that moves only when a test moves it.
 """
@@ -92,7 +92,7 @@ class SystemClock:
         self._base, self._since, self._slew = now, self._elapsed(), by
 
     def set(self, now: Instant, elapsed: int | None = None) -> None:
-        """It is `now`: at a start, before anybody asked; later it may only go forward."""
+        """Set the time to `now`: at a start, before anybody asked; later it may only go forward."""
         self._base, self._since, self._slew = now, self._elapsed() if elapsed is None else elapsed, 0
         self._last = now
 
@@ -141,7 +141,7 @@ class VirtualClock:
         return Reading(self._now + self.stepped, self._now, "virtual", self._now)
 
     def steer(self, by: Millis) -> None:
-        """It needs no steering: nothing drifts."""
+        """Do nothing: virtual time does not drift."""
 
     def set(self, now: Instant, elapsed: int | None = None) -> None:
         self._now = max(self._now, now)
@@ -268,7 +268,7 @@ class ReplayClock(VirtualClock):
 
 
 def _run_until_quiet(loop: Any, quiet: asyncio.Future[None]) -> None:
-    """What the loop would run, in its order, until nothing is left; then the future's waiter.
+    """Run what the loop would run, in its order, until nothing is left; then wake the future's waiter.
 
     Between two turns the loop also looks at its timers and sockets. A replay has none, and many turns.
     """

@@ -1,4 +1,4 @@
-"""The daemon's back door on its own machine: a Unix socket of mode 0600, one JSON line in, one JSON line out.
+"""Control socket on the daemon's own machine: a Unix socket of mode 0600, one JSON line in, one JSON line out.
 
 While the daemon runs it alone writes to its database; `tocsin token create` and `tocsin reload` ask it through here.
 `{"do": "token.create", "name": "ci", "role": "viewer"}` is answered `{"ok": true, ...}` or
@@ -54,7 +54,7 @@ class Daemon(Protocol):
 
 
 def actions_of(daemon: Daemon) -> dict[str, Action]:
-    """What can be asked of a running daemon."""
+    """The actions that can be asked of a running daemon, by name."""
 
     async def reload(request: Request) -> Mapping[str, Any]:
         return {"said": await daemon.reload(request.get("yes") is True)}
@@ -70,7 +70,7 @@ def actions_of(daemon: Daemon) -> dict[str, Action]:
 
 
 def token_actions(access: Access) -> dict[str, Action]:
-    """The same for tokens alone, so that the command line can run them on a database that nobody serves."""
+    """The actions on tokens alone, so that the command line can run them on a database that nobody serves."""
 
     async def create(request: Request) -> Mapping[str, Any]:
         name, role, user = _text(request, "name"), _role(request), _text_or_none(request, "user")
@@ -104,7 +104,7 @@ def token_view(token: Token) -> dict[str, Any]:
 
 
 async def run(actions: Mapping[str, Action], request: Request) -> dict[str, Any]:
-    """One request's answer. What was refused on purpose is an answer; anything else is a bug and raised."""
+    """Answer a request. A refusal on purpose is an answer; anything else is a bug and raised."""
     action = actions.get(str(request.get("do")))
     if action is None:
         return {"ok": False, "because": f"this daemon does not know {request.get('do')!r}; is it of another version?"}
@@ -146,7 +146,7 @@ class Control:
         self._path.unlink(missing_ok=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, in the task asyncio made for it. Whatever goes wrong ends this connection only."""
+        """Serve a connection, in the task asyncio made for it. An error ends this connection only."""
         task = cast("asyncio.Task[None]", asyncio.current_task())
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)

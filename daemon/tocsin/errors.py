@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class TocsinError(Exception):
-    """Something Tocsin expected to be able to go wrong."""
+    """An error that Tocsin expects to be able to happen."""
 
 
 def is_bug(error: BaseException) -> bool:

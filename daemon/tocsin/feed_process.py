@@ -31,7 +31,7 @@ class ReadApart:
         self._clock = clock
 
     async def __call__(self, raw: bytes, timezone: str, start: Instant, end: Instant, before: bytes = b"") -> bytes:
-        """As the port promises."""
+        """Read a calendar as the ReadFeed port promises."""
         try:
             child = await asyncio.create_subprocess_exec(
                 sys.executable, "-P", "-m", "tocsin.feed_worker", timezone, str(start), str(end), str(len(raw)),
@@ -56,7 +56,7 @@ class ReadApart:
 
 
 async def _ended(child: asyncio.subprocess.Process) -> None:
-    """Nothing is left behind, also when we are cancelled."""
+    """Kill the child and wait for it, also when we are cancelled."""
     if child.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             child.kill()
@@ -64,7 +64,9 @@ async def _ended(child: asyncio.subprocess.Process) -> None:
 
 
 def limit_myself() -> None:
-    """For the child: the system ends it when it needs more. Where limits may not be set, its parent still does."""
+    """Limit the memory and time of this child process: the system ends it beyond. Where limits may not be set, its
+    parent still does.
+    """
     limits = ((resource.RLIMIT_CPU, PROCESSOR_SECONDS), (resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_CORE, 0))
     for kind, most in limits:
         with contextlib.suppress(OSError, ValueError):
@@ -72,7 +74,9 @@ def limit_myself() -> None:
 
 
 def budget_of(too_long: type[Exception]) -> Callable[[], contextlib.AbstractContextManager[None]]:
-    """For the child: bounds what one event takes, so that it costs itself; many of them leave time for the others."""
+    """A bound for the child on what one event takes, so that it costs itself; many of them leave time for the
+    others.
+    """
     left = PROCESSOR_SECONDS / 2
 
     def ring(_signal: int, _frame: FrameType | None) -> None:

@@ -63,7 +63,7 @@ class Counting:
         self._windows: dict[tuple[str, ...], Window] = {}
 
     def __call__(self, _: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-        """As a processor of structlog. Raises DropEvent for what is only counted."""
+        """Count an event, as a processor of structlog. Raises DropEvent for what is only counted."""
         name = event.get("event")
         if name not in COUNTED:
             return event
@@ -82,7 +82,7 @@ class Counting:
         raise structlog.DropEvent
 
     def over(self) -> list[dict[str, Any]]:
-        """What windows that have ended kept back."""
+        """Summaries of the windows that have ended: the last event of each with the count of those kept back."""
         now = self._monotonic()
         ended = [(kind, window) for kind, window in self._windows.items() if window.ends <= now]
         for kind, _ in ended:
@@ -148,7 +148,7 @@ def configure(*, level: str = "info", style: str = "auto", monotonic: Callable[[
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Nothing is logged meanwhile: for what is played and not lived."""
+    """Silence all logging meanwhile, for what is played and not lived."""
     before = structlog.get_config()
     silent = structlog.make_filtering_bound_logger(logging.CRITICAL)
     structlog.configure(wrapper_class=silent, cache_logger_on_first_use=False)

@@ -1,4 +1,4 @@
-"""Every metric Tocsin exposes, declared once; the attribute is the name without `tocsin_`.
+"""Metrics of Tocsin, each declared once; the attribute is the name without `tocsin_`.
 
 Label sets are closed: integrations, channels, services and rules of the configuration and fixed
 words; never text of an alert, a person or a number.
@@ -17,7 +17,7 @@ ROWS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 
 class Metrics:
-    """One registry a daemon, so that several can live in one process."""
+    """Prometheus metrics in a registry of their own, so that several daemons can live in one process."""
 
     def __init__(self) -> None:
         self.registry = r = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""Where the files shipped with Tocsin lie: inside an installed wheel, or beside the code in a checkout."""
+"""Paths of the files shipped with Tocsin: inside an installed wheel, or beside the code in a checkout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What systemd is told: ready, reloading, stopping, and that the daemon still makes progress (sd_notify(3)).
+"""Notifications to systemd: ready, reloading, stopping, and the watchdog's sign of progress (sd_notify(3)).
 
 Without NOTIFY_SOCKET every call is a no-op, so nobody needs to ask whether systemd is there.
 """

@@ -54,7 +54,7 @@ class Names(AbstractResolver):
         self._known: dict[tuple[str, int], list[Address]] = {}
 
     async def addresses(self, host: str, port: int, family: int = socket.AF_UNSPEC) -> list[Address]:
-        """As getaddrinfo tells them, for TCP. Raises OSError where there is none."""
+        """Resolve a name as getaddrinfo does, for TCP. Raises OSError where there is no address."""
         name = (host, family)
         asked, known = self._asked.get(name) or self._ask(name), self._known.get(name)
         try:
@@ -78,7 +78,7 @@ class Names(AbstractResolver):
         ]  # fmt: skip
 
     async def close(self) -> None:
-        """Nothing is held; what is asked still ends by itself."""
+        """Do nothing: no connection is held; lookups under way still end by themselves."""
 
     def _ask(self, name: tuple[str, int]) -> asyncio.Future[list[Address]]:
         loop = asyncio.get_running_loop()
@@ -158,7 +158,7 @@ class AioHttp:
         allow_private: bool = True,
         largest: int = LARGEST_REPLY,
     ) -> Reply:
-        """As the Http port promises; a reply whose body breaks off is returned as far as it came."""
+        """Send a request as the Http port promises; a reply whose body breaks off is returned as far as it came."""
         trip = Trip(gate)
         token = _trip.set(trip)
         try:
@@ -219,7 +219,7 @@ class AioHttp:
 
 @dataclass(slots=True)
 class Trip:
-    """One request under way: its gate, and whether bytes of it may have left."""
+    """A request under way: its gate, and whether bytes of it may have left."""
 
     gate: Gate | None
     left: bool = False
@@ -372,7 +372,9 @@ class AioSmtp:
         message: bytes,
         gate: Gate | None = None,
     ) -> str:
-        """As the Mail port promises. `permanent`: 5xx to the recipient; `account`: 5xx to our sign-in or sender."""
+        """Send a mail as the Mail port promises. `permanent`: 5xx to the recipient; `account`: 5xx to our sign-in or
+        sender.
+        """
         letter = Letter(sender, recipient, message, gate)
         try:
             async with self.clock.timeout(self.total):
@@ -455,7 +457,7 @@ class AioSmtp:
 
 @dataclass(slots=True)
 class Letter:
-    """One mail on its way. `left`: its content may have left; `taken`: the server's word that it has it."""
+    """A mail on its way. `left`: its content may have left; `taken`: the server's word that it has it."""
 
     sender: str
     recipient: str

@@ -1,4 +1,4 @@
-"""The one place that chooses store, clock and channels, and starts and stops the daemon's tasks."""
+"""Composition of the daemon: the one place that chooses store, clock and channels, and starts and stops its tasks."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ SWITCH = 0.0005  # seconds; the database's thread asks for the interpreter after
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the daemon stands on; tests and simulations bring their own."""
+    """The ports the daemon stands on; tests and simulations bring their own."""
 
     clock: Clock
     chance: Chance
@@ -128,7 +128,7 @@ class Switchboard:
 
 
 class Daemon:
-    """One running Tocsin. `start` returns when alerts can be taken; `stop` leaves nothing half done.
+    """A running Tocsin. `start` returns when alerts can be taken; `stop` leaves nothing half done.
 
     `loaded` must hold settings. `state` is the folder for the last good configuration and the
     control socket (None: neither is used). `on_last_good`: why the configuration asked for is not used.
@@ -439,7 +439,7 @@ class Daemon:
         return "\n".join([str(changed), *said])
 
     async def _turns_changed(self, before: Settings) -> list[str]:
-        """Who is on call now and was not before the reload, and what would keep the present turn."""
+        """Log and return who came on call by the reload, and what would keep the present turn."""
         made = self.core.people().overrides
         changes = await asyncio.to_thread(turn_changes, before, self.core.settings, self.clock.now(), made, made)
         said = list(in_words(changes, done=True))
@@ -542,7 +542,7 @@ class Daemon:
 
 
 def _compared(before: Settings, after: Settings, started: Settings) -> tuple[Difference, Rulebook]:
-    """What a reload would change, and its rules compiled: for a thread, since two thousand rules take their time."""
+    """Compare two configurations and compile the new rules: for a thread, since two thousand rules take their time."""
     return difference(before, after, started), Rulebook(after)
 
 

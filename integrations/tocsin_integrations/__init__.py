@@ -1,1 +1,1 @@
-"""What Tocsin ships to talk to the world: sources of alerts, and channels to people."""
+"""Integrations that Tocsin ships: sources of alerts, and channels to people."""

@@ -1,4 +1,4 @@
-"""What a person does to an incident: acknowledge, resolve, escalate, snooze, note, page, trigger, cancel."""
+"""Commands by which a person acts on incidents: acknowledge, resolve, escalate, snooze, note, page, trigger, cancel."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def trigger(
 
 
 def _each(numbers: list[int], action: str, user: str | None, as_json: bool) -> None:
-    """All of them, even when one is refused; the first refusal then decides the exit code."""
+    """Do `action` to all of them, even when one is refused; the first refusal then decides the exit code."""
     api = connect()
     refused: Trouble | None = None
     done: list[Any] = []

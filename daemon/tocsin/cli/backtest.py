@@ -72,7 +72,7 @@ def backtest(
 
 
 def _duty(settings: Settings) -> dict[str, Duty]:
-    """Who was on call beyond what the files say."""
+    """Shifts of feeds and run-time overrides, by schedule: who was on call beyond what the files say."""
     made = known_overrides(settings)
     return {name: Duty(one.feed, tuple(made.get(name, ()))) for name, one in settings.schedules.items()}
 
@@ -98,7 +98,7 @@ def _alerts(settings: Settings, since: str, given: Path | None) -> Iterator[tupl
 
 
 def _checked(file: Path) -> int:
-    """Every line can be read. Raises Trouble with the line that cannot."""
+    """Check that every line can be read. Raises Trouble with the first line that cannot."""
     try:
         return sum(1 for _ in read_records(file))
     except OSError as wrong:

@@ -74,7 +74,7 @@ def check(
 
 
 def emptied(loaded: Loaded) -> Iterator[Problem]:
-    """That a configuration pages nobody, or no longer: what a reload and a start would ask for `--yes` for."""
+    """Warn where a configuration pages nobody, or no longer: where a start or a reload would ask for `--yes`."""
     current = loaded.settings
     if current is None:
         return
@@ -89,7 +89,7 @@ def emptied(loaded: Loaded) -> Iterator[Problem]:
 
 
 def left_behind(loaded: Loaded) -> Iterator[Problem]:
-    """What waits for people who are no longer configured."""
+    """Warn of what still waits for people who are no longer configured."""
     found = known_leavers(loaded.settings) if loaded.settings is not None else []
     for said in found:
         yield Problem(Where(str(loaded.main), 1, 1), "warning", "left-behind", said)
@@ -127,7 +127,7 @@ def disabled_codes(given: Sequence[str]) -> frozenset[str]:
 
 
 def report(found: Review) -> dict[str, object]:
-    """What --json prints."""
+    """The JSON that --json prints."""
     counts = Counter(problem.level for problem in found.problems)
     return {
         "ok": not counts["error"],
@@ -149,12 +149,12 @@ def _ignored_as_json(one: Ignored) -> dict[str, object]:
 
 
 def _rules_as_json(loaded: Loaded) -> dict[str, object]:
-    """With --rules: their names, in the order they are walked."""
+    """The JSON that --rules adds: the names of the rules, in the order they are walked."""
     return {"rules": [rule.name for rule in loaded.settings.rules] if loaded.settings is not None else []}
 
 
 def _with_feeds(loaded: Loaded, *, online: bool) -> Loaded:
-    """With the shifts that calendar feeds bring, and what is wrong with the feeds."""
+    """Add the shifts that calendar feeds bring, and what is wrong with the feeds."""
     if loaded.settings is None:
         return loaded
     settings, found = feed_problems(loaded.settings, loaded.places, online=online)
@@ -170,7 +170,9 @@ def _lines(loaded: Loaded) -> Mapping[str, Sequence[str]]:
 
 
 def _told(found: Review, loaded: Loaded, *, brief: bool) -> Iterator[Line]:
-    """Why a code matters is said once; what to write, wherever the message does not say it."""
+    """Yield the lines that tell each finding. Why a code matters is said once; what to write, wherever the message does
+    not say it.
+    """
     told: set[str] = set()
     for problem in found.problems:
         level, code = (problem.level, COLOURS[problem.level]), (f"[{problem.code}]", "dim")
@@ -199,7 +201,7 @@ def _groups(found: Review) -> Iterator[Line]:
 
 
 def summary(problems: Sequence[Problem], loaded: Loaded) -> str:
-    """One line: what was checked, and how it stands."""
+    """A line with what was checked, and how it stands."""
     counts = Counter(problem.level for problem in problems)
     said = ", ".join(_count(counts[level], level) for level in LEVELS if counts[level]) or "no problems"
     files = _count(len(loaded.files), "file")

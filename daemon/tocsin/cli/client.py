@@ -1,4 +1,4 @@
-"""How a client command reaches the daemon: its address, its token, one request at a time.
+"""Client of the daemon's API for commands: its address, its token, one request at a time.
 
 Only the standard library is imported here, so that `tocsin ack 1` starts at once.
 """
@@ -47,7 +47,7 @@ class Answer:
 
 
 def strange(url: str, said: str) -> Trouble:
-    """Something answers at the address that is not this version of Tocsin."""
+    """The error where something answers at the address that is not this version of Tocsin."""
     because = f"{url} does not answer as Tocsin does ({said})"
     return Trouble(f"{because}; is TOCSIN_URL right, or a proxy between?", UNREACHABLE)
 
@@ -124,7 +124,7 @@ def token_files() -> tuple[Path, Path]:
 
 
 def send(method: str, url: str, body: Any = None, bearer: str | None = None) -> Answer:
-    """One request, never repeated. Raises Trouble when the daemon cannot be reached."""
+    """Send a request once, never repeated. Raises Trouble when the daemon cannot be reached."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
@@ -187,7 +187,7 @@ def _refusal(answer: Answer, url: str, credential: Credential) -> Trouble:
 
 
 def problem_text(answer: Answer) -> str:
-    """What a problem+json says, its fields included, as one line."""
+    """The text of a problem+json as one line, its fields included."""
     if not isinstance(answer.body, dict) or not answer.body:
         return answer.text.strip()[:200] or f"HTTP {answer.status}"
     said = str(answer.body.get("detail") or answer.body.get("title") or f"HTTP {answer.status}")

@@ -37,7 +37,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def print_lines(lines: Iterable[Sequence[tuple[str, str]]]) -> None:
-    """Each with its styles, folded by the terminal alone."""
+    """Print lines of (text, style) pairs, folded by the terminal alone."""
     console = Console(highlight=False)
     for line in lines:
         console.print(Text.assemble(*line), soft_wrap=True)

@@ -28,7 +28,7 @@ def by_api(config: Path | None) -> bool:
 
 
 def asked_for(config: Path | None) -> Path:
-    """The same, whether it is there or not: a daemon whose file is gone still has its last good configuration."""
+    """The main file asked for, there or not: a daemon whose file is gone still has its last good configuration."""
     return settings.find(str(config) if config is not None else None, os.environ)
 
 
@@ -67,7 +67,7 @@ def state_folder(main: Path) -> Path:
 
 
 def control_socket(main: Path) -> Path:
-    """Where the daemon of this configuration listens for the command line."""
+    """The path of the socket on which the daemon of this configuration listens for the command line."""
     return state_folder(main) / SOCKET
 
 
@@ -87,7 +87,7 @@ def integration_token(name: str, config: Path | None) -> str:
 
 
 def address_of(settings: Settings) -> str:
-    """Where this machine reaches the daemon of these settings."""
+    """The URL at which this machine reaches the daemon of these settings."""
     host = settings.server.host
     reached = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104  # a comparison
     return f"http://{f'[{reached}]' if ':' in reached else reached}:{settings.server.port}"

@@ -25,7 +25,7 @@ def list_contacts(
     user: Annotated[str | None, typer.Argument(metavar="USER", help="One person; without: everybody.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """How it stands with contacts: verified, usable, and why not. Addresses are not shown."""
+    """List contacts and how it stands with each: verified, usable, and why not. Addresses are not shown."""
     api = connect()
     users = [api.get(f"/v1/users/{quote(user, safe='')}")] if user else api.get("/v1/users")["users"]
     if as_json:

@@ -142,7 +142,7 @@ def end_quarantine(main: Path, url: str) -> None:
 
 
 async def look(url: str) -> str | None:
-    """Why the database is in quarantine; None or "" when it is not."""
+    """The reason why the database is in quarantine; None or "" when it is not."""
     reader = await open_reader(url, SystemClock())
     try:
         return await reader.meta(QUARANTINE)

@@ -24,7 +24,7 @@ INTEGRATION = "demo"
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What happens next in the demo: how long after the one before, what to say, what is posted."""
+    """A step of the demo: how long after the step before, what to say, what is posted."""
 
     after: Millis
     said: str
@@ -71,7 +71,7 @@ async def _play(daemon: Daemon, fast: bool) -> None:
 
 
 async def _post(daemon: Daemon, integration: IntegrationConfig, alert: dict[str, Any]) -> None:
-    """As a monitoring tool would: over HTTP, with the integration's token."""
+    """Post an alert as a monitoring tool would: over HTTP, with the integration's token."""
     url = f"{address_of(daemon.live.settings)}/v1/webhooks/{quote(integration.name, safe='')}"
     bearer = integration.token.first if integration.token is not None else None
     answer = await asyncio.to_thread(send, "POST", url, alert, bearer)

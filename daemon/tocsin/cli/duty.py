@@ -1,4 +1,4 @@
-"""How people, times and spans of a schedule are printed, in a table and as JSON."""
+"""People, times and spans of a schedule as they are printed, in a table and as JSON."""
 
 from __future__ import annotations
 

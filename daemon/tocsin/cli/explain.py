@@ -64,7 +64,7 @@ def explain(
     config: Annotated[Path | None, typer.Option("-c", "--config", help="The main file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a script.")] = False,
 ) -> None:
-    """What the rules would make of an alert, and who would be paged when. Sends and stores nothing.
+    """Show what the rules would make of an alert, and who would be paged when. Sends and stores nothing.
 
     tocsin explain --title "db down" --severity critical --service shop --at "Sunday 03:10"
 
@@ -102,7 +102,7 @@ def _remote(
     file: str | None, integration: str | None, words: dict[str, str | None], labels: list[str], at: str | None,
     ahead: str | None,
 ) -> dict[str, Any]:  # fmt: skip
-    """The same from the daemon at TOCSIN_URL, where no configuration is in reach."""
+    """Ask the daemon at TOCSIN_URL to explain, where no configuration is in reach."""
     if (file is None) == (words["title"] is None):
         raise Trouble('give a FILE (- for stdin) with --integration, or an alert by --title "db down"', WRONG)
     asked: dict[str, Any] = {"integration": integration, "at": at, "for": ahead}
@@ -214,7 +214,7 @@ def _raw(file: str) -> bytes:
 
 
 async def _answer(settings: Settings, asked: Asked) -> dict[str, Any]:
-    """With what the database knows; without it where there is none, or it does not answer at once."""
+    """Explain with what the database knows; without it where there is none, or it does not answer at once."""
     clock, rulebook, limits = SystemClock(), Rulebook(settings), limits_of(settings, channel_kinds(settings))
 
     async def with_facts(reader: Reader) -> dict[str, Any]:
@@ -236,7 +236,7 @@ def channel_kinds(settings: Settings) -> dict[str, ChannelKind]:
 
 
 async def beside(settings: Settings, ask: Callable[[Reader], Awaitable[T]], patience: Millis = PATIENCE) -> T | None:
-    """What `ask` finds in the database, which is only read; None where there is none.
+    """Ask the database, which is only read, and give what `ask` finds; None where there is none.
 
     None, too, where it cannot be read or does not answer in time, which is said on stderr.
     """
@@ -312,7 +312,7 @@ def _show_plan(alert: dict[str, Any], settings: Settings) -> None:
 
 
 def _place(line: dict[str, Any]) -> tuple[datetime, bool]:
-    """By time; what happens goes before the pages it leads to."""
+    """The sort key of a line: by time; what happens goes before the pages it leads to."""
     return datetime.fromisoformat(line["at"]), bool(line["channel"])
 
 

@@ -39,7 +39,7 @@ def shared(
 
 
 def show(found: Mapping[str, Any], users: Mapping[str, User]) -> None:
-    """Each schedule's people, then, where there are several schedules, each person's total; the busiest first."""
+    """Print each schedule's people, then, where there are several schedules, each person's total; the busiest first."""
     listed = list(_by_schedule(found, users))
     several = len({row[0] for row in listed}) > 1
     print_table(COLUMNS, [*listed, *(_totals(found, users) if several else ())], empty="no schedules")

@@ -1,4 +1,4 @@
-"""What do the calendar feeds of this configuration say right now? For `tocsin check --online`."""
+"""Fetch the calendar feeds of a configuration right now, for `tocsin check --online`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tocsin.work.oncall.feed_fetch import fetch
 
 
 def fetched(settings: Settings, kept: Sequence[FeedCopy] = ()) -> list[FeedCopy]:
-    """One copy a schedule that has a feed; nothing is kept. What cannot be read is as in the daemon's last good copies,
-    `kept`, as it will be for the daemon.
+    """Fetch a copy for each schedule that has a feed; nothing is stored. A feed that cannot be read is as in the
+    daemon's last good copies, `kept`, as it will be for the daemon.
     """
     return asyncio.run(_all(settings, {copy.schedule: copy for copy in kept}))
 

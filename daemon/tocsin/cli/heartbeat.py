@@ -18,7 +18,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")
 
 @app.command("list")
 def list_heartbeats(as_json: AsJson = False) -> None:
-    """How it stands with each: state, last check-in, by when the next one is due (grace included)."""
+    """List heartbeats and how it stands with each: state, last check-in, by when the next one is due (grace
+    included).
+    """
     found = connect().get("/v1/heartbeats")
     if as_json:
         print_json(found)

@@ -54,7 +54,7 @@ def incidents(
 
 
 def show(number: Number, as_json: AsJson = False) -> None:
-    """One incident: its facts, its alerts, whom it paged and everything that happened."""
+    """Show one incident: its facts, its alerts, whom it paged and everything that happened."""
     api = connect()
     facts = _gather(api, number)
     if as_json:
@@ -101,7 +101,7 @@ def _status(incident: dict[str, Any]) -> str:
 
 
 def _next_page(incident: dict[str, Any]) -> str:
-    """When somebody is paged next, or what keeps it from paging."""
+    """The time at which somebody is paged next, or what keeps the incident from paging."""
     muted = str(incident.get("muted_by") or "")
     kind, _, what = muted.partition(":")
     if muted and incident["status"] == "triggered":
@@ -130,7 +130,7 @@ def _print_facts(incident: dict[str, Any]) -> None:
 
 
 def _print_beside(incident: dict[str, Any]) -> None:
-    """Why it is quiet, what it has to do with, and what was changed shortly before it."""
+    """Print why the incident is quiet, what it has to do with, and what was changed shortly before it."""
     if incident.get("muted_by"):
         say(f"  {'muted by':<13} {incident['muted_by']}")
     for other in incident.get("related", ()):
@@ -153,7 +153,7 @@ def _next_step(incident: dict[str, Any]) -> str:
 
 
 def _acknowledged(incident: dict[str, Any]) -> str:
-    """Who has it since when; one that is triggered again is nobody's."""
+    """The person who acknowledged it and since when; an incident that is triggered again is nobody's."""
     if not incident["acknowledged_at"]:
         return ""
     over = "; not any more" if incident["status"] == "triggered" else ""
@@ -161,7 +161,7 @@ def _acknowledged(incident: dict[str, Any]) -> str:
 
 
 def _no_alerts(incident: dict[str, Any]) -> str:
-    """Why none is shown."""
+    """The reason why no alert is shown."""
     if str(incident["key"]).startswith("storm/"):
         return "no alerts of its own: a storm, which pages for the incidents that it took in"
     return "no alerts: opened by hand" if not incident["alerts"]["total"] else "no alerts: they are not kept any more"
@@ -190,7 +190,7 @@ def _print_alerts(alerts: list[dict[str, Any]], empty: str) -> None:
 
 
 def _print_members(members: dict[str, Any]) -> None:
-    """What a storm took in."""
+    """Print the incidents that a storm took in."""
     say("")
     print_table(
         ("number", "priority", "status", "title", "service", "who", "created", "next page"),
@@ -223,7 +223,7 @@ def _print_pages(pages: list[dict[str, Any]]) -> None:
 
 
 def _why(page: dict[str, Any]) -> str:
-    """Why this person, and why late."""
+    """The reason why this person was paged, and why late."""
     delayed = page.get("delayed")
     return f"{page.get('because')}; late: {delayed}" if delayed else str(page.get("because") or "")
 

@@ -1,4 +1,4 @@
-"""What the database knows against contacts: unproven ones, and those that cannot be used. Read beside the daemon."""
+"""Contacts that the database knows as unproven or unusable. Read beside the daemon."""
 
 from __future__ import annotations
 

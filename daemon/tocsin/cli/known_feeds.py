@@ -1,4 +1,4 @@
-"""What is known of calendar feeds here? The daemon's last good copies, read from the database where there is one.
+"""Copies of calendar feeds known here: the daemon's last good ones, read from the database where there is one.
 
 Nothing is fetched unless it is asked for (`tocsin check --online`): a check must say the same in a build that has no
 network as on the machine whose daemon fetches, and pages go by what the daemon has.
@@ -99,7 +99,9 @@ def _quoted(name: str) -> str:
 
 
 def _kept(url: str) -> Sequence[FeedCopy] | None:
-    """None where there is no database; one that cannot be read is said on stderr."""
+    """The feed copies in the database; None where there is no database. A database that cannot be read is said on
+    stderr.
+    """
     if is_absent(url):
         return None
     return asyncio.run(_read(url))
@@ -120,6 +122,6 @@ async def _read(url: str) -> Sequence[FeedCopy]:
 
 
 def _fetched(settings: Settings, kept: Sequence[FeedCopy]) -> Sequence[FeedCopy]:
-    """Each feed as it is there right now; the libraries for it are imported only then."""
+    """Fetch each feed as it is right now; the libraries for it are imported only then."""
     found: Sequence[FeedCopy] = importlib.import_module("tocsin.cli.fetched_feeds").fetched(settings, kept)
     return found

@@ -1,4 +1,4 @@
-"""What the database still holds of people who are no longer configured: shifts, tokens, incidents."""
+"""Leftovers in the database of people who are no longer configured: shifts, tokens, incidents."""
 
 from __future__ import annotations
 

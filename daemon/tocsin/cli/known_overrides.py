@@ -1,4 +1,4 @@
-"""Which overrides were made at run time? Read from the database where there is one; none is ever created."""
+"""Overrides made at run time, read from the database where there is one; a database is never created."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ PATIENCE = Millis(3_000)
 
 
 def known_overrides(settings: Settings, *, database: str | None = None) -> Extra:
-    """By schedule, as these settings know their people; none where there is no database (`database`: another's).
+    """Overrides made at run time, by schedule, as these settings know their people; none where there is no database
+    (`database`: another's).
 
     A database that is there and cannot be read is said on stderr: the answer may be another one than the daemon's.
     """

@@ -47,7 +47,7 @@ def oncall(
     load: Annotated[bool, typer.Option("--load", help="Hours, nights and weekends per person.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a script.")] = False,
 ) -> None:
-    """Who is on call: now, --at a time, or all shifts --from a time --to another.
+    """Show who is on call: now, --at a time, or all shifts --from a time --to another.
 
     --diff OTHER.yaml tells who would gain and lose which shifts with that configuration; --load how hours on call,
     nights (22:00 to 06:00 by the person's clock) and weekends are shared. Both --from a time --to another, else for
@@ -227,7 +227,7 @@ def _print_turnover(ours: Known, other: Known, name: str | None, given: Given, a
 
 
 def _turns(name: str, ours: Known, other: Known, at: Instant, given: Given) -> list[str]:
-    """Whose turn it is when the window begins, where that would change, and what keeps it; for people."""
+    """Sentences on whose turn it is when the window begins, where that would change, and what keeps it."""
     (now, made), (then, made_then) = ours, other
     if name not in now.schedules or name not in then.schedules:
         return []

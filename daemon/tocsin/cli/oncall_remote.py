@@ -12,7 +12,9 @@ from tocsin.cli.tables import print_json, print_table
 
 
 def show(schedule: str | None, at: str | None, window: tuple[str | None, str | None], as_json: bool) -> None:
-    """In the same form as from a configuration; times without an offset are the schedule's."""
+    """Print what the daemon answers in the same form as from a configuration; times without an offset are the
+    schedule's.
+    """
     api = connect()
     since, until = window
     if since is not None and until is not None:

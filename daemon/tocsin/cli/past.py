@@ -53,7 +53,7 @@ async def reading(settings: Settings) -> AsyncIterator[Reader]:
 
 
 async def write_lines(settings: Settings, since: Instant, to: IO[bytes], tell: Callable[[int], None]) -> int:
-    """Every record since then as a line; how many there were."""
+    """Write every record since then as a line; return how many there were."""
     count = 0
     async with reading(settings) as reader:
         recorded = Recorded(reader, settings, sources_of(settings))

@@ -48,7 +48,8 @@ def plan(
         bool, typer.Option("--fail-on-change", help="Exit with 1 when anything would change.")
     ] = False,
 ) -> None:
-    """What would change against the running configuration: shifts, policies, people, rules, alerts, open incidents.
+    """Show what would change against the running configuration: shifts, policies, people, rules, alerts, open
+    incidents.
 
     Compares with what the running daemon has in force, else with the file of -c. The database is only read.
     """

@@ -23,7 +23,7 @@ TOLD_GROUPS = 200
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the database says to the change; nothing where there is none."""
+    """Facts from the database that the change touches; empty where there is no database."""
 
     tally: Tally | None = None
     incidents: tuple[list[Affected], int] | None = None
@@ -33,7 +33,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Everything that was found out."""
+    """Facts that `tocsin plan` found out: two configurations, a stretch of time and what the database knows."""
 
     before: Settings
     after: Settings
@@ -76,7 +76,7 @@ def _sections(changed: Difference) -> dict[str, Any]:
 
 
 def _now(found: Compared) -> dict[str, Any]:
-    """Whose turn it is at this moment, where that would change."""
+    """The people on call and the turns at this moment, where the change alters them."""
     changes = turn_changes(found.before, found.after, found.now, found.known.made_before, found.known.made_after)
     return {
         "on_call_now": [

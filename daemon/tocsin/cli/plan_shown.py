@@ -35,7 +35,7 @@ def show(answer: Answer, after: Settings, before: Settings) -> None:
 
 
 def summary(answer: Answer) -> Iterator[str]:
-    """What would change, a line a matter."""
+    """Yield what would change, a line a matter."""
     if not answer["changes"]:
         yield "Nothing would change."
     for name, names in answer["sections"].items():

@@ -1,4 +1,4 @@
-"""How far is it? A bar on a terminal, and nothing where nobody watches."""
+"""Progress bar on a terminal; nothing where nobody watches."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Progress:
             sys.stderr.flush()
 
     def end(self) -> None:
-        """Nothing of it is left on the terminal."""
+        """Wipe the bar off the terminal."""
         if self._watched and self._shown >= 0:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()

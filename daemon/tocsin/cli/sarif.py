@@ -22,7 +22,9 @@ LEVELS = {"error": "error", "warning": "warning", "info": "note"}  # 3.27.10
 
 
 def sarif(review: Review, *, usable: bool, lines: Mapping[str, Sequence[str]], root: Path) -> dict[str, Any]:
-    """One run. `lines`: of each file; `root`: the folder that artifact addresses are relative to (%SRCROOT%)."""
+    """A SARIF log of one run. `lines`: of each file; `root`: the folder that artifact addresses are relative to
+    (%SRCROOT%).
+    """
     used = sorted({problem.code for problem in (*review.problems, *(one.problem for one in review.ignored))})
     place = {code: number for number, code in enumerate(used)}
     results = [_result(problem, place, lines, root) for problem in review.problems]
@@ -87,7 +89,7 @@ def _address(file: str, root: Path) -> dict[str, str]:
 
 
 def _fingerprint(problem: Problem, line: str) -> str:
-    """The same finding in a line that moved up or down is the same (3.27.17)."""
+    """A hash that stays the same when the finding's line moves up or down (SARIF 2.1.0, 3.27.17)."""
     text = "\0".join((problem.code, Path(problem.where.file).name, line.strip(), str(problem.where.column)))
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
 

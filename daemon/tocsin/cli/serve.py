@@ -104,7 +104,7 @@ def _addresses(loaded: settings.Loaded) -> tuple[Any, ...]:
 
 
 def _trouble(cause: BaseException, loaded: settings.Loaded) -> Trouble:
-    """One line, and the exit code, for what keeps the daemon from starting."""
+    """The message and the exit code for an error that keeps the daemon from starting."""
     assert loaded.settings is not None
     match cause:
         case StoreError():
@@ -117,7 +117,9 @@ def _trouble(cause: BaseException, loaded: settings.Loaded) -> Trouble:
 
 
 def allow_many_connections() -> None:
-    """As many open files as we may have: a shell's 1,024 idle senders would leave none to page with."""
+    """Allow the process as many open files as it may have: a shell's 1,024 idle senders would leave none to
+    page with.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -206,7 +208,7 @@ async def _until_stopped(daemon: Daemon, signals: Signals, notify: Notify) -> No
 
 
 async def _reload(daemon: Daemon, notify: Notify) -> None:
-    """What went wrong has been logged line by line; the configuration in force stays."""
+    """Reload the configuration. Errors have been logged line by line; the configuration in force stays."""
     notify.reloading(daemon.clock.monotonic())
     try:
         await daemon.reload()
@@ -230,7 +232,7 @@ async def _run_beside(work: Coroutine[Any, Any, None], signals: Signals) -> None
 
 @dataclass(slots=True)
 class Signals:
-    """What the process was told, as events the main task waits for."""
+    """Signals the process got (stop, reload), as an event the main task waits for."""
 
     heard: asyncio.Event = field(default_factory=asyncio.Event)
     stop: bool = False

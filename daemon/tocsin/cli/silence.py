@@ -66,7 +66,7 @@ def expire(
 
 
 def _window(start: str | None, until: str | None, how_long: str | None) -> dict[str, str]:
-    """As the API takes it. A length counts from the daemon's clock, not from this machine's."""
+    """The window as the API takes it. A length counts from the daemon's clock, not from this machine's."""
     begins = moment(start) if start else None
     window = {"starts_at": rfc3339(begins)} if begins is not None else {}
     match (until, how_long):

@@ -1,4 +1,6 @@
-"""The first `tocsin ack 1` in a fresh clone works: serving the starter leaves an admin's token in ./.tocsin/token."""
+"""Token for a fresh clone: serving the starter leaves an admin's token in ./.tocsin/token, so that `tocsin ack 1`
+works.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ NAME = "this folder"
 
 
 async def leave_token(daemon: Daemon) -> None:
-    """For the starter on a loopback address only; every other configuration gets its tokens by hand.
+    """Leave an admin's token for the starter on a loopback address only; every other configuration gets its tokens by
+    hand.
 
     A token that is still good stays. The file has mode 0600.
     """

@@ -1,4 +1,4 @@
-"""What a command prints: a table for a person, JSON for a script. rich is imported only for a terminal."""
+"""Output of commands: a table for a person, JSON for a script. rich is imported only for a terminal."""
 
 from __future__ import annotations
 

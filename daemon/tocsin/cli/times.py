@@ -42,7 +42,7 @@ def moment(text: str, after: datetime | None = None) -> datetime:
 
 
 def local_zone() -> str:
-    """This machine's zone by its name in the IANA database; UTC where it has none."""
+    """The machine's zone by its name in the IANA database; UTC where it has none."""
     linked = os.path.realpath("/etc/localtime").partition("zoneinfo/")[2]
     for name in (os.environ.get("TZ", "").lstrip(":"), linked):
         try:
@@ -69,7 +69,7 @@ def local(text: object) -> str:
 
 
 def short(text: object) -> str:
-    """The same without year, seconds and zone, for a list that must fit a terminal's width."""
+    """Local time without year, seconds and zone, for a list that must fit a terminal's width."""
     whole = local(text)
     return whole[5:16] if whole != text else whole
 

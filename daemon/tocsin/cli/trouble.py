@@ -1,4 +1,4 @@
-"""How a command fails: one line for a person, one exit code for a script."""
+"""Failure of a command: one line for a person, one exit code for a script."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def compared(
     extra_before: Sequence[Override] = (),
     extra_after: Sequence[Override] = (),
 ) -> dict[str, Any]:
-    """One schedule in two configurations (None: it is not in this one), as the JSON of the manual.
+    """Compare a schedule in two configurations (None: it is not in this one), as the JSON of the manual.
 
     Run-time overrides count in both, as each of them knows their people. Times are by the clock of the schedule
     as it is now.

@@ -1,4 +1,4 @@
-"""What would have become of these alerts? The production engine over recorded alerts, in virtual time.
+"""Replay of recorded alerts in virtual time by the production engine.
 
 The daemon is the one that serves, from `wiring`, on other ports: a clock that goes from one due instant to the next,
 chance from a seed, a database in memory, and channels that accept every page and send none. People answer as they did:
@@ -59,7 +59,8 @@ async def play(
     until: Instant | None = None,
     tell: Callable[[int], None] = lambda _count: None,
 ) -> Played:
-    """Everything that came of `records` (in order of time) until `until` (an hour after the last one).
+    """Play `records` (in order of time) until `until` (an hour after the last one), and return everything that came of
+    them.
 
     `tell` hears how many records are done, now and then. Raises SettingsError when there are no settings.
     """
@@ -188,7 +189,7 @@ class Awaited:
 
 @dataclass(slots=True)
 class Replay:
-    """One configuration, one stretch of time, and what happens in it."""
+    """A configuration, a stretch of time, and what happens in it."""
 
     daemon: ReplayDaemon
     clock: ReplayClock
@@ -242,7 +243,7 @@ class Replay:
         await self.daemon.intake.take(integration, raw, Parsed(tuple(one.alert for one in signals)))
 
     async def pass_until(self, at: Instant) -> None:
-        """From one due instant to the next."""
+        """Pass time from one due instant to the next."""
         while (due := self._next_due()) < at:
             await self._stop_at(due)
         if at > self.stopped_at:
@@ -305,7 +306,7 @@ class Replay:
         heapq.heappush(self.due, (max(at, self.clock.now()), self._count, number, answer))
 
     async def _answer(self, answer: Answer) -> None:
-        """As recorded; where the page comes later here, as long after it as then."""
+        """Answer a page as it was recorded; where the page comes later here, as long after it as then."""
         number = await self._incident_of(answer)
         self.fates.append((answer, number))
         if not number:
@@ -378,7 +379,9 @@ class Replay:
         return Played(cases, whereabouts, counts, fates, dict(self.skipped))
 
     async def _whereabouts(self, store: History) -> tuple[dict[tuple[str, str, Instant], int], dict[str, int]]:
-        """Where each alert went, and how many of each kind there were."""
+        """The number of the incident each alert went to (0: none), and how many alerts there were and how many were
+        dropped.
+        """
         found: dict[tuple[str, str, Instant], int] = {}
         counts = {"alerts": 0, "dropped": 0}
         async for name, key, at, number, status in store.alerts_in_short():
@@ -402,7 +405,9 @@ def _by_night(one: Sent, settings: Settings) -> Sent:
 
 
 def _for_replay(loaded: Loaded) -> Settings:
-    """As configured, but in memory, without links, and without the closing of what is resolved: it pages nobody."""
+    """The settings as configured, but in memory, without links, and without the closing of what is resolved: it pages
+    nobody.
+    """
     assert loaded.settings is not None
     server = replace(loaded.settings.server, public_url=None)
     defaults = replace(loaded.settings.defaults, close_after=NEVER)
@@ -418,7 +423,7 @@ def _for_replay(loaded: Loaded) -> Settings:
 
 
 def _edges(settings: Settings, start: Instant) -> list[Instant]:
-    """When support hours begin, within a year; the next one last."""
+    """The instants at which support hours begin, within a year; the next one last."""
     end = Instant(start + 366 * DAY)
     found = {
         window.start

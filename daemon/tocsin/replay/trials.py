@@ -1,4 +1,4 @@
-"""Do the rules do what their tests say? Each is played by the production engine; what differs has its place."""
+"""Tests of rules, each played by the production engine; each difference names the place of what was expected."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Differs:
 
 
 async def run_trial(trial: Trial, loaded: Loaded) -> tuple[Differs, ...]:
-    """What is not as expected; nothing where all is."""
+    """Play a test and return what differs from what it expects; empty where nothing does."""
     assert loaded.settings is not None
     start = local_instant(trial.start, loaded.settings.defaults.timezone)
     try:
@@ -120,7 +120,7 @@ def _of_alertmanager(coming: Coming, at: Instant) -> dict[str, Any]:
 
 
 def _identity(parts: Mapping[str, Any]) -> str:
-    """The same labels, or else the same title, are the same alert."""
+    """The identity of a test's alert: the same labels, or else the same title, are the same alert."""
     said = sorted(parts.get("labels", {}).items()) or parts.get("title", "")
     return hashlib.sha256(orjson.dumps(said)).hexdigest()[:16]
 
@@ -206,7 +206,7 @@ def _first(case: Case) -> str:
 
 
 def _length(length: Millis) -> str:
-    """As one would write it: 0s, 30s, 2m, 1h30m."""
+    """A length as one would write it: 0s, 30s, 2m, 1h30m."""
     seconds, millis = divmod(length, 1000)
     parts = ((seconds // 3600, "h"), (seconds // 60 % 60, "m"))
     rest = f"{seconds % 60}.{millis:03d}s" if millis else f"{seconds % 60}s" if seconds % 60 or not seconds else ""

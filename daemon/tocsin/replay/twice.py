@@ -1,4 +1,4 @@
-"""Before and after: two configurations over the same recorded alerts; where these are many, in two processes."""
+"""Replay of two configurations, before and after, over the same recorded alerts; over many, in two processes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _progress: Any = None  # of a worker: where it tells how far it is
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """What the files do not say of a schedule: the shifts of its feed, and the overrides made at run time."""
+    """Facts of a schedule that the files do not hold: the shifts of its feed, and the overrides made at run time."""
 
     feed: tuple[FeedShift, ...]
     overrides: tuple[Override, ...]
@@ -47,7 +47,8 @@ class Variant:
 def play_twice(
     before: Variant, after: Variant, file: Path, count: int, tell: Callable[[int], None]
 ) -> tuple[Played, Played]:
-    """Both outcomes over the `count` records of a file. `tell` hears how many are done in both together.
+    """Play the `count` records of a file under both variants and return both outcomes. `tell` hears how many records
+    both have done together.
 
     Raises what a replay raises: StoreError, ValueError for a bad line or a configuration that changed meanwhile.
     """
@@ -67,7 +68,7 @@ def play_twice(
 
 
 def _begin(counts: Any) -> None:
-    """In each worker: where it tells its progress."""
+    """Set up a worker process: where it tells its progress."""
     global _progress
     _progress = counts
 
@@ -96,7 +97,7 @@ def with_duty(settings: Settings, duty: Mapping[str, Duty]) -> Settings:
 
 
 def read_records(file: Path) -> Iterator[Record]:
-    """One after the other. Raises ValueError that names file and line."""
+    """Yield the records of a file. Raises ValueError that names file and line."""
     with file.open("rb") as opened:
         for number, line in enumerate(opened, 1):
             if line.strip():

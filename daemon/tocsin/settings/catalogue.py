@@ -13,7 +13,9 @@ from tocsin.settings.sections.shared import TARGETS
 
 @dataclass(frozen=True)
 class Section:
-    """`one`: written in one file only; `names`: a mapping of names, any file adds some; `list`: likewise."""
+    """A section of the configuration. `kind`: "one" is written in one file only; "names" is a mapping of names, to
+    which any file may add; "list" likewise.
+    """
 
     kind: Literal["one", "names", "list"]
     shape: Shape[Any]

@@ -1,4 +1,4 @@
-"""What each code of a finding means, out of the manual: docs/checks.md, one section a code."""
+"""Documentation of each code of a finding, out of the manual: docs/checks.md, one section a code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MEANT = re.compile(r"\(did you mean '([^']+)'\?\)")
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One section of the manual: `levels` it comes with, a `title`, `why` it matters, what to write (`fix`)."""
+    """A section of the manual: `levels` it comes with, a `title`, `why` it matters, what to write (`fix`)."""
 
     name: str
     levels: tuple[str, ...]
@@ -38,7 +38,7 @@ class Code:
 
 @lru_cache(maxsize=1)
 def codes() -> Mapping[str, Code]:
-    """All codes there are, by name, in the manual's order."""
+    """The documented codes by name, in the manual's order."""
     text = MANUAL.read_text(encoding="utf-8")
     return MappingProxyType({found[1]: _code(found[1], found[2]) for found in _SECTION.finditer(text)})
 
@@ -52,16 +52,16 @@ def _code(name: str, body: str) -> Code:
 
 
 def why(problem: Problem) -> str:
-    """Why a finding matters."""
+    """The reason why a finding matters."""
     return codes()[problem.code].why
 
 
 def fix(problem: Problem) -> str:
-    """What to write: the finding's own word for it, else what its message says, else the manual's."""
+    """The text on what to write: the finding's own word for it, else what its message says, else the manual's."""
     return problem.fix or hint(problem.message) or codes()[problem.code].fix
 
 
 def hint(message: str) -> str:
-    """What a message of the reader says to write; "" when it does not."""
+    """The part of a reader's message that says what to write; "" when there is none."""
     meant, said = _MEANT.search(message), _HINT.search(message)
     return f"write {meant[1]}" if meant else said[1] if said else ""

@@ -52,8 +52,9 @@ class LastGood:
         fresh.replace(self.path)
 
     def load(self) -> Loaded | None:
-        """What was kept, read again with today's secrets (a missing one switches off what needs it);
-        None when nothing usable was kept."""
+        """Read the kept configuration with today's secrets (a missing one switches off what needs it); None when
+        nothing usable was kept.
+        """
         try:
             kept = json.loads(read_whole(self.path, LONGEST).raw)
             main = Path(kept["main"])
@@ -72,7 +73,7 @@ def packed(loaded: Loaded) -> dict[str, Any]:
 
 
 def unpacked(kept: Mapping[str, Any], reading: Reading) -> Loaded | None:
-    """What `packed` made, read again; None when it is not good, or not of this shape."""
+    """Read again what `packed` made; None when it is not good, or not of this shape."""
     try:
         files = [_unpacked(entry) for entry in kept["files"]]
         for path, raw in kept.get("tables", {}).items():

@@ -1,4 +1,4 @@
-"""What if some sections were others? A configuration with sections taken from other files instead."""
+"""Overlay of a configuration: some sections are taken from other files instead."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def load_over(
 
 
 def load_alone(text: bytes, others: Sequence[Path], *, only: Sequence[str] = ()) -> Loaded:
-    """The same over a main file that is nowhere: `text`."""
+    """Load `others` over a main file that is nowhere: `text`."""
     main = Path("tocsin.yaml")
     files, problems = _read(others)
     problems += _strange(files, only)

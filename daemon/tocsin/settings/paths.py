@@ -1,4 +1,4 @@
-"""Where things lie: the configuration, the state that belongs to it, and the starter Tocsin brings."""
+"""Paths of the configuration, the state that belongs to it, and the starter Tocsin brings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def find(given: str | None, env: Mapping[str, str]) -> Path:
 
 
 def state_directory(main: Path, env: Mapping[str, str]) -> Path:
-    """Where the last good configuration, the token and the control socket lie; it may not exist yet.
+    """The folder of the last good configuration, the token and the control socket; it may not exist yet.
 
     $STATE_DIRECTORY if set; systemd's /var/lib/tocsin for a configuration in /etc/tocsin, so that the command
     line finds what the unit uses; `.tocsin/` of the working directory for the starter that comes with Tocsin,
@@ -38,7 +38,9 @@ def state_directory(main: Path, env: Mapping[str, str]) -> Path:
 
 
 def database_folder(main: Path, env: Mapping[str, str]) -> Path:
-    """What a relative sqlite path is relative to: as the state, but beside the main file rather than in `.tocsin/`."""
+    """The folder that a relative sqlite path is relative to: as the state, but beside the main file rather than in
+    `.tocsin/`.
+    """
     given = _given(main, env)
     if given is not None:
         return given

@@ -1,4 +1,4 @@
-"""Which kinds of sources and channels are installed, loaded only when a configuration names them."""
+"""Installed kinds of sources and channels, loaded only when a configuration names them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""From files to Settings: merge the sections, read each by its shape, check what spans several."""
+"""Reader of a configuration, from files to Settings: merge the sections, read each by its shape, check what spans
+several.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,9 @@ from tocsin.settings.sections import alerts, muting, people, rules
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What could be read, errors or not: for the lint, never to run with. `damaged`: entries with an error in
-    them; `incomplete`: names may be missing that are written somewhere."""
+    """The parts of a configuration that could be read, errors or not: for the lint, never to run with. `damaged`:
+    entries with an error in them; `incomplete`: names may be missing that are written somewhere.
+    """
 
     settings: Settings
     written: Written
@@ -137,13 +140,13 @@ def _add_names(section: str, node: Node, merged: Merged, reading: Reading) -> No
 
 
 def _hide(section: str, node: Node, merged: Merged, reading: Reading) -> None:
-    """What is written there is not read: nobody is told that its names do not exist, or are not used."""
+    """Mark a section as not read there: nobody is told that its names do not exist, or are not used."""
     merged.hidden.append(node)
     reading.hidden.add(section)
 
 
 def _declare(merged: Mapping[str, Merged], reading: Reading) -> None:
-    """Every name is known before the first value is read, so that references need no second look."""
+    """Declare every name before the first value is read, so that references need no second look."""
     for name, section in SECTIONS.items():
         if section.kind == "names":
             reading.declared[name] = {key: node.key_at for key, node in merged[name].entries.items()}
@@ -190,7 +193,7 @@ def _section_at(merged: Merged) -> Where:
 
 
 def _check_all(merged: Mapping[str, Merged], reading: Reading) -> None:
-    """What only the whole configuration can tell."""
+    """Check what only the whole configuration can tell."""
     for node in merged["fallbacks"].nodes:
         if isinstance(node, MappingNode):
             written = reading.values["fallbacks"] or {}
@@ -269,7 +272,7 @@ def _hash(files: Seq[File], tables: Mapping[str, bytes]) -> str:
 
 
 def _in_order(problems: Seq[Problem], files: Seq[File]) -> tuple[Problem, ...]:
-    """By file (main first, then as included), line and column."""
+    """Problems in order of file (main first, then as included), line and column."""
     rank = {file.shown: place for place, file in enumerate([*files[-1:], *files[:-1]])}
     order = {"error": 0, "warning": 1, "info": 2}
 

@@ -1,4 +1,4 @@
-"""What a reload would change, in counts, and whether it needs a restart or a second thought."""
+"""Difference a reload would make, in counts, and whether it needs a restart or a second thought."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLAIN = (
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Which names of one section came, went, or say something else; each in its configuration's order."""
+    """Names of a section that came, went, or say something else; each in its configuration's order."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How many names of one section came, went, or say something else."""
+    """The number of names of a section that came, went, or say something else."""
 
     added: int = 0
     removed: int = 0
@@ -59,7 +59,7 @@ class Difference:
 
     @property
     def objection(self) -> str:
-        """Why it should be meant before it is done; "" when it need not be asked for."""
+        """The reason why the change should be meant before it is made; "" when nobody need be asked."""
         most = [name for name in self.removes_most if name not in self.empties]
         said = [f"leave nothing of: {', '.join(self.empties)}"] * bool(self.empties)
         said += [f"remove more than half of: {', '.join(most)}"] * bool(most)
@@ -75,7 +75,9 @@ class Difference:
 
 
 def difference(old: Settings, new: Settings, started: Settings | None = None) -> Difference:
-    """What changes when `new` replaces `old`. `started`: what the daemon began with, whose addresses hold."""
+    """Compare `new` with `old`, which it replaces. `started`: the configuration the daemon began with, whose addresses
+    hold.
+    """
     names = {name: _compare(getattr(old, name), getattr(new, name)) for name in NAMED}
     names["rules"] = _compare(_rules(old), _rules(new))
     counts = {name: found.count for name, found in names.items()}
@@ -91,7 +93,7 @@ def difference(old: Settings, new: Settings, started: Settings | None = None) ->
 
 
 def emptied(old: Settings, new: Settings) -> tuple[str, ...]:
-    """Which of the sections that nobody can be paged without had something in `old` and have nothing in `new`."""
+    """The sections that nobody can be paged without that had something in `old` and have nothing in `new`."""
     return tuple(name for name in NEVER_EMPTIED if getattr(old, name) and not getattr(new, name))
 
 
@@ -110,7 +112,7 @@ def _staying(one: Settings, other: Settings) -> list[str]:
 
 
 def _rules(settings: Settings) -> Mapping[str, Any]:
-    """By name, without their places: a moved rule is no change."""
+    """The rules by name, without their places: a moved rule is no change."""
     return {rule.name: _without_place(rule) for rule in settings.rules}
 
 

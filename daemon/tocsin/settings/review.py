@@ -1,4 +1,4 @@
-"""All that is to be said about a configuration: what the reader found, what the lint found, less what is ignored.
+"""Review of a configuration: what the reader found, what the lint found, less what is ignored.
 
 A line's comment `# tocsin: ignore[gap] nobody works on Sundays` keeps warnings of that code at that line quiet. The
 reason is required, and so is that there is something to ignore: a comment that outlived its finding is one itself.
@@ -80,7 +80,7 @@ def _comments(files: Mapping[str, bytes]) -> Iterator[_Comment]:
 
 
 def _about(comment: _Comment, whole: bool, disabled: Collection[str]) -> Iterator[Problem]:
-    """What is wrong with the comment itself."""
+    """Warn of what is wrong with the comment itself."""
     if not comment.codes:
         yield _warning(comment, "bad-ignore", "this comment names no code", "write # tocsin: ignore[CODE] reason")
     elif not comment.reason:

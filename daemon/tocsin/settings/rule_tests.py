@@ -44,7 +44,7 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 @dataclass(frozen=True, slots=True)
 class Coming:
-    """One alert of a test. `body`: as posted, where the test wrote a payload; else `parts` of an alert."""
+    """An alert of a test. `body`: as posted, where the test wrote a payload; else `parts` of an alert."""
 
     where: Where
     at: Millis
@@ -55,7 +55,7 @@ class Coming:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What one incident must be like; keys that are not written are not looked at. `places`: where each stands."""
+    """Expectations of one incident; keys that are not written are not looked at. `places`: where each stands."""
 
     where: Where
     values: Mapping[str, Any]
@@ -64,7 +64,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One test. `start` is a local time of the configuration's default zone."""
+    """A test of the rules. `start` is a local time of the configuration's default zone."""
 
     where: Where
     name: str
@@ -87,7 +87,7 @@ class TrialFile:
 
 
 class _Json(Shape[Any]):
-    """Anything; unquoted numbers, true, false and null are what they are in JSON."""
+    """A shape for any JSON value; unquoted numbers, true, false and null are what they are in JSON."""
 
     def read(self, node: Node, reading: Reading) -> Any:
         return as_json(node)

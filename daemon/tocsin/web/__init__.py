@@ -1,1 +1,1 @@
-"""The doors: everything that speaks HTTP to the daemon. Nothing imports this package but the wiring."""
+"""HTTP side of the daemon: everything that listens. Nothing imports this package but the wiring."""

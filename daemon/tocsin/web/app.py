@@ -1,4 +1,4 @@
-"""Which handler answers which path? The one list of routes, and the answer to every other path.
+"""The table of routes, and the answer to every other path.
 
 There is no middleware: it would cost every alert. The handlers carry their own guard.
 """
@@ -33,7 +33,8 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 def make_app(daemon: Daemon, *, head_time: float = HEAD_TIME) -> web.Application:
-    """Every door of the daemon; with an admin address configured, without metrics and probes.
+    """The application with every route of the daemon; with an admin address configured, without metrics and
+    probes.
 
     `head_time`: seconds a connection may take to send a request's head, or wait with none.
     """
@@ -117,7 +118,7 @@ def add_probes(app: web.Application, daemon: Daemon) -> None:
 
 
 def add(app: web.Application, method: str, path: str, handler: Handler) -> None:
-    """One route; GET answers HEAD too, without the body."""
+    """Add a route; GET answers HEAD too, without the body."""
     if method == "GET":
         app.router.add_get(path, handler)
     else:
@@ -161,7 +162,9 @@ def metrics(daemon: Daemon) -> Handler:
 
 
 def add_rest(app: web.Application) -> None:
-    """What no route takes: 405 or the allowed methods where the path is known, else 404; never an empty page."""
+    """Answer paths and methods that no route takes: 405 or the allowed methods where the path is known, else 404; never
+    an empty page.
+    """
     routes = list(app.router.resources())
 
     async def rest(request: web.Request) -> web.StreamResponse:

@@ -30,7 +30,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Crowded(Exception):
-    """No room for this body now; `whose`: its sender's own share is used up, or everybody's."""
+    """The error where there is no room for a body now; `whose`: the sender whose share is used up, "" for
+    everybody's.
+    """
 
     def __init__(self, whose: str) -> None:
         super().__init__(whose)
@@ -38,7 +40,7 @@ class Crowded(Exception):
 
 
 class Budget:
-    """What is held now. One for all doors of a daemon."""
+    """Bytes of request bodies held in memory now, in all and by sender. One budget for all listeners of a daemon."""
 
     def __init__(self, clock: Clock, total: int = TOTAL, each: int = EACH) -> None:
         self.clock, self.total, self.each = clock, total, each
@@ -91,7 +93,7 @@ HELD: web.RequestKey[Held] = web.RequestKey("held", Held)
 
 
 def holding(request: web.Request, sender: str) -> Held:
-    """What this request holds; given back by `released`."""
+    """The share of the budget this request holds; `released` gives it back."""
     held: Held | None = request.get(HELD)
     if held is None:
         held = request[HELD] = Held(request.app[BUDGET], sender)

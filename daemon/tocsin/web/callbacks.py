@@ -1,4 +1,4 @@
-"""What providers tell us: replies by SMS, keys pressed on the phone, fates of messages. Signed or refused.
+"""Callbacks of providers: replies by SMS, keys pressed on the phone, delivery reports. Signed, or refused.
 
 Nothing here acts on GET, and nothing acts before its signature is checked over the configured
 public URL (never over Host, which the sender chooses).
@@ -142,7 +142,7 @@ def is_account(channel: ChannelConfig, account: str) -> bool:
 
 
 def public_url(settings: Settings, request: web.Request) -> str:
-    """This request's address as the provider knows it: the configured base and the raw path and query."""
+    """The request's address as the provider knows it: the configured base and the raw path and query."""
     return (settings.server.public_url or "") + request.raw_path
 
 

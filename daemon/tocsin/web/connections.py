@@ -1,4 +1,4 @@
-"""How many connections may be open, in total and of one address; the idlest is closed where one more comes.
+"""Limits on open connections, in total and per address; the idlest is closed where one more comes.
 
 Descriptors are kept back for what a page needs: the database, providers, answers. Whoever opens connections and lets
 them lie takes them from nobody but itself. A connection on which a request is under way is never closed for another.
@@ -25,7 +25,7 @@ SHARE = 2  # one address may have MOST divided by this
 
 
 class Connection(Protocol):
-    """One connection as it is counted."""
+    """An open connection as Connections counts it."""
 
     @property
     def address(self) -> str: ...
@@ -35,7 +35,7 @@ class Connection(Protocol):
 
 
 class Connections:
-    """Those that are open, the one that was used least lately first. One for all doors of a daemon."""
+    """Open connections, the least recently used first. One list for all listeners of a daemon."""
 
     def __init__(self, trusted: Callable[[], tuple[str, ...]], most: int | None = None) -> None:
         self.most = room() if most is None else most
@@ -61,7 +61,7 @@ class Connections:
         return True
 
     def used(self, one: Connection) -> None:
-        """Something came on it."""
+        """Note that data arrived on the connection."""
         try:  # costs nothing where it is counted, as nearly all are
             self._open.move_to_end(one)
         except KeyError:

@@ -24,7 +24,7 @@ from tocsin.work.whatif.explain import Foresight
 
 
 class Daemon(Protocol):
-    """Each part of the daemon by its name. `live` is read anew for each request: a reload replaces it whole."""
+    """The parts of the daemon by their names. `live` is read anew for each request: a reload replaces it whole."""
 
     @property
     def store(self) -> Store: ...

@@ -1,4 +1,4 @@
-"""How much a request may be: bytes, seconds, one layer of gzip, depth; and the log line of what is no HTTP.
+"""Limits on requests: bytes, seconds, one layer of gzip, depth; and the log line of what is no HTTP.
 
 aiohttp's own inflating is off: it answers a broken gzip with a 500. Headers have their deadline by
 `keepalive_timeout`, which aiohttp starts with the connection and which only a complete head stops.
@@ -138,7 +138,7 @@ def read_json(raw: bytes) -> Any:
 
 
 def one_line(error: Exception) -> str:
-    """What an error says, on one line and not at length; without the bytes it quotes, which may hold a token."""
+    """The error's message on one line, 200 characters at most, without the bytes it quotes: they may hold a token."""
     return " ".join(QUOTED.sub("", str(error)).split())[:200]
 
 
@@ -163,7 +163,7 @@ class ServerLog(logging.LoggerAdapter[logging.Logger]):
 
 
 def handler_args(head_time: float = HEAD_TIME) -> dict[str, Any]:
-    """How aiohttp is to treat connections."""
+    """The arguments with which aiohttp handles connections."""
     return {
         "auto_decompress": False,
         "access_log": None,

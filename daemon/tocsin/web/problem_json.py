@@ -1,4 +1,4 @@
-"""How a door says no: problem+json (RFC 9457) with a pointer to each culprit, and one line in the log."""
+"""Refusals: problem+json (RFC 9457) with a pointer to each culprit, and one line in the log."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def log_refusal(request: web.Request, problem: Problem) -> None:
 
 
 def peer_of(request: web.Request) -> str:
-    """Who asked, for the log: past the proxies that the configuration trusts, and no further."""
+    """The client's address, for the log: past the proxies that the configuration trusts, and no further."""
     peer = request.remote or ""
     trusted = request.app[TRUSTED]()
     hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]

@@ -1,4 +1,4 @@
-"""Who acts from a browser? A signed cookie that lives and dies with an API token; each form proves that it is ours.
+"""Browser sessions: a signed cookie that lives and dies with an API token; each form proves that it is ours.
 
 A cookie is sent by the browser itself, whoever's page makes the request. So a form counts only when it comes from one
 of our pages (Sec-Fetch-Site, Origin) and carries a token that only the page of this very session was given.
@@ -55,7 +55,9 @@ async def session_of(daemon: Daemon, request: web.Request) -> Session | None:
 
 
 async def submitted(daemon: Daemon, request: web.Request, role: Role = "responder") -> tuple[Session, dict[str, str]]:
-    """Who sent this form, and its fields. Raises Problem: not from our pages, not signed in, not allowed."""
+    """The session that sent this form, and the form's fields. Raises Problem: not from our pages, not signed in, not
+    allowed.
+    """
     fields = await form_of(daemon, request)
     session = await session_of(daemon, request)
     if session is None:
@@ -128,7 +130,7 @@ def _signed(daemon: Daemon, facts: Any, salt: str) -> str:
 
 
 def _unsigned(daemon: Daemon, text: str, salt: str) -> Any:
-    """What was signed; None when it was not, or with a key that is no longer valid."""
+    """The value that was signed; None when it was not signed, or with a key that is no longer valid."""
     for key in daemon.keys.valid if 0 < len(text) <= 512 else ():
         try:
             return URLSafeSerializer(key, salt=salt).loads(text)

@@ -36,7 +36,7 @@ ASKER: ContextVar[str] = ContextVar("asker", default="")
 
 
 class Turns:
-    """Whose turn it is. One for all doors of a daemon."""
+    """Turns at work that costs CPU, shared fairly between askers. One queue for all listeners of a daemon."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -66,12 +66,12 @@ class Turns:
                 self._of[sender] -= 1
 
     async def apart(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What `work` gives, from a thread: it must touch nothing that changes."""
+        """Run `work` in a thread, in the asker's turn. It must touch nothing that changes."""
         async with self._running.turn(ASKER.get()):
             return await asyncio.to_thread(work, *args, **kwargs)
 
     async def sliced(self, makes: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The same pieces, each made in its turn."""
+        """Yield the pieces of `makes`, each made in the asker's turn."""
         while True:
             async with self._running.turn(ASKER.get()):
                 made = await anext(makes, None)

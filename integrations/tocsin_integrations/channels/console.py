@@ -1,4 +1,4 @@
-"""Prints pages on the daemon's own terminal: for trying Tocsin out."""
+"""Console channel: prints pages on the daemon's own terminal, for trying Tocsin out."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ def page(message: Message) -> str:
 
 
 def _facts(message: Message) -> list[str]:
-    """One line of what helps to judge it from the bed."""
+    """A line with service, severity and policy, which help to judge the page from the bed; empty where none of them is
+    known.
+    """
     named = {name: message.incident.get(name) for name in ("service", "severity", "policy")}
     line = ", ".join(f"{name} {value}" for name, value in named.items() if value)
     return [_plain(line)] if line else []

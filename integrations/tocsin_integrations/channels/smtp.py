@@ -1,4 +1,4 @@
-"""Sends each page as a mail through an SMTP server; an incident's mails form one thread."""
+"""Mail channel: sends each page through an SMTP server; an incident's mails form one thread."""
 
 from __future__ import annotations
 

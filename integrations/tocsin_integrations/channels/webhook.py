@@ -1,4 +1,4 @@
-"""Posts each page as signed JSON to an address of your own."""
+"""Webhook channel: posts each page as signed JSON to an address of your own."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Webhook:
     tools: Tools
 
     async def send(self, message: Message, gate: Gate) -> Outcome:
-        """Any 2xx is accepted; 5xx and no answer are unknown, the rest surely did not arrive."""
+        """Post the page. Any 2xx is accepted; 5xx and no answer are unknown, the rest surely did not arrive."""
         body = document(message)
         headers = {"Content-Type": "application/json", "User-Agent": "Tocsin"}
         if self.secret is not None:

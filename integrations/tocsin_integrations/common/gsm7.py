@@ -1,4 +1,4 @@
-"""What an SMS costs and how to make it cheaper: GSM-7 folding, segments, cutting.
+"""SMS segments and their cost: GSM-7 folding, counting, cutting.
 
 One character outside GSM 03.38 turns a whole message into UCS-2, with 70 characters a segment
 instead of 160 (3GPP TS 23.038; Twilio "SMS character limit"). So typographic characters are folded
@@ -47,7 +47,7 @@ def fit(text: str, segments: int = 2, wide: int = 4) -> str:
 
 
 def _apart(text: str) -> tuple[str, str]:
-    """What may be cut, and the end that is kept with what sets it apart."""
+    """Split a text into the part that may be cut and the end that is kept, with what sets it apart."""
     for border in ("\n", ". "):
         head, found, last = text.rpartition(border)
         if head:
@@ -74,7 +74,7 @@ def is_gsm(text: str) -> bool:
 
 
 def segments(text: str) -> int:
-    """How many segments a carrier bills for this text. A character that counts double is never split."""
+    """The number of segments a carrier bills for this text. A character that counts double is never split."""
     wide = not is_gsm(text)
     single, part = (_SINGLE_WIDE, _PART_WIDE) if wide else (_SINGLE, _PART)
     if _length(text) <= single:
@@ -100,7 +100,7 @@ def _plain(char: str) -> str:
 
 
 def _length(text: str) -> int:
-    """In septets for GSM-7, in UTF-16 units otherwise."""
+    """The length in septets for GSM-7, in UTF-16 units otherwise."""
     wide = not is_gsm(text)
     return sum(_units(char, wide=wide) for char in text)
 

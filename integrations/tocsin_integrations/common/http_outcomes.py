@@ -1,4 +1,4 @@
-"""What a provider's HTTP answer, or the lack of one, means for a page."""
+"""Outcomes of a page by a provider's HTTP answer, or by the lack of one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def sent(calling: Awaitable[Reply]) -> Reply | Outcome:
 
 
 def refusal(who: str, reply: Reply, now: Instant) -> Failed | Unknown:
-    """What an answer other than 2xx of a plain HTTP service means. `now`: when it came."""
+    """The outcome for an answer other than 2xx of a plain HTTP service. `now`: when it came."""
     because = f"{who} answered {reply.status}" + _excerpt(reply.body)
     if reply.status in MAYBE or reply.status >= 500:
         return Unknown(because)

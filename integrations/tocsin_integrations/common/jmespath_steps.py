@@ -15,7 +15,7 @@ LARGEST = 200_000  # elements of a value, and characters of its texts by the 64
 
 
 class TooMuch(exceptions.JMESPathError):
-    """This expression does too much with this body."""
+    """The error of an expression that does too much with a body."""
 
     def __init__(self) -> None:
         super().__init__("it takes too many steps, or makes too large a value, for this body")
@@ -57,7 +57,9 @@ class Counted(visitor.TreeInterpreter):
 
 
 def search(parsed: Any, body: Any) -> Any:
-    """What an expression (`jmespath.compile(…)`) finds in a body. Raises what the package does, TooMuch among it."""
+    """The value that an expression (`jmespath.compile(…)`) finds in a body. Raises what the package does, TooMuch among
+    it.
+    """
     found = Counted().visit(parsed.parsed, body)
     if isinstance(found, list | dict) and found is not body:
         weight(found, LARGEST)
@@ -65,7 +67,7 @@ def search(parsed: Any, body: Any) -> Any:
 
 
 def weight(value: Any, most: int) -> int:
-    """How large a value is, with all that is inside, as often as it is there. Raises TooMuch beyond `most`."""
+    """The size of a value, with all that is inside, as often as it is there. Raises TooMuch beyond `most`."""
     total, waiting = 0, [value]
     while waiting:
         one = waiting.pop()

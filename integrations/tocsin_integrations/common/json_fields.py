@@ -112,7 +112,7 @@ def _inside(value: Any) -> Iterable[Any]:
 
 
 def text(value: Any) -> str:
-    """Any JSON value as text: numbers and flags as JSON writes them, nested values as JSON, null as ""."""
+    """The text of any JSON value: numbers and flags as JSON writes them, nested values as JSON, null as ""."""
     if type(value) is str:
         return value
     if value is None:
@@ -154,7 +154,7 @@ def key_of(value: Any) -> str | None:
 
 
 def link(href: Any, label: str = "") -> tuple[Link, ...]:
-    """One link, if `href` is a web address; else none."""
+    """A tuple of one link if `href` is a web address; else empty."""
     if type(href) is str and href.startswith(("http://", "https://")):
         return (Link(href, label),)
     return ()
@@ -190,7 +190,7 @@ SEVERITY_OF: Mapping[str, Severity] = MappingProxyType(
 
 
 def severity_of(value: Any) -> Severity | None:
-    """One of the four severities for a word somebody uses for it; None when unknown."""
+    """The severity, of the four, that a word somebody uses stands for; None when unknown."""
     return SEVERITY_OF.get(value.strip().lower()) if type(value) is str else None
 
 

@@ -191,7 +191,7 @@ def _answer(status: SignalStatus, key: Any, payload: Mapping[str, Any]) -> Alert
 
 
 def _change(body: Mapping[str, Any], payload: Mapping[str, Any], config: IntegrationConfig) -> Alert:
-    """What was deployed or changed: context, never an incident."""
+    """A change event as an alert: what was deployed or changed is context, never an incident."""
     _refuse(_errors_of_change(body, payload, config))
     return Alert(
         status="change",

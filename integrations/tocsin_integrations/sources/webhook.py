@@ -1,4 +1,4 @@
-"""Any JSON: Tocsin's own plain shape, or another tool's picked apart by JMESPath (`map`).
+"""Webhook source for any JSON: Tocsin's own plain shape, or another tool's picked apart by JMESPath (`map`).
 
 Without `map` a body is one alert, a list of alerts or {"alerts": [...]}, each with the names below;
 the least that pages is {"title": "..."}. With `map` each name is an expression (https://jmespath.org).

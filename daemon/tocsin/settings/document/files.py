@@ -1,4 +1,4 @@
-"""Which files make up a configuration: the main file, its includes, and whether they can be trusted."""
+"""Files of a configuration: the main file, its includes, and whether they can be trusted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHIPPED = "shipped:"  # of an include: what Tocsin brings, wherever it is instal
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file of a configuration, as it was read."""
+    """A file of a configuration, as it was read."""
 
     path: Path  # absolute
     shown: str  # as problems name it
@@ -31,7 +31,7 @@ class File:
 
 @dataclass(slots=True)
 class Gathered:
-    """All files in the order their rules are walked: each include as listed, the main file last."""
+    """The files in the order their rules are walked: each include as listed, the main file last."""
 
     files: list[File] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -79,7 +79,7 @@ def parsed(path: Path, shown: str, raw: bytes) -> File:
 
 
 def _read(path: Path, shown: str, named_at: Where, gathered: Gathered, owners: Collection[int] | None) -> File | None:
-    """One file, or a problem at the place that names it."""
+    """Read a file; None and a problem at the place that names it, where it cannot be read or trusted."""
     try:
         found = read_whole(path, MAX_BYTES)
     except Unreadable as wrong:
@@ -108,8 +108,9 @@ def _shown(path: Path) -> str:
 
 
 def _included(main: File, path: Path, gathered: Gathered) -> Iterator[tuple[Where, Path]]:
-    """Each included file with the place of the pattern that led to it. Wrong shapes are reported when
-    the section is read."""
+    """Yield each included file with the place of the pattern that led to it. Wrong shapes are reported when the section
+    is read.
+    """
     node = main.tree.top.entries.get("include") if main.tree.top else None
     for item in node.items if isinstance(node, Sequence) else []:
         if isinstance(item, Scalar) and not item.empty:

@@ -1,4 +1,4 @@
-"""One YAML file as nodes with line and column, or the reasons why it cannot be read.
+"""YAML parser: a file as nodes with line and column, or the reasons why it cannot be read.
 
 Built from PyYAML's parse events, not from its objects: every plain scalar stays the text that was
 written (`no`, `12:30`, `+1555…`, `0755`), every node knows its place, and a syntax error leaves what
@@ -27,7 +27,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """`at` is the value's own place; `key` the nearest key above it, standing at `key_at`."""
+    """A YAML node. `at` is the value's own place; `key` the nearest key above it, standing at `key_at`."""
 
     at: Where
     key: str
@@ -41,7 +41,7 @@ class Scalar(Node):
 
     @property
     def empty(self) -> bool:
-        """Nothing is written here, or a plain null."""
+        """Whether nothing is written here, or a plain null."""
         return self.plain and self.text in ("", "~", "null")
 
 
@@ -65,7 +65,7 @@ class Refused(Node):
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """What one file holds: its top mapping (None: nothing usable) and what is wrong with its form."""
+    """The contents of a file: its top mapping (None: nothing usable) and what is wrong with its form."""
 
     top: Mapping | None
     problems: tuple[Problem, ...]

@@ -1,4 +1,4 @@
-"""One reading of a configuration: collects every problem, and knows all names before any value is read."""
+"""A reading of a configuration: collects every problem, and knows all names before any value is read."""
 
 from __future__ import annotations
 
@@ -118,12 +118,12 @@ class Reading:
 
 
 def _shown(message: str) -> str:
-    """All of it but the middle of a very long text that it quotes."""
+    """The message without the middle of a very long text that it quotes."""
     return message if len(message) <= LONGEST_MESSAGE else f"{message[:400]} … {message[-400:]}"
 
 
 def stumbling(bug: BaseException) -> str:
-    """What is said of an error of ours."""
+    """The message for an error of ours."""
     said = " ".join(str(bug).split())[:200]
     kind = type(bug).__name__
     return f"Tocsin cannot read this ({kind}{': ' * bool(said)}{said}); write it another way, and report this as a bug"

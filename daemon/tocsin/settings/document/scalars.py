@@ -1,4 +1,4 @@
-"""What one written word means: durations, clock times, days, zones, addresses, limits.
+"""Parsers of single values: durations, clock times, days, zones, addresses, limits.
 
 Each function takes the text as written and returns the value, or raises Mistake, whose message says
 what is wrong and what to write instead. They know nothing of files or keys.
@@ -49,7 +49,7 @@ class Mistake(ValueError):
 
 
 def short(text: str) -> str:
-    """As much of it as a message can show."""
+    """As much of the text as a message can show."""
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
@@ -64,7 +64,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """ " (did you mean 'ana'?)", or nothing."""
+    """A hint to append, such as " (did you mean 'ana'?)"; "" where nothing is near."""
     close = nearest(word, known)
     return f" (did you mean '{close}'?)" if close else ""
 
@@ -93,7 +93,7 @@ def _not_a_duration(text: str) -> str:
 
 
 def _meant(text: str) -> str | None:
-    """What was probably meant by "5 mins", "1.5h", "1 hour 30 minutes"."""
+    """A duration in our spelling for "5 mins", "1.5h", "1 hour 30 minutes"; None where none was probably meant."""
     parts = _LOOSE.findall(text.strip())
     if not parts or _LOOSE.sub("", text.strip()) or any(len(number) > 9 for number, _ in parts):
         return None
@@ -128,7 +128,7 @@ def limit(text: str) -> Limit:
 
 
 def turn_length(text: str) -> tuple[int, str]:
-    """How long a rotation's turn is: `12h`, `1d`, `2w`, `1mo` as (length, unit)."""
+    """The length of a rotation's turn: `12h`, `1d`, `2w`, `1mo` as (length, unit)."""
     units = {"h": "hours", "d": "days", "w": "weeks", "mo": "months"}
     found = re.fullmatch("([0-9]{1,4})(h|d|w|mo)", text)
     if found is None or int(found[1]) == 0:

@@ -19,7 +19,7 @@ WANTED = "a secret: text, {file: NAME} or {env: NAME}"
 
 
 class SecretShape(Shape[Secret]):
-    """All values of a list are accepted inbound; the first is used outbound."""
+    """A secret or a list of secrets: all of them are accepted inbound, the first is used outbound."""
 
     def read(self, node: Node, reading: Reading) -> Secret | Nothing:
         nodes = node.items if isinstance(node, Sequence) else [node]
@@ -110,7 +110,9 @@ def _is_ours(about: os.stat_result, path: Path, node: Scalar, reading: Reading) 
 
 
 def _path(node: Scalar, reading: Reading) -> Path:
-    """In the systemd credentials directory if it is there, else beside the file that names it."""
+    """The path of a secret's file: in the systemd credentials directory if it is there, else beside the file that names
+    it.
+    """
     credentials = reading.env.get("CREDENTIALS_DIRECTORY")
     if credentials and "\0" not in node.text and os.path.isfile(Path(credentials) / node.text):
         return Path(credentials) / node.text

@@ -1,4 +1,4 @@
-"""What may stand where: shapes that read a node into a value, report every mistake, and describe themselves.
+"""Shapes of values: they read a node into a value, report every mistake, and describe themselves.
 
 A shape is declared once and gives validation, messages, JSON Schema and the manual's tables. `read`
 never raises; it returns a value, BROKEN (reported), or LEFT_OUT (valid, and without effect).
@@ -34,7 +34,7 @@ LEFT_OUT = Nothing.LEFT_OUT
 
 
 class Shape(Generic[T]):
-    """One kind of value."""
+    """A kind of value."""
 
     def read(self, node: Node, reading: Reading) -> T | Nothing:
         raise NotImplementedError
@@ -45,7 +45,7 @@ class Shape(Generic[T]):
 
 
 def tried(read: Callable[[], T | Nothing], node: Node, reading: Reading) -> T | Nothing:
-    """What `read` gives; an error of ours in it is a problem at `node`, and the rest is read all the same."""
+    """Call `read`; an error of ours in it is a problem at `node`, and the rest is read all the same."""
     if reading.full:
         return BROKEN
     try:
@@ -109,7 +109,7 @@ class Word(Shape[T]):
 
 
 def text(wanted: str = "text", *, longest: int = 10_000) -> Word[str]:
-    """Any text that is not empty."""
+    """A shape for any text that is not empty."""
 
     def parse(written: str) -> str:
         if not written.strip():
@@ -157,7 +157,7 @@ def _flag(written: str) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Choice(Shape[str]):
-    """One of a few words."""
+    """A word out of a few."""
 
     words: tuple[str, ...]
 
@@ -266,7 +266,7 @@ class Table(Shape[dict[str, T]]):
 
 @dataclass(frozen=True)
 class Key:
-    """One key of a record. `later`: validated, and without effect yet. `shown`: its default, for the manual."""
+    """A key of a record. `later`: validated, and without effect yet. `shown`: its default, for the manual."""
 
     shape: Shape[Any]
     help: str
@@ -277,7 +277,7 @@ class Key:
 
 @dataclass(slots=True)
 class Got:
-    """What was read of a record: values of the keys that are there and right."""
+    """The values read of a record: those of the keys that are there and right."""
 
     node: Mapping
     values: dict[str, Any]
@@ -364,7 +364,7 @@ def _described(key: Key) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class Either(Shape[Any]):
-    """One shape for a single word, others for a list or mapping."""
+    """A shape for a single word, and others for a list or a mapping."""
 
     word: Shape[Any] | None = None
     listed: Shape[Any] | None = None

@@ -1,4 +1,4 @@
-"""Where something is written: from the path of a value (section, name, keys and numbers) to file, line and column."""
+"""Source map of a configuration: from a value's path (section, name, keys and numbers) to file, line and column."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Merged:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """All sections as they are written, merged. `once`: the sections that are written in one place."""
+    """The sections as they are written, merged. `once`: the sections that are written in one place."""
 
     sections: Mapping[str, Merged]
     once: frozenset[str]
@@ -43,7 +43,7 @@ class Written:
         return found.at if inside else found.key_at
 
     def node(self, *path: str | int) -> Node | None:
-        """What is written at exactly this path."""
+        """The node that is written at exactly this path; None where there is none."""
         here = self._first(path[:2])
         for step in path[1:] if path[0] in self.once else path[2:]:
             here = None if here is None else _below(here, step)
@@ -55,7 +55,7 @@ class Written:
         return found.text if isinstance(found, Scalar) and not found.empty else ""
 
     def count(self, *path: str | int) -> int:
-        """How many items the list at this path has; a single value counts as a list of one."""
+        """The number of items in the list at this path; a single value counts as a list of one."""
         if len(path) == 1 and path[0] not in self.once:
             return len(self.sections[str(path[0])].nodes)
         match self.node(*path):
@@ -73,7 +73,7 @@ class Written:
         return [self.text(*path, place) for place in range(self.count(*path))]
 
     def rule_place(self, where: Where | None) -> int | None:
-        """Which rule in the walk is written at `where`."""
+        """The place in the walk of the rule that is written at `where`; None where there is no rule."""
         for place, node in enumerate(self.sections["rules"].nodes):
             if node.at == where:
                 return place

@@ -34,7 +34,7 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a file held at one moment; `raw` has at most one byte more than was asked for."""
+    """The contents of a file at one moment; `raw` has at most one byte more than was asked for."""
 
     raw: bytes
     about: os.stat_result
@@ -82,7 +82,7 @@ def _refuse_odd(about: os.stat_result) -> None:
 
 
 def stamp(path: Path) -> tuple[int, ...]:
-    """What changes when a file is written or replaced; () when there is none."""
+    """A value that changes when the file is written or replaced; () when there is no file."""
     try:
         return _stamp(os.stat(path))
     except (OSError, ValueError):
@@ -97,8 +97,9 @@ def _stamp(about: os.stat_result) -> tuple[int, ...]:
 
 
 def owners_of(state: Path, env: Mapping[str, str]) -> frozenset[int]:
-    """Whose files are believed: root's, our own, those of whoever called sudo, of the program's owner and the
-    state's (the daemon's user, for a check by another one)."""
+    """User ids whose files are believed: root's, our own, those of whoever called sudo, of the program's owner and the
+    state's (the daemon's user, for a check by another one).
+    """
     found = {0, os.geteuid()}
     if os.geteuid() == 0 and env.get("SUDO_UID", "").isdecimal():
         found.add(int(env["SUDO_UID"]))
@@ -111,7 +112,7 @@ def owners_of(state: Path, env: Mapping[str, str]) -> frozenset[int]:
 
 
 def who_else_writes(about: os.stat_result, shown: object, owners: Collection[int] | None) -> str:
-    """Why others than `owners` can write this file, and what to run; "" when nobody else can."""
+    """The reason why others than `owners` can write this file, and what to run; "" when nobody else can."""
     if others_can_write(about):
         return f"others can write this file (mode {stat.S_IMODE(about.st_mode):o}); run chmod go-w {shown}"
     if owners is not None and about.st_uid not in owners:

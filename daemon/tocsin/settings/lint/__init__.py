@@ -1,4 +1,4 @@
-"""What is valid and still worth a second look: gaps, silence, people nobody can reach, names nobody uses."""
+"""Lint of a valid configuration: gaps, silence, people nobody can reach, names nobody uses."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def lint(loaded: Loaded, now: Instant, doubts: Doubts = NO_DOUBTS) -> tuple[Prob
 
 
 def _asked(ask: Callable[[Facts], Iterator[Problem]], facts: Facts) -> Iterator[Problem]:
-    """Its findings; an error of ours ends these, is told, and leaves the other findings be."""
+    """Yield the findings of `ask`; an error of ours ends these, is told, and leaves the other findings be."""
     try:
         yield from ask(facts)
     except Exception as bug:  # noqa: BLE001  # of whatever kind: a lint must not hide what else is wrong

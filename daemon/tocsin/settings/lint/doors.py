@@ -1,4 +1,4 @@
-"""Is the daemon open to more people than it should be, or too sparing with messages?"""
+"""Findings on a daemon that is open to more people than it should be, or too sparing with messages."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def _proxies(facts: Facts) -> Iterator[Problem]:
 
 
 def _throttle(facts: Facts) -> Iterator[Problem]:
-    """One slot of a window is kept for P1 where it has several."""
+    """Warn of throttles that may hold a page about a P1 back for long. One slot of a window is kept for P1 where it has
+    several.
+    """
     for name, limits in facts.settings.throttle.items():
         for place, limit in enumerate(limits):
             if facts.written.node("throttle", name) is not None and _swallows(limit):

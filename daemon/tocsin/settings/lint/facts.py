@@ -1,4 +1,4 @@
-"""What the lint looks at, and the questions that several findings ask of it."""
+"""Facts the lint looks at, and the questions that several findings ask of them."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Facts:
                 yield place, rule
 
     def targets(self) -> Iterator[Target]:
-        """Everybody that an escalation names."""
+        """Yield every target that an escalation names."""
         yield from self.settings.catch_all
         for policy in self.settings.policies.values():
             for step in policy.steps:
@@ -90,7 +90,7 @@ class Facts:
     # -------------------------------------------------------------------------------- who is meant
 
     def people_of(self, target: Target) -> frozenset[str]:
-        """Whom a target may lead to, by key."""
+        """The keys of the people a target may lead to."""
         settings = self.settings
         match target.kind:
             case "user":
@@ -168,7 +168,7 @@ def has_ended(layer: Layer, schedule: Schedule, now: Instant) -> bool:
 
 
 def people_of_schedule(schedule: Schedule, now: Instant | None = None) -> frozenset[str]:
-    """Everybody it names; with `now` those whom it may name from then on."""
+    """The people a schedule names; with `now` those it may name from then on."""
     layers = [layer for layer in schedule.layers if now is None or not has_ended(layer, schedule, now)]
     turns = (turn for layer in layers for turn in layer.users)
     overrides = (override.users for override in schedule.overrides)

@@ -1,4 +1,4 @@
-"""Can what an integration's `map` asks for be computed at all?"""
+"""Findings on integrations whose `map` asks for what cannot be computed."""
 
 from __future__ import annotations
 

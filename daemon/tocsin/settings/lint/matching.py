@@ -1,4 +1,4 @@
-"""Do these matchers say what was probably meant? Of rules, inhibitions, maintenance and heartbeats."""
+"""Findings on matchers that may not say what was meant, in rules, inhibitions, maintenance and heartbeats."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _never(same: Sequence[Matcher], name: str, facts: Facts) -> bool:
 
 
 def _values(name: str, facts: Facts) -> Sequence[str] | None:
-    """All values a field may have, where they are known."""
+    """The values a field may have, where they are known; else None."""
     if name == "field.severity":
         return SEVERITIES
     if name == "field.integration" and not facts.draft.incomplete and not facts.hides("integrations"):
@@ -142,7 +142,7 @@ def _text(matcher: Matcher, path: Path, called: str, facts: Facts) -> Problem:
 
 
 def _plain(matcher: Matcher) -> Matcher:
-    """What a negated matcher negates: `severity!="page"` names a word as well."""
+    """A matcher without its negation: `severity!="page"` names a word as well."""
     op = {"!=": "=", "!~": "=~"}.get(matcher.op, matcher.op)
     return Matcher(matcher.name, op, matcher.value)  # type: ignore[arg-type]  # one of four
 

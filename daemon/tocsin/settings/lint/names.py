@@ -1,4 +1,4 @@
-"""Which names does nobody use?"""
+"""Findings on names that nobody uses."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _used_teams(facts: Facts) -> set[str]:
 
 
 def _used_policies(facts: Facts) -> set[str]:
-    """All of them where a template may name any."""
+    """The policies in use; all of them where a template may name any."""
     settings = facts.settings
     by_rule = {rule.set.policy for rule in settings.rules if rule.set.policy}
     if any(is_template(policy) for policy in by_rule):

@@ -1,4 +1,4 @@
-"""Can the people who may be paged be reached, in time?"""
+"""Findings on people who may be paged and cannot be reached, or not in time."""
 
 from __future__ import annotations
 
@@ -54,5 +54,5 @@ def _pages(policy: Policy, user: User, facts: Facts) -> bool:
 
 
 def _length(policy: Policy) -> int | None:
-    """How long all rounds last; None: for ever."""
+    """The time that all rounds take; None: for ever."""
     return None if policy.repeat is None else sum(step.wait for step in policy.steps) * (policy.repeat + 1)

@@ -1,4 +1,4 @@
-"""Does every incident page somebody, and can every step be reached?"""
+"""Findings on incidents that page nobody, and on steps of policies that are never reached."""
 
 from __future__ import annotations
 
@@ -76,7 +76,9 @@ def _no_policy(facts: Facts) -> Iterator[Problem]:
 
 
 def _catch_all(facts: Facts) -> Iterator[Problem]:
-    """Of a person among others, the missing contact is told already."""
+    """Warn of a catch-all that leads to nobody. Where a person is named among others, the missing contact is told
+    already.
+    """
     targets = facts.settings.catch_all if facts.sound("catch_all") else ()
     nobody = not any(map(facts.may_reach, targets))
     for place, target in enumerate(targets):

@@ -1,4 +1,4 @@
-"""Can each rule be reached, and does it group by what stays the same?"""
+"""Findings on rules that are never reached, or group by what changes."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _unreachable(facts: Facts) -> Iterator[Problem]:
 
 
 def _fitting(matchers: Sequence[Matcher]) -> dict[str, str | None]:
-    """By name one value that fits; None where none is known."""
+    """For each name, a value that fits its matchers; None where none is known."""
     names = {matcher.name for matcher in matchers}
     return {name: sample([matcher for matcher in matchers if matcher.name == name]) for name in names}
 

@@ -1,4 +1,4 @@
-"""Is somebody on call at every hour, and does each layer and override do something?"""
+"""Findings on hours with nobody on call, and on layers and overrides that do nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def findings(facts: Facts) -> Iterator[Problem]:
 
 
 def _gaps(facts: Facts) -> Iterator[Problem]:
-    """Of each step that asks schedules alone: the hours for which none of them names anybody."""
+    """Warn, for each step that asks schedules alone, of the hours for which none of them names anybody."""
     told: set[str] = set()
     for policy, _, step in facts.steps():
         named = [target.name for target in step.notify]
@@ -60,7 +60,9 @@ def _uncovered(policy: Policy, step: Step, asked: Sequence[Schedule], facts: Fac
 
 
 def _asked_for(policy: Policy, step: Step, facts: Facts) -> Gaps:
-    """When a step with `only: {hours: …}` may run at all: always, where a service has no support hours."""
+    """The hours in which a step with `only: {hours: …}` may run at all: always, where a service has no support
+    hours.
+    """
     always: Gaps = [(facts.now, Instant(facts.now + AHEAD))]
     hours = [service.support_hours for service in services_of(policy.name, facts)]
     found: Gaps = []
@@ -81,7 +83,7 @@ def _as_pairs(spans: Iterable[Gap | Shift]) -> Gaps:
 
 
 def _both(some: Gaps, others: Gaps) -> Gaps:
-    """Where a span of each side overlaps."""
+    """The overlaps of the spans of both sides."""
     cut = [(max(a, c), min(b, d)) for a, b in some for c, d in others]
     return [(start, end) for start, end in cut if start < end]
 

@@ -1,4 +1,4 @@
-"""Who else could read or guess a secret?"""
+"""Findings on secrets that others could read or guess."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def _why_weak(value: str) -> str:
 
 
 def _shared(facts: Facts) -> Iterator[Problem]:
-    """Of one type that is an error already."""
+    """Warn of a token that integrations of two types share (of one type that is an error already)."""
     owners: dict[str, str] = {}
     for name, path, value in _tokens(facts):
         owner = owners.setdefault(value, name)

@@ -1,4 +1,6 @@
-"""Which incidents a policy may get: their priority, urgency and hours, as services, rules and the table allow."""
+"""Situations a policy may get: the priority, urgency and hours of its incidents, as services, rules and the table
+allow.
+"""
 
 from __future__ import annotations
 
@@ -48,12 +50,12 @@ def _is_given(policy: str, facts: Facts) -> bool:
 
 
 def openings(policy: str, facts: Facts) -> frozenset[Situation]:
-    """What an incident of this policy may be when it opens, without a person's hand."""
+    """The situations in which an incident of this policy may open, without a person's hand."""
     return frozenset(one for service in services_of(policy, facts) for one in _of_service(service, facts))
 
 
 def sure_openings(policy: str, facts: Facts) -> frozenset[Situation]:
-    """Those of `openings` that no error elsewhere can put in doubt."""
+    """The subset of `openings` that no error elsewhere can put in doubt."""
     if facts.whole(*DECIDED_BY):
         return openings(policy, facts)
     if not facts.whole("priorities"):
@@ -85,7 +87,7 @@ def _hours(service: Service) -> tuple[str, ...]:
 
 
 def applies(step: Step, situation: Situation) -> bool:
-    """As `decide.escalation.applies` decides it."""
+    """Whether a step applies, as `decide.incidents.escalation.applies` decides it."""
     only = step.only
     if only.priority and situation.priority not in only.priority:
         return False
@@ -95,7 +97,7 @@ def applies(step: Step, situation: Situation) -> bool:
 
 
 def ever(situations: frozenset[Situation]) -> frozenset[Situation]:
-    """With every hour each may live to see: support hours begin and end while an incident is open."""
+    """The situations with every hour each may live to see: support hours begin and end while an incident is open."""
     timed = [one for one in situations if one.hours]
     return situations | {one._replace(hours=hours) for one in timed for hours in ("support", "off")}
 

@@ -1,4 +1,4 @@
-"""Do inhibitions and maintenance windows mute what they are meant to, and no more?"""
+"""Findings on inhibitions and maintenance windows that do not mute what they are meant to, or mute more."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _maintenance(place: int, facts: Facts) -> Iterator[Problem]:
 
 
 def _longest_pause(every: str) -> int:
-    """From one beginning to the next, at most."""
+    """The longest time from one beginning to the next."""
     words = every.split()
     days = sorted(scalars.days(words[0])) if len(words) == 2 else list(range(7))
     pauses = [(later - earlier - 1) % 7 + 1 for earlier, later in zip(days, [*days[1:], days[0]], strict=True)]

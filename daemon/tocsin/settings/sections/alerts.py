@@ -155,7 +155,7 @@ _SUPPORT_HOURS = Either(word=Name("calendars"), mapped=SUPPORT)
 
 
 def _support_hours(got: Got, reading: Reading) -> Support | None:
-    """As written, or the calendar of that name."""
+    """The support hours as written, or the calendar of that name."""
     written: Support | str | None = got.get("support_hours")
     if isinstance(written, str):
         calendars: Mapping[str, Support] = reading.values["calendars"]

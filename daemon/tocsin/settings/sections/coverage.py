@@ -73,7 +73,7 @@ _ONE = Record(
 
 
 class _Windows(Shape[tuple[Hours, ...]]):
-    """One window, or a list of at least one."""
+    """A window, or a list of at least one."""
 
     named = Either(mapped=_ONE, listed=Many(_ONE, least=1))
 

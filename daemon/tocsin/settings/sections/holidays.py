@@ -1,4 +1,4 @@
-"""Which days are off? A country's holidays, a file of dates, or the dates themselves; always dates in the end."""
+"""Days off: a country's holidays, a file of dates, or the dates themselves; always dates in the end."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _text_of(path: Path, node: Scalar, reading: Reading) -> str | ValueError:
 
 
 def _lines(path: Path, text: str) -> Iterator[tuple[Where, str]]:
-    """Each date as written, and where: the first word of a line; `#` begins a comment."""
+    """Yield each date as written, and where: the first word of a line; `#` begins a comment."""
     for number, line in enumerate(text.splitlines(), 1):
         told = line.partition("#")[0]
         if told.strip():

@@ -120,7 +120,9 @@ def _csv(shown: str, raw: bytes, reading: Reading) -> tuple[tuple[str, ...], Row
 
 
 def _rows(lines: Any, told: _Told) -> Iterator[tuple[int, list[str]]]:
-    """Each row that is not blank, with its line. One that cannot be read ends the table: the rest would be guessed."""
+    """Yield the rows that are not blank, each with its line. A row that cannot be read ends the table: the rest would
+    be guessed.
+    """
     while True:
         line = lines.line_num + 1
         try:

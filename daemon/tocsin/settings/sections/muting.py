@@ -1,4 +1,4 @@
-"""What keeps alerts quiet: sections inhibitions and maintenance, and services that depend on others."""
+"""Sections that keep alerts quiet: inhibitions and maintenance, and services that depend on others."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ INHIBITION = Record(
 
 
 def named(written: Sequence[Inhibition]) -> tuple[Inhibition, ...]:
-    """Those without a name are called by their place."""
+    """The inhibitions, each with a name: its own, or else its place."""
     return tuple(one if one.name else replace(one, name=str(place)) for place, one in enumerate(written, start=1))
 
 
@@ -59,7 +59,7 @@ def _maintenance(got: Got, reading: Reading) -> Maintenance | Nothing:
 
 
 def _has_length(window: Maintenance) -> bool:
-    """By real time: a window within the hour that the clocks skip has none."""
+    """Whether a window has a length in real time: a window within the hour that the clocks skip has none."""
     start, end = span_of(window)
     return start < end
 

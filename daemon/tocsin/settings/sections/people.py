@@ -39,7 +39,7 @@ _ADDRESSES: Mapping[str, Shape[str]] = MappingProxyType(
 
 
 def address_shape(kind: Any) -> Shape[str]:
-    """How an address is written for this kind of channel."""
+    """The shape of an address for this kind of channel."""
     return _ADDRESSES[getattr(kind, "address", "text")]
 
 

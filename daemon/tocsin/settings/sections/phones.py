@@ -1,4 +1,4 @@
-"""Is this a phone number, and in which form is it written? E.164, by the tables of `phonenumbers`.
+"""Phone numbers: validity and the written form, E.164, by the tables of `phonenumbers`.
 
 What no country has (too short, too long, no such country code) is an error. What its country has not given out, as
 far as the installed tables know, is a warning: tables age, and a new range must not keep a configuration out of force.
@@ -71,7 +71,7 @@ def in_e164(text: str, region: str) -> str:
 
 
 def without_sms(number: str) -> str:
-    """What kind of number this is that surely takes no SMS; "" where it may take some."""
+    """The kind of a number that surely takes no SMS; "" where it may take some."""
     return WITHOUT_SMS.get(phonenumbers.number_type(phonenumbers.parse(number)), "")
 
 

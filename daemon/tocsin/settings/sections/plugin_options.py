@@ -56,7 +56,7 @@ Finish = Callable[[Got, Reading, str, Any], Any]
 
 @dataclass(frozen=True, eq=False)
 class Kinded(Shape[Any]):
-    """One integration or channel: `type` decides which options it takes beside the common keys."""
+    """An integration or channel: `type` decides which options it takes beside the common keys."""
 
     group: Group
     common: KeysOf
@@ -150,7 +150,7 @@ def jmespath_expression(written: str) -> str:
 
 
 def _depth(tree: Any) -> int:
-    """How deeply an expression is nested; walking it for an alert goes as deep."""
+    """The depth to which an expression is nested; walking it for an alert goes as deep."""
     deepest, level = 0, [tree]
     while level:
         deepest += 1
@@ -173,7 +173,7 @@ _PICKED_APART = Record(
 
 
 def shape_of(type: str, name: str, option: Option) -> Shape[Any]:
-    """How one declared option is written."""
+    """The shape of a declared option."""
     match option.kind:
         case "secret":
             return SECRET

@@ -157,7 +157,7 @@ NEVER_OR_TIME: Shape[Millis | None] = Never(SOME_TIME, "never", None)  # type: i
 
 @dataclass(frozen=True, eq=False)
 class _TargetShape(Shape[Target]):
-    """Whom to page, by name; the name must exist."""
+    """A person, schedule or channel to page, by name; the name must exist."""
 
     def read(self, node: Node, reading: Reading) -> Target | Nothing:
         slip = _slip(node)

@@ -128,7 +128,7 @@ class Note(Act):
 
 
 class PageSomebody(Body):
-    """Whom to page besides the policy."""
+    """A person, schedule or channel to page besides the policy."""
 
     user: Name | None = Field(None, description="A person, by key.")
     target: Name | None = Field(
@@ -188,7 +188,7 @@ class AlertCounts(Shape):
 
 
 class IncidentShape(Shape):
-    """One incident."""
+    """An incident as the API shows it."""
 
     number: int
     key: str
@@ -483,7 +483,7 @@ class ProblemShape(Shape):
 
 
 def culprits(error: ValidationError) -> tuple[Rejected, ...]:
-    """Each mistake of a body with its JSON pointer."""
+    """The mistakes of a body, each with its JSON pointer; the first 50."""
     return tuple(Rejected(pointer(found["loc"]), in_words(found)) for found in error.errors(include_url=False)[:50])
 
 

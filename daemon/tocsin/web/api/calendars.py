@@ -1,4 +1,4 @@
-"""Calendars to subscribe to: a schedule's shifts, a person's shifts, and the links that open them."""
+"""Calendar feeds to subscribe to (iCalendar): a schedule's shifts, a person's shifts, and the links that open them."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def person_file(daemon: Daemon, versions: Versions) -> Handler:
 
 
 async def _may_read(daemon: Daemon, request: web.Request, kind: Kind, name: str) -> None:
-    """By the calendar's own link, or by an API token; neither says whether there is such a calendar."""
+    """Let in the calendar's own link, or an API token; a refusal does not say whether there is such a calendar."""
     given = credential(request)
     by = await daemon.subscriptions.opens(given, kind, name) if given else None
     if by == "":  # made before links died with a token
@@ -95,7 +95,7 @@ def refuse_others(token: Token, kind: Kind, name: str) -> None:
 
 
 async def _overrides(daemon: Daemon, since: Instant) -> Mapping[str, Sequence[Override]]:
-    """Those made at run time, by schedule."""
+    """Overrides made at run time that end after `since`, by schedule."""
     return await daemon.overrides.in_force(since)
 
 

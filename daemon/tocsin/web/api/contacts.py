@@ -1,4 +1,4 @@
-"""People and their contacts over the API: how it stands with each, codes that prove them, test pages."""
+"""Endpoints for people and their contacts: how it stands with each, codes that prove them, test pages."""
 
 from __future__ import annotations
 
@@ -95,7 +95,9 @@ async def show_sent(ask: Ask) -> web.Response:
 
 
 def own_or_admins(ask: Ask, user: User, named: str | None) -> Actor:
-    """Who asks: the person, or an admin. Raises Problem 403 for anybody else: a phone is not everybody's to ring."""
+    """The person this request acts as: `user` or an admin. Raises Problem 403 for anybody else: a phone is not
+    everybody's to ring.
+    """
     actor = actor_of(ask, named)
     if ask.token.role != "admin" and actor.name != user.key:
         raise Problem(403, f"only {user.key} or an admin may do this to the contacts of {user.key}")

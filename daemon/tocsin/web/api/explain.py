@@ -1,4 +1,4 @@
-"""POST /v1/explain: what would become of an alert here and now, and whom would it page? Reads only."""
+"""POST /v1/explain: what the rules would make of an alert here and now, and whom they would page. Reads only."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class AskedAlert(Body):
 
 
 class Explain(Body):
-    """Either a payload as the integration's tool would post it, or an alert."""
+    """A payload as the integration's tool would post it, or else an alert."""
 
     integration: Name | None = Field(None, description="Whose alert it would be; needed with a payload.")
     payload: Any = Field(
@@ -186,7 +186,7 @@ def _alert(asked: AskedAlert) -> Parsed:
 
 
 def _parsed(ask: Ask, integration: IntegrationConfig, payload: Any, at: Instant) -> Parsed:
-    """As its source reads it. Raises Problem 422 with the place in the payload."""
+    """Parse the payload as its source does. Raises Problem 422 with the place in the payload."""
     source = ask.daemon.live.sources.get(integration.type)
     if source is None:
         raise _wrong("/integration", f"alerts of type {integration.type!r} cannot be read by this daemon")

@@ -1,4 +1,4 @@
-"""Check-ins of heartbeats, by whoever holds a token that opens any door for alerts; and how it stands with each."""
+"""Endpoints for heartbeats: check-ins, by whoever holds a token that may post alerts, and how it stands with each."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def key_of(request: web.Request) -> str:
 
 
 def opener(reception: Reception, heartbeat: Heartbeat | None, given: str) -> str:
-    """Whose key this is: the heartbeat's own, or an integration's; "" when it is none."""
+    """Name the key that was given: the heartbeat's own token, or an integration's; "" when it is neither."""
     own = heartbeat.token if heartbeat is not None and heartbeat.token is not None else NOBODY
     found = "own token" if secret_matches(given, own) and own is not NOBODY else ""
     for door in reception.doors.by_name.values():

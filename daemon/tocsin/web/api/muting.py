@@ -1,4 +1,4 @@
-"""What keeps alerts quiet and what was changed, over the API: maintenance windows, changes, related incidents."""
+"""Endpoints for what keeps alerts quiet and for what was changed: maintenance windows, changes, related incidents."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class RelatedShape(bodies.Shape):
 
 
 class IncidentAndMore(bodies.IncidentShape):
-    """One incident, and what goes with it."""
+    """An incident with its related incidents and the changes before it."""
 
     related: list[RelatedShape]
     changes: list[ChangeShape] = Field(description="On the same service, from two hours before it opened.")
@@ -136,7 +136,7 @@ def change_view(change: ChangeEvent) -> dict[str, Any]:
 
 
 async def show_incident(ask: Ask) -> web.Response:
-    """One incident with the others it has to do with, and what was changed shortly before it."""
+    """Show an incident with the incidents related to it and the changes shortly before it."""
     incident = await ask.daemon.store.incident(ask.number)
     if incident is None:
         raise no_incident(ask.number)

@@ -1,4 +1,4 @@
-"""Who steps in for whom, over the API: overrides and swaps, made, listed and taken back."""
+"""Endpoints for overrides and swaps: make, list and take back who steps in for whom."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ async def remove_override(ask: Ask) -> web.Response:
 
 
 async def pointing(made: Awaitable[MadeOverride], names: dict[str, str]) -> MadeOverride:
-    """What is awaited; its refusal points at the keys as they were written."""
+    """Await an override; a refusal points at the keys as the client wrote them (`names`: ours to the client's)."""
     try:
         return await made
     except Refused as refused:

@@ -69,7 +69,7 @@ L = TypeVar("L", Silence, MadeOverride, Swap)
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One authenticated request."""
+    """An authenticated request to the API, its body read and checked."""
 
     daemon: Daemon
     request: web.Request
@@ -96,7 +96,7 @@ class Ask:
         return value or None
 
     async def apart(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What `work` gives, made where it holds nobody up; it must touch nothing that changes."""
+        """Run `work` in a thread, in this asker's turn. It must touch nothing that changes."""
         return await self.request.app[TURNS].apart(work, *args, **kwargs)
 
     def read(self, model: type[M]) -> M:
@@ -135,7 +135,7 @@ def whole_number(default: int, most: int) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One path and method: who may, what it reads and answers."""
+    """A path and method of the API: the role it needs, what it reads and what it answers."""
 
     method: Literal["GET", "POST", "DELETE"]
     path: str
@@ -199,7 +199,7 @@ async def read_as(daemon: Daemon, request: web.Request, token: Token, model: typ
 
 
 def actor_of(ask: Ask, named: str | None, pointer: str = "/user") -> Actor:
-    """Who acts: the token's user, or, for an admin's token, whom the body names."""
+    """The person this request acts as: the token's user, or, for an admin's token, the one the body names."""
     token = ask.token
     if named is None or named == token.user:
         return Actor("user", own_user(ask))
@@ -309,7 +309,9 @@ async def show_timeline(ask: Ask) -> web.Response:
 
 
 def told(incident: Incident, entries: list[Entry], after: int | None) -> list[Entry]:
-    """Its story from the start: the opening by an alert is kept in the incident, not as a line."""
+    """The timeline from its start: an opening by an alert is kept in the incident, not as an entry, and is
+    added here.
+    """
     if after is not None or any(entry.kind == "opened" for entry in entries):
         return entries
     return [views.opening(incident), *entries]
@@ -491,7 +493,7 @@ async def trigger(ask: Ask) -> web.Response:
 
 
 def unknown_service(settings: Settings, named: str | None) -> str:
-    """What to tell of a service that is none, but nearly one: it pages, though perhaps not whom was meant."""
+    """A hint where `named` is no service but nearly one (it pages, though perhaps the wrong people); "" otherwise."""
     near = "" if named is None or named in settings.services else did_you_mean(named[:80], settings.services)
     return near and f" No service {named!r} is configured{near}."
 
@@ -515,7 +517,7 @@ async def who_is_on_call(ask: Ask) -> web.Response:
 
 
 def on_call_view(schedule: Schedule, at: Instant, extra: Sequence[Override]) -> dict[str, Any]:
-    """Who is on call at that instant, until when, and who follows; times in the schedule's zone."""
+    """The JSON of a schedule at `at`: who is on call, until when, and who follows; times in the schedule's zone."""
     zone = ZoneInfo(schedule.timezone)
     now = resolver.on_call(schedule, at, extra)
     turns = resolver.shifts(schedule, at, Instant(at + SHIFTS_AHEAD), extra).shifts

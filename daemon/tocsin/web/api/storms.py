@@ -1,4 +1,4 @@
-"""What did a storm take in? Its incidents, in order."""
+"""GET of a storm's members: the incidents it took in, in order."""
 
 from __future__ import annotations
 

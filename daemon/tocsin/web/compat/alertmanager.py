@@ -60,7 +60,7 @@ class PostedSilence(BaseModel):
 
 
 class Call:
-    """One authenticated request."""
+    """An authenticated request to Alertmanager's API."""
 
     def __init__(self, daemon: Daemon, request: web.Request, token: Token, since: Instant) -> None:
         self.daemon, self.request, self.token, self.since = daemon, request, token, since
@@ -71,7 +71,7 @@ class Call:
         return self.request.query.get(name, "true") != "false"
 
     async def filters(self) -> tuple[Matcher, ...]:
-        """Those of the request; each may take milliseconds to compile, so that others get their turn in between."""
+        """The request's matchers. Compiling one may take milliseconds, so other requests get their turn in between."""
         texts = self.request.query.getall("filter", [])
         if len(texts) > MOST_FILTERS:
             raise Problem(400, f"bad matcher format: {len(texts)} filters are too many, {MOST_FILTERS} at most")
@@ -135,7 +135,7 @@ async def signed_in(daemon: Daemon, request: web.Request, role: Role) -> Token:
 
 
 def add_doors(add: Callable[[str, str, Handler], None], daemon: Daemon) -> None:
-    """Each path with and without a slash at its end."""
+    """Add every path of Alertmanager's API, with and without a slash at its end."""
     doors: tuple[tuple[Literal["GET", "POST", "DELETE"], str, Role, Facts], ...] = (
         ("GET", "/silences", "viewer", list_silences),
         ("POST", "/silences", "responder", post_silence),
@@ -176,7 +176,9 @@ async def list_silences(call: Call) -> web.StreamResponse:
 
 
 async def silences_since(call: Call) -> AsyncIterator[list[Silence]]:
-    """All that have not ended or did within RETENTION, in the order they end; each slice is read when it is reached."""
+    """Silences that have not ended, or did within RETENTION, in the order they end. Yields slices, each read when it is
+    reached.
+    """
     last = Stand(Instant(call.now - RETENTION), "")
     while found := list(await call.daemon.silences.ending(AT_ONCE, last)):
         yield found
@@ -243,7 +245,7 @@ def actor_of(call: Call) -> Actor:
 
 
 def author(named: str, actor: Actor) -> str:
-    """Who the client says made it, and whose token it was where that is somebody else."""
+    """The author a silence is kept under: whom the client names, and the token's owner where that is somebody else."""
     return named if not named or named == actor.name or named.endswith(f"({actor.name})") else f"{named} ({actor.name})"
 
 
@@ -299,19 +301,19 @@ def milliseconds(at: Instant) -> str:
 
 
 async def list_alerts(call: Call) -> web.StreamResponse:
-    """All that fire and fit, newest first."""
+    """List the firing alerts that the filters select, newest first."""
     view = await viewer(call)
     return await stream(call.request, in_slices(firing(call), view, call.daemon.clock))
 
 
 async def list_groups(call: Call) -> web.StreamResponse:
-    """The same by the incident they are in."""
+    """List the firing alerts that the filters select, grouped by their incident."""
     view = await viewer(call)
     return await stream(call.request, grouped(firing_by_incident(call), view, call.daemon.clock))
 
 
 async def viewer(call: Call) -> Callable[[StoredAlert], dict[str, Any] | None]:
-    """What is shown of an alert; None of one that was not asked for."""
+    """A function that gives the JSON of an alert, or None for an alert this request did not ask for."""
     filters, receives = await call.filters(), call.receives()
     mutes = await call.daemon.silences.mutes()
     active, silenced, inhibited = call.flag("active"), call.flag("silenced"), call.flag("inhibited")
@@ -332,7 +334,7 @@ async def viewer(call: Call) -> Callable[[StoredAlert], dict[str, Any] | None]:
 
 
 async def firing(call: Call) -> AsyncIterator[list[StoredAlert]]:
-    """Every alert that fires, newest first, slice by slice."""
+    """Yield every alert that fires, newest first, slice by slice."""
     before: int | None = None
     while found := await call.daemon.store.alerts(integration=None, status="firing", limit=AT_ONCE, before=before):
         yield found
@@ -340,7 +342,7 @@ async def firing(call: Call) -> AsyncIterator[list[StoredAlert]]:
 
 
 async def firing_by_incident(call: Call) -> AsyncIterator[list[StoredAlert]]:
-    """The same, all of an incident behind each other; the newest incidents first."""
+    """Yield every alert that fires, those of an incident behind each other; the newest incidents first."""
     store, below = call.daemon.store, None
     while incidents := await store.incidents(IncidentFilter(tuple(sorted(OPEN))), INCIDENTS_AT_ONCE, below):
         numbers, after = [one.number for one in incidents], (0, 0)

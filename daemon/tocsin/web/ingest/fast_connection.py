@@ -1,4 +1,4 @@
-"""Whose are the bytes on a connection: aiohttp's, or those of one more post with a head that is known?
+"""Connections of the main address: a post with a known head is answered here, everything else by aiohttp.
 
 Every connection of the main address begins here. A whole post with a known head (web/ingest/known_heads.py) is taken
 as it is and its receipt written straight away; everything else is aiohttp's, as if nothing stood before it.
@@ -32,7 +32,7 @@ UNTIL_IDLE = "_next_keepalive_close_time"  # aiohttp's: when a connection on whi
 
 
 class Turn(Enum):
-    """Whose turn it is on a connection."""
+    """The party that handles the next bytes of a connection."""
 
     SENDER = "nothing is under way"
     OURS = "a post with a known head is being stored"
@@ -95,7 +95,7 @@ class Front:
 
 
 class Line(asyncio.Protocol):
-    """One connection."""
+    """A connection to the main address."""
 
     __slots__ = (
         "_asked", "_behind", "_choked", "_deaf", "_front", "_handler", "_head", "_started", "_transport", "_turn",
@@ -169,7 +169,7 @@ class Line(asyncio.Protocol):
         return self._head
 
     def leave_if_choked(self) -> None:
-        """At the end nobody waits for a sender that does not read."""
+        """Drop, at the end, a sender that does not read its responses: nobody waits for it."""
         if self._choked:
             self._transport.abort()
 
@@ -182,11 +182,13 @@ class Line(asyncio.Protocol):
         self._go_on(Turn.SENDER)
 
     def not_stored(self) -> None:
-        """It is not, or nobody knows: let the ordinary way try once more, and say so if that is no better."""
+        """Let the ordinary way try once more: the post was not stored, or nobody knows. It says so if that is no
+        better.
+        """
         self._go_on(Turn.AIOHTTP, self._asked)
 
     def _begin(self, data: bytes) -> None:
-        """What comes while nothing is under way."""
+        """Take bytes that arrive while nothing is under way."""
         one = whole(data)
         if one is not None and self._front.open and not self._choked and self._take(one.head, one.body):
             self._asked = data
@@ -235,13 +237,13 @@ class Line(asyncio.Protocol):
 
 
 def address_of(transport: asyncio.BaseTransport) -> str:
-    """Whose connection it is; "" for one without an address (a Unix socket)."""
+    """The peer's IP address; "" for a connection without one (a Unix socket)."""
     peer = transport.get_extra_info("peername")
     return str(peer[0]) if isinstance(peer, tuple) and peer else ""
 
 
 class Pending:
-    """Who waits for one post (work/ingest/posts.py, Waiter): its connection, until it was told."""
+    """The connection that waits for one post to be stored (Waiter of work/ingest/posts.py), until it is told."""
 
     __slots__ = ("_line",)
 

@@ -1,4 +1,4 @@
-"""Which integration does a token, a routing key or a path lead to?"""
+"""Lookup of the integration that a token, a routing key or a path leads to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tocsin.model import EMPTY, IntegrationConfig, Secret, Settings
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """One integration as its posts find it. `accepts`: any of its secrets opens it."""
+    """An integration as its posts find it. `accepts`: the secrets, any of which lets a post in."""
 
     config: IntegrationConfig
     source: Source
@@ -21,7 +21,7 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """All doors of one configuration: by name, and by the hash of a routing key."""
+    """The integrations of a configuration: by name, and by the hash of a routing key."""
 
     settings: Settings
     by_name: Mapping[str, Door]

@@ -1,4 +1,5 @@
-"""Which heads of posts have been seen, understood and let in before? The same bytes mean the same again.
+"""Cache of request heads that aiohttp has parsed and whose token was accepted; the same bytes mean the same
+again.
 
 A sender says the same head with every post, but for the length of the body. Once aiohttp has parsed such a head and
 its token opened a door, whoever sends these very bytes again means that door: there is nothing left to parse, and
@@ -36,7 +37,7 @@ class Whole(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Whose head it is, and its headers."""
+    """The integration a known head leads to, and its headers."""
 
     door: Door
     headers: Mapping[str, str]
@@ -50,11 +51,13 @@ class Heads:
         self._seen: dict[Head, Seen] = {}
 
     def find(self, head: Head, doors: Doors) -> Seen | None:
-        """Whose head this is, while `doors` are the ones it was learnt under."""
+        """The integration and headers of a known head; None for another, or when `doors` are not those it was learnt
+        under.
+        """
         return self._seen.get(head) if doors is self._doors else None
 
     def learn(self, head: Head, request: web.Request, door: Door, doors: Doors) -> None:
-        """This head came with `request`, whose own token opened `door`."""
+        """Remember the head of `request`, whose own token was accepted by `door`."""
         if not plain(request) or len(head[0]) + len(head[1]) > LONGEST:
             return
         if doors is not self._doors or len(self._seen) >= MOST:

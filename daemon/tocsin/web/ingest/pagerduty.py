@@ -51,7 +51,7 @@ def events_v1(reception: Reception) -> Handler:
 
 
 def event_door(reception: Reception, field: str, status: int, said: Any) -> Handler:
-    """One door of the Events API: `field` of the body names the integration, `said` makes the answer of a key."""
+    """A handler of the Events API: `field` of the body names the integration, `said` makes the answer for a key."""
 
     async def event(request: web.Request) -> web.StreamResponse:
         try:

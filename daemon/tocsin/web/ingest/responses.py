@@ -26,11 +26,11 @@ class Receipts:
         self._head = ""
 
     def of(self, taken: Taken) -> Receipt:
-        """For aiohttp to send."""
+        """A response for aiohttp to send."""
         return Receipt(self._head_now(), body_of(taken))
 
     def kept_alive(self, taken: Taken) -> bytes:
-        """All of it, for a connection of HTTP/1.1 that is kept."""
+        """The whole response, head and body, for an HTTP/1.1 connection that is kept alive."""
         body = body_of(taken)
         return f"{self._head_now()}{len(body)}\r\n\r\n".encode() + body
 
@@ -68,11 +68,11 @@ class Receipt(web.StreamResponse):
             await StreamWriter(request.protocol, asyncio.get_running_loop()).drain()
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Everything is written."""
+        """Do nothing: everything is written."""
 
 
 def body_of(taken: Taken) -> bytes:
-    """How many were taken, into which incidents, and what could not be taken."""
+    """The JSON of an answer: how many alerts were taken, into which incidents, and what could not be taken."""
     return orjson.dumps(
         {
             "accepted": taken.accepted,

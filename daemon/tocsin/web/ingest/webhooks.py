@@ -1,4 +1,4 @@
-"""POST /v1/webhooks/{integration}: whose post is this, is the token theirs, and is it stored?
+"""POST /v1/webhooks/{integration}: find the integration, check its token, store the post before it is answered.
 
 Nothing here runs for a request that is not needed for it: this is the path every alert takes.
 """
@@ -51,7 +51,7 @@ class Reception:
 
     @property
     def doors(self) -> Doors:
-        """Those of the configuration in force."""
+        """The integrations of the configuration in force."""
         live = self.daemon.live
         if self._doors.settings is not live.settings:
             self._doors = doors_of(live.settings, live.sources)
@@ -134,8 +134,8 @@ class Reception:
             raise busy(door.config.type, error) from error
 
     def take_at_once(self, door: Door, raw: bytes, headers: Mapping[str, str], waiter: Waiter) -> bool:
-        """The same without a task to wait in: `waiter` hears what became of it. False, and nothing is done, where
-        `take` has more to do than to store it: something to refuse, to explain, or to take turns for.
+        """Take a post without a task that waits: `waiter` is told the result. False, and nothing is done, where `take`
+        has more to do than to store it: something to refuse, to explain, or to take turns for.
         """
         if len(raw) >= LARGE:
             return False

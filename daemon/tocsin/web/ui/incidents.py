@@ -1,4 +1,4 @@
-"""What a browser gets: the open incidents, one incident, the one-tap page, the manual of the API.
+"""Pages of the browser: the open incidents, one incident, the one-tap page, the manual of the API.
 
 No script anywhere; the style comes from this package. Nothing changes on GET or HEAD.
 """
@@ -81,7 +81,7 @@ def html(template: str, status: int = 200, **facts: Any) -> web.Response:
 
 
 async def signed_in_as(daemon: Daemon, request: web.Request) -> str:
-    """Who is signed in at this browser; "" for nobody."""
+    """The user signed in at this browser; "" for nobody."""
     session = await session_of(daemon, request)
     return session.user if session is not None else ""
 
@@ -224,13 +224,13 @@ def incident(daemon: Daemon) -> Handler:
 
 
 def zone_of(settings: Settings, user: str = "") -> str:
-    """By whose clock times are shown: the person's, where the page is for one, else `defaults.timezone`."""
+    """The zone in which times are shown: the person's, where the page is for one, else `defaults.timezone`."""
     person = settings.users.get(user)
     return (person.timezone if person else "") or settings.defaults.timezone
 
 
 async def may_look(daemon: Daemon, request: web.Request) -> None:
-    """Anybody on this very machine may read; anybody else is signed in, or shows an API token as the password.
+    """Let in a reader on this very machine, who is signed in, or who shows an API token as the password.
 
     On this machine: Tocsin listens on loopback, has no public address, the peer and the Host are loopback,
     and no proxy passed the request on. (A public address is a proxy's, which may keep silent about itself.
@@ -318,7 +318,7 @@ def link_page(daemon: Daemon, view: LinkView) -> web.Response:
 
 
 def dead_link() -> web.Response:
-    """One page for every link that is not good, whatever the reason."""
+    """The page for a link that is not good, the same whatever the reason."""
     log.info("link refused")
     return html("dead_link.html", status=404)
 

@@ -70,7 +70,7 @@ async def login_page(daemon: Daemon, request: web.Request, wrong: str = "", afte
 
 
 def own_path(text: str) -> str:
-    """Where to go next: a path of ours, and nothing that a browser takes for another site."""
+    """The path to go to next: a path of ours, and nothing that a browser takes for another site."""
     try:
         parts = urlsplit(text)
     except ValueError:  # "//[" is no address

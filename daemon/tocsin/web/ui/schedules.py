@@ -1,4 +1,4 @@
-"""The pages of the schedules: who is on call now and for two weeks, who steps in, and a form to change it."""
+"""Pages of the schedules: who is on call now and for two weeks, who steps in, and a form to change it."""
 
 from __future__ import annotations
 

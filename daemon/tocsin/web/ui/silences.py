@@ -1,4 +1,4 @@
-"""The page of silences: what is muted until when and by whom, planned windows, and forms to add one and to end one."""
+"""Page of silences: what is muted until when and by whom, planned windows, and forms to add one and to end one."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def expire_silence(daemon: Daemon) -> Handler:
 
 
 def span_in(daemon: Daemon, fields: Mapping[str, str]) -> tuple[Instant, Instant]:
-    """From when until when, by the clock of `defaults.timezone`. Raises Refused with what to write instead."""
+    """The span from when until when, by the clock of `defaults.timezone`. Raises Refused with what to write instead."""
     zone, now = daemon.live.settings.defaults.timezone, daemon.clock.now()
     try:
         starts = moment_of(fields["from"], zone, now) if fields.get("from") else now

@@ -1,4 +1,4 @@
-"""Sends through Twilio's REST API: the `twilio` package's own client over Tocsin's transport.
+"""Twilio's REST API: the `twilio` package's own client over Tocsin's transport.
 
 The package's async client is not used for the connection: it ignores its time-out and retries behind
 one's back. Ours passes each request to the Http port, gate and all, and keeps the whole reply, of
@@ -37,7 +37,7 @@ Call = Callable[[Client], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One Twilio account, as an SMS or voice channel of the configuration names it."""
+    """A Twilio account, as an SMS or voice channel of the configuration names it."""
 
     sid: str
     token: Secret
@@ -49,7 +49,7 @@ class Account:
 
     @classmethod
     def of(cls, options: Mapping[str, Any], tools: Tools) -> Account:
-        """From a channel's options."""
+        """The account of a channel's options."""
         return cls(
             sid=options["account_sid"],
             token=options["auth_token"],
@@ -81,7 +81,7 @@ class Account:
 
 
 def _outcome_without_instance(reply: Reply | None, error: Exception, now: Instant) -> Outcome:
-    """What came of it where the package could make no instance of the answer."""
+    """The outcome of a page where the package could make no instance of Twilio's answer."""
     if reply is None:
         return Failed(f"the twilio client refused: {error}", account=True)
     if 200 <= reply.status < 300:
@@ -117,7 +117,7 @@ _log.setLevel(logging.WARNING)  # the package logs whole requests, phone numbers
 
 
 class Wire(AsyncHttpClient):  # type: ignore[misc]  # the package has no types
-    """One request of the package's client through the Http port. `reply` is what came back."""
+    """HTTP client of the twilio package over the Http port, for a single request. `reply` is what came back."""
 
     def __init__(self, http: Http, gate: Gate) -> None:
         super().__init__(_log, is_async=True)

@@ -1,4 +1,4 @@
-"""What Twilio's SMS and voice share: webhook signatures, forms, TwiML, and what its errors mean.
+"""Protocol shared by Twilio's SMS and voice: webhook signatures, forms, TwiML, and what its errors mean.
 
 The `twilio` package does the signing and the XML. Its REST client is heavy and lives in
 `client.py`, which is loaded when a Twilio channel is opened. Vendor pages:
@@ -143,7 +143,7 @@ _OURS = frozenset({11200, 11205, 11210, 12100, 12300, 57012})
 
 
 def fate(code: int | str | None) -> Fate:
-    """What one of Twilio's error codes asks us to do; it also comes as ErrorCode in status callbacks."""
+    """Classify one of Twilio's error codes by what it asks us to do; it also comes as ErrorCode in status callbacks."""
     try:
         number = int(code or 0)
     except ValueError:
@@ -157,8 +157,9 @@ def fate(code: int | str | None) -> Fate:
 def refusal(
     status: int, code: int | None, text: str, retry_after: str = "", date: str = "", now: Instant | None = None
 ) -> Outcome:
-    """What an answer of Twilio's API other than 2xx means for the page. `retry_after`, `date`: its headers; `now`: when
-    it came."""
+    """The outcome of a page for an answer of Twilio's API other than 2xx. `retry_after`, `date`: its headers; `now`:
+    when it came.
+    """
     because = f"twilio answered {status}" + (f", error {code}" if code else "") + (f": {text}" if text else "")
     if status in (408, 409, 425) or status >= 500:
         return Unknown(because)

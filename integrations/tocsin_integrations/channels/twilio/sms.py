@@ -1,4 +1,4 @@
-"""Pages by SMS through Twilio; answers come back by SMS too."""
+"""Twilio SMS channel; answers come back by SMS too."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ class Sms:
     service: str
 
     async def send(self, message: Message, gate: Gate) -> Outcome:
-        """At most two segments, in GSM-7 where its letters allow; it dies in Twilio's queue when stale."""
+        """Send a page of at most two segments, in GSM-7 where its letters allow; it dies in Twilio's queue when
+        stale.
+        """
         if not self.service and not self.account.sender:
             return Failed("write `from` or `messaging_service_sid`: the channel has no sender", account=True)
         parameters: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Pages by phone call through Twilio; a key press answers. A picked-up call alone never does."""
+"""Twilio voice channel: pages by phone call; a key press answers. A picked-up call alone never does."""
 
 from __future__ import annotations
 
