@@ -14,7 +14,6 @@ from tocsin.decide.incidents.timers import Around, Deed
 from tocsin.decide.muting.mutes import Mutes
 from tocsin.decide.oncall.overrides import extra_of
 from tocsin.decide.oncall.reach import People
-from tocsin.decide.routing.priority import Assessment
 from tocsin.model import (
     TOCSIN,
     Actor,
@@ -28,9 +27,9 @@ from tocsin.model import (
     Policy,
     Priority,
     Related,
-    Severity,
     Silence,
     StoredAlert,
+    changed,
 )
 from tocsin.work.active_overrides import BACK
 from tocsin.work.end_notices import Ends
@@ -240,63 +239,13 @@ class Ledger:
         incidents = await tx.down(sorted(known.parents.services), incidents_of(sources))
         return known.among(silences, sources, incidents, self.now)
 
-    def open(
-        self,
-        number: int,
-        key: str,
-        title: str,
-        service: str,
-        severity: Severity,
-        found: Assessment | Incident,
-        policy: Policy | None,
-        opened_by: str,
-        *,
-        category: str = "",
-        integration: str = "",
-        held_until: Instant | None = None,
-        joins_until: Instant | None = None,
-        grouped: bool = False,
-        alert: int | None = None,
-        previous: int | None = None,
-    ) -> Incident:
-        """A new incident under the policy as it is now. Its first step is due when its hold is over, else at once.
-
-        `found`: how bad it is. `opened_by`: the actor, as text. `alert`: the one that opens it. Nobody is paged
-        before `begin` or `step`.
-        """
-        due = self.now if held_until is None else held_until
-        alerts = 0 if alert is None else 1
-        incident = Incident(
-            number=number,
-            key=key,
-            status="triggered",
-            title=title,
-            service=service,
-            severity=severity,
-            impact=found.impact,
-            urgency=found.urgency,
-            priority=found.priority,
-            category=category,
-            integration=integration,
-            policy=policy.name if policy else "",
-            policy_hash=self.freeze(policy) if policy else "",
-            created_at=self.now,
-            updated_at=self.now,
-            due_at=due,
-            due_kind="step",
-            planned_at=due,
-            held_until=held_until,
-            joins_until=joins_until,
-            grouped=grouped,
-            alert=alert,
-            previous=previous,
-            firing=alerts,
-            total=alerts,
-            opened_by=opened_by,
-        )
-        self._known[number] = incident
-        self._new.add(number)
-        self.effects.opened[service, incident.priority] += 1
+    def open(self, incident: Incident, policy: Policy | None) -> Incident:
+        """Keep a new incident, under its policy as it is now. Nobody is paged before `begin` or `step`."""
+        if policy is not None:
+            incident = changed(incident, policy_hash=self.freeze(policy))
+        self._known[incident.number] = incident
+        self._new.add(incident.number)
+        self.effects.opened[incident.service, incident.priority] += 1
         self.see(incident)
         return incident
 
@@ -340,7 +289,9 @@ class Ledger:
         if isinstance(move, Stay):
             return False
         before = self._known.get(move.incident.number)
-        self.put(self._frozen_anew(move.incident))
+        after = self._frozen_anew(move.incident)
+        if after is not before:  # else only its story goes on
+            self.put(after)
         self._entries.extend(move.entries)
         self._tell_parent(move)
         if move.stops_pages:

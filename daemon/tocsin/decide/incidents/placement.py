@@ -89,9 +89,9 @@ def place(alert: Alert, verdict: Verdict | None, facts: Facts, now: Instant) -> 
             return _remark(alert, facts, now)
 
 
-def may_need_number(verdict: Verdict | None) -> bool:
+def may_open(verdict: Verdict) -> bool:
     """Whether an alert may open an incident, as far as the rules alone can tell."""
-    return verdict is not None and not verdict.dropped_by and not verdict.suppressed_by
+    return not verdict.dropped_by and not verdict.suppressed_by
 
 
 def joinable(incident: Incident, now: Instant) -> bool:

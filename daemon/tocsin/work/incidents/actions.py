@@ -9,6 +9,7 @@ from tocsin.contracts import Tx
 from tocsin.decide.incidents import lifecycle
 from tocsin.decide.incidents.escalation import policy_for
 from tocsin.decide.incidents.lifecycle import Move, Stay
+from tocsin.decide.incidents.opening import opened
 from tocsin.decide.incidents.overtaken import ended_by_hand, without_wait
 from tocsin.decide.oncall.reach import People, reach, usable_contacts
 from tocsin.decide.routing.priority import by_service
@@ -303,7 +304,8 @@ class Actions:
         number = (await ledger.tx.next_numbers(1))[0]
         level = severity or settings.defaults.severity
         found = by_service(service, level, settings, ledger.now)
-        return ledger.open(number, f"manual/{number}", title, service, level, found, policy, str(actor))
+        key = f"manual/{number}"
+        return ledger.open(opened(number, key, title, service, level, found, policy, str(actor), ledger.now), policy)
 
 
 def _ended(alert: StoredAlert, now: Instant) -> StoredAlert:

@@ -14,6 +14,7 @@ import structlog
 
 from tocsin.contracts import IncidentFilter, Tx
 from tocsin.decide.incidents import lifecycle, timers
+from tocsin.decide.incidents.ending import ended_in, ended_in_silence
 from tocsin.decide.incidents.escalation import StepRun
 from tocsin.decide.incidents.firing_counts import firing_in, firing_of
 from tocsin.decide.oncall.resolver import in_hours
@@ -22,7 +23,7 @@ from tocsin.model import MINUTE, SECOND, Incident, Instant, Millis, StoredAlert
 from tocsin.model.civil import unix
 from tocsin.work.duties import TIMERS, Duty
 from tocsin.work.ingest.intake import Intake
-from tocsin.work.ingest.resolving import end_in_incident, ended_in_silence, sink
+from tocsin.work.ingest.reassessment import sink, take_end
 from tocsin.work.ledger import Effects, Ledger, is_first
 from tocsin.work.noise.storms import Storms
 from tocsin.work.runtime import Core
@@ -255,8 +256,10 @@ class Timers:
             after = ended_in_silence(alert, ledger.now)
             tx.save_alerts([after])
             ended.append(after)
-            if after.incident is not None:
-                end_in_incident(ledger, after, touched)
+            incident = ledger.get(after.incident) if after.incident is not None else None
+            if incident is not None:
+                close_after = self.core.settings.defaults.close_after
+                take_end(ledger, ended_in(incident, after, close_after, ledger.now), touched)
         self.intake.forget(ended)  # before the commit: the next post may be decided before we hear of it
         await self._sink(ledger, tx, touched)
         return len(rows), await ledger.close(), ended

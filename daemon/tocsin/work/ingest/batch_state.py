@@ -1,72 +1,78 @@
-"""What is known while a batch is decided? Its alerts as they were read, and as it has changed them so far."""
+"""One batch of posts while it is decided: its alerts as they were read, and as it has changed them so far."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from tocsin.contracts import Tx
-from tocsin.decide.muting.mutes import Mute, Mutes, counts_as_source, identity_of, stored_values
-from tocsin.decide.routing.priority import assess
-from tocsin.decide.routing.rules import Rulebook, Verdict, value_of
+from tocsin.decide.incidents.placed import Facts
+from tocsin.decide.incidents.placement import joinable
+from tocsin.decide.muting.mutes import Mutes, counts_as_source, identity_of, stored_values
+from tocsin.decide.noise.counters import bulk_tally, flap_tally, in_window
+from tocsin.decide.routing.alert_terms import terms_of
 from tocsin.model import (
-    Actor,
     Alert,
     ChangeEvent,
     Incident,
     Instant,
     IntegrationConfig,
-    Priority,
-    Settings,
+    Policy,
     StoredAlert,
+    Threshold,
     Tombstone,
+    changed,
     later_start,
 )
-from tocsin.work.ingest.open_alerts import Known, Pair
-from tocsin.work.ingest.posts import Item, Outcome
+from tocsin.work.ingest.counters import Counters
+from tocsin.work.ingest.open_alerts import OpenAlerts, Pair
+from tocsin.work.ingest.posts import Item, Outcome, Queued
+from tocsin.work.ingest.repeat_counts import RepeatCounts
 from tocsin.work.ledger import Ledger
 from tocsin.work.runtime import Core
 
-if TYPE_CHECKING:
-    from tocsin.work.ingest.intake import Intake
 
+class BatchState:
+    """One batch, in one transaction, at one instant. Made anew for each try, so that a retry starts clean.
 
-@dataclass(slots=True, eq=False)
-class Facts:
-    """One batch, at one instant. The parts that decide read it, and keep here what they decided."""
+    `trust`: whether `open_alerts` may be asked, else the database is.
+    """
 
-    intake: Intake
-    core: Core
-    tx: Tx
-    known: Known
-    trust: bool  # whether `known` may be asked
-    now: Instant
-    settings: Settings
-    rulebook: Rulebook
-    ledger: Ledger
-    out: Outcome
-    incidents: list[dict[int, None]]  # by post: in which incidents its alerts are
-    repeats: list[int]  # by post: how many of its alerts only repeat themselves
-    post_ids: Sequence[int] = field(init=False)
-    alerts: dict[Pair, StoredAlert | None] = field(init=False, default_factory=dict)  # those that are open
-    latest: dict[str, Incident | None] = field(init=False, default_factory=dict)  # by key
-    tombstones: dict[Pair, Tombstone] = field(init=False, default_factory=dict)  # ends of identities that still hold
-    added: dict[int, StoredAlert] = field(init=False, default_factory=dict)
-    saved: dict[int, StoredAlert] = field(init=False, default_factory=dict)
-    touched: dict[int, None] = field(init=False, default_factory=dict)  # incidents that may be less severe now
-    minted: dict[int, str] = field(init=False, default_factory=dict)  # by id() of what was judged
-    changes: list[ChangeEvent] = field(init=False, default_factory=list)
-    sources: list[int] = field(init=False, default_factory=list)  # ids of alerts that may keep others quiet
-    watching: bool = field(init=False, default=False)  # whether alerts may mute others
+    def __init__(
+        self, core: Core, open_alerts: OpenAlerts, uncounted: RepeatCounts, tx: Tx, posts: Sequence[Queued], *,
+        trust: bool,
+    ) -> None:  # fmt: skip
+        self.core, self.open_alerts, self.uncounted, self.tx, self.posts = core, open_alerts, uncounted, tx, posts
+        self.trust = trust
+        self.now = now = core.clock.now()
+        self.settings, self.rulebook = core.live.settings, core.live.rulebook
+        self.ledger = ledger = Ledger(core, tx, now)
+        self.out = Outcome([], ledger.effects)
+        self.counters = Counters(tx, now)
+        self.incidents: list[dict[int, None]] = [{} for _ in posts]  # by post: in which incidents its alerts are
+        self.repeats = [0] * len(posts)  # by post: how many of its alerts only repeat themselves
+        self.post_ids: Sequence[int] = ()
+        self.alerts: dict[Pair, StoredAlert | None] = {}  # those that are open
+        self.latest: dict[str, Incident | None] = {}  # by key
+        self.tombstones: dict[Pair, Tombstone] = {}  # ends of identities that still hold
+        self.added: dict[int, StoredAlert] = {}
+        self.saved: dict[int, StoredAlert] = {}
+        self.touched: dict[int, None] = {}  # incidents that may be less severe now
+        self.acknowledged: dict[int, None] = {}  # incidents whose alerts may all be acknowledged
+        self.unpaged: dict[int, Policy | None] = {}  # opened, and to be paged for when the whole batch is known
+        self.numbers: list[int] = []  # for incidents that open, as many as may
+        self.minted: dict[int, str] = {}  # identities, by id() of what was judged
+        self.moving: set[Pair] = set()  # something here is no pure repeat of these: nor is what follows
+        self.changes: list[ChangeEvent] = []
+        self.sources: list[int] = []  # ids of alerts that may keep others quiet
+        self.watching = False  # whether alerts may mute others
 
     def outcome(self, name: str) -> None:
         self.out.counts[name] = self.out.counts.get(name, 0) + 1
 
     def repeat(self, post: int, integration: IntegrationConfig, alert: Alert, alert_id: int, incident: int) -> None:
-        """An open alert only says again what it said before."""
+        """Count that an open alert only says again what it said before."""
         self.repeats[post] += 1
-        repeats, expires = self.out.repeats, self.expiry(integration, alert)
+        repeats, expires = self.out.repeats, self._expiry_of_repeat(integration, alert)
         if alert_id in repeats:
             count, until, began = repeats[alert_id]
             repeats[alert_id] = (count + 1, expires or until, later_start(began, alert.started_at))
@@ -76,38 +82,65 @@ class Facts:
             self.incidents[post][incident] = None
         self.outcome("repeat")
 
-    def expiry(self, integration: IntegrationConfig, alert: Alert, verdict: Verdict | None = None) -> Instant | None:
-        """When silence of the source ends this alert: its own expiry, else the quiet time of rule or integration."""
+    def _expiry_of_repeat(self, integration: IntegrationConfig, alert: Alert) -> Instant | None:
+        """When silence of the source ends it; rules are asked only where one of them may know."""
         if alert.expires_at is not None:
             return alert.expires_at
-        quiet = (verdict.auto_resolve if verdict is not None else None) or integration.auto_resolve
-        if quiet is None and verdict is None and self.core.live.rules_end_quiet_alerts:
+        quiet = integration.auto_resolve
+        if quiet is None and self.core.live.rules_end_quiet_alerts:
             quiet = self.rulebook.walk(alert, integration).auto_resolve
         return None if quiet is None else Instant(self.now + quiet)
 
-    def began(self, alert: StoredAlert) -> Instant:
-        """When its newest firing began, as its source says: repeats that are not in the database yet count too."""
-        here = self.out.repeats.get(alert.id)
-        before = self.intake.up_to_date(alert).started_at
-        return before if here is None or here[2] is None else max(before, here[2])
+    # ---------------------------------------------------------------------------- what is known
 
-    # --------------------------------------------------------------------------------- alerts
+    def facts_for(self, item: Item) -> Facts:
+        """What must be known to place this alert, after all that was decided before it."""
+        existing, group = self.alerts[item.pair], item.group
+        latest = self.latest_of(group.key) if group is not None else None
+        if existing is not None and item.alert.status == "resolved":
+            existing = self._newest_start(existing)
+        own = self.ledger.get(existing.incident) if existing is not None and existing.incident is not None else None
+        facts = Facts(
+            self.settings, item.integration, self.mutes, item.pair[1], item.alert_id,
+            self.numbers[0] if self.numbers else 0, self.post_ids[item.post], item.content, item.fit, group, existing,
+            own, latest, self.tombstones.get(item.pair), item.waited,
+        )  # fmt: skip
+        terms = item.verdict.terms if item.verdict is not None else None
+        if terms is None and existing is not None and existing.terms:
+            terms = terms_of(existing.terms)
+        if terms is None:
+            return facts
+        if terms.flap is not None:
+            facts = facts._replace(changes=list(self.counters.marks(flap_tally(*item.pair)).values()))
+        if terms.threshold is not None and group is not None:
+            facts = self._with_counts(facts, bulk_tally(group.key), terms.threshold)
+        return facts
+
+    def _with_counts(self, facts: Facts, tally: str, limit: Threshold) -> Facts:
+        marks, have = self.counters.marks(tally), self.counters.have(tally, limit.within)
+        window: Sequence[StoredAlert] = ()
+        if have + 1 >= limit.count and not (facts.latest is not None and joinable(facts.latest, self.now)):
+            ids = dict.fromkeys(mark.alert for mark in in_window(marks.values(), limit.within, self.now))
+            found = (self.added.get(id) or self.saved.get(id) or self.counters.alerts.get(id) for id in ids)
+            window = [alert for alert in found if alert is not None]
+        return facts._replace(counted=marks, have=have, window=window)
+
+    def latest_of(self, key: str) -> Incident | None:
+        """The newest incident of a key, as this batch leaves it so far."""
+        before = self.latest.get(key)
+        return None if before is None else self.ledger.get(before.number) or before
+
+    def _newest_start(self, alert: StoredAlert) -> StoredAlert:
+        """With its newest start, as its source says: repeats that are not in the database yet count too."""
+        here = self.out.repeats.get(alert.id)
+        began = self.uncounted.up_to_date(alert).started_at
+        if here is not None and here[2] is not None:
+            began = max(began, here[2])
+        return alert if began == alert.started_at else changed(alert, started_at=began)
 
     def has_incident(self, pair: Pair) -> bool:
         known = self.alerts.get(pair)
         return known is not None and known.incident is not None
-
-    def keep(self, item: Item, stored: StoredAlert) -> None:
-        """This alert is now as `stored`, for the rest of the batch and for the store."""
-        self.alerts[item.pair] = stored
-        self.put(stored)
-        if stored.incident:
-            self.incidents[item.post][stored.incident] = None
-        if self.watching:
-            self.watch(stored)
-
-    def put(self, stored: StoredAlert) -> None:
-        (self.added if stored.id in self.added else self.saved)[stored.id] = stored
 
     async def firing_of(self, number: int) -> list[StoredAlert]:
         """An incident's firing alerts as this batch leaves them."""
@@ -117,6 +150,26 @@ class Facts:
                 rows[alert.id] = alert
         return [alert for alert in rows.values() if alert.ended_at is None]
 
+    # --------------------------------------------------------------------------- what was decided
+
+    def keep(self, item: Item, alert: StoredAlert) -> None:
+        """The alert is now as `alert`, for the rest of the batch and for the store."""
+        self.alerts[item.pair] = alert
+        self.put(alert)
+        if alert.incident:
+            self.incidents[item.post][alert.incident] = None
+        if self.watching:
+            self.watch(alert)
+
+    def put(self, alert: StoredAlert) -> None:
+        (self.added if alert.id in self.added else self.saved)[alert.id] = alert
+
+    def bury(self, tombstone: Tombstone) -> None:
+        """What comes right behind this end, and began before it, waits."""
+        self.tx.add_tombstones([tombstone])
+        self.out.buried.append(tombstone)
+        self.tombstones[tombstone.integration, tombstone.source_key] = tombstone
+
     # ------------------------------------------------------------------------ what keeps it quiet
 
     @property
@@ -124,30 +177,15 @@ class Facts:
         """All that mutes, as this batch leaves it so far."""
         return self.ledger.what_mutes
 
-    def mute_of(self, item: Item, verdict: Verdict, before: Incident | None, *, alone: bool) -> Mute | None:
-        """`before`: the incident it is in or joins; `alone`: no other alert of that fires."""
-        mutes = self.mutes
-        if not mutes:
-            return None
-        priority: Priority = "P1"
-        if mutes.parents:
-            priority = assess(verdict, verdict.severity, self.settings, self.now).priority
-            priority = priority if before is None or alone else min(priority, before.priority)
-        return mutes.of(value_of(verdict, item.alert, item.pair[0]), self.now, priority)
-
-    def watch(self, stored: StoredAlert) -> None:
+    def watch(self, alert: StoredAlert) -> None:
         """It may keep others quiet from now on, or no longer; for the rest of this batch too."""
-        standing = self.mutes.inhibited.standing(stored_values(stored))
-        if not counts_as_source(stored, self.settings):
+        standing = self.mutes.inhibited.standing(stored_values(alert))
+        if not counts_as_source(alert, self.settings):
             standing = ()
         elif standing:
-            self.sources.append(stored.id)
+            self.sources.append(alert.id)
         if standing or self.mutes.inhibited:
-            self.ledger.fork_mutes().inhibited.fires(identity_of(stored), standing, stored.incident)
-            incident = self.ledger.get(stored.incident) if standing and stored.incident is not None else None
+            self.ledger.fork_mutes().inhibited.fires(identity_of(alert), standing, alert.incident)
+            incident = self.ledger.get(alert.incident) if standing and alert.incident is not None else None
             if incident is not None:
                 self.ledger.see(incident)
-
-
-def sender_of(alert: StoredAlert) -> Actor:
-    return Actor("integration", alert.integration)

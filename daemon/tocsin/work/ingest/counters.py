@@ -1,17 +1,15 @@
-"""What do thresholds and flap rules count? Firings and changes, as stored and as this batch adds them."""
+"""What thresholds and flap rules count: firings and changes, as stored and as this batch adds them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
 from tocsin.contracts import Tx
-from tocsin.decide.noise.counters import Mark, flap_tally
-from tocsin.decide.noise.flapping import settles_at
-from tocsin.model import Flap, Instant, Millis, StoredAlert
-from tocsin.work.ingest.open_alerts import Pair
+from tocsin.decide.noise.counters import Mark
+from tocsin.model import EMPTY, Instant, Millis, StoredAlert
 
 
-class Counting:
+class Counters:
     """The counts one batch looks at, all at one instant. `alerts`: stored ones that may join when enough came."""
 
     def __init__(self, tx: Tx, now: Instant) -> None:
@@ -22,7 +20,7 @@ class Counting:
         self._have: dict[tuple[str, Millis], int] = {}
 
     async def read(self, asked: Mapping[str, Instant]) -> None:
-        """What is counted under these names since then; what is here already is not read again."""
+        """Read what is counted under these names since then, unless it is here already."""
         missing = {tally: since for tally, since in asked.items() if since < self._since.get(tally, since + 1)}
         for tally, rows in (await self._tx.tallied(missing)).items():
             self._marks[tally] = {row[2]: Mark(*row) for row in rows}
@@ -32,32 +30,18 @@ class Counting:
     async def read_alerts(self, ids: Iterable[int]) -> None:
         self.alerts.update(await self._tx.alerts([id for id in ids if id not in self.alerts]))
 
-    def marks(self, tally: str) -> list[Mark]:
-        return list(self._marks.get(tally, {}).values())
-
-    def of_another(self, tally: str, what: str, alert: int) -> bool:
-        """Whether this was counted for another alert."""
-        known = self._marks.get(tally, {}).get(what)
-        return known is not None and known.alert != alert
+    def marks(self, tally: str) -> Mapping[str, Mark]:
+        """By what they are."""
+        return self._marks.get(tally, EMPTY)
 
     def count(self, tally: str, mark: Mark) -> None:
-        """One more, unless the very same was counted before."""
+        """Count one more, unless the very same was counted before."""
         marks = self._marks.setdefault(tally, {})
         if mark.what not in marks:
             marks[mark.what] = mark
             self._tx.add_tallies([(tally, mark.at, mark.alert, mark.what)])
             for known in self._have:
                 self._have[known] += known[0] == tally
-
-    def changes(self, pair: Pair, alert: int, what: str, flap: Flap, before: Instant | None) -> Instant | None:
-        """Under a flap rule it fires, or is resolved: counted. Until when it counts as flapping now.
-
-        `before`: until when it did so far.
-        """
-        tally = flap_tally(*pair)
-        before_this = len(self.marks(tally))
-        self.count(tally, Mark(self._now, alert, f"{what}@{self._now}#{before_this}"))
-        return settles_at(flap, self.marks(tally), before, self._now)
 
     def have(self, tally: str, within: Millis) -> int:
         """How many not older than this. Looked through once a batch: a window may hold thousands."""

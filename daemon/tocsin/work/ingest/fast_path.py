@@ -1,7 +1,7 @@
-"""The straight way in: new alerts that stand alone and page nobody yet need no question and few steps.
+"""The fast path: pure repeats, and new alerts that stand alone and page nobody yet, need no read and few steps.
 
-Everything else goes the long way (work/ingest/pipeline.py), and so does one of these as soon as anything else in the
-batch concerns it.
+Everything else is placed one by one (work/ingest/pipeline.py), and so is one of these as soon as anything else in the
+batch concerns it. What comes of it is what `place` (decide/incidents/placement.py) would answer; a test compares them.
 """
 
 from __future__ import annotations
@@ -15,13 +15,70 @@ from tocsin.decide.muting.mutes import Mutes
 from tocsin.decide.routing.kept_texts import as_json
 from tocsin.decide.routing.priority import assess
 from tocsin.decide.routing.rules import Verdict, value_of
-from tocsin.model import Alert, Arrival, Impact, Instant, Priority, Urgency
+from tocsin.model import Alert, Arrival, Impact, Instant, IntegrationConfig, Priority, Urgency
+from tocsin.work.ingest.batch_state import BatchState
 from tocsin.work.ingest.evaluation import Judged
-from tocsin.work.ingest.open_alerts import Known
+from tocsin.work.ingest.open_alerts import OpenAlerts
+from tocsin.work.ingest.posts import Queued
 from tocsin.work.ledger import Ledger
+
+SLICE = 400  # alerts that take it before the event loop gets a turn
+Located = tuple[int, Queued, Judged]
+"""An alert, its post, and which of the batch that is."""
 
 Basis = tuple[Impact, Urgency, Priority, str, str, str, str, str]
 """impact, urgency, priority, category, policy, its hash, rules and written as JSON."""
+
+
+async def take_fast_path(batch: BatchState) -> list[Located]:
+    """Count pure repeats, write what is new and alone. Returns the others, in order."""
+    if not batch.trust or batch.settings.defaults.reopen_within:
+        return [(index, post, one) for index, post in enumerate(batch.posts) for one in post.judged]
+    fast = FastPath(batch.open_alerts, batch.ledger, batch.mutes, batch.now)
+    others: list[Located] = []
+    concerned: set[str] = set()  # identities that others concern
+    for index, post in enumerate(batch.posts):
+        name, quiet, current = post.integration.name, post.integration.auto_resolve, post.rulebook is batch.rulebook
+        for one in post.judged:
+            first = fast.coming.pop(one.identity, None)
+            if first is not None:
+                others.append((first.post, batch.posts[first.post], first.judged))
+            elif current and not one.waited and one.identity not in concerned:
+                if one.verdict is None and _repeats_itself(batch, index, post.integration, one):
+                    continue
+                if fast.takes(Coming(index, name, quiet, one)):
+                    continue
+            others.append((index, post, one))
+            concerned.add(one.identity)
+    await _write(batch, fast)
+    return others
+
+
+def _repeats_itself(batch: BatchState, index: int, integration: IntegrationConfig, one: Judged) -> bool:
+    """Whether this is a pure repeat of an alert that is open, by memory; then it is counted."""
+    if one.alert.status not in ("firing", "heartbeat"):
+        return False
+    known = batch.open_alerts.same(one.identity, one.content)
+    if known is not None:
+        batch.repeat(index, integration, one.alert, *known)
+    return known is not None
+
+
+async def _write(batch: BatchState, fast: FastPath) -> None:
+    """Write those that are new and alone, and give the loop its turns."""
+    count = len(fast.coming)
+    if not count:
+        return
+    incidents, arrived = batch.incidents, batch.out.arrived
+    ids, numbers = await batch.tx.next_alert_ids(count), await batch.tx.next_numbers(count)
+    for done, arrival in enumerate(fast.arrivals(ids, numbers, batch.post_ids), start=1):
+        arrived.append(arrival)
+        if done % SLICE == 0 and done < count:
+            await batch.core.clock.turn()
+    for coming, number in zip(fast.coming.values(), numbers, strict=True):
+        incidents[coming.post][number] = None
+    batch.ledger.arrive(arrived)
+    batch.out.counts["opened"] = count
 
 
 class Coming(NamedTuple):
@@ -34,10 +91,10 @@ class Coming(NamedTuple):
 
 
 @dataclass(slots=True)
-class Straight:
-    """Those of one batch that go the straight way, by identity."""
+class FastPath:
+    """New alerts of one batch that take the fast path, by identity."""
 
-    known: Known
+    open_alerts: OpenAlerts
     ledger: Ledger
     mutes: Mutes
     now: Instant
@@ -52,11 +109,11 @@ class Straight:
         self._parents = self.mutes.parents.services
 
     def takes(self, one: Coming) -> bool:
-        """Whether this alert may go straight: nothing is known of its identity, and nothing keeps it quiet."""
+        """Whether this alert may take the fast path: nothing is known of its identity, and nothing keeps it quiet."""
         judged = one.judged
-        if not judged.alone or self.known.knows(judged.identity):
+        if not judged.alone or self.open_alerts.knows(judged.identity):
             return False
-        if self.known.buried_lately(judged.identity, self.now):
+        if self.open_alerts.buried_lately(judged.identity, self.now):
             return False
         if (self.any_mutes or self.may_mute or self._parents) and self._concerned(one):
             return False

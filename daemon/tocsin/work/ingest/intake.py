@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
 import structlog
 
@@ -29,14 +28,14 @@ from tocsin.model import (
     Rejected,
     SignalStatus,
     StoredAlert,
-    later_start,
 )
 from tocsin.work.duties import INGEST, Duty
-from tocsin.work.ingest.batch import Batch
+from tocsin.work.ingest.batch_state import BatchState
 from tocsin.work.ingest.evaluation import Judged, judge, read
-from tocsin.work.ingest.open_alerts import Known
-from tocsin.work.ingest.pipeline import SLICE
+from tocsin.work.ingest.open_alerts import OpenAlerts, forget
+from tocsin.work.ingest.pipeline import SLICE, decide_batch
 from tocsin.work.ingest.posts import Outcome, Queued, Taken, Waiter
+from tocsin.work.ingest.repeat_counts import RepeatCounts
 from tocsin.work.ingest.waiting_posts import Waiting
 from tocsin.work.noise.storms import Storms
 from tocsin.work.runtime import Core
@@ -50,9 +49,7 @@ PROMISED = Millis(10_000)  # in which a batch is stored, or it is said that none
 LONGEST = Millis(45_000)  # for a batch: then its senders are told to come again
 TURNS = 8  # of the loop, at most, before a batch begins
 GATHERED = 64 << 10  # bytes of posts that are enough for one
-Repeats = tuple[int, Instant, Instant | None, Instant | None]  # count, last seen, end, newest start
 COUNTED = "repeats_counted"  # the meta value that says up to which post repeats are counted
-RECOUNTED = 50_000  # posts that a start may have to look through for repeats
 
 
 class Overloaded(StoreUnavailable):
@@ -68,12 +65,9 @@ class Intake:
         self._wake = asyncio.Event()
         self._busy = False
         self.duty: Duty | None = None
-        self.known = Known()
+        self.known = OpenAlerts()
+        self.repeats = RepeatCounts(core.store)
         self.fires_later = asyncio.Event()  # something began to wait behind its end (work/incidents/overtaken.py)
-        self._repeats: dict[int, Repeats] = {}
-        self._being_written: dict[int, Repeats] = {}
-        self.counted = 0  # the last post whose repeats are counted here or in the database
-        self._written = 0  # the same, as the database knows it
 
     # ------------------------------------------------------------------------------- the door
 
@@ -250,7 +244,9 @@ class Intake:
         async def work(tx: Tx) -> Outcome:
             nonlocal tries
             tries += 1  # a conflict means that memory was wrong: then the database is asked
-            return await Batch(self, tx, batch, trust=self.known.trusted and tries == 1).run()
+            trust = self.known.trusted and tries == 1
+            state = BatchState(self.core, self.known, self.repeats, tx, batch, trust=trust)
+            return await decide_batch(state, self.storms)
 
         return await self.core.store.write(work, lane="ingest")
 
@@ -258,9 +254,9 @@ class Intake:
         """After the commit: remember, answer, count."""
         now = self.core.clock.now()
         for alert_id, (count, expires, began) in outcome.repeats.items():
-            self.count(alert_id, now, expires, began, count)
+            self.repeats.count(alert_id, now, expires, began, count)
         if self.core.store.exclusive:
-            self.counted = max(self.counted, outcome.last_post)
+            self.repeats.counted = max(self.repeats.counted, outcome.last_post)
             self.known.ended(outcome.ended)
             self.known.remember(outcome.fresh)
             self.known.welcome(outcome.arrived)
@@ -304,61 +300,23 @@ class Intake:
 
     def forget(self, alerts: Sequence[StoredAlert]) -> None:
         """Alerts that a person or a timer ends; to be called inside that transaction, before its commit."""
-        self.known.ending(alerts)
-        self.core.unsettled |= self.core.mutes.forget(alerts)
+        forget(self.core, self.known, alerts)
 
     def ended(self, alerts: Sequence[StoredAlert]) -> None:
         """The same alerts, after that commit."""
         self.known.ended(alerts)
 
-    def count(
-        self, alert_id: int, seen: Instant, expires: Instant | None, began: Instant | None, times: int = 1
-    ) -> None:
-        """Repeats of an open alert, to be written within a second."""
-        before = self._repeats.get(alert_id)
-        if before is None:
-            self._repeats[alert_id] = (times, seen, expires, began)
-        else:
-            self._repeats[alert_id] = (
-                before[0] + times, max(seen, before[1]), expires or before[2], later_start(before[3], began)
-            )  # fmt: skip
-
     def up_to_date(self, alert: StoredAlert) -> StoredAlert:
         """The alert as it was read, with the repeats that are not in the database yet."""
-        for waiting in (self._being_written, self._repeats):
-            if alert.id in waiting:
-                count, seen, expires, began = waiting[alert.id]
-                alert = replace(
-                    alert,
-                    count=alert.count + count,
-                    last_seen_at=max(alert.last_seen_at, seen),
-                    expires_at=expires or alert.expires_at,
-                    started_at=alert.started_at if began is None else max(began, alert.started_at),
-                )
-        return alert
+        return self.repeats.up_to_date(alert)
 
     def newest_expiry(self, alert_id: int) -> Instant | None:
         """A later expiry that a repeat brought and that may not be in the database yet."""
-        found = [rows[alert_id][2] for rows in (self._repeats, self._being_written) if alert_id in rows]
-        return next((expires for expires in found if expires is not None), None)
+        return self.repeats.newest_expiry(alert_id)
 
     async def flush_repeats(self) -> None:
         """Write the counts of pure repeats; on failure they are kept for the next time."""
-        if not self._repeats and self.counted - self._written < RECOUNTED:
-            return
-        rows, self._repeats, counted = self._repeats, {}, self.counted
-        self._being_written = rows
-        try:
-            alone = counted if self.core.store.exclusive else None  # a row that all replicas would wait for
-            await self.core.store.flush_repeats([(key, *row) for key, row in rows.items()], alone)
-            self._written = counted
-        except Exception:
-            for key, (count, seen, expires, began) in rows.items():
-                now = self._repeats.get(key, (0, seen, None, None))
-                self._repeats[key] = (now[0] + count, max(now[1], seen), now[2] or expires, later_start(now[3], began))
-            raise
-        finally:
-            self._being_written = {}
+        await self.repeats.flush()
 
 
 def not_answered(batch: list[Queued], error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""Which identities are open, and which were buried just now? The memory of a process that writes alone.
+"""In-memory index of open alerts and recent tombstones; trusted only where this process is the sole writer.
 
 It is a cache: where it says "unknown" of an alert that fires and is wrong, the unique index of open alerts says so,
 and the batch is decided again from the database. It never says "open" of an alert that has ended: who ends one takes
@@ -8,18 +8,19 @@ resolve of an alert whose end was undone would find nothing to resolve.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tocsin.contracts import Store
 from tocsin.decide.routing.kept_texts import MASK63
 from tocsin.model import Arrival, Instant, StoredAlert, Tombstone
+from tocsin.work.runtime import Core
 
 Pair = tuple[str, str]
 MASK40 = (1 << 40) - 1
 TIDIED = 10_000  # tombstones remembered before those whose time is over are forgotten; they hold for minutes at most
 
 
-class Known:
+class OpenAlerts:
     """Open alerts, packed: identity → content hash, alert id and incident in one number."""
 
     def __init__(self) -> None:
@@ -121,3 +122,9 @@ def identity_of(integration: str, key: str) -> str:
 
 def packed(content: int, alert: int, incident: int | None) -> int:
     return content | alert << 63 | (incident or 0) << 103
+
+
+def forget(core: Core, open_alerts: OpenAlerts, alerts: Sequence[StoredAlert]) -> None:
+    """These alerts end: nobody takes them for open any more. To be called inside that transaction."""
+    open_alerts.ending(alerts)
+    core.unsettled |= core.mutes.forget(alerts)

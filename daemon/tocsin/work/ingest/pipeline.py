@@ -1,109 +1,135 @@
-"""How are alerts decided that do not come straight in? Slice by slice: read what must be known, then alert by alert."""
+"""What happens to the alerts of a batch, stage by stage: `decide_batch`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tocsin.decide.incidents.placement import place
 from tocsin.decide.routing.grouping import group_of
 from tocsin.decide.routing.kept_texts import begun
-from tocsin.model import MINUTE, Alert, Instant, Millis
-from tocsin.work.ingest.batch_state import Facts
-from tocsin.work.ingest.correlation import Opening
-from tocsin.work.ingest.counters import Counting
-from tocsin.work.ingest.evaluation import Judged, bytes_of, judge
-from tocsin.work.ingest.firing import Firing
-from tocsin.work.ingest.open_alerts import Pair, identity_of
-from tocsin.work.ingest.posts import Item, Queued
-from tocsin.work.ingest.prefetch import Asking
-from tocsin.work.ingest.resolving import Ending
-from tocsin.work.ingest.threshold import Gathering
+from tocsin.model import MINUTE, Alert, Instant, Millis, Post
+from tocsin.work.ingest.batch_state import BatchState
+from tocsin.work.ingest.evaluation import bytes_of, judge
+from tocsin.work.ingest.execution import execute
+from tocsin.work.ingest.fast_path import Located, take_fast_path
+from tocsin.work.ingest.open_alerts import identity_of
+from tocsin.work.ingest.posts import Item, Outcome, Queued, Taken
+from tocsin.work.ingest.prefetch import prefetch
+from tocsin.work.ingest.reassessment import page_opened_incidents, reassess_touched_incidents
+from tocsin.work.noise.storms import Storms
 
-SLICE = 100  # alerts decided before the event loop gets a turn
+SLICE = 100  # alerts placed before the event loop gets a turn
 MINTED = Millis(2 * MINUTE)
 
 
-class LongWay:
-    """Those who decide, made for one batch: what fires, which incident it belongs to, what ends."""
-
-    def __init__(self, facts: Facts) -> None:
-        self.facts = facts
-        counting = Counting(facts.tx, facts.now)
-        self.opening = Opening(facts)
-        self.asking = Asking(facts, counting, self.opening)
-        self.firing = Firing(facts, counting, self.opening, Gathering(facts, counting, self.opening))
-        self.ending = Ending(facts, counting)
-        self._moving: set[Pair] = set()  # something in this batch is no pure repeat of these: nor is what follows
-
-    async def go(self, others: Sequence[tuple[int, Queued, Judged]]) -> None:
-        """Each in order; then what only the whole batch can tell."""
-        slice_: list[Item] = []
-        for index, post, judged in others:
-            slice_.append(await self._prepare(index, post, judged))
-            if len(slice_) == SLICE:
-                await self._decide(slice_)
-                await self.facts.core.clock.turn()
-                slice_ = []
-        if slice_:
-            await self._decide(slice_)
-        await self.ending.reassess()
-        self.opening.page_what_opened()
-
-    # ----------------------------------------------------------------------------- prepare
-
-    async def _prepare(self, index: int, post: Queued, judged: Judged) -> Item:
-        """One alert with its identity; a repeat as far as memory may be trusted."""
-        facts, alert, integration = self.facts, judged.alert, post.integration
-        key = judged.key
-        if not key:
-            key = facts.minted[id(judged)] = await self._mint(post, alert)
-        item = Item(index, integration, alert, (integration.name, key), judged.content, waited=judged.waited)
-        if alert.status == "firing" or alert.status == "heartbeat":
-            if facts.trust and not item.waited and item.pair not in facts.alerts and item.pair not in self._moving:
-                item.repeat = facts.known.same(identity_of(*item.pair), item.content)
-            if item.repeat is None:
-                if judged.verdict is None or post.rulebook is not facts.rulebook:
-                    judge(judged, integration, facts.rulebook)
-                item.verdict, item.fit = judged.verdict, judged.fit
-                assert item.verdict is not None
-                item.group = judged.group or group_of(item.verdict, key, integration.name)
-                if item.threshold is not None:
-                    item.content = begun(item.content, alert.started_at)
-        if item.repeat is None:
-            self._moving.add(item.pair)
-        return item
-
-    async def _mint(self, post: Queued, alert: Alert) -> str:
-        """An identity for an alert that has none: the same bytes within two minutes are the same alert."""
-        tx, now = self.facts.tx, self.facts.now
-        body = bytes_of(post.raw, alert)
-        known = await tx.minted(post.integration.name, body, now)
-        if known is not None:
-            return known
-        key = self.facts.core.chance.token()
-        tx.add_minted(post.integration.name, body, key, Instant(now + MINTED))
-        return key
-
-    # ------------------------------------------------------------------------------ decide
-
-    async def _decide(self, items: list[Item]) -> None:
-        """Read what this slice needs in few reads, then decide alert by alert."""
-        facts = self.facts
-        await self.asking.ask(items)
-        fresh = sum(item.group is not None for item in items)
-        ids = iter(await facts.tx.next_alert_ids(fresh) if fresh else ())
-        opening = sum(item.group is not None and self.asking.may_open(item) for item in items)
-        self.opening.numbers = iter(await facts.tx.next_numbers(opening) if opening else ())
+async def decide_batch(batch: BatchState, storms: Storms) -> Outcome:
+    """Decide what becomes of these posts, in order, in one transaction; its caller commits."""
+    batch.post_ids = await _ids_of_posts(batch)
+    await _lock_identities(batch)
+    await _load_mutes_and_people(batch)
+    others = await take_fast_path(batch)
+    for start in range(0, len(others), SLICE):
+        items = [await _item(batch, located) for located in others[start : start + SLICE]]
+        await prefetch(batch, items)
         for item in items:
             if item.repeat is not None:
-                facts.repeat(item.post, item.integration, item.alert, *item.repeat)
-                continue
-            existing = facts.alerts[item.pair]
-            match item.alert.status:
-                case "firing" | "heartbeat":
-                    self.firing.fire(item, existing, next(ids))
-                case "resolved":
-                    self.ending.resolve(item, existing)
-                case "acknowledged":
-                    self.ending.acknowledge(item, existing)
-                case _:
-                    self.ending.remark(item, existing)
+                batch.repeat(item.post, item.integration, item.alert, *item.repeat)
+            else:
+                execute(batch, item, place(item.alert, item.verdict, batch.facts_for(item), batch.now))
+        if len(items) == SLICE:
+            await batch.core.clock.turn()
+    await reassess_touched_incidents(batch)
+    page_opened_incidents(batch)
+    await storms.page(batch.ledger)  # first pages go out, or a storm takes their incidents in
+    return await _write(batch)
+
+
+async def _ids_of_posts(batch: BatchState) -> Sequence[int]:
+    """The id of each post's row: a new one, but for the later parts of a big post."""
+    rows = [post.row for post in batch.posts]
+    if not any(rows):
+        return await batch.tx.next_post_ids(len(rows))
+    new = iter(await batch.tx.next_post_ids(rows.count(0)))
+    return [row or next(new) for row in rows]
+
+
+async def _lock_identities(batch: BatchState) -> None:
+    """Where others write too: nobody else decides about these identities, bytes and groups meanwhile."""
+    if batch.core.store.exclusive:
+        return
+    keys: dict[str, None] = {}
+    for post in batch.posts:
+        for one in post.judged:
+            alert, name = one.alert, post.integration.name
+            keys[f"{name}\0{alert.source_key or bytes_of(post.raw, alert)}"] = None
+            group = group_of(batch.rulebook.walk(alert, post.integration), alert.source_key or "", name)
+            if group.grouped:
+                keys[group.key] = None
+    await batch.tx.lock_keys(list(keys))
+
+
+async def _load_mutes_and_people(batch: BatchState) -> None:
+    await batch.ledger.mutes()
+    await batch.ledger.people()
+    batch.watching = batch.mutes.watching
+
+
+async def _item(batch: BatchState, located: Located) -> Item:
+    """One alert with its identity; a repeat as far as memory may be trusted."""
+    index, post, judged = located
+    alert, integration, key = judged.alert, post.integration, judged.key
+    if not key:
+        key = batch.minted[id(judged)] = await _mint(batch, post, alert)
+    item = Item(index, integration, alert, (integration.name, key), judged.content, waited=judged.waited)
+    if alert.status == "firing" or alert.status == "heartbeat":
+        if batch.trust and not item.waited and item.pair not in batch.alerts and item.pair not in batch.moving:
+            item.repeat = batch.open_alerts.same(identity_of(*item.pair), item.content)
+        if item.repeat is None:
+            if judged.verdict is None or post.rulebook is not batch.rulebook:
+                judge(judged, integration, batch.rulebook)
+            item.verdict, item.fit = judged.verdict, judged.fit
+            assert item.verdict is not None
+            item.group = judged.group or group_of(item.verdict, key, integration.name)
+            if item.threshold is not None:
+                item.content = begun(item.content, alert.started_at)
+    if item.repeat is None:
+        batch.moving.add(item.pair)
+    return item
+
+
+async def _mint(batch: BatchState, post: Queued, alert: Alert) -> str:
+    """An identity for an alert that has none: the same bytes within two minutes are the same alert."""
+    body = bytes_of(post.raw, alert)
+    known = await batch.tx.minted(post.integration.name, body, batch.now)
+    if known is not None:
+        return known
+    key = batch.core.chance.token()
+    batch.tx.add_minted(post.integration.name, body, key, Instant(batch.now + MINTED))
+    return key
+
+
+async def _write(batch: BatchState) -> Outcome:
+    tx, out = batch.tx, batch.out
+    tx.add_posts(
+        [
+            Post(id_, post.integration.name, post.received_at, post.raw, len(post.parsed.alerts), repeats)
+            for id_, post, repeats in zip(batch.post_ids, batch.posts, batch.repeats, strict=True)
+            if not post.row
+        ]
+    )
+    if batch.saved:  # first: what ended here may fire anew here, and an identity is open once
+        tx.save_alerts(list(batch.saved.values()))
+    if batch.added:
+        tx.add_alerts(list(batch.added.values()))
+    if batch.changes:
+        tx.add_changes(batch.changes)
+    if batch.sources:
+        tx.add_inhibitors(batch.sources)
+    await batch.ledger.close()
+    out.last_post = max(batch.post_ids)
+    out.fresh.extend(alert for alert in batch.added.values() if alert.ended_at is None)
+    out.fresh.extend(alert for alert in batch.saved.values() if alert.ended_at is None)
+    for row, post, incidents in zip(batch.post_ids, batch.posts, batch.incidents, strict=True):
+        keys = tuple([one.key or batch.minted[id(one)] for one in post.judged])
+        out.results.append(Taken(len(post.judged), tuple(incidents), post.parsed.rejected, keys, row=row))
+    return out

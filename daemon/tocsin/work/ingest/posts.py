@@ -1,19 +1,14 @@
-"""What goes into a batch, and what comes out of it? Posts with their alerts, and what became of them."""
+"""Posts as they go into a batch, their alerts on the way through it, and what comes out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Protocol
 
-from tocsin.decide.incidents.firing_counts import new_kinds
-from tocsin.decide.incidents.overtaken import WAITS, as_sent
-from tocsin.decide.routing.alert_terms import PASSING
 from tocsin.decide.routing.grouping import Group
 from tocsin.decide.routing.kept_texts import Fit
 from tocsin.decide.routing.rules import Rulebook, Verdict
 from tocsin.model import (
-    EMPTY,
     Alert,
     Arrival,
     Instant,
@@ -26,8 +21,6 @@ from tocsin.model import (
 )
 from tocsin.work.ingest.evaluation import Judged
 from tocsin.work.ledger import Effects
-
-KeptStatus = Literal["firing", "resolved", "dropped", "suppressed", "heartbeat", "waiting"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +75,7 @@ class Item:
     fit: Fit | None = None
     repeat: tuple[int, int] | None = None  # (alert id, incident or 0): a pure repeat, from the cache
     waited: bool = False  # its wait behind its end is over
+    alert_id: int = 0  # the id it gets, if it fires and is new
 
     @property
     def threshold(self) -> Threshold | None:
@@ -104,74 +98,3 @@ class Outcome:
     counts: dict[str, int] = field(default_factory=dict)
     rule_errors: list[tuple[str, str]] = field(default_factory=list)
     last_post: int = 0
-
-
-@dataclass(slots=True)
-class Draft:
-    """An alert about to be kept: all but its incident is known."""
-
-    item: Item
-    verdict: Verdict
-    id: int
-    status: KeptStatus
-    post: int
-    fit: Fit
-    now: Instant
-    expires_at: Instant | None
-    hold_until: Instant | None
-    incident: int | None = None
-    joined: bool = False
-    muted_by: str | None = None
-    because: str = ""
-    settles_at: Instant | None = None
-    waits_until: Instant | None = None
-    window: list[StoredAlert] = field(default_factory=list)  # those that waited with it for a threshold
-
-    def stored(self) -> StoredAlert:
-        started_at, now, fit = self.item.alert.started_at, self.now, self.fit
-        return StoredAlert(
-            self.id,
-            *self.item.pair,
-            self.item.content ^ (self.waits_until is not None),  # what is heard next is no pure repeat
-            self.status,
-            self.incident,
-            self.post,
-            self.verdict.severity,
-            fit.title,
-            fit.description,
-            fit.service,
-            fit.source,
-            fit.labels,
-            fit.links,
-            self.verdict.rules,
-            now if started_at is None else started_at,
-            now,
-            now,
-            expires_at=self.expires_at,
-            hold_until=self.hold_until,
-            truncated=fit.truncated,
-            joined=self.joined,
-            muted_by=self.muted_by,
-            written=tuple(sorted(self.verdict.written)) if self.verdict.written else (),
-            because=self.because,
-            terms=self.terms,
-            settles_at=self.settles_at,
-            waits_until=self.waits_until,
-        )
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """What it counts as in its incident."""
-        return new_kinds(self.verdict.severity, self.verdict.written)
-
-    @property
-    def terms(self) -> Mapping[str, Any]:
-        """On which terms it ends; one that waits for a threshold is kept for a day by us, not by its source."""
-        kept = EMPTY if self.verdict.terms is None else self.verdict.terms.kept()
-        if self.waits_until is not None:
-            return {**kept, WAITS: as_sent(self.item.alert, self.item.pair[1], self.item.integration)}
-        return {**kept, PASSING: True} if self.passing else kept
-
-    @property
-    def passing(self) -> bool:
-        return self.status == "suppressed" and self.item.alert.expires_at is None

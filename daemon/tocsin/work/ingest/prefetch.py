@@ -1,103 +1,111 @@
-"""What must the database be asked before these alerts can be decided? As few reads as a slice allows."""
+"""Read what must be known before alerts can be placed, in as few reads as a slice allows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tocsin.decide.incidents.placement import joinable, may_open
 from tocsin.decide.noise.counters import bulk_tally, flap_tally, in_window
 from tocsin.decide.routing.alert_terms import terms_of
 from tocsin.model import Instant, Threshold
-from tocsin.work.ingest.batch_state import Facts
-from tocsin.work.ingest.correlation import Opening
-from tocsin.work.ingest.counters import Counting
+from tocsin.work.ingest.batch_state import BatchState
 from tocsin.work.ingest.open_alerts import Pair
 from tocsin.work.ingest.posts import Item
 
 
-class Asking:
-    """`ask` before the alerts of a slice are decided; then `may_open` tells how many numbers they need."""
+async def prefetch(batch: BatchState, items: Sequence[Item]) -> None:
+    """All that `facts_for` these alerts needs, and the ids and numbers that they may need."""
+    await _read_standing(batch, items)
+    too_few = await _read_counted(batch, items)
+    fires = [item for item in items if item.group is not None]
+    if not fires:
+        batch.numbers = []
+        return
+    for item, id_ in zip(fires, await batch.tx.next_alert_ids(len(fires)), strict=True):
+        item.alert_id = id_
+    opening = sum(_may_open(item, too_few) for item in fires)
+    batch.numbers = list(await batch.tx.next_numbers(opening)) if opening else []
 
-    def __init__(self, facts: Facts, counting: Counting, opening: Opening) -> None:
-        self.facts, self.counting, self.opening = facts, counting, opening
-        self._too_few: set[str] = set()  # counts that this slice cannot bring to their threshold
 
-    async def ask(self, items: Sequence[Item]) -> None:
-        await self._read(items)
-        await self._read_counted(items)
+async def _read_standing(batch: BatchState, items: Sequence[Item]) -> None:
+    """One read for all that this slice must know and memory does not hold; none when every alert is new."""
+    asked = [item.pair for item in items if item.repeat is None and item.pair not in batch.alerts]
+    fresh = [item.group for item in items if item.group is not None and not batch.has_incident(item.pair)]
+    ended = [item.pair for item in items if item.repeat is None and _may_be_overtaken(batch, item)]
+    keys = {group.key: None for group in fresh if group.key not in batch.latest}
+    if batch.trust:
+        asked, ended = _recall(batch, asked, ended)
+        if not batch.settings.defaults.reopen_within:
+            keys = {group.key: None for group in fresh if group.grouped and group.key in keys}
+    if not (asked or ended or keys):
+        return
+    found = await batch.tx.standing(asked, ended, list(keys), batch.now)
+    for pair in asked:
+        batch.alerts[pair] = found.open.get(pair)
+    batch.open_alerts.not_open(pair for pair in asked if batch.alerts[pair] is None)
+    for key in keys:
+        batch.latest[key] = found.latest.get(key)
+    for pair, tombstone in found.tombstones.items():
+        batch.tombstones.setdefault(pair, tombstone)  # what ended in this batch is newer
+    batch.ledger.know(found.latest.values())
+    await batch.ledger.load([alert.incident for alert in found.open.values() if alert.incident is not None])
 
-    async def _read(self, items: Sequence[Item]) -> None:
-        """One read for all that this slice must know and memory does not hold; none when every alert is new."""
-        facts = self.facts
-        asked = [item.pair for item in items if item.repeat is None and item.pair not in facts.alerts]
-        fresh = [item for item in items if item.group is not None and not facts.has_incident(item.pair)]
-        ended = [item.pair for item in items if item.repeat is None and self._may_be_overtaken(item)]
-        keys = {item.group.key: None for item in fresh if item.group is not None and item.group.key not in facts.latest}
-        if facts.trust:
-            asked, ended = self._recall(asked, ended)
-            if not facts.settings.defaults.reopen_within:
-                keys = {item.group.key: None for item in fresh
-                        if item.group is not None and item.group.grouped and item.group.key in keys}  # fmt: skip
-        if not (asked or ended or keys):
-            return
-        found = await facts.tx.standing(asked, ended, list(keys), facts.now)
-        for pair in asked:
-            facts.alerts[pair] = found.open.get(pair)
-        facts.known.not_open(pair for pair in asked if facts.alerts[pair] is None)
-        for key in keys:
-            facts.latest[key] = found.latest.get(key)
-        for pair, tombstone in found.tombstones.items():
-            facts.tombstones.setdefault(pair, tombstone)  # what ended in this batch is newer
-        facts.ledger.know(found.latest.values())
-        await facts.ledger.load([alert.incident for alert in found.open.values() if alert.incident is not None])
 
-    def _may_be_overtaken(self, item: Item) -> bool:
-        """Whether it matters to this alert that its identity ended just now."""
-        if item.alert.status == "resolved":
-            return True
-        return item.group is not None and item.alert.started_at is not None and not self.facts.has_incident(item.pair)
+def _may_be_overtaken(batch: BatchState, item: Item) -> bool:
+    """Whether it matters to this alert that its identity ended just now."""
+    if item.alert.status == "resolved":
+        return True
+    return item.group is not None and item.alert.started_at is not None and not batch.has_incident(item.pair)
 
-    def _recall(self, asked: list[Pair], ended: list[Pair]) -> tuple[list[Pair], list[Pair]]:
-        """What of these must still be asked: memory knows who is not open, and who ended just now."""
-        facts, known = self.facts, self.facts.known
-        for pair in ended:
-            tombstone = known.buried(pair, facts.now)
-            if tombstone is not None:
-                facts.tombstones.setdefault(pair, tombstone)
-        for pair in asked:
-            if not known.has(pair):
-                facts.alerts[pair] = None
-        return [pair for pair in asked if known.has(pair)], []
 
-    async def _read_counted(self, items: Sequence[Item]) -> None:
-        """What rules count of these alerts, and the alerts that join when a threshold is reached."""
-        now = self.facts.now
-        ending = any(item.alert.status == "resolved" for item in items)  # what is open may be over before it is joined
-        self._too_few.clear()
-        asked: dict[str, Instant] = {}
-        limits: dict[str, Threshold] = {}
-        for item in items:
-            existing = self.facts.alerts.get(item.pair)
-            terms = item.verdict.terms if item.verdict is not None else None
-            if terms is not None and terms.threshold is not None and item.group is not None:
-                if ending or not self.opening.joins(item):
-                    tally = bulk_tally(item.group.key)
-                    limits[tally] = terms.threshold
-                    asked[tally] = Instant(now - terms.threshold.within)
-            flap = terms.flap if terms is not None else terms_of(existing.terms).flap if existing is not None else None
-            if flap is not None:
-                asked[flap_tally(*item.pair)] = Instant(now - flap.within)
-        if asked:
-            await self.counting.read(asked)
-        for tally, limit in limits.items():
-            waiting = in_window(self.counting.marks(tally), limit.within, now)
-            if len(waiting) + len(items) < limit.count:
-                self._too_few.add(tally)
-            else:
-                await self.counting.read_alerts(mark.alert for mark in waiting)
+def _recall(batch: BatchState, asked: list[Pair], ended: list[Pair]) -> tuple[list[Pair], list[Pair]]:
+    """What of these must still be asked: memory knows who is not open, and who ended just now."""
+    known = batch.open_alerts
+    for pair in ended:
+        tombstone = known.buried(pair, batch.now)
+        if tombstone is not None:
+            batch.tombstones.setdefault(pair, tombstone)
+    for pair in asked:
+        if not known.has(pair):
+            batch.alerts[pair] = None
+    return [pair for pair in asked if known.has(pair)], []
 
-    def may_open(self, item: Item) -> bool:
-        """Whether it may need a number of its own."""
-        verdict = item.verdict
-        if verdict is None or verdict.dropped_by or verdict.suppressed_by:
-            return False
-        return item.threshold is None or item.group is None or bulk_tally(item.group.key) not in self._too_few
+
+async def _read_counted(batch: BatchState, items: Sequence[Item]) -> set[str]:
+    """Read what rules count of these alerts, and the alerts that join when a threshold is reached.
+
+    Returns the counts that this slice cannot bring to their threshold.
+    """
+    now, counters = batch.now, batch.counters
+    ending = any(item.alert.status == "resolved" for item in items)  # what is open may be over before it is joined
+    asked: dict[str, Instant] = {}
+    limits: dict[str, Threshold] = {}
+    for item in items:
+        existing = batch.alerts.get(item.pair)
+        terms = item.verdict.terms if item.verdict is not None else None
+        if terms is not None and terms.threshold is not None and item.group is not None:
+            latest = batch.latest_of(item.group.key)
+            if ending or latest is None or not joinable(latest, now):
+                tally = bulk_tally(item.group.key)
+                limits[tally] = terms.threshold
+                asked[tally] = Instant(now - terms.threshold.within)
+        flap = terms.flap if terms is not None else terms_of(existing.terms).flap if existing is not None else None
+        if flap is not None:
+            asked[flap_tally(*item.pair)] = Instant(now - flap.within)
+    if asked:
+        await counters.read(asked)
+    too_few: set[str] = set()
+    for tally, limit in limits.items():
+        waiting = in_window(counters.marks(tally).values(), limit.within, now)
+        if len(waiting) + len(items) < limit.count:
+            too_few.add(tally)
+        else:
+            await counters.read_alerts(mark.alert for mark in waiting)
+    return too_few
+
+
+def _may_open(item: Item, too_few: set[str]) -> bool:
+    """Whether it may need a number of its own."""
+    if item.verdict is None or item.group is None or not may_open(item.verdict):
+        return False
+    return item.threshold is None or bulk_tally(item.group.key) not in too_few

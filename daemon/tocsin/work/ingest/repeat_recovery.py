@@ -35,9 +35,9 @@ async def recount(core: Core, intake: Intake) -> None:
             for alert, read in await _repeated(core, post):
                 expires = read.expires_at
                 later = expires is not None and expires > core.clock.now()  # else it was judged anew already
-                intake.count(alert.id, post.received_at, expires if later else None, read.started_at)
+                intake.repeats.count(alert.id, post.received_at, expires if later else None, read.started_at)
         after = posts[-1].id
-    intake.counted = after
+    intake.repeats.counted = after
 
 
 async def _repeated(core: Core, post: Post) -> list[tuple[StoredAlert, Alert]]:

@@ -14,6 +14,7 @@ import structlog
 from tocsin.contracts import Tx
 from tocsin.decide.incidents import lifecycle
 from tocsin.decide.incidents.escalation import policy_for
+from tocsin.decide.incidents.opening import opened
 from tocsin.decide.muting.attention import is_told
 from tocsin.decide.noise import storms as decide
 from tocsin.decide.noise.storms import Weather
@@ -128,7 +129,7 @@ class Storms:
         policy = policy_for(None, incident.service, self.core.settings)
         decide.begin(weather, number, ledger.now)
         decide.collect(weather, name)
-        storm = ledger.open(
+        opening = opened(
             number,
             f"storm/{weather.scope}",
             decide.title(weather, self.limit),
@@ -137,7 +138,9 @@ class Storms:
             incident,
             policy,
             str(TOCSIN),
+            ledger.now,
         )
+        storm = ledger.open(opening, policy)
         ledger.note(storm, "storm", TOCSIN, "storm", decide.because_it_began(self.limit), scope=weather.scope)
         ledger.step(storm, policy)
         log.warning("storm_began", incident=number, scope=weather.scope)
