@@ -233,16 +233,16 @@ class Daemon:
         links, codes = Links(core, keys), Codes(keys)
         self.timers = Timers(core, self.intake, self.storms)
         self.pager = Pager(core, self._tools(), self.selfcare, links, codes)
-        self.last_resort = LastResort(core, lambda: self.pager.lines)
-        self.answers = Answers(core, self.actions, links, codes, self.pager)
-        self.health = Health(core, self.intake, self.pager)
+        self.last_resort = LastResort(core, self.pager.lines)
+        self.answers = Answers(core, self.actions, links, codes, self.pager.lines)
+        self.health = Health(core, self.intake, self.pager.lines)
         self.outbound = Outbound(core, self.health, self.ports.http)
         self.feeds = Feeds(core, self.ports.http, self.ports.read_feed or ReadApart(self.clock))
         self.health.feeds = self.feeds.troubles
         self.foresight = Foresight(core)
         self.housekeeping = Housekeeping(core, self.intake, self.silences, self.overrides, self.access, self.health)
         self.contacts = Contacts(core, codes)
-        self.notices = Notices(core, self.pager, self.selfcare, lambda: self.health.quarantined)
+        self.notices = Notices(core, self.pager.lines, self.selfcare, lambda: self.health.quarantined)
 
     def _tools(self) -> Tools:
         ports = self.ports
@@ -295,15 +295,15 @@ class Daemon:
         prepare = getattr(self.ports.mail, "prepare", None)
         if prepare is not None and any(one.type == "smtp" for one in self._settings.channels.values()):
             prepare()
-        await self.pager.recover()
+        await self.pager.takeover.recover()
         self.paging = True
         self.tasks(self.timers.run(), "timers")
         self.tasks(self.following.run(), "following")
         self.tasks(self.overtaken.run(), "overtaken")
         self.pager.configure()
-        self.tasks(self.pager.run_confirmations(), "confirmations")
-        self.tasks(self.pager.run_strandings(), "stranded pages")
-        self.tasks(self.pager.run_takeover(), "takeover")
+        self.tasks(self.pager.unknown.run(), "confirmations")
+        self.tasks(self.pager.stranded.run(), "stranded pages")
+        self.tasks(self.pager.takeover.run(), "takeover")
 
     async def _await_release(self) -> None:
         duty = self.core.duties.add("end of quarantine", self._end_if_released, within=Millis(15_000))

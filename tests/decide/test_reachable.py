@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tocsin.decide.paging.reachability import Lines, Rings, Unproven, Unreachable, will_ring
+from tocsin.decide.paging.reachability import ContactFacts, Rings, Unproven, Unreachable, will_ring
 from tocsin.model import ChannelConfig, Contact, NotifyRule, Settings, User
 
 SETTINGS = Settings(channels={name: ChannelConfig(name, "webhook") for name in ("sms", "voice", "mail")})
@@ -15,7 +15,7 @@ def judged(
 ):
     contacts = {name: Contact(name, name, "x") for name in names.split()}
     notify = {"high": tuple(NotifyRule((name,)) for name in high.split())} if high else {}
-    lines = Lines(
+    lines = ContactFacts(
         unusable=lambda contact: "answered STOP" if contact.name in dead.split() else "",
         failing=lambda contact: "its channel fails" if contact.name in failing.split() else "",
         verified=lambda _user, contact: contact.name in proven.split(),

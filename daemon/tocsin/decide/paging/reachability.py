@@ -10,7 +10,7 @@ from tocsin.model import Contact, Settings, User
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
+class ContactFacts:
     """What is known of contacts beyond the configuration; "" = nothing against it."""
 
     unusable: Callable[[Contact], str]  # why the address cannot be used
@@ -40,16 +40,16 @@ class Unreachable:
 Reachability = Rings | Unproven | Unreachable
 
 
-def will_ring(user: User, settings: Settings, lines: Lines) -> Reachability:
+def will_ring(user: User, settings: Settings, facts: ContactFacts) -> Reachability:
     """Whether a page of high urgency would reach this person now."""
     if not user.contacts:
         return Unreachable("no contact is configured")
     waking = _waking(user, settings)
-    troubles = {contact.name: lines.unusable(contact) or lines.failing(contact) for contact in waking}
+    troubles = {contact.name: facts.unusable(contact) or facts.failing(contact) for contact in waking}
     working = [contact for contact in waking if not troubles[contact.name]]
     if not working:
         return Unreachable("; ".join(f"{name}: {trouble}" for name, trouble in troubles.items()))
-    if not any(lines.verified(user.key, contact) for contact in working):
+    if not any(facts.verified(user.key, contact) for contact in working):
         names = [contact.name for contact in working]
         return Unproven(f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} not verified")
     return Rings()

@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+
+import structlog
 
 from tocsin.contracts import Channel, ChannelKind, Tools
 from tocsin.decide.paging.throttle import PAGES
-from tocsin.model import MINUTE, ChannelConfig, Instant, Millis, PageKind, Settings
+from tocsin.errors import StoreUnavailable
+from tocsin.model import (
+    MINUTE,
+    Accepted,
+    Cancelled,
+    ChannelConfig,
+    Failed,
+    Instant,
+    Millis,
+    Outcome,
+    PageKind,
+    Settings,
+    Unknown,
+)
+from tocsin.work.incidents.self_alerts import OWN, Selfcare
+from tocsin.work.runtime import Core
+
+log = structlog.stdlib.get_logger("tocsin.pager")
 
 SLOTS = 34
 KEPT = 2  # of these, for a P1's first pages: a slow provider that is busy with lesser ones holds up none
@@ -98,10 +118,86 @@ class Line:
         return self.failed_in_a_row % SAY_AGAIN == 0
 
 
-def open_lines(
-    settings: Settings, kinds: dict[str, ChannelKind], tools: Tools, old: dict[str, Line]
+class Lines(Mapping[str, Line]):
+    """The lines out by channel name, as the configuration in force has them."""
+
+    def __init__(self, core: Core, tools: Tools, selfcare: Selfcare) -> None:
+        self.core, self.tools, self.selfcare = core, tools, selfcare
+        self._lines: dict[str, Line] = {}
+
+    def __getitem__(self, name: str) -> Line:
+        return self._lines[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lines)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def serves(self, line: Line) -> bool:
+        """Whether no reload has put another line in the place of this one."""
+        return self._lines.get(line.name) is line
+
+    def configure(self) -> list[Line]:
+        """Open the channels of the configuration in force; the new lines. One whose configuration did not change is
+        kept as it is; whoever waits for one that is gone is woken."""
+        old, self._lines = self._lines, _opened(self.core.settings, self.core.kinds, self.tools, self._lines)
+        for name, line in self._lines.items():
+            line.shown = line.healthy
+            self.core.metrics.channel_healthy.labels(name).set(line.healthy)
+        for line in old.values():
+            if not self.serves(line):
+                line.wake.set()
+        return [line for name, line in self._lines.items() if old.get(name) is not line]
+
+    def fallback_of(self, channel: str) -> str:
+        """The channel to use while this one fails: the first healthy of its fallbacks."""
+        names = [name for name in self.core.settings.fallbacks.get(channel, ()) if name in self._lines]
+        healthy = [name for name in names if self._lines[name].healthy]
+        return (healthy or names or [""])[0]
+
+    def confirming(self, channel: str) -> bool:
+        """Whether word may still come of an unknown attempt, by a callback or a look-up. After a crash this is asked
+        before the lines are open."""
+        settings = self.core.settings
+        config = settings.channels.get(channel)
+        kind = self.core.kinds.get(config.type) if config is not None else None
+        if kind is None or kind.confirms == "nothing":
+            return False
+        return kind.confirms == "lookup" or bool(settings.server.public_url)
+
+    def watch(self, line: Line, outcome: Outcome, begun_at: Instant) -> None:
+        """Note how a call ended: a channel that begins to fail, or recovers, is told."""
+        if not self.serves(line):  # of a channel that was configured anew the old one's calls tell nothing
+            return
+        match outcome:
+            case Accepted():
+                if line.succeeded(begun_at):
+                    self.selfcare.recovered(f"channel/{line.name}")
+                elif line.healthy and not line.proven:
+                    self.core.spawn(self._end_an_old_alarm(line.name), f"alarm of channel {line.name}")
+                line.proven |= line.healthy
+            case Failed(permanent=True, account=False) | Cancelled():
+                return
+            case Failed(because=because) | Unknown(because=because):
+                if line.failed(because, begun_at, self.core.clock.now()):
+                    self.selfcare.alarm(f"channel/{line.name}", f"channel {line.name} is failing", because)
+        if line.healthy is not line.shown:
+            line.shown = line.healthy
+            self.core.metrics.channel_healthy.labels(line.name).set(line.healthy)
+
+    async def _end_an_old_alarm(self, channel: str) -> None:
+        """What was raised before a restart, or before the channel was configured anew, is over with a first success."""
+        try:
+            if await self.core.store.open_alert(OWN.name, f"channel/{channel}") is not None:
+                self.selfcare.recovered(f"channel/{channel}")
+        except StoreUnavailable as error:
+            log.warning("old_alarm_not_ended", channel=channel, error=str(error))
+
+
+def _opened(
+    settings: Settings, kinds: Mapping[str, ChannelKind], tools: Tools, old: Mapping[str, Line]
 ) -> dict[str, Line]:
-    """A line for each configured channel; one whose configuration did not change is kept as it is."""
     lines = {}
     for name, config in settings.channels.items():
         kept = old.get(name)

@@ -7,7 +7,7 @@ by their contacts in turn until one is accepted, and again every half hour until
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import structlog
@@ -39,7 +39,7 @@ class Address(NamedTuple):
 class LastResort:
     """`look` every second."""
 
-    def __init__(self, core: Core, lines: Callable[[], Mapping[str, Line]]) -> None:
+    def __init__(self, core: Core, lines: Mapping[str, Line]) -> None:
         self.core, self.lines = core, lines
         self._because = ""
         self._told_at = float("-inf")  # monotonic
@@ -83,7 +83,7 @@ class LastResort:
                 yield [Address(one.target.name, str(options.get("to") or ""), None)]
 
     async def _send(self, way: Address, because: str) -> bool:
-        line = self.lines().get(way.channel)
+        line = self.lines.get(way.channel)
         if line is None:
             return False
         try:

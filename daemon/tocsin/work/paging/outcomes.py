@@ -1,14 +1,18 @@
-"""What became of an attempt, and what follows from it? Outcomes, receipts and what a crash left open."""
+"""Outcomes of attempts and what follows from them: done, again, the next contact, an earlier escalation."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import structlog
 
 from tocsin.contracts import Tx
 from tocsin.decide.incidents.escalation import run_catch_all
 from tocsin.decide.paging import retry
 from tocsin.decide.text import clean, clean_identity
+from tocsin.errors import StoreUnavailable
 from tocsin.model import (
     MINUTE,
     TOCSIN,
@@ -19,38 +23,42 @@ from tocsin.model import (
     Failed,
     Incident,
     Instant,
+    Millis,
     Outcome,
     Page,
     Unknown,
 )
-from tocsin.work.ledger import Ledger
-from tocsin.work.paging.channels import Line
-from tocsin.work.paging.delivery import Call, place
+from tocsin.work.ledger import Effects, Ledger
+from tocsin.work.paging.channels import Line, Lines
+from tocsin.work.paging.delivery import Delivery, place_in_cycle
+from tocsin.work.runtime import Core
 
-if TYPE_CHECKING:
-    from tocsin.work.paging.pager import Pager
+log = structlog.stdlib.get_logger("tocsin.pager")
 
+BREATH = Millis(500)
+POLL = Millis(1_000)
 AROUND = MINUTE  # the least pause before the same targets are asked again, when all of them failed
 NOT_DELIVERED = frozenset({"undelivered", "failed", "busy", "no-answer", "canceled"})
 
 
-class Record:
+class OutcomeRecord:
     """One transaction that keeps what became of attempts."""
 
-    def __init__(self, pager: Pager, tx: Tx, line: Line | None) -> None:
-        self.pager, self.tx, self.line = pager, tx, line
-        self.core = pager.core
-        self.now = self.core.clock.now()
-        self.ledger = Ledger(self.core, tx, self.now)
+    def __init__(self, core: Core, lines: Lines, tx: Tx) -> None:
+        self.core, self.lines, self.tx = core, lines, tx
+        self.now = core.clock.now()
+        self.ledger = Ledger(core, tx, self.now)
 
-    async def outcome(self, call: Call, outcome: Outcome) -> str:
+    async def outcome(self, delivery: Delivery, outcome: Outcome) -> str:
         """Keep one call's outcome; the attempt's state afterwards."""
-        carried = await self._lock_incidents(call.attempt, summary=bool(call.carried))
-        attempt, page = await self._read(call.attempt.id, call.page.id)
-        return await self.settle(attempt, page, outcome, carried)
+        carried = await self._lock_incidents(delivery.attempt, summary=bool(delivery.carried))
+        attempt, page = await self._read(delivery.attempt.id, delivery.page.id)
+        return await self.settle(attempt, page, outcome, carried, delivery.line)
 
-    async def settle(self, attempt: Attempt | None, page: Page | None, outcome: Outcome, carried: list[Attempt]) -> str:
-        """The same, for rows that are read and incidents that are locked already."""
+    async def settle(
+        self, attempt: Attempt | None, page: Page | None, outcome: Outcome, carried: list[Attempt], line: Line | None
+    ) -> str:
+        """Keep an outcome for rows that are read and incidents that are locked already."""
         if attempt is None or page is None:
             return "gone"
         if attempt.state != "open":
@@ -62,7 +70,7 @@ class Record:
         if isinstance(outcome, Cancelled) and carried:
             self._plan_again(page)  # the answer may have been to another one of the summary's incidents
         else:
-            await self._follow(page, attempt, outcome)
+            await self._follow(page, attempt, outcome, line)
         await self._share(carried, outcome)
         return attempt.state
 
@@ -98,13 +106,13 @@ class Record:
             case Cancelled(because):
                 return replace(attempt, ended_at=now, state="cancelled", because=clean(because, 500)), page
 
-    async def _follow(self, page: Page, attempt: Attempt, outcome: Outcome) -> None:
-        line = self.line or self.pager.lines.get(page.channel)
-        confirms = self._may_be_confirmed(page.channel)
+    async def _follow(self, page: Page, attempt: Attempt, outcome: Outcome, line: Line | None = None) -> None:
+        line = line or self.lines.get(page.channel)
+        confirms = self.lines.confirming(page.channel)
         next_pages = await self._planned_elsewhere(page) if not isinstance(outcome, Accepted | Cancelled) else []
         found = retry.after(
             outcome, page, self.now,
-            confirms=confirms, fallback=self.pager.fallback_of(page.channel), more_contacts=bool(next_pages),
+            confirms=confirms, fallback=self.lines.fallback_of(page.channel), more_contacts=bool(next_pages),
         )  # fmt: skip
         if isinstance(outcome, Failed) and outcome.permanent and not outcome.account and page.user and line is not None:
             await self._bury_contact(line, attempt, outcome)
@@ -117,7 +125,7 @@ class Record:
                 self.ledger.summary_ended(one)
         if not carried or isinstance(outcome, Accepted):
             return
-        if isinstance(outcome, Unknown) and not waited and self._may_be_confirmed(carried[0].channel):
+        if isinstance(outcome, Unknown) and not waited and self.lines.confirming(carried[0].channel):
             return
         pages = await self.tx.pages([one.page for one in carried])
         for one in carried:
@@ -140,13 +148,6 @@ class Record:
         """At once; whether it is still wanted is asked when it is claimed."""
         self.tx.save_pages([replace(page, status="planned", due_at=self.now, updated_at=self.now)])
         self.ledger.effects.channels.add(page.channel)
-
-    def _may_be_confirmed(self, channel: str) -> bool:
-        """Whether word may still come of an unknown attempt. After a crash this is asked before the lines are open."""
-        settings = self.core.settings
-        config = settings.channels.get(channel)
-        kind = self.core.kinds.get(config.type) if config is not None else None
-        return kind is not None and kind.confirms != "nothing" and bool(settings.server.public_url)
 
     async def _do(
         self, page: Page, attempt: Attempt, found: retry.Over | retry.Again | retry.Wait, next_pages: list[Page]
@@ -210,9 +211,9 @@ class Record:
             return
         pages = [one for one in await self.tx.pages_of(page.incident, page.cycle)
                  if one.kind == "page" and one.rule > 0 and one.id != page.id]  # fmt: skip
-        if any(place(one) > place(page) for one in pages):
+        if any(place_in_cycle(one) > place_in_cycle(page) for one in pages):
             return  # the escalation has gone on since
-        step = [one for one in pages if place(one) == place(page)]
+        step = [one for one in pages if place_in_cycle(one) == place_in_cycle(page)]
         if any(one.status in ("planned", "calling", "waiting", "done", "bundled") for one in step):
             return
         around = incident.due_kind == "step" and incident.round != page.round
@@ -255,7 +256,7 @@ class Record:
                 message="summary" if several else page.kind,
             )  # fmt: skip
 
-    # ---------------------------------------------------------------- unconfirmed, lost, receipts
+    # ------------------------------------------------------- unconfirmed, looked up, lost, receipts
 
     async def unconfirmed(self, attempt: Attempt) -> None:
         """No word within the time: still unknown, so one more attempt or the end."""
@@ -270,9 +271,38 @@ class Record:
     async def _still_unknown(self, page: Page, attempt: Attempt) -> None:
         next_pages = await self._planned_elsewhere(page)
         found = retry.after_unknown(
-            attempt.because, page, self.now, self.pager.fallback_of(page.channel), bool(next_pages)
+            attempt.because, page, self.now, self.lines.fallback_of(page.channel), bool(next_pages)
         )
         await self._do(page, attempt, found, next_pages)
+
+    async def looked_up(self, attempt_id: str, page_id: str, outcome: Accepted | Failed) -> None:
+        """What the provider itself told of an unknown attempt; old news when the wait for it is over."""
+        known = await self.tx.attempt(attempt_id)
+        if known is None:
+            return
+        carried = await self._lock_incidents(known)
+        attempt, page = await self._read(attempt_id, page_id)
+        if attempt is None or page is None or attempt.state != "unknown":
+            return
+        waited, number = attempt.confirm_by is not None and page.status == "waiting", page.incident
+        if isinstance(outcome, Accepted):
+            found = replace(attempt, ref=attempt.ref or clean_identity(outcome.ref, 200), state="accepted")
+            self._no_second(page)
+        elif waited:
+            page = replace(page, tries=page.tries - 1)
+            found, page = self._ended(attempt, page, outcome)
+        else:
+            return
+        self.tx.save_attempts([replace(found, confirm_by=None)])
+        incident = self.ledger.get(number) if number is not None else None
+        if incident is not None:
+            because = "" if isinstance(outcome, Accepted) else outcome.because
+            self.ledger.note(
+                incident, "delivery", TOCSIN, "lookup", because, attempt=attempt.id, state=found.state, user=page.user
+            )
+        if isinstance(outcome, Failed):
+            await self._follow(page, replace(found, confirm_by=None), outcome)
+            await self._share(carried, outcome, waited=True)
 
     async def lost(self, attempt: Attempt) -> None:
         """An intent whose process died: it may or may not have gone out."""
@@ -325,7 +355,7 @@ class Record:
             )
 
     async def _not_delivered(self, page: Page, attempt: Attempt, state: str, error: str | None, dead: bool) -> None:
-        line = self.pager.lines.get(page.channel)
+        line = self.lines.get(page.channel)
         if dead and line is not None:
             await self._bury_contact(line, attempt, Failed(f"{state} ({error})", permanent=True))
         self.tx.save_pages([replace(page, status="failed", updated_at=self.now)])
@@ -335,6 +365,105 @@ class Record:
         self._hasten(next_pages)
         if not next_pages:
             await self._escalate_early(page)
+
+
+@dataclass(slots=True, eq=False)
+class _Ended:
+    """A call that ended, on its way into the store."""
+
+    delivery: Delivery
+    outcome: Outcome
+    done: asyncio.Future[None]
+
+    @property
+    def plain(self) -> bool:
+        """Whether it went through and carried nothing else: most do, and need few reads."""
+        return isinstance(self.outcome, Accepted) and not self.delivery.carried
+
+
+class Outcomes:
+    """Keeps the outcomes of calls, those that end in one turn of the loop in one transaction.
+
+    `unknown` is called after the commit of any that was not accepted: somebody may have to wait for word of it.
+    """
+
+    def __init__(self, core: Core, lines: Lines, unknown: Callable[[], None]) -> None:
+        self.core, self.lines, self.unknown = core, lines, unknown
+        self._ended: list[_Ended] = []
+
+    async def keep(self, delivery: Delivery, outcome: Outcome) -> None:
+        """Keep an outcome with what follows from it, together with others that came meanwhile; return when it is in
+        the store, however long that takes."""
+        ended = _Ended(delivery, outcome, asyncio.get_running_loop().create_future())
+        self._ended.append(ended)
+        if len(self._ended) == 1:
+            await self.core.clock.turn()  # who comes first takes along all that end in this turn of the loop
+            group, self._ended = self._ended, []
+            await self._keep_group(group)
+        await ended.done
+
+    async def _keep_group(self, group: list[_Ended]) -> None:
+        try:
+            states, effects = await self.core.store.write(lambda tx: self._record_all(tx, group), paging=True)
+        except Exception as error:  # noqa: BLE001  # one by one: only the culprit's may go wrong again
+            log.warning("outcomes_one_by_one", calls=len(group), error=repr(error))
+            for one in group:
+                state, effects = await self._keep_one(one)
+                effects.apply(self.core)
+                self._kept(one, state)
+            return
+        effects.apply(self.core)
+        for one, state in zip(group, states, strict=True):
+            self._kept(one, state)
+
+    async def _record_all(self, tx: Tx, group: list[_Ended]) -> tuple[list[str], Effects]:
+        """One transaction: those that went through with few reads for all, the others as each needs."""
+        record = OutcomeRecord(self.core, self.lines, tx)
+        plain = [one.delivery for one in group if one.plain]
+        await record.ledger.load([one.page.incident for one in plain if one.page.incident is not None])
+        attempts = await tx.attempts([one.attempt.id for one in plain])
+        pages = await tx.pages([one.page.id for one in plain])
+        states = []
+        for one in group:
+            delivery = one.delivery
+            if one.plain:
+                attempt, page = attempts.get(delivery.attempt.id), pages.get(delivery.page.id)
+                states.append(await record.settle(attempt, page, one.outcome, [], delivery.line))
+            else:
+                states.append(await record.outcome(delivery, one.outcome))
+        return states, await record.ledger.close()
+
+    async def _keep_one(self, one: _Ended) -> tuple[str, Effects]:
+        """While the database does not answer, keep trying: the row stays an open intent."""
+
+        async def work(tx: Tx) -> tuple[str, Effects]:
+            record = OutcomeRecord(self.core, self.lines, tx)
+            return await record.outcome(one.delivery, one.outcome), await record.ledger.close()
+
+        while True:
+            try:
+                return await self.core.store.write(work, paging=True)
+            except StoreUnavailable as error:
+                log.error("outcome_not_stored", attempt=one.delivery.attempt.id, error=str(error))
+                await self.core.clock.sleep(BREATH)
+            except Exception as error:  # the outermost loop of this call: forgotten, the page would never end
+                log.error("outcome_not_stored", attempt=one.delivery.attempt.id, error=repr(error), exc_info=True)
+                await self.core.clock.sleep(POLL)
+
+    def _kept(self, one: _Ended, state: str) -> None:
+        """After the commit: count, log, watch the channel's health."""
+        delivery, line = one.delivery, one.delivery.line
+        self.core.metrics.attempts.labels(line.name, line.config.type, state).inc()
+        self.core.metrics.messages.labels(line.name, delivery.kind, state).inc()
+        log.info(
+            "attempt", attempt=delivery.attempt.id, page=delivery.page.id, incident=delivery.page.incident,
+            channel=line.name, user=delivery.page.user, outcome=state, because=getattr(one.outcome, "because", ""),
+        )  # fmt: skip
+        self.lines.watch(line, one.outcome, delivery.attempt.started_at)
+        if not isinstance(one.outcome, Accepted):
+            self.unknown()
+        if not one.done.done():
+            one.done.set_result(None)
 
 
 def is_last(attempt: Attempt, page: Page) -> bool:

@@ -35,8 +35,8 @@ from tocsin.model import DAY, HOUR, Actor, Attempt, ContactState, Incident, Inst
 from tocsin.work.incidents.actions import Actions, Done
 from tocsin.work.ledger import Effects
 from tocsin.work.paging.ack_links import Claim, Links
-from tocsin.work.paging.outcomes import Record
-from tocsin.work.paging.pager import Pager
+from tocsin.work.paging.channels import Lines
+from tocsin.work.paging.outcomes import OutcomeRecord
 from tocsin.work.paging.test_replies import Tryouts, VoiceTurn
 from tocsin.work.paging.verification_codes import Codes
 from tocsin.work.runtime import Core
@@ -89,8 +89,8 @@ class Said:
 class Answers:
     """The doors of those who were paged."""
 
-    def __init__(self, core: Core, actions: Actions, links: Links, codes: Codes, pager: Pager) -> None:
-        self.core, self.actions, self.links, self.pager = core, actions, links, pager
+    def __init__(self, core: Core, actions: Actions, links: Links, codes: Codes, lines: Lines) -> None:
+        self.core, self.actions, self.links, self.lines = core, actions, links, lines
         self.tryouts = Tryouts(core, codes)
         self._wrong: dict[str, list[Instant]] = {}  # when a number sent wrong codes
         self._heard: WeakValueDictionary[Door, asyncio.Lock] = WeakValueDictionary()
@@ -449,7 +449,7 @@ class Answers:
             return
 
         async def work(tx: Tx) -> Effects:
-            record = Record(self.pager, tx, None)
+            record = OutcomeRecord(self.core, self.lines, tx)
             await record.receipt(replace(attempt, ref=attempt.ref or cut(sid, 64)), state, rank, error, error in DEAD)
             return await record.ledger.close()
 

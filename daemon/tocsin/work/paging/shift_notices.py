@@ -14,14 +14,14 @@ import structlog
 
 from tocsin.contracts import IncidentFilter, Tx
 from tocsin.decide.incidents.escalation import NOTICE
-from tocsin.decide.paging.reachability import Lines, Reachability, Rings, Unproven, Unreachable, will_ring
+from tocsin.decide.paging.reachability import ContactFacts, Reachability, Rings, Unproven, Unreachable, will_ring
 from tocsin.decide.paging.shift_notices import Notice, due_notices, end_of_turn, notice_text, quiet_contact, serves
 from tocsin.decide.views import in_words
 from tocsin.model import DAY, MINUTE, OPEN, Alert, Contact, Incident, Instant, Override, Page, Parsed, Schedule, User
 from tocsin.model.civil import unix
 from tocsin.work.duties import each
 from tocsin.work.incidents.self_alerts import OWN, Selfcare
-from tocsin.work.paging.pager import Pager
+from tocsin.work.paging.channels import Lines
 from tocsin.work.runtime import Core
 
 log = structlog.stdlib.get_logger("tocsin.notices")
@@ -32,8 +32,8 @@ MOST_OPEN = 500  # incidents looked at for those that a schedule serves
 class Notices:
     """Looks once in each minute: shifts begin with one."""
 
-    def __init__(self, core: Core, pager: Pager, selfcare: Selfcare, paused: Callable[[], bool]) -> None:
-        self.core, self.pager, self.selfcare, self.paused = core, pager, selfcare, paused
+    def __init__(self, core: Core, lines: Lines, selfcare: Selfcare, paused: Callable[[], bool]) -> None:
+        self.core, self.lines, self.selfcare, self.paused = core, lines, selfcare, paused
         self._minute = -1
         self._told: set[str] = set()  # keys of notices that are known to be kept
         self._alarms: dict[str, Notice] = {}  # raised by this process, and not over
@@ -125,13 +125,13 @@ class Notices:
 
     def reachability(self, user: User) -> Reachability:
         core = self.core
-        return will_ring(user, core.settings, Lines(core.why_dead, self._failing, core.is_verified))
+        return will_ring(user, core.settings, ContactFacts(core.why_dead, self._failing, core.is_verified))
 
     def _failing(self, contact: Contact) -> str:
-        line = self.pager.lines.get(contact.channel)
+        line = self.lines.get(contact.channel)
         if line is None or line.healthy:
             return ""
-        stand_in = self.pager.lines.get(self.pager.fallback_of(contact.channel))
+        stand_in = self.lines.get(self.lines.fallback_of(contact.channel))
         return "" if stand_in is not None and stand_in.healthy else f"channel {contact.channel} is failing"
 
     async def _alarm(self, notice: Notice, found: Unreachable, now: Instant) -> None:

@@ -8,11 +8,11 @@ import structlog
 
 from tocsin.contracts import Tx
 from tocsin.decide.paging.replies import Command, NotUnderstood
+from tocsin.decide.paging.still_wanted import why_stale
 from tocsin.decide.paging.verification import spoken_code
 from tocsin.decide.text import clean
 from tocsin.decide.views import headline
 from tocsin.model import HOUR, OPEN, Attempt, Instant, Page, User
-from tocsin.work.paging.delivery import why_stale
 from tocsin.work.paging.verification_codes import Codes
 from tocsin.work.runtime import Core
 

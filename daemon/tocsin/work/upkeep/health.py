@@ -11,7 +11,7 @@ from tocsin.errors import StoreUnavailable
 from tocsin.model import Millis
 from tocsin.work.duties import ESSENTIAL, TIMERS
 from tocsin.work.ingest.intake import Intake
-from tocsin.work.paging.pager import Pager
+from tocsin.work.paging.channels import Lines
 from tocsin.work.runtime import Core
 
 FAILING = "its last calls failed; the incident about it says how"  # providers quote numbers, and /readyz is open
@@ -21,8 +21,8 @@ WITHIN = Millis(2_000)  # a database that takes longer to answer is not there: n
 class Health:
     """What /readyz says. Trouble with sending is `degraded`, never unready: alerts and answers still come in."""
 
-    def __init__(self, core: Core, intake: Intake, pager: Pager) -> None:
-        self.core, self.intake, self.pager = core, intake, pager
+    def __init__(self, core: Core, intake: Intake, lines: Lines) -> None:
+        self.core, self.intake, self.lines = core, intake, lines
         self._asked: Task | None = None  # whoever asks meanwhile waits for the same answer
         self._said = ""
         self.quarantined = False
@@ -34,7 +34,7 @@ class Health:
         store = await self._store()
         late = self.core.duties.late()
         timers = "ok" if TIMERS not in late else "no progress"
-        failing = {name: FAILING for name, line in self.pager.lines.items() if not line.healthy}
+        failing = {name: FAILING for name, line in self.lines.items() if not line.healthy}
         ready = store == "ok" and not any(name in late for name in ESSENTIAL)
         feeds = self.feeds()
         degraded = bool(failing) or self.quarantined or bool(self.on_last_good) or bool(feeds) or bool(late)
@@ -65,7 +65,7 @@ class Health:
             return "the timers make no progress"
         if late:
             return f"late: {', '.join(late)}"
-        lines = self.pager.lines.values()
+        lines = self.lines.values()
         return "every channel is failing" if lines and not any(line.healthy for line in lines) else ""
 
     async def exercise(self) -> None:
