@@ -655,7 +655,8 @@ def end_of(ask: Ask, start: Instant, end: str | None, length: str | None, pointe
 
 
 async def list_services(ask: Ask) -> web.Response:
-    return json_answer({"services": [service_view(service) for service in ask.settings.services.values()]})
+    services = ask.settings.services.values()
+    return await ask.apart(lambda: json_answer({"services": [service_view(service) for service in services]}))
 
 
 def service_view(service: Service) -> dict[str, Any]:
@@ -670,7 +671,8 @@ def service_view(service: Service) -> dict[str, Any]:
 
 
 async def list_policies(ask: Ask) -> web.Response:
-    return json_answer({"policies": [policy_view(policy) for policy in ask.settings.policies.values()]})
+    policies = ask.settings.policies.values()
+    return await ask.apart(lambda: json_answer({"policies": [policy_view(policy) for policy in policies]}))
 
 
 def policy_view(policy: Policy) -> dict[str, Any]:
