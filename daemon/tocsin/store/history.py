@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import orjson
 
@@ -11,17 +10,15 @@ from tocsin.decide.whatif.noise_report import Heard
 from tocsin.decide.whatif.outcomes import Case, Sent
 from tocsin.decide.whatif.recordings import Answer
 from tocsin.model import Instant, Post
+from tocsin.store.asking import Looking
 from tocsin.store.rows import POST, Row
 
 SLICE = 500
 MANY = 5_000
 
 
-class History:
+class History(Looking):
     """The reads of `contracts.Store` that look back; slices are read when they are reached."""
-
-    async def _look(self, name: str, *args: Any) -> list[Row]:
-        raise NotImplementedError
 
     async def posts_since(self, since: Instant) -> AsyncIterator[Post]:
         """Accepted posts received at or after `since`, in the order they were taken."""

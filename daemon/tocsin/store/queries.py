@@ -1,9 +1,11 @@
-"""What SQL runs under which name? Reads `sql/*.sql` and turns the one text into each dialect.
+"""Named queries: reads `sql/*.sql`, a file a capability, and turns the one text into each dialect.
 
-A query starts with `-- name: it`, its sentence and its text follow. Parameters are `$1`, `$2` …
-In the text `{page}` stands for the page's columns, `{p.page}` for the same of alias `p`,
-`{page.values}` for the rows an insert is given, `{page.changes}` for `column = excluded.column` of
-all that may change. A name in a dialect's own file replaces the common one.
+`alerts.sql` is for both databases, `alerts.sqlite.sql` and `alerts.postgres.sql` are what only one of them says
+this way; migrations are in folders of their own.
+
+A query starts with `-- name: it`, its sentence and its text follow; no name stands twice. Parameters are `$1`, `$2` …
+In the text `{page}` stands for the page's columns, `{p.page}` for those of alias `p`, `{page.values}` for the rows an
+insert is given, `{page.changes}` for `column = excluded.column` of all that may change.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
+from tocsin.errors import StoreError
 from tocsin.store.rows import SHAPES, Shape
 
 HERE = files("tocsin.store") / "sql"
@@ -43,7 +47,7 @@ class Queries:
 
 def load(dialect: str) -> Queries:
     """All queries for "sqlite" or "postgres"."""
-    found = {**read("queries.sql"), **read(f"{dialect}.sql")}
+    found = gathered(HERE, dialect)
     translate = to_sqlite if dialect == "sqlite" else str
     texts: dict[str, str] = {}
     inserts: dict[str, Insert] = {}
@@ -55,11 +59,19 @@ def load(dialect: str) -> Queries:
     return Queries(texts, inserts)
 
 
-def read(file: str) -> dict[str, str]:
-    """Name → text, of one file."""
-    parts = NAME.split((HERE / file).read_text("utf-8"))
-    pairs = zip(parts[1::2], parts[2::2], strict=True)
-    return {name: COMMENT.sub("", text).strip().removesuffix(";") for name, text in pairs}
+def gathered(folder: Traversable, dialect: str) -> dict[str, str]:
+    """Name → text, of all files that this dialect reads. Raises StoreError for a name that stands twice."""
+    found: dict[str, str] = {}
+    places: dict[str, str] = {}
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
+        if not file.name.endswith(".sql") or file.name.removesuffix(".sql").partition(".")[2] not in ("", dialect):
+            continue
+        parts = NAME.split(file.read_text("utf-8"))
+        for name, text in zip(parts[1::2], parts[2::2], strict=True):
+            if name in found:
+                raise StoreError(f"{file.name}: the query {name} stands in {places[name]} too; rename one")
+            found[name], places[name] = COMMENT.sub("", text).strip().removesuffix(";"), file.name
+    return found
 
 
 def insert_of(text: str, translate: Callable[[str], str]) -> Insert:

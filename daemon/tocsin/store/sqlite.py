@@ -25,6 +25,7 @@ import orjson
 from tocsin.contracts import Clock, Spawn, Task, Tx
 from tocsin.errors import Conflict, StoreError, StoreUnavailable
 from tocsin.model import Repeated
+from tocsin.store.asking import Change
 from tocsin.store.connections import (
     BUSY_SECONDS,
     Connection,
@@ -41,7 +42,7 @@ from tocsin.store.queries import Insert, Queries, load
 from tocsin.store.reads import FOR_PAGES, Reads, added_up
 from tocsin.store.rows import Row
 from tocsin.store.searches import SECONDS, Searches, too_long
-from tocsin.store.tx import Change, Transaction
+from tocsin.store.tx import Transaction
 from tocsin.store.watch import Unwatched, Watch
 
 T = TypeVar("T")

@@ -1,0 +1,51 @@
+"""What is known of addresses, and what came back from them, as the store keeps them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from tocsin.model import (
+    ContactState,
+    Instant,
+    Verification,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A provider's message, so that a second delivery of it changes nothing."""
+
+    door: str
+    message_id: str
+
+
+class ContactChanges(Protocol):
+    """The part of `Tx` that is about contacts."""
+
+    async def contact_state(self, kind: str, address: str) -> ContactState | None: ...
+
+    async def verification(self, user: str, kind: str, address: str) -> Verification | None:
+        """What is known of this person's address; locked where others write too."""
+
+    async def answers_to(self, door: Door) -> str | None:
+        """What was answered to this provider message before; None: it is new."""
+
+    async def replies_since(self, address: str, since: Instant) -> int:
+        """How many automatic replies went to this address."""
+
+    def add_answer(self, door: Door, address: str, answer: str, at: Instant) -> None: ...
+
+    def save_contact_state(self, state: ContactState) -> None: ...
+
+    def save_verification(self, verification: Verification) -> None: ...
+
+
+class ContactReads(Protocol):
+    """The part of `Store` that is about contacts: a recent committed state, without a lock."""
+
+    async def contact_states(self) -> list[ContactState]:
+        """What was learnt of every address."""
+
+    async def verifications(self) -> list[Verification]:
+        """Of every person and address that a code was ever sent to."""

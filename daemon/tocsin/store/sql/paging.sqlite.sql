@@ -1,0 +1,17 @@
+-- What only SQLite says this way: pages and the attempts to send them.
+
+-- name: due_pages
+-- Planned pages of a channel whose time has come: by rank, then age; of one instant the older incident first. Each rank is one range of the index.
+with recursive ranks(rank) as (
+    select min(rank) from pages where status = 'planned' and channel = $1
+    union all
+    select (select min(p.rank) from pages p where p.status = 'planned' and p.channel = $1 and p.rank > ranks.rank)
+    from ranks where ranks.rank is not null
+)
+select {p.page} from ranks
+cross join pages p on p.rowid in (
+    select d.rowid from pages d
+    where d.status = 'planned' and d.channel = $1 and d.rank = ranks.rank and d.due_at <= $2
+    order by d.due_at, d.incident, d.id limit $3
+)
+order by p.rank, p.due_at, p.incident, p.id limit $3;
