@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.scripted import scripted
+from tests.cli.scripted import Scripted, scripted
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def daemon():
+def daemon() -> Iterator[Scripted]:
     with scripted() as story:
         yield story
 

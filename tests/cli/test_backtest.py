@@ -8,8 +8,9 @@ import re
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
+from tests.cli.conftest import Run
 from tests.walk.town import BASE, MONDAY_NOON, Town, laid_over
 from tests.week import week
 from tocsin.cli import app
@@ -25,7 +26,7 @@ MANUAL = ROOT / "docs" / "rules.md"
 BACKTEST = ROOT / "docs" / "backtest.md"
 
 
-def invoke(*args: object):
+def invoke(*args: object) -> Result:
     return CliRunner(env={"TOCSIN_CONFIG": None}).invoke(app, [str(arg) for arg in args])
 
 
@@ -69,7 +70,9 @@ def file_of(records: list[Signal | Answer], folder: Path) -> Path:
     return file
 
 
-def test_a_backtest_tells_before_and_after_and_stops_at_what_would_be_missed(main, held, tmp_path, tocsin):
+def test_a_backtest_tells_before_and_after_and_stops_at_what_would_be_missed(
+    main: Path, held: Path, tmp_path: Path, tocsin: Run
+) -> None:
     file = file_of(alerts(), tmp_path)
 
     said = tocsin("backtest", "--rules", str(held), "--alerts", str(file), "-c", str(main))
@@ -86,7 +89,7 @@ def test_a_backtest_tells_before_and_after_and_stops_at_what_would_be_missed(mai
     assert said.stderr == ""
 
 
-def test_as_json_it_has_every_difference(main, held, tmp_path):
+def test_as_json_it_has_every_difference(main: Path, held: Path, tmp_path: Path) -> None:
     file = file_of(alerts(acted_on="k4"), tmp_path)
 
     said = invoke("backtest", "--rules", held, "--alerts", file, "-c", main, "--json")
@@ -111,8 +114,8 @@ def test_as_json_it_has_every_difference(main, held, tmp_path):
     ],
 )
 def test_a_critical_alert_that_would_page_less_is_told_though_nobody_has_answered_it(
-    rule, because, code, main, tmp_path, tocsin
-):
+    rule: str, because: str, code: int, main: Path, tmp_path: Path, tocsin: Run
+) -> None:
     policies = tmp_path / "policies.yaml"
     policies.write_text(
         "policies: {default: {steps: [{notify: [user:ana], wait: 5m},"
@@ -150,7 +153,9 @@ def test_a_critical_alert_that_would_page_less_is_told_though_nobody_has_answere
         (["--rules", "good.yaml"], "there is no database yet", 3),
     ],
 )
-def test_bad_input_says_what_is_wrong_and_where(wrong, said, code, main, tmp_path, monkeypatch):
+def test_bad_input_says_what_is_wrong_and_where(
+    wrong: list[str], said: str, code: int, main: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.yaml").write_text("rules: [{name: a, hold: 5 mins}]")
     (tmp_path / "server.yaml").write_text("server: {listen: 127.0.0.1:1}")
@@ -164,7 +169,7 @@ def test_bad_input_says_what_is_wrong_and_where(wrong, said, code, main, tmp_pat
     assert said in f"{found.stderr}\n{found.exception}"
 
 
-def test_the_sample_week_shows_what_a_rule_changes(tmp_path):
+def test_the_sample_week_shows_what_a_rule_changes(tmp_path: Path) -> None:
     """The seeded week; its first 2,500 records, since a merge should not wait for all 50,000."""
     main = configured(
         tmp_path, "rules: [{name: nodes, match: ['alertname=\"NodeDown\"'], group_by: [alertname, cluster]}]"
@@ -215,7 +220,9 @@ def lived(tmp_path: Path) -> Path:
     return tmp_path / "tocsin.yaml"
 
 
-def test_what_the_database_holds_is_exported_replayed_and_told_as_noise(lived, held, tmp_path):
+def test_what_the_database_holds_is_exported_replayed_and_told_as_noise(
+    lived: Path, held: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out.jsonl"
     told = invoke("alerts", "export", "--since", "2026-01-05 00:00", "--out", out, "-c", lived)
     assert (told.exit_code, told.stderr) == (0, f"{out}: 12 lines\n")
@@ -271,7 +278,7 @@ integrations: {prometheus: {type: alertmanager, token: prom-token}}
 """
 
 
-def test_the_manuals_example_holds_and_fails_as_it_shows(tmp_path, monkeypatch):
+def test_the_manuals_example_holds_and_fails_as_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tests, told = examples()
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "nodes.yaml").write_text(tests)
@@ -297,7 +304,7 @@ def test_the_manuals_example_holds_and_fails_as_it_shows(tmp_path, monkeypatch):
         ("rules: nowhere.yaml\nintegration: webhook\ntests: [{name: a, alerts: [{title: x}], expect: {}}]", "cannot read"),
     ],
 )  # fmt: skip
-def test_a_test_that_cannot_be_read_says_where(text, said, tmp_path):
+def test_a_test_that_cannot_be_read_says_where(text: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "t.yaml").write_text(text)
 
     found = invoke("rules", "test", tmp_path, "-c", configured(tmp_path.parent))
@@ -318,7 +325,7 @@ def test_a_test_that_cannot_be_read_says_where(text, said, tmp_path):
         ("{integration: prometheus, payload: {alerts: 3}}", "the source refuses it: alerts is not a list"),
     ],
 )
-def test_an_alert_that_cannot_be_posted_says_where(alert, said, tmp_path):
+def test_an_alert_that_cannot_be_posted_says_where(alert: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "r.yml").write_text("rules: [{name: a, match: ['a=b'], hold: 5m}]")
     (tmp_path / "t.yaml").write_text(
         f"rules: r.yml\ntests:\n  - name: a\n    alerts:\n      - {alert}\n    expect: {{}}\n"
@@ -330,7 +337,7 @@ def test_an_alert_that_cannot_be_posted_says_where(alert, said, tmp_path):
     assert found.exit_code == 1
 
 
-def test_payloads_are_read_as_the_source_reads_them_and_told_as_json(tmp_path):
+def test_payloads_are_read_as_the_source_reads_them_and_told_as_json(tmp_path: Path) -> None:
     (tmp_path / "r.yml").write_text("rules: [{name: a, match: ['severity=\"critical\"'], hold: 90s}]")
     (tmp_path / "t.yaml").write_text(
         """
@@ -360,7 +367,7 @@ tests:
     }  # fmt: skip
 
 
-def test_the_manual_shows_what_the_command_prints(main, held, tmp_path):
+def test_the_manual_shows_what_the_command_prints(main: Path, held: Path, tmp_path: Path) -> None:
     shown = re.search(r"^```console\n(.*?)^```$", BACKTEST.read_text(), re.M | re.S)
 
     said = invoke("backtest", "--rules", held, "--alerts", file_of(alerts(), tmp_path), "-c", main)
@@ -369,9 +376,12 @@ def test_the_manual_shows_what_the_command_prints(main, held, tmp_path):
     assert said.stdout.startswith(shown[1])
 
 
-def test_many_alerts_are_played_in_two_processes(main, held, tmp_path, monkeypatch):
+def test_many_alerts_are_played_in_two_processes(
+    main: Path, held: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(twice, "FEW", 0)
-    file, told = file_of(alerts(), tmp_path), []
+    file = file_of(alerts(), tmp_path)
+    told: list[int] = []
     before, after = twice.Variant(main), twice.Variant(main, (held,), ("rules",))
 
     found = twice.play_twice(before, after, file, 12, told.append)

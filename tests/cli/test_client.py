@@ -7,9 +7,14 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.scripted import Scripted
 
 INCIDENT = {
     "number": 7,
@@ -36,7 +41,7 @@ INCIDENT = {
 DONE = {**INCIDENT, "changed": True, "said": "INC 7 acknowledged by you. Paging stopped."}
 
 
-def test_an_acknowledgement_says_what_the_daemon_said(daemon, tocsin):
+def test_an_acknowledgement_says_what_the_daemon_said(daemon: Scripted, tocsin: Run) -> None:
     daemon.on("POST", "/v1/incidents/7/acknowledge", DONE)
 
     done = tocsin("ack", "7", TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t-1")
@@ -70,7 +75,9 @@ def test_an_acknowledgement_says_what_the_daemon_said(daemon, tocsin):
         ),
     ],
 )
-def test_each_action_asks_the_api(daemon, tocsin, args, path, body):
+def test_each_action_asks_the_api(
+    daemon: Scripted, tocsin: Run, args: list[str], path: str, body: dict[str, str]
+) -> None:
     daemon.on("POST", path, DONE, 201 if path == "/v1/incidents" else 200)
 
     done = tocsin(*args, TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t")
@@ -79,7 +86,7 @@ def test_each_action_asks_the_api(daemon, tocsin, args, path, body):
     assert daemon.asked == [("POST", path, body, "Bearer t")]
 
 
-def test_a_script_gets_the_incident_as_json(daemon, tocsin):
+def test_a_script_gets_the_incident_as_json(daemon: Scripted, tocsin: Run) -> None:
     daemon.on("POST", "/v1/incidents/7/resolve", DONE)
 
     done = tocsin("resolve", "7", "--json", TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t")
@@ -87,7 +94,7 @@ def test_a_script_gets_the_incident_as_json(daemon, tocsin):
     assert json.loads(done.stdout) == DONE
 
 
-def test_several_are_acknowledged_although_one_is_refused(daemon, tocsin):
+def test_several_are_acknowledged_although_one_is_refused(daemon: Scripted, tocsin: Run) -> None:
     daemon.on("POST", "/v1/incidents/7/acknowledge", DONE)
     daemon.on("POST", "/v1/incidents/9/acknowledge", {**DONE, "said": "INC 9 acknowledged."})
 
@@ -98,7 +105,7 @@ def test_several_are_acknowledged_although_one_is_refused(daemon, tocsin):
     assert "INC 9 acknowledged." in done.stdout
 
 
-def test_the_open_incidents_are_a_table_in_local_time(daemon, tocsin):
+def test_the_open_incidents_are_a_table_in_local_time(daemon: Scripted, tocsin: Run) -> None:
     daemon.on("GET", "/v1/incidents", {"incidents": [INCIDENT], "next": None})
 
     done = tocsin("incidents", TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t")
@@ -111,7 +118,7 @@ def test_the_open_incidents_are_a_table_in_local_time(daemon, tocsin):
 
 
 @pytest.mark.parametrize("status", ["resolved", "open,closed", "triggered,canceled"])
-def test_with_ended_ones_the_newest_are_first(daemon, tocsin, status):
+def test_with_ended_ones_the_newest_are_first(daemon: Scripted, tocsin: Run, status: str) -> None:
     daemon.on("GET", "/v1/incidents", {"incidents": [INCIDENT], "next": None})
 
     tocsin("incidents", "--status", status, TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t")
@@ -119,7 +126,7 @@ def test_with_ended_ones_the_newest_are_first(daemon, tocsin, status):
     assert "sort" not in daemon.asked[0][1]
 
 
-def test_what_is_muted_does_not_look_as_if_it_paged(daemon, tocsin):
+def test_what_is_muted_does_not_look_as_if_it_paged(daemon: Scripted, tocsin: Run) -> None:
     muted = {**INCIDENT, "status": "triggered", "muted_by": "silence:0123456789abcdef", "next_page_at": None}
     daemon.on("GET", "/v1/incidents", {"incidents": [muted], "next": None})
 
@@ -129,7 +136,7 @@ def test_what_is_muted_does_not_look_as_if_it_paged(daemon, tocsin):
     assert row.endswith("none: silence 0123456789ab")
 
 
-def test_on_a_narrow_terminal_the_title_is_folded_never_lost(daemon, tmp_path):
+def test_on_a_narrow_terminal_the_title_is_folded_never_lost(daemon: Scripted, tmp_path: Path) -> None:
     daemon.on("GET", "/v1/incidents", {"incidents": [{**INCIDENT, "title": "the database is down"}], "next": None})
 
     shown = subprocess.run(
@@ -153,7 +160,7 @@ def test_on_a_narrow_terminal_the_title_is_folded_never_lost(daemon, tmp_path):
     assert "\x1b[" in shown.stdout
 
 
-def test_the_filters_go_to_the_daemon(daemon, tocsin):
+def test_the_filters_go_to_the_daemon(daemon: Scripted, tocsin: Run) -> None:
     daemon.on("GET", "/v1/incidents", {"incidents": [], "next": None})
 
     done = tocsin("incidents", "--all", "--service", "a&b", "-q", "db", TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t")
@@ -162,7 +169,7 @@ def test_the_filters_go_to_the_daemon(daemon, tocsin):
     assert daemon.asked[0][1] == "/v1/incidents?service=a%26b&q=db&limit=50"
 
 
-def test_an_alerts_text_cannot_steer_the_terminal(daemon, tocsin):
+def test_an_alerts_text_cannot_steer_the_terminal(daemon: Scripted, tocsin: Run) -> None:
     daemon.on("GET", "/v1/incidents", {"incidents": [{**INCIDENT, "title": "\x1b[2Jgone\x07"}], "next": None})
 
     done = tocsin("incidents", TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t")
@@ -172,7 +179,7 @@ def test_an_alerts_text_cannot_steer_the_terminal(daemon, tocsin):
     assert "[2Jgone" in done.stdout
 
 
-def test_show_gathers_alerts_pages_and_timeline(daemon, tocsin):
+def test_show_gathers_alerts_pages_and_timeline(daemon: Scripted, tocsin: Run) -> None:
     entry = {
         "at": "2026-07-01T10:00:00Z",
         "kind": "opened",
@@ -213,7 +220,7 @@ def test_show_gathers_alerts_pages_and_timeline(daemon, tocsin):
         ("apps/db", 3, "no alerts: they are not kept any more"),
     ],
 )
-def test_show_says_why_there_are_no_alerts(daemon, tocsin, key, total, said):
+def test_show_says_why_there_are_no_alerts(daemon: Scripted, tocsin: Run, key: str, total: int, said: str) -> None:
     counted = {**INCIDENT, "key": key, "alerts": {"firing": 0, "resolved": total, "total": total}}
     daemon.on("GET", "/v1/incidents/7", counted)
     daemon.on("GET", "/v1/incidents/7/alerts", {"alerts": [], "next": None})
@@ -261,7 +268,9 @@ def test_show_says_why_there_are_no_alerts(daemon, tocsin, key, total, said):
         (502, b"<html>proxy</html>", 3, "answered 502: <html>proxy</html>"),
     ],
 )
-def test_a_refusal_is_one_line_and_an_exit_code(daemon, tocsin, status, body, code, said):
+def test_a_refusal_is_one_line_and_an_exit_code(
+    daemon: Scripted, tocsin: Run, status: int, body: bytes | dict[str, Any], code: int, said: str
+) -> None:
     daemon.on("POST", "/v1/incidents/7/acknowledge", body, status)
 
     done = tocsin("ack", "7", TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t")
@@ -272,7 +281,7 @@ def test_a_refusal_is_one_line_and_an_exit_code(daemon, tocsin, status, body, co
     assert "Traceback" not in done.stderr
 
 
-def test_without_a_daemon_it_says_so(tocsin):
+def test_without_a_daemon_it_says_so(tocsin: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
 
@@ -284,7 +293,7 @@ def test_without_a_daemon_it_says_so(tocsin):
     )
 
 
-def test_what_is_no_http_is_a_daemon_that_cannot_be_reached(tocsin):
+def test_what_is_no_http_is_a_daemon_that_cannot_be_reached(tocsin: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as door:
         door.settimeout(30)
         url = f"http://127.0.0.1:{door.getsockname()[1]}"
@@ -298,7 +307,7 @@ def test_what_is_no_http_is_a_daemon_that_cannot_be_reached(tocsin):
     assert "cannot reach the daemon" in done.stderr
 
 
-def _answer_garbage_once(door):
+def _answer_garbage_once(door: socket.socket) -> Thread:
     def answer() -> None:
         connection, _ = door.accept()
         with connection:
@@ -311,14 +320,14 @@ def _answer_garbage_once(door):
 
 
 @pytest.mark.parametrize("url", ["localhost:8420", "ftp://host", "http://"])
-def test_an_address_that_is_none_is_a_mistake_of_the_command_line(tocsin, url):
+def test_an_address_that_is_none_is_a_mistake_of_the_command_line(tocsin: Run, url: str) -> None:
     done = tocsin("incidents", TOCSIN_URL=url, TOCSIN_TOKEN="t")
 
     assert done.returncode == 2
     assert "write http://HOST:PORT" in done.stderr
 
 
-def test_without_a_token_it_says_where_it_looked(tocsin, tmp_path):
+def test_without_a_token_it_says_where_it_looked(tocsin: Run, tmp_path: Path) -> None:
     done = tocsin("incidents")
 
     assert done.returncode == 4
@@ -328,7 +337,9 @@ def test_without_a_token_it_says_where_it_looked(tocsin, tmp_path):
 
 
 @pytest.mark.parametrize(("place", "named"), [(".tocsin", ".tocsin/token"), ("xdg/tocsin", "xdg/tocsin/token")])
-def test_the_token_file_that_was_refused_is_named(daemon, tocsin, tmp_path, place, named):
+def test_the_token_file_that_was_refused_is_named(
+    daemon: Scripted, tocsin: Run, tmp_path: Path, place: str, named: str
+) -> None:
     (tmp_path / place).mkdir(parents=True)
     (tmp_path / place / "token").write_text("from-a-file\n")
     daemon.on("GET", "/v1/incidents", {"detail": "unknown token"}, 401)
@@ -339,7 +350,7 @@ def test_the_token_file_that_was_refused_is_named(daemon, tocsin, tmp_path, plac
     assert named in done.stderr
 
 
-def test_the_folders_own_token_goes_before_the_users(daemon, tocsin, tmp_path):
+def test_the_folders_own_token_goes_before_the_users(daemon: Scripted, tocsin: Run, tmp_path: Path) -> None:
     for place, token in ((".tocsin", "near"), (".config/tocsin", "far")):
         (tmp_path / place).mkdir(parents=True)
         (tmp_path / place / "token").write_text(token)
@@ -367,7 +378,7 @@ def test_the_folders_own_token_goes_before_the_users(daemon, tocsin, tmp_path):
         ["nonsense"],
     ],
 )
-def test_a_wrong_command_line_is_exit_code_two_and_asks_nobody(daemon, tocsin, args):
+def test_a_wrong_command_line_is_exit_code_two_and_asks_nobody(daemon: Scripted, tocsin: Run, args: list[str]) -> None:
     done = tocsin(*args, TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t", TOCSIN_INTEGRATION_TOKEN="t")
 
     assert done.returncode == 2, done.stdout + done.stderr
@@ -376,14 +387,14 @@ def test_a_wrong_command_line_is_exit_code_two_and_asks_nobody(daemon, tocsin, a
 
 
 @pytest.mark.parametrize("until", ["5", "5min", "soon", "30x"])
-def test_what_is_no_snooze_is_told_how_to_write_one(tocsin, until):
+def test_what_is_no_snooze_is_told_how_to_write_one(tocsin: Run, until: str) -> None:
     assert "write 30m, 2026-01-05 09:00 or Sunday 03:10" in tocsin("snooze", "7", until, TOCSIN_TOKEN="t").stderr
 
 
 # ----------------------------------------------------------------------------------- heartbeats
 
 
-def test_alerts_are_listed_with_what_they_wait_for(daemon, tocsin):
+def test_alerts_are_listed_with_what_they_wait_for(daemon: Scripted, tocsin: Run) -> None:
     waits = {
         "dedup_key": "db", "status": "waiting", "severity": "critical", "title": "db down", "integration": "apps", "incident": None,
         "last_seen_at": "2026-07-02T03:00:00Z", "waits_until": "2026-07-02T03:00:15Z", "because": "it came right behind its resolve",
@@ -397,7 +408,7 @@ def test_alerts_are_listed_with_what_they_wait_for(daemon, tocsin):
     assert all(text in listed.stdout for text in ("db down", "waiting", "03:00:15", "right behind its resolve"))
 
 
-def test_heartbeats_are_listed_and_checked_in(daemon, tocsin):
+def test_heartbeats_are_listed_and_checked_in(daemon: Scripted, tocsin: Run) -> None:
     nightly = {
         "name": "nightly", "state": "silent", "expects": "every 1d", "service": None, "severity": "error",
         "last_check_in": "2026-07-01T03:00:00Z", "last_by": "token:cron", "next_due": "2026-07-03T03:00:00Z",
@@ -417,7 +428,7 @@ def test_heartbeats_are_listed_and_checked_in(daemon, tocsin):
 # ------------------------------------------------------------------------------- silences and send
 
 
-def test_a_silence_is_added_listed_and_expired(daemon, tocsin):
+def test_a_silence_is_added_listed_and_expired(daemon: Scripted, tocsin: Run) -> None:
     silence = {
         "id": "s1",
         "matchers": ['env="x"'],
@@ -444,7 +455,7 @@ def test_a_silence_is_added_listed_and_expired(daemon, tocsin):
     assert [asked[0] for asked in daemon.asked] == ["POST", "GET", "DELETE"]
 
 
-def test_an_alert_is_sent_with_the_integrations_token(daemon, tocsin):
+def test_an_alert_is_sent_with_the_integrations_token(daemon: Scripted, tocsin: Run) -> None:
     daemon.on("POST", "/v1/webhooks/cron", {"accepted": 1, "incidents": [7], "rejected": []}, 202)
 
     done = tocsin(
@@ -465,7 +476,7 @@ def test_an_alert_is_sent_with_the_integrations_token(daemon, tocsin):
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, 4), (404, 4), (400, 2), (413, 1), (429, 3), (503, 3)])
-def test_an_alert_that_was_not_taken_fails_the_script(daemon, tocsin, status, code):
+def test_an_alert_that_was_not_taken_fails_the_script(daemon: Scripted, tocsin: Run, status: int, code: int) -> None:
     daemon.on("POST", "/v1/webhooks/cron", {"detail": "no"}, status)
 
     done = tocsin("send", "-i", "cron", "-t", "x", TOCSIN_URL=daemon.url, TOCSIN_INTEGRATION_TOKEN="s")
@@ -477,7 +488,7 @@ def test_an_alert_that_was_not_taken_fails_the_script(daemon, tocsin, status, co
 
 
 @pytest.mark.parametrize("command", ["oncall", "check", "explain"])
-def test_a_command_that_only_thinks_loads_no_daemon(command):
+def test_a_command_that_only_thinks_loads_no_daemon(command: str) -> None:
     code = (
         f"import sys, tocsin.cli.{command}\n"
         "heavy = {'aiohttp', 'asyncpg', 'icalendar', 'prometheus_client', 'pydantic', 'rich', 'structlog', 'twilio'}\n"
@@ -487,7 +498,7 @@ def test_a_command_that_only_thinks_loads_no_daemon(command):
     assert done.stdout == "[]\n", done.stderr
 
 
-def test_a_client_command_loads_no_storage_no_framework_no_tables(daemon, tocsin):
+def test_a_client_command_loads_no_storage_no_framework_no_tables(daemon: Scripted, tocsin: Run) -> None:
     daemon.on("GET", "/v1/incidents", {"incidents": [], "next": None})
 
     code = (
@@ -512,7 +523,7 @@ def test_a_client_command_loads_no_storage_no_framework_no_tables(daemon, tocsin
 @pytest.mark.parametrize(
     ("status", "who", "fact"), [("acknowledged", "ana", "by ana\n"), ("triggered", "", "by ana; not any more\n")]
 )
-def test_what_pages_again_is_told_as_nobodys(daemon, tocsin, status, who, fact):
+def test_what_pages_again_is_told_as_nobodys(daemon: Scripted, tocsin: Run, status: str, who: str, fact: str) -> None:
     again = {**INCIDENT, "status": status, "service": "shop"}
     daemon.on("GET", "/v1/incidents", {"incidents": [again], "next": None})
     daemon.on("GET", "/v1/incidents/7", again)

@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 import typer
 
+from tests.cli.conftest import Run
+from tests.cli.scripted import Scripted
 from tocsin.cli import COMMANDS
 from tocsin.metrics import Metrics
 
 ROOT = Path(__file__).parent.parent.parent
 
 
-def test_the_help_lists_every_command(tocsin):
+def test_the_help_lists_every_command(tocsin: Run) -> None:
     said = tocsin("--help")
 
     assert said.returncode == 0
@@ -25,7 +27,7 @@ def test_the_help_lists_every_command(tocsin):
         assert re.search(rf"^  {name}\s+{re.escape(text[:40])}", said.stdout, re.MULTILINE), name
 
 
-def test_without_a_command_the_help_is_shown(tocsin):
+def test_without_a_command_the_help_is_shown(tocsin: Run) -> None:
     said = tocsin()
 
     assert said.returncode == 2
@@ -33,7 +35,7 @@ def test_without_a_command_the_help_is_shown(tocsin):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_each_command_is_where_the_table_says_and_has_a_docstring(name):
+def test_each_command_is_where_the_table_says_and_has_a_docstring(name: str) -> None:
     module, attribute, _ = COMMANDS[name]
 
     found = getattr(importlib.import_module(f"tocsin.cli.{module}"), attribute)
@@ -45,22 +47,22 @@ def test_each_command_is_where_the_table_says_and_has_a_docstring(name):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_each_command_helps(tocsin, name):
+def test_each_command_helps(tocsin: Run, name: str) -> None:
     said = tocsin(name, "--help")
 
     assert said.returncode == 0, said.stderr
     assert said.stdout.startswith(f"Usage: tocsin {name}")
 
 
-def test_the_manual_names_every_command():
+def test_the_manual_names_every_command() -> None:
     manual = (ROOT / "docs" / "cli.md").read_text()
 
     assert [name for name in COMMANDS if not re.search(rf"`{name}\b", manual)] == []
 
 
-def test_the_manual_names_every_option_of_each_command():
+def test_the_manual_names_every_option_of_each_command() -> None:
     manual = (ROOT / "docs" / "cli.md").read_text().partition("## Options")[2]
-    told = {}
+    told: dict[str, set[str]] = {}
     for names, options in re.findall(r"^\| (`.*`) \| (`.*`) \|$", manual, re.MULTILINE):
         told |= {name: set(re.findall(r"`(-[^`]+)`", options)) for name in re.findall(r"`([^`]+)`", names)}
 
@@ -79,14 +81,14 @@ def options_of_all() -> Iterator[tuple[str, set[str]]]:
             yield f"{name} {part}".strip(), options
 
 
-def test_a_client_command_starts_within_a_third_of_a_second(daemon, tocsin):
+def test_a_client_command_starts_within_a_third_of_a_second(daemon: Scripted, tocsin: Run) -> None:
     """The best of five, in processor time: the design asks for 0.3 s, and other tests may keep the machine busy."""
     daemon.on("GET", "/v1/incidents", {"incidents": [], "next": None})
 
     assert min(_seconds_of(tocsin, daemon) for _ in range(5)) <= 0.3
 
 
-def _seconds_of(tocsin, daemon) -> float:
+def _seconds_of(tocsin: Run, daemon: Scripted) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert tocsin("incidents", TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t").returncode == 0
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -94,7 +96,7 @@ def _seconds_of(tocsin, daemon) -> float:
 
 
 @pytest.mark.parametrize("page", sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]), ids=lambda page: page.name)
-def test_every_link_of_the_manual_leads_somewhere(page):
+def test_every_link_of_the_manual_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
 
     missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
@@ -102,7 +104,7 @@ def test_every_link_of_the_manual_leads_somewhere(page):
 
 
 @pytest.mark.parametrize("page", sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]), ids=lambda page: page.name)
-def test_every_metric_the_manual_names_is_exposed(page):
+def test_every_metric_the_manual_names_is_exposed(page: Path) -> None:
     named = set(re.findall(r"`(tocsin_[a-z_]+)(?:\{[a-z_, ]*\})?`", page.read_text())) - {"tocsin_integrations"}
     families = [family for family in Metrics().registry.collect() if family.name.startswith("tocsin_")]
     exposed = {name for family in families for name in (family.name, f"{family.name}_total")}

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.cli.conftest import Run
+from tests.cli.scripted import Scripted
 from tocsin.clock import SeededChance, SystemClock
+from tocsin.contracts import Tx
 from tocsin.model import ContactState, Instant, Verification
 from tocsin.store import open_store
 
 
-def contact(name, **state):
+def contact(name: str, **state: Any) -> dict[str, Any]:
     plain = {"name": name, "channel": name, "verified": False, "verified_at": None, "usable": True, "because": None}
     return {**plain, "code_expires_at": None, **state}
 
 
-def user(*contacts):
+def user(*contacts: dict[str, Any]) -> dict[str, Any]:
     return {"key": "ana", "name": "Ana", "timezone": "UTC", "role": "responder", "contacts": list(contacts)}
 
 
-def asked(daemon):
+def asked(daemon: Scripted) -> list[tuple[str, str, Any]]:
     return [(method, path, body) for method, path, body, _ in daemon.asked]
 
 
-def test_a_code_is_sent_over_the_only_contact(daemon, tocsin):
+def test_a_code_is_sent_over_the_only_contact(daemon: Scripted, tocsin: Run) -> None:
     daemon.on("GET", "/v1/users/ana", user(contact("sms")))
     daemon.on("POST", "/v1/users/ana/contacts/sms/verify", {"said": "A code is on its way over sms."}, 202)
 
@@ -34,7 +39,7 @@ def test_a_code_is_sent_over_the_only_contact(daemon, tocsin):
     assert (done.returncode, done.stdout) == (0, "A code is on its way over sms.\n")
 
 
-def test_which_contact_must_be_said_where_there_are_several(daemon, tocsin):
+def test_which_contact_must_be_said_where_there_are_several(daemon: Scripted, tocsin: Run) -> None:
     daemon.on("GET", "/v1/users/ana", user(contact("sms"), contact("mail")))
 
     done = tocsin("contact", "verify", "ana", TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t")
@@ -43,7 +48,7 @@ def test_which_contact_must_be_said_where_there_are_several(daemon, tocsin):
     assert done.stderr == "tocsin: ana has several contacts; say which: --by sms or --by mail\n"
 
 
-def test_a_code_goes_to_the_contact_that_waits_for_one(daemon, tocsin):
+def test_a_code_goes_to_the_contact_that_waits_for_one(daemon: Scripted, tocsin: Run) -> None:
     waiting = contact("mail", code_expires_at="2026-01-05T09:00:00Z")
     daemon.on("GET", "/v1/users/ana", user(contact("sms"), waiting))
     daemon.on("POST", "/v1/users/ana/contacts/mail/confirm", {"said": "mail of ana is verified."})
@@ -54,7 +59,7 @@ def test_a_code_goes_to_the_contact_that_waits_for_one(daemon, tocsin):
     assert asked(daemon)[-1] == ("POST", "/v1/users/ana/contacts/mail/confirm", {"code": "123456"})
 
 
-def test_two_contacts_with_one_address_wait_for_one_code(daemon, tocsin):
+def test_two_contacts_with_one_address_wait_for_one_code(daemon: Scripted, tocsin: Run) -> None:
     until = "2026-01-05T09:00:00.123Z"
     both = user(contact("sms", code_expires_at=until), contact("voice", code_expires_at=until))
     daemon.on("GET", "/v1/users/ana", both)
@@ -65,7 +70,7 @@ def test_two_contacts_with_one_address_wait_for_one_code(daemon, tocsin):
     assert (done.returncode, done.stdout) == (0, "sms of ana is verified.\n")
 
 
-def test_a_code_that_nobody_waits_for_says_how_to_get_one(daemon, tocsin):
+def test_a_code_that_nobody_waits_for_says_how_to_get_one(daemon: Scripted, tocsin: Run) -> None:
     daemon.on("GET", "/v1/users/ana", user(contact("sms")))
 
     done = tocsin("contact", "confirm", "ana", "123456", TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t")
@@ -74,7 +79,7 @@ def test_a_code_that_nobody_waits_for_says_how_to_get_one(daemon, tocsin):
     assert "no code is under way for ana; send one with: tocsin contact verify ana --by CONTACT" in done.stderr
 
 
-def test_contacts_are_listed_with_what_is_against_them(daemon, tocsin):
+def test_contacts_are_listed_with_what_is_against_them(daemon: Scripted, tocsin: Run) -> None:
     stopped = contact("sms", usable=False, because="answered STOP")
     daemon.on("GET", "/v1/users", {"users": [user(stopped, contact("mail", verified_at="2026-01-05T09:00:00Z"))]})
 
@@ -87,7 +92,7 @@ def test_contacts_are_listed_with_what_is_against_them(daemon, tocsin):
 PAGE = {"page": "p1", "user": "ana", "contact": "sms", "channel": "sms"}
 
 
-def sent(**state):
+def sent(**state: Any) -> dict[str, Any]:
     plain = {**PAGE, "outcome": "accepted", "delivery": None, "because": None, "arrived": True, "settled": True}
     return {**plain, **state}
 
@@ -105,7 +110,9 @@ def sent(**state):
         (sent(outcome="accepted", delivery="undelivered", arrived=False), 1, "sms: accepted, undelivered\n"),
     ],
 )  # fmt: skip
-def test_what_became_of_a_test_page_decides_the_exit_code(daemon, tocsin, became, code, said):
+def test_what_became_of_a_test_page_decides_the_exit_code(
+    daemon: Scripted, tocsin: Run, became: dict[str, Any], code: int, said: str
+) -> None:
     daemon.on("POST", "/v1/users/ana/test-page", {"pages": [PAGE]}, 202)
     daemon.on("GET", "/v1/users/ana/pages/p1", became)
 
@@ -117,7 +124,7 @@ def test_what_became_of_a_test_page_decides_the_exit_code(daemon, tocsin, became
     assert [path for _, path, _ in asked(daemon)[2:]] == ([] if became["settled"] else waits)
 
 
-def test_a_test_page_is_json_for_a_script(daemon, tocsin):
+def test_a_test_page_is_json_for_a_script(daemon: Scripted, tocsin: Run) -> None:
     daemon.on("POST", "/v1/users/ana/test-page", {"pages": [PAGE]}, 202)
     daemon.on("GET", "/v1/users/ana/pages/p1", sent())
 
@@ -142,16 +149,16 @@ users:
 """
 
 
-def checked(tocsin, folder):
+def checked(tocsin: Run, folder: Path) -> list[tuple[int, str, str]]:
     done = tocsin("check", "--json", "-c", str(folder / "tocsin.yaml"))
     found = [one for one in json.loads(done.stdout)["problems"] if one["code"] == "unverified-contact"]
     return [(one["line"], one["level"], one["message"]) for one in found]
 
 
-async def kept(folder):
+async def kept(folder: Path) -> None:
     store = await open_store(f"sqlite:{folder / 'tocsin.db'}", clock=SystemClock(), chance=SeededChance(1))
 
-    async def work(tx):
+    async def work(tx: Tx) -> None:
         tx.save_verification(Verification("ana", "smtp", "ana@example.org", Instant(1), "user:ana"))
         tx.save_verification(
             Verification("ana", "twilio_sms", "+15005550099", Instant(1), "user:ana")
@@ -162,7 +169,7 @@ async def kept(folder):
     await store.close()
 
 
-def test_check_tells_which_contacts_are_not_verified_where_there_is_a_database(tocsin, tmp_path):
+def test_check_tells_which_contacts_are_not_verified_where_there_is_a_database(tocsin: Run, tmp_path: Path) -> None:
     (tmp_path / "tocsin.yaml").write_text(CONFIG)
     (tmp_path / "tocsin.yaml").chmod(0o600)
     assert checked(tocsin, tmp_path) == []

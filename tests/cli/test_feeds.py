@@ -46,13 +46,22 @@ def calendar(*titles: str) -> bytes:
     return f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{events}END:VCALENDAR\r\n".encode()
 
 
-@pytest.fixture
-def server() -> Iterator[Any]:
-    """A web server on loopback with one calendar; `body` 404 when it is None."""
+class Feed(ThreadingHTTPServer):
+    """A web server on loopback with one calendar; 404 when `body` is None."""
 
+    body: bytes | None = calendar("Ana Pires", "Zoe Zed")
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}{PATH}"
+
+
+@pytest.fixture
+def server() -> Iterator[Feed]:
     class Calendars(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            there = server.body if self.path == PATH else None  # type: ignore[attr-defined]
+            assert isinstance(self.server, Feed)
+            there = self.server.body if self.path == PATH else None
             self.send_response(200 if there is not None else 404)
             self.send_header("Content-Length", str(len(there or b"")))
             self.end_headers()
@@ -61,9 +70,7 @@ def server() -> Iterator[Any]:
         def log_message(self, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Calendars)
-    server.body = calendar("Ana Pires", "Zoe Zed")  # type: ignore[attr-defined]
-    server.url = f"http://127.0.0.1:{server.server_port}{PATH}"  # type: ignore[attr-defined]
+    server = Feed(("127.0.0.1", 0), Calendars)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield server
@@ -73,7 +80,7 @@ def server() -> Iterator[Any]:
 
 
 @pytest.fixture
-def tocsin(tmp_path: Path, server: Any) -> Callable[..., Result]:
+def tocsin(tmp_path: Path, server: Feed) -> Callable[..., Result]:
     main = tmp_path / "tocsin.yaml"
     main.write_text(CONFIG.format(url=server.url))
     main.chmod(0o600)
@@ -113,13 +120,15 @@ def found(result: Result) -> dict[str, str]:
     return {one["code"]: one["message"] for one in problems}
 
 
-def test_check_fetches_nothing_and_says_that_it_knows_nothing(tocsin):
+def test_check_fetches_nothing_and_says_that_it_knows_nothing(tocsin: Callable[..., Result]) -> None:
     assert found(tocsin("check", "--json")) == {
         "feed-not-read": "primary: its feed was not read: there is no database here; tocsin check --online fetches it now"
     }
 
 
-def test_check_tells_what_the_daemon_met_and_the_gaps_of_what_it_fetched(tocsin, tmp_path, server):
+def test_check_tells_what_the_daemon_met_and_the_gaps_of_what_it_fetched(
+    tocsin: Callable[..., Result], tmp_path: Path, server: Feed
+) -> None:
     fetched(tmp_path, server.url, calendar("Ana Pires", "Zoe Zed"), error="is answered 404")
     said = found(tocsin("check", "--json"))
     assert list(said) == ["feed-broken", "feed-unknown-name", "gap"]
@@ -131,12 +140,16 @@ def test_check_tells_what_the_daemon_met_and_the_gaps_of_what_it_fetched(tocsin,
     assert "secret-of-ours" not in tocsin("check").stdout
 
 
-def test_check_says_when_the_daemon_has_not_fetched_for_long(tocsin, tmp_path, server):
+def test_check_says_when_the_daemon_has_not_fetched_for_long(
+    tocsin: Callable[..., Result], tmp_path: Path, server: Feed
+) -> None:
     fetched(tmp_path, server.url, calendar("Ana Pires"), ago=2 * DAY)
     assert "was last fetched" in found(tocsin("check", "--json"))["feed-not-read"]
 
 
-def test_check_online_fetches_now_and_keeps_nothing(tocsin, tmp_path, server):
+def test_check_online_fetches_now_and_keeps_nothing(
+    tocsin: Callable[..., Result], tmp_path: Path, server: Feed
+) -> None:
     assert list(found(tocsin("check", "--json", "--online"))) == ["feed-unknown-name", "gap"]
     server.body = None
     assert found(tocsin("check", "--json", "--online")) == {
@@ -145,7 +158,9 @@ def test_check_online_fetches_now_and_keeps_nothing(tocsin, tmp_path, server):
     assert not (tmp_path / "tocsin.db").exists()
 
 
-def test_oncall_and_explain_answer_from_the_last_good_copy(tocsin, tmp_path, server):
+def test_oncall_and_explain_answer_from_the_last_good_copy(
+    tocsin: Callable[..., Result], tmp_path: Path, server: Feed
+) -> None:
     fetched(tmp_path, server.url, calendar("Ana Pires"), error="is answered 404")
     when = "2999-01-01T10:00:00Z"
     noon = f"{json.loads(tocsin('oncall', 'primary', '--json').stdout)['at'][:10]}T12:00:00Z"
@@ -157,13 +172,13 @@ def test_oncall_and_explain_answer_from_the_last_good_copy(tocsin, tmp_path, ser
     assert json.loads(explained.stdout)["alerts"][0]["plan"][0]["user"] == "ana"
 
 
-def test_oncall_says_that_nothing_is_known_of_a_feed(tocsin):
+def test_oncall_says_that_nothing_is_known_of_a_feed(tocsin: Callable[..., Result]) -> None:
     result = tocsin("oncall", "primary", "--json")
     assert json.loads(result.stdout)["users"] == []
     assert "primary: nothing of its feed is known here yet, so nobody is on call by it" in result.stderr
 
 
-def test_what_if_compares_with_what_was_fetched(tocsin, tmp_path, server):
+def test_what_if_compares_with_what_was_fetched(tocsin: Callable[..., Result], tmp_path: Path, server: Feed) -> None:
     fetched(tmp_path, server.url, calendar("Ana Pires"))
     other = tmp_path / "branch" / "new.yaml"
     other.parent.mkdir()
@@ -178,7 +193,9 @@ def test_what_if_compares_with_what_was_fetched(tocsin, tmp_path, server):
     assert changes == []
 
 
-def test_check_and_oncall_tell_what_was_left_out_kept_or_guessed_with_its_line(tocsin, tmp_path, server):
+def test_check_and_oncall_tell_what_was_left_out_kept_or_guessed_with_its_line(
+    tocsin: Callable[..., Result], tmp_path: Path, server: Feed
+) -> None:
     poisoned = calendar("Ana Pires", "Zoe").replace(b"SUMMARY:Zoe\r\n", b"SUMMARY:Zoe\r\nRDATE:soon\r\n")
     fetched(tmp_path, server.url, poisoned)
     note = "line 13: the event 'Zoe' has an RDATE that cannot be read: 'soon' is no time, and nothing is added by it"
@@ -188,7 +205,9 @@ def test_check_and_oncall_tell_what_was_left_out_kept_or_guessed_with_its_line(t
     assert note not in result.stdout
 
 
-def test_check_online_says_what_the_daemon_would_keep(tocsin, tmp_path, server):
+def test_check_online_says_what_the_daemon_would_keep(
+    tocsin: Callable[..., Result], tmp_path: Path, server: Feed
+) -> None:
     fetched(tmp_path, server.url, calendar("Ana Pires"))
     server.body = calendar("Ana Pires").replace(b"FREQ=DAILY", b"FREQ=OFTEN")
     said = found(tocsin("check", "--json", "--online"))

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.scripted import Scripted
 
 FOREIGN = {
     "a page": b"<html><body>Please sign in</body></html>",
@@ -28,22 +33,27 @@ COMMANDS = [
 ]  # fmt: skip
 
 
+class Same(dict[Any, Any]):
+    """One answer to everything."""
+
+    body: tuple[int, bytes] = (200, b"")
+
+    def get(self, key: object, default: object = None) -> tuple[int, bytes]:
+        return self.body
+
+
 @pytest.fixture
-def anything(daemon):
+def anything(daemon: Scripted) -> Scripted:
     """A scripted daemon that answers everything alike."""
-
-    class Same(dict):
-        body: tuple[int, bytes] = (200, b"")
-
-        def get(self, key, default=None):
-            return self.body
-
     daemon.answers = Same()
     return daemon
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_a_foreign_answer_is_one_line_and_never_success(anything, tocsin, words):
+def test_a_foreign_answer_is_one_line_and_never_success(
+    anything: Scripted, tocsin: Run, words: tuple[str, ...]
+) -> None:
+    assert isinstance(anything.answers, Same)
     for status, name in [(302, "nothing"), *((200, name) for name in FOREIGN)] if words[0] in ("ack", "send") else [(200, "a page"), (200, "wrong shapes")]:  # fmt: skip
         anything.answers.body = (status, FOREIGN[name])
 
@@ -57,7 +67,7 @@ def test_a_foreign_answer_is_one_line_and_never_success(anything, tocsin, words)
 @pytest.mark.parametrize(
     "url", ["http://x:99999", "http://[", "http://é.example", "ftp://x", "http://", "http://h:x", "http:///a"]
 )
-def test_an_address_that_is_none_is_one_line(tocsin, url):
+def test_an_address_that_is_none_is_one_line(tocsin: Run, url: str) -> None:
     done = tocsin("incidents", TOCSIN_URL=url, TOCSIN_TOKEN="t")
 
     assert done.returncode == 2
@@ -65,14 +75,14 @@ def test_an_address_that_is_none_is_one_line(tocsin, url):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_an_error_of_ours_is_one_line_unless_somebody_wants_to_see_where(tocsin):
+def test_an_error_of_ours_is_one_line_unless_somebody_wants_to_see_where(tocsin: Run) -> None:
     done = tocsin("incidents", "--limit", "1", TOCSIN_URL="http://127.0.0.1:1", TOCSIN_TOKEN="t", TOCSIN_TRACEBACK="1")
 
     assert done.returncode == 3
     assert "cannot reach the daemon" in done.stderr
 
 
-def test_who_is_on_call_is_asked_of_the_daemon_where_there_is_no_configuration(daemon, tocsin):
+def test_who_is_on_call_is_asked_of_the_daemon_where_there_is_no_configuration(daemon: Scripted, tocsin: Run) -> None:
     line = {
         "schedule": "primary",
         "at": "2030-01-01T09:00:00+01:00",
@@ -101,7 +111,9 @@ def test_who_is_on_call_is_asked_of_the_daemon_where_there_is_no_configuration(d
     assert (diff.returncode, "need the configuration" in diff.stderr) == (2, True)
 
 
-def test_what_would_happen_is_asked_of_the_daemon_where_there_is_no_configuration(daemon, tocsin):
+def test_what_would_happen_is_asked_of_the_daemon_where_there_is_no_configuration(
+    daemon: Scripted, tocsin: Run
+) -> None:
     answer = {
         "at": "2030-01-01T09:00:00+01:00",
         "timezone": "Europe/Paris",

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +25,7 @@ MONDAY = 'maintenance: [{name: m, match: \'a="b"\', every: "Monday 02:00", for: 
 
 
 @pytest.fixture
-async def daemon(tmp_path):
+async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
     one = Daemon(tmp_path, GOOD)
     yield one
     await one.kill()
@@ -39,7 +40,7 @@ def without(text: str, section: str) -> str:
     return "".join(kept)
 
 
-LOST = {
+LOST: dict[str, tuple[Callable[[str], str], str]] = {
     "emptied": (lambda text: "", "users, catch_all, integrations"),
     "cut off": (lambda text: text[: text.index("integrations:")], "users, catch_all, integrations"),
     "a comment": (lambda text: "# moved to another place\n", "users, catch_all, integrations"),
@@ -53,7 +54,9 @@ LOST = {
 
 
 @pytest.mark.parametrize("how", ["emptied", "no integrations"])
-async def test_a_start_with_a_configuration_that_lost_everybody_goes_on_with_the_last_good_one(daemon, how):
+async def test_a_start_with_a_configuration_that_lost_everybody_goes_on_with_the_last_good_one(
+    daemon: Daemon, how: str
+) -> None:
     await daemon.start()
     await daemon.stop()
     good, kept = daemon.main.read_text(), daemon.folder / ".tocsin" / "last-good.json"
@@ -74,7 +77,7 @@ async def test_a_start_with_a_configuration_that_lost_everybody_goes_on_with_the
 
 
 @pytest.mark.parametrize("how", LOST)
-def test_whoever_lost_everybody_is_told_how_to_mean_it(tmp_path, how):
+def test_whoever_lost_everybody_is_told_how_to_mean_it(tmp_path: Path, how: str) -> None:
     main = tmp_path / "tocsin.yaml"
     main.write_text(GOOD.replace("{port}", "8420").replace("{database}", "sqlite:tocsin.db"))
     good = settings.load(main)
@@ -88,7 +91,7 @@ def test_whoever_lost_everybody_is_told_how_to_mean_it(tmp_path, how):
 
 
 @pytest.mark.parametrize("how", ["no catch-all", "no integrations"])
-async def test_a_reload_that_leaves_nothing_of_a_section_must_be_meant(daemon, how):
+async def test_a_reload_that_leaves_nothing_of_a_section_must_be_meant(daemon: Daemon, how: str) -> None:
     await daemon.start()
     kept = daemon.folder / ".tocsin" / "last-good.json"
     copy = kept.read_bytes()
@@ -106,7 +109,7 @@ async def test_a_reload_that_leaves_nothing_of_a_section_must_be_meant(daemon, h
     assert kept.read_bytes() != copy
 
 
-async def test_a_start_that_is_meant_serves_it_and_keeps_it(daemon):
+async def test_a_start_that_is_meant_serves_it_and_keeps_it(daemon: Daemon) -> None:
     await daemon.start()
     await daemon.stop()
     daemon.main.write_text(without(daemon.main.read_text(), "catch_all"))
@@ -114,11 +117,18 @@ async def test_a_start_that_is_meant_serves_it_and_keeps_it(daemon):
     refused, _ = usable(daemon.main)
     meant, because = usable(daemon.main, yes=True)
 
+    assert refused.settings is not None
+    assert meant.settings is not None
     assert refused.settings.catch_all
     assert (meant.settings.catch_all, because) == ((), "")
 
 
-HOSTILE = {
+def replaced(main: Path, make: Callable[[Path], object]) -> None:
+    main.unlink()
+    make(main)
+
+
+HOSTILE: dict[str, Callable[[Path], object]] = {
     "deep": lambda main: main.write_text(main.read_text() + DEEPLY),
     "chain": lambda main: main.write_text(main.read_text() + CHAINED),
     "monday": lambda main: main.write_text(main.read_text() + MONDAY),
@@ -128,16 +138,16 @@ HOSTILE = {
     "brackets": lambda main: main.write_text("a: " + "[" * 100_000),
     "large": lambda main: main.write_text("# x\n" * 3_000_000),
     "gone": lambda main: main.unlink(),
-    "fifo": lambda main: (main.unlink(), os.mkfifo(main)),
-    "directory": lambda main: (main.unlink(), main.mkdir()),
-    "zero": lambda main: (main.unlink(), main.symlink_to("/dev/zero")),
-    "loop": lambda main: (main.unlink(), main.symlink_to(main.name)),
+    "fifo": lambda main: replaced(main, os.mkfifo),
+    "directory": lambda main: replaced(main, Path.mkdir),
+    "zero": lambda main: replaced(main, lambda path: path.symlink_to("/dev/zero")),
+    "loop": lambda main: replaced(main, lambda path: path.symlink_to(path.name)),
     "include": lambda main: main.write_text("include: ['*', /dev/zero, ., ../*]\n" + main.read_text()),
     "secret": lambda main: main.write_text(main.read_text().replace("token: demo", "token: {file: /dev/zero}")),
 }  # fmt: skip
 
 
-async def test_hangups_with_hostile_files_leave_a_process_that_pages(daemon):
+async def test_hangups_with_hostile_files_leave_a_process_that_pages(daemon: Daemon) -> None:
     await daemon.start()
     good = daemon.main.read_text()
 
@@ -155,7 +165,7 @@ async def test_hangups_with_hostile_files_leave_a_process_that_pages(daemon):
 
 
 @pytest.mark.parametrize("how", HOSTILE)
-def test_each_hostile_file_is_left_for_the_last_good_configuration(tmp_path, how):
+def test_each_hostile_file_is_left_for_the_last_good_configuration(tmp_path: Path, how: str) -> None:
     main = tmp_path / "tocsin.yaml"
     main.write_text(GOOD.replace("{port}", "8420").replace("{database}", "sqlite:tocsin.db"))
     good = settings.load(main)
@@ -168,7 +178,7 @@ def test_each_hostile_file_is_left_for_the_last_good_configuration(tmp_path, how
 
 
 @pytest.mark.parametrize("how", ["deep", "zero", "gone"])
-async def test_a_start_with_a_hostile_file_pages_with_the_last_good_configuration(daemon, how):
+async def test_a_start_with_a_hostile_file_pages_with_the_last_good_configuration(daemon: Daemon, how: str) -> None:
     await daemon.start()
     await daemon.stop()
     HOSTILE[how](daemon.main)
@@ -192,7 +202,7 @@ def restore(main: Path, text: str) -> None:
     main.write_text(text)
 
 
-async def test_what_keeps_the_daemon_itself_from_starting_falls_back_too(daemon):
+async def test_what_keeps_the_daemon_itself_from_starting_falls_back_too(daemon: Daemon) -> None:
     """An address that no resolver takes passes every check, and raises where the port is opened."""
     await daemon.start()
     await daemon.stop()
@@ -204,7 +214,7 @@ async def test_what_keeps_the_daemon_itself_from_starting_falls_back_too(daemon)
     assert (await daemon.get("/readyz"))["status"] == "degraded"
 
 
-async def test_an_address_that_is_taken_falls_back_to_the_one_it_had(daemon):
+async def test_an_address_that_is_taken_falls_back_to_the_one_it_had(daemon: Daemon) -> None:
     await daemon.start()
     await daemon.stop()
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -214,7 +224,7 @@ async def test_an_address_that_is_taken_falls_back_to_the_one_it_had(daemon):
     assert "cannot listen on" in (await daemon.get("/readyz"))["checks"]["configuration"]
 
 
-async def test_check_never_waits(daemon):
+async def test_check_never_waits(daemon: Daemon) -> None:
     """On a FIFO it hung."""
     os.mkfifo(daemon.folder / "pipe")
     for words in (("check", "-c", "pipe"), ("check", "-c", "/dev/zero"), ("explain", "pipe", "-c", "tocsin.yaml"), ("explain", "/dev/zero", "-c", "tocsin.yaml"),
@@ -228,7 +238,7 @@ async def test_check_never_waits(daemon):
         assert "pipe" in said + wrong or "/dev/zero" in said + wrong
 
 
-def test_a_copy_that_is_kept_for_another_main_file_judges_nothing(tmp_path):
+def test_a_copy_that_is_kept_for_another_main_file_judges_nothing(tmp_path: Path) -> None:
     for name in ("a.yaml", "b.yaml"):
         (tmp_path / name).touch(0o600)
     (tmp_path / "a.yaml").write_text("channels: {t: {type: console}}\nusers: {ana: {contacts: {t: ana}}}\n")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -26,13 +28,13 @@ catch_all: [user:ana]
 
 
 @pytest.fixture
-async def daemon(tmp_path):
+async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
     one = Daemon(tmp_path, CONFIGURATION)
     yield one
     await one.kill()
 
 
-async def test_what_waits_for_somebody_who_left_is_told(daemon):
+async def test_what_waits_for_somebody_who_left_is_told(daemon: Daemon) -> None:
     await daemon.start()
     await daemon.token(user="bo", name="bo's laptop")
     await daemon.post("/v1/webhooks/demo", {"title": "x"}, bearer="4f9d2c7be1a05836dd10c4f2a7b9e683")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -33,10 +35,13 @@ schedules:
     layers:
       - {name: all, users: [chen]}
 """
+Tocsin = Callable[..., tuple[int, str, str]]
+Shifts = Callable[[str, str, str], dict[str, Any]]
+Other = Callable[..., None]
 
 
 @pytest.fixture
-def tocsin(tmp_path: Path):
+def tocsin(tmp_path: Path) -> Tocsin:
     """Runs `tocsin ARGS` beside tocsin.yaml: (exit code, stdout, stderr)."""
     (tmp_path / "tocsin.yaml").write_text(PEOPLE + SCHEDULES)
 
@@ -50,14 +55,15 @@ def tocsin(tmp_path: Path):
 
 
 @pytest.fixture
-def shifts(tocsin, tmp_path: Path):
+def shifts(tocsin: Tocsin, tmp_path: Path) -> Shifts:
     """The JSON of one schedule, written as YAML, over a window: as the design has it, to the letter."""
 
-    def ask(schedule: str, since: str, until: str) -> dict[str, object]:
+    def ask(schedule: str, since: str, until: str) -> dict[str, Any]:
         (tmp_path / "one.yaml").write_text(f"{PEOPLE}schedules:\n  one: {schedule}\n")
         code, out, err = tocsin("oncall", "one", "-c", "one.yaml", "--from", since, "--to", until, "--json")
         assert code == 0, err
-        return json.loads(out)
+        found: dict[str, Any] = json.loads(out)
+        return found
 
     return ask
 
@@ -65,12 +71,12 @@ def shifts(tocsin, tmp_path: Path):
 # ------------------------------------------------------------------------------- shapes and shifts
 
 
-def test_a_moment_is_three_keys(tocsin):
+def test_a_moment_is_three_keys(tocsin: Tocsin) -> None:
     _, out, _ = tocsin("oncall", "primary", "--at", "2026-06-02 10:00", "--json")
     assert json.loads(out) == {"schedule": "primary", "at": "2026-06-02T10:00:00+02:00", "users": ["bo"]}
 
 
-def test_all_schedules_are_a_list_of_the_same(tocsin):
+def test_all_schedules_are_a_list_of_the_same(tocsin: Tocsin) -> None:
     _, out, _ = tocsin("oncall", "--at", "2026-06-02T10:00:00+02:00", "--json")
     assert json.loads(out) == [
         {"schedule": "primary", "at": "2026-06-02T10:00:00+02:00", "users": ["bo"]},
@@ -78,14 +84,14 @@ def test_all_schedules_are_a_list_of_the_same(tocsin):
     ]
 
 
-def test_now_is_what_the_clock_shows(tocsin):
+def test_now_is_what_the_clock_shows(tocsin: Tocsin) -> None:
     _, out, _ = tocsin("oncall", "backup", "--json")
     answer = json.loads(out)
     assert answer["users"] == ["chen"]
     assert abs(datetime.fromisoformat(answer["at"]) - datetime.now().astimezone()) < timedelta(minutes=1)
 
 
-def test_all_schedules_of_a_window_are_a_list_each_by_its_own_clock(tocsin):
+def test_all_schedules_of_a_window_are_a_list_each_by_its_own_clock(tocsin: Tocsin) -> None:
     _, out, _ = tocsin("oncall", "--from", "2026-06-02", "--to", "2026-06-02 08:00", "--json")
     assert json.loads(out) == [
         {
@@ -175,12 +181,14 @@ CASES = {
 
 
 @pytest.mark.parametrize(("schedule", "window", "expected"), CASES.values(), ids=CASES)
-def test_a_schedule_written_in_yaml_has_these_shifts(shifts, schedule, window, expected):
+def test_a_schedule_written_in_yaml_has_these_shifts(
+    shifts: Shifts, schedule: str, window: tuple[str, str], expected: list[tuple[str, str, list[str], str]]
+) -> None:
     found = shifts(schedule, *window)
     assert [(one["start"], one["end"], one["users"], one["layer"]) for one in found["shifts"]] == expected
 
 
-def test_a_gap_is_told_between_the_shifts_and_neither_overlap(shifts):
+def test_a_gap_is_told_between_the_shifts_and_neither_overlap(shifts: Shifts) -> None:
     plan = (
         "{timezone: UTC, layers: [{name: n, users: [ana]}], "
         "overrides: [{mode: remove, from: 2026-06-01 10:00, to: 2026-06-01 11:00}]}"
@@ -194,7 +202,7 @@ def test_a_gap_is_told_between_the_shifts_and_neither_overlap(shifts):
 
 
 @pytest.fixture
-def other(tmp_path: Path):
+def other(tmp_path: Path) -> Other:
     """Writes other.yaml: the same configuration with some words replaced."""
 
     def write(*replaced: tuple[str, str]) -> None:
@@ -207,7 +215,7 @@ def other(tmp_path: Path):
     return write
 
 
-def test_a_difference_names_who_gains_and_who_loses(tocsin, other):
+def test_a_difference_names_who_gains_and_who_loses(tocsin: Tocsin, other: Other) -> None:
     other(("users: [ana, bo]", "users: [ana, grace]"))
     window = ("--from", "2026-06-01 09:00", "--to", "2026-06-04 09:00")
     _, out, _ = tocsin("oncall", "primary", "--diff", "other.yaml", *window, "--json")
@@ -224,7 +232,7 @@ def test_a_difference_names_who_gains_and_who_loses(tocsin, other):
     }
 
 
-def test_a_schedule_that_only_one_configuration_has_is_all_gain_or_all_loss(tocsin, other):
+def test_a_schedule_that_only_one_configuration_has_is_all_gain_or_all_loss(tocsin: Tocsin, other: Other) -> None:
     other(("backup:", "reserve:"))
     _, out, _ = tocsin("oncall", "--diff", "other.yaml", "--from", "2026-06-01", "--to", "2026-06-02", "--json")
     found = {one["schedule"]: one["users"] for one in json.loads(out)}
@@ -233,7 +241,7 @@ def test_a_schedule_that_only_one_configuration_has_is_all_gain_or_all_loss(tocs
     assert [(one["user"], one["hours"]) for one in found["backup"] + found["reserve"]] == [("chen", -24), ("chen", 24)]
 
 
-def test_a_difference_is_a_table_for_people(tocsin, other):
+def test_a_difference_is_a_table_for_people(tocsin: Tocsin, other: Other) -> None:
     other(("users: [ana, bo]", "users: [ana, grace]"))
     _, out, _ = tocsin("oncall", "--diff", "other.yaml", "--from", "2026-06-01 09:00", "--to", "2026-06-04 09:00")
     changes, people = out.split("\n\n")
@@ -242,7 +250,7 @@ def test_a_difference_is_a_table_for_people(tocsin, other):
     assert people.splitlines()[1].split() == ["primary", "Bo", "Li", "(bo)", "0", "1", "-24"]
 
 
-def test_a_difference_says_whose_turn_it_moves_and_what_keeps_it(tocsin, other):
+def test_a_difference_says_whose_turn_it_moves_and_what_keeps_it(tocsin: Tocsin, other: Other) -> None:
     other(("users: [ana, bo]", "users: [bo, ana]"))
     _, out, _ = tocsin("oncall", "--diff", "other.yaml", "--from", "2026-06-01 09:00", "--to", "2026-06-04 09:00")
     assert out.split("\n\n")[2].splitlines() == [
@@ -253,7 +261,7 @@ def test_a_difference_says_whose_turn_it_moves_and_what_keeps_it(tocsin, other):
     assert "is on call now, and" in tocsin("oncall", "primary", "--diff", "other.yaml")[1]
 
 
-def test_where_nothing_differs_it_says_so_also_for_the_next_30_days(tocsin, other):
+def test_where_nothing_differs_it_says_so_also_for_the_next_30_days(tocsin: Tocsin, other: Other) -> None:
     other(("name: day", "name: renamed"))
     assert tocsin("oncall", "--diff", "other.yaml")[1] == "nobody gains or loses a shift\n"
 
@@ -261,7 +269,7 @@ def test_where_nothing_differs_it_says_so_also_for_the_next_30_days(tocsin, othe
 # ------------------------------------------------------------------------------------------- load
 
 
-def test_the_load_is_told_per_person_and_schedule(tocsin):
+def test_the_load_is_told_per_person_and_schedule(tocsin: Tocsin) -> None:
     _, out, _ = tocsin("oncall", "--load", "--from", "2026-06-01 09:00", "--to", "2026-06-03 09:00", "--json")
     answer = json.loads(out)
     assert (answer["from"], answer["to"]) == ("2026-06-01T09:00:00+02:00", "2026-06-03T09:00:00+02:00")
@@ -278,21 +286,21 @@ def test_the_load_is_told_per_person_and_schedule(tocsin):
     assert (chen["hours"], chen["schedules"][0]["schedule"]) == (48.0, "backup")
 
 
-def test_the_load_of_one_schedule_has_no_other_people_and_no_second_total(tocsin):
+def test_the_load_of_one_schedule_has_no_other_people_and_no_second_total(tocsin: Tocsin) -> None:
     _, out, _ = tocsin("oncall", "primary", "--load", "--from", "2026-06-01", "--to", "2026-06-29")
     assert "chen" not in out
     assert "together" not in out
     assert out.splitlines()[0] == "Mon 2026-06-01 00:00 +0200 to Mon 2026-06-29 00:00 +0200"
 
 
-def test_the_load_of_several_schedules_has_totals_the_busiest_first(tocsin):
+def test_the_load_of_several_schedules_has_totals_the_busiest_first(tocsin: Tocsin) -> None:
     _, out, _ = tocsin("oncall", "--load", "--from", "2026-06-01", "--to", "2026-06-29")
     totals = [line.split()[1] for line in out.splitlines() if line.startswith("together")]
     assert totals[0] == "chen"
     assert len(totals) == 3
 
 
-def test_without_a_window_the_load_is_that_of_the_next_30_days(tocsin):
+def test_without_a_window_the_load_is_that_of_the_next_30_days(tocsin: Tocsin) -> None:
     _, out, _ = tocsin("oncall", "backup", "--load", "--json")
     answer = json.loads(out)
     assert answer["users"][0]["hours"] == 720.0
@@ -315,7 +323,9 @@ def test_without_a_window_the_load_is_that_of_the_next_30_days(tocsin):
         (("--diff", "tocsin.yaml", "--from", "tomorrow", "--to", "2026-06-01"), 2, "is not a time"),
     ],
 )
-def test_a_mistake_says_what_to_write_instead(tocsin, tmp_path, args, code, said):
+def test_a_mistake_says_what_to_write_instead(
+    tocsin: Tocsin, tmp_path: Path, args: tuple[str, ...], code: int, said: str
+) -> None:
     (tmp_path / "bad.yaml").write_text(PEOPLE + SCHEDULES.replace("chen", "chan"))
     found, out, err = tocsin("oncall", *args)
     assert (found, said in err, out) == (code, True, ""), err

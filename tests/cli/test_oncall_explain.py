@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import re
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -52,10 +53,11 @@ ALERT = {
     "severity": "critical",
     "labels": {"env": "prod"},
 }
+Tocsin = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def tocsin(tmp_path: Path):
+def tocsin(tmp_path: Path) -> Tocsin:
     """Runs `tocsin ARGS` beside the configuration above: (exit code, stdout, stderr)."""
     (tmp_path / "tocsin.yaml").write_text(CONFIG)
 
@@ -68,14 +70,14 @@ def tocsin(tmp_path: Path):
     return run
 
 
-def test_who_is_on_call_at_a_time(tocsin):
+def test_who_is_on_call_at_a_time(tocsin: Tocsin) -> None:
     code, out, _ = tocsin("oncall", "primary", "--at", "2026-01-06 09:00", "--json")
     answer = json.loads(out)
     assert code == 0
     assert (answer["schedule"], answer["at"], answer["users"]) == ("primary", "2026-01-06T09:00:00+01:00", ["ana"])
 
 
-def test_without_a_name_all_schedules_answer_each_by_its_own_clock(tocsin):
+def test_without_a_name_all_schedules_answer_each_by_its_own_clock(tocsin: Tocsin) -> None:
     _, out, _ = tocsin("oncall", "--at", "2026-01-06 23:00", "--json")
     assert [(one["schedule"], one["at"], one["users"]) for one in json.loads(out)] == [
         ("primary", "2026-01-06T23:00:00+01:00", ["ana"]),
@@ -83,7 +85,7 @@ def test_without_a_name_all_schedules_answer_each_by_its_own_clock(tocsin):
     ]
 
 
-def test_the_shifts_of_a_window_are_cut_to_it(tocsin):
+def test_the_shifts_of_a_window_are_cut_to_it(tocsin: Tocsin) -> None:
     _, out, _ = tocsin("oncall", "primary", "--from", "2026-01-05", "--to", "2026-01-09T12:00:00+01:00", "--json")
     answer = json.loads(out)
     assert answer == {
@@ -107,7 +109,7 @@ def test_the_shifts_of_a_window_are_cut_to_it(tocsin):
     }
 
 
-def test_a_table_for_people_names_them_and_the_gaps(tocsin):
+def test_a_table_for_people_names_them_and_the_gaps(tocsin: Tocsin) -> None:
     _, out, _ = tocsin("oncall", "primary", "--from", "2026-01-05", "--to", "2026-01-06")
     assert "nobody" in out
     assert "Ana Pires (ana)" in out
@@ -142,12 +144,12 @@ def test_a_table_for_people_names_them_and_the_gaps(tocsin):
         (("explain", "--title", "x", "--for", "5"), 2, "is not a duration"),
     ],
 )
-def test_a_mistake_says_what_to_write_instead(tocsin, args, code, said):
+def test_a_mistake_says_what_to_write_instead(tocsin: Tocsin, args: tuple[str, ...], code: int, said: str) -> None:
     found, _, err = tocsin(*args, stdin="{")
     assert (found, said in err) == (code, True), err
 
 
-def test_a_body_is_explained_as_json(tocsin, tmp_path):
+def test_a_body_is_explained_as_json(tocsin: Tocsin, tmp_path: Path) -> None:
     (tmp_path / "alert.json").write_text(json.dumps(ALERT))
     code, out, err = tocsin("explain", "alert.json", "--integration", "apps", "--at", "2026-01-06 09:00", "--json")
     answer = json.loads(out)
@@ -161,7 +163,7 @@ def test_a_body_is_explained_as_json(tocsin, tmp_path):
     assert "no_such_file" in err, "a missing secret is said and does no harm"
 
 
-def test_what_would_happen_needs_no_secret(tocsin, tmp_path):
+def test_what_would_happen_needs_no_secret(tocsin: Tocsin, tmp_path: Path) -> None:
     """In a checkout of the configuration alone the plan is the daemon's, with the channels that need secrets."""
     main = tmp_path / "tocsin.yaml"
     hook = "hook: {type: webhook, url: https://hook.example/, secret: {env: NO_SUCH_VARIABLE}}"
@@ -180,7 +182,7 @@ def test_what_would_happen_needs_no_secret(tocsin, tmp_path):
     assert "(and 1 more); nothing is sent" in err
 
 
-def test_a_person_reads_rules_and_plan(tocsin):
+def test_a_person_reads_rules_and_plan(tocsin: Tocsin) -> None:
     code, out, _ = tocsin("explain", "-", "--integration", "apps", "--at", "2026-01-06 09:00", stdin=json.dumps(ALERT))
     assert code == 0
     for said in ("Database down", "If nobody answers:", "Ana Pires (ana)", "catch-all", "+5m"):
@@ -189,7 +191,7 @@ def test_a_person_reads_rules_and_plan(tocsin):
     assert out.rstrip().endswith("1 other rule does not apply (--all-rules tells why).")
 
 
-def test_every_rule_with_its_reason_is_shown_when_asked_for(tocsin):
+def test_every_rule_with_its_reason_is_shown_when_asked_for(tocsin: Tocsin) -> None:
     arguments = ("explain", "-", "--integration", "apps", "--at", "2026-01-06 09:00", "--all-rules")
     _, out, _ = tocsin(*arguments, stdin=json.dumps(ALERT))
 
@@ -198,7 +200,7 @@ def test_every_rule_with_its_reason_is_shown_when_asked_for(tocsin):
     assert "--all-rules" not in out
 
 
-def test_who_is_woken_on_sunday_is_one_command_without_a_payload(tocsin):
+def test_who_is_woken_on_sunday_is_one_command_without_a_payload(tocsin: Tocsin) -> None:
     code, out, err = tocsin("explain", "--title", "db down", "--severity", "critical", "--at", "Sunday 03:10")
     assert code == 0, err
     assert out.startswith("If it arrives on Sun 2")
@@ -207,23 +209,23 @@ def test_who_is_woken_on_sunday_is_one_command_without_a_payload(tocsin):
     assert re.search(r"\+0s +1 +(Ana Pires \(ana\)|Bo Li \(bo\)) +terminal +(Sun|Sat) 20..-..-.. 0[12]:10", out), out
 
 
-def test_an_alert_by_hand_meets_the_rules_by_its_labels(tocsin):
+def test_an_alert_by_hand_meets_the_rules_by_its_labels(tocsin: Tocsin) -> None:
     _, out, _ = tocsin("explain", "-t", "x", "-l", "env=stag", "--json")
     assert json.loads(out)["alerts"][0]["action"] == "drop"
 
 
-def test_a_service_that_is_not_configured_is_said(tocsin):
+def test_a_service_that_is_not_configured_is_said(tocsin: Tocsin) -> None:
     code, _, err = tocsin("explain", "--title", "x", "--service", "shoop")
     assert code == 0
     assert "no service 'shoop' is configured" in err
 
 
-def test_the_plan_goes_as_far_as_asked(tocsin):
+def test_the_plan_goes_as_far_as_asked(tocsin: Tocsin) -> None:
     _, out, _ = tocsin("explain", "--title", "x", "--severity", "error", "--for", "36m", "--json")
     assert [page["after"] for page in json.loads(out)["alerts"][0]["plan"]] == ["0s", "5m", "35m"]
 
 
-def test_nothing_is_created(tocsin, tmp_path):
+def test_nothing_is_created(tocsin: Tocsin, tmp_path: Path) -> None:
     before = sorted(path.name for path in tmp_path.rglob("*"))
     tocsin("explain", "-", "--integration", "apps", stdin=json.dumps(ALERT))
     tocsin("oncall")
@@ -258,7 +260,7 @@ async def running_system(folder: Path) -> None:
     await store.close()
 
 
-def test_what_is_open_and_silenced_in_the_database_counts(tocsin, tmp_path):
+def test_what_is_open_and_silenced_in_the_database_counts(tocsin: Tocsin, tmp_path: Path) -> None:
     asyncio.run(running_system(tmp_path))
     code, out, err = tocsin(
         "explain", "-", "-i", "apps", "--at", "2026-01-06T08:30:00Z", "--json", stdin=json.dumps(ALERT)
@@ -269,7 +271,7 @@ def test_what_is_open_and_silenced_in_the_database_counts(tocsin, tmp_path):
     assert "it joins incident 7" in alert["because"]
 
 
-def test_a_resolve_is_told_what_it_would_resolve(tocsin, tmp_path):
+def test_a_resolve_is_told_what_it_would_resolve(tocsin: Tocsin, tmp_path: Path) -> None:
     asyncio.run(running_system(tmp_path))
     resolve = {"dedup_key": "disk", "status": "resolved"}
     _, out, err = tocsin("explain", "-", "-i", "apps", "--json", stdin=json.dumps(resolve))

@@ -65,7 +65,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("command", "shown"), examples(), ids=[command for command, _ in examples()])
-def test_an_example_of_the_manual_prints_what_the_manual_shows(command, shown, folder):
+def test_an_example_of_the_manual_prints_what_the_manual_shows(command: str, shown: str, folder: Path) -> None:
     with contextlib.chdir(folder):
         found = CliRunner(env={"TOCSIN_CONFIG": None}).invoke(app, shlex.split(command))
     assert found.exception is None, found.stderr
@@ -83,7 +83,7 @@ def by_the_clock(start: Instant, zone: str) -> tuple[int, str]:
     return shown.weekday(), f"{shown:%H:%M}"
 
 
-def test_around_the_world_somebody_is_on_call_at_each_instant_of_ten_years(folder):
+def test_around_the_world_somebody_is_on_call_at_each_instant_of_ten_years(folder: Path) -> None:
     plan = schedule_of(folder, "world.yaml", "world")
     found = shifts(plan, local_instant("2026-01-06T00:00", "UTC"), local_instant("2036-01-06T00:00", "UTC"))
 
@@ -98,7 +98,7 @@ def test_around_the_world_somebody_is_on_call_at_each_instant_of_ten_years(folde
     assert away == {"08:00", "09:00", "10:00"}, "New York ends its day first"
 
 
-def test_a_weekend_is_one_turn_of_64_hours_and_an_hour_off_where_the_clocks_change(folder):
+def test_a_weekend_is_one_turn_of_64_hours_and_an_hour_off_where_the_clocks_change(folder: Path) -> None:
     plan = schedule_of(folder, "weekend.yaml", "office")
     found = shifts(plan, local_instant("2026-01-12T09:00", "UTC"), local_instant("2027-01-11T09:00", "UTC"))
     weekends = [one for one in found.shifts if one.layer == "weekend"]

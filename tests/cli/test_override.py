@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import Run
+from tests.cli.scripted import Scripted
 from tocsin.clock import SeededChance, VirtualClock
 from tocsin.contracts import Tx
 from tocsin.model import DAY, Instant, MadeOverride, instant
@@ -29,7 +31,7 @@ SWAP = {
 PATH = "/v1/schedules/primary/overrides"
 
 
-def test_an_override_is_added_listed_and_removed(daemon, tocsin):
+def test_an_override_is_added_listed_and_removed(daemon: Scripted, tocsin: Run) -> None:
     daemon.on("POST", PATH, MADE, 201)
     daemon.on("GET", PATH, {"overrides": [MADE]})
     daemon.on("GET", "/v1/oncall", {"schedules": [{"schedule": "primary"}]})
@@ -56,7 +58,7 @@ def test_an_override_is_added_listed_and_removed(daemon, tocsin):
     assert [asked[:2] for asked in daemon.asked[-1:]] == [("DELETE", f"{PATH}/o1")]
 
 
-def test_a_script_gets_overrides_as_json(daemon, tocsin):
+def test_a_script_gets_overrides_as_json(daemon: Scripted, tocsin: Run) -> None:
     daemon.on("POST", PATH, MADE, 201)
     daemon.on("GET", PATH, {"overrides": [MADE]})
     env = {"TOCSIN_URL": daemon.url, "TOCSIN_TOKEN": "t"}
@@ -70,7 +72,7 @@ def test_a_script_gets_overrides_as_json(daemon, tocsin):
     assert daemon.asked[1][1] == f"{PATH}?all=true"
 
 
-def test_swaps_are_asked_for_listed_and_answered(daemon, tocsin):
+def test_swaps_are_asked_for_listed_and_answered(daemon: Scripted, tocsin: Run) -> None:
     daemon.on("POST", "/v1/swaps", SWAP, 201)
     daemon.on("GET", "/v1/swaps", {"swaps": [SWAP]})
     daemon.on("POST", "/v1/swaps/s1/accept", {**SWAP, "state": "accepted"})
@@ -117,7 +119,9 @@ def test_swaps_are_asked_for_listed_and_answered(daemon, tocsin):
         (["swap", "accept", "s9"], 1, "there is no such thing"),
     ],
 )
-def test_what_cannot_be_done_is_one_line_and_an_exit_code(daemon, tocsin, args, code, said):
+def test_what_cannot_be_done_is_one_line_and_an_exit_code(
+    daemon: Scripted, tocsin: Run, args: list[str], code: int, said: str
+) -> None:
     daemon.on("GET", "/v1/oncall", {"schedules": []})
 
     done = tocsin(*args, TOCSIN_URL=daemon.url, TOCSIN_TOKEN="t")
@@ -155,12 +159,12 @@ async def keep(folder: Path, *made: MadeOverride) -> None:
 
 
 @pytest.fixture
-def configured(tmp_path, tocsin):
+def configured(tmp_path: Path, tocsin: Run) -> Run:
     (tmp_path / "tocsin.yaml").write_text(CONFIG)
     return lambda *args: tocsin(*args, "-c", "tocsin.yaml")
 
 
-def test_oncall_and_explain_know_who_stepped_in(configured, tmp_path):
+def test_oncall_and_explain_know_who_stepped_in(configured: Run, tmp_path: Path) -> None:
     day = Instant(NOON + DAY)
     asyncio.run(keep(tmp_path, MadeOverride("o1", "primary", ("bo",), NOON, day, None, "replace", "bo", "", NOON)))
     (tmp_path / "alert.json").write_text('{"title": "db down", "dedup_key": "db"}')
@@ -176,7 +180,7 @@ def test_oncall_and_explain_know_who_stepped_in(configured, tmp_path):
     assert json.loads(why.stdout)["alerts"][0]["plan"][0]["user"] == "bo"
 
 
-def test_a_database_that_cannot_be_read_is_said(configured, tmp_path):
+def test_a_database_that_cannot_be_read_is_said(configured: Run, tmp_path: Path) -> None:
     (tmp_path / "tocsin.db").write_text("this is not a database, however long one looks at it")
 
     now = configured("oncall", "primary", "--at", "2026-01-05 13:00", "--json")
@@ -190,7 +194,7 @@ def test_a_database_that_cannot_be_read_is_said(configured, tmp_path):
     assert "what happens now is not known: the database file is damaged" in why.stderr
 
 
-def test_without_a_database_none_is_made_and_nothing_is_said(configured, tmp_path):
+def test_without_a_database_none_is_made_and_nothing_is_said(configured: Run, tmp_path: Path) -> None:
     now = configured("oncall", "primary", "--at", "2026-01-05 13:00")
 
     assert (now.returncode, now.stderr) == (0, "")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 from tocsin.cli import app
 from tocsin.clock import SystemChance, SystemClock
 from tocsin.contracts import Tx
-from tocsin.control import SOCKET, Control, actions_of
+from tocsin.control import SOCKET, Control, Daemon, actions_of
 from tocsin.model import DAY, MINUTE, Incident, Instant, MadeOverride, Post, StoredAlert
 from tocsin.settings import Loaded, load
 from tocsin.settings.last_good import packed
@@ -50,10 +51,11 @@ rules:
   - {name: by cluster, match: ['cluster!=""'], group_by: [cluster]}
 """
 NOW = SystemClock().now()
+Tocsin = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def tocsin(tmp_path: Path):
+def tocsin(tmp_path: Path) -> Tocsin:
     """Runs `tocsin plan ARGS` beside the configuration above: (exit code, stdout, stderr)."""
     (tmp_path / "tocsin.yaml").write_text(CONFIG)
 
@@ -83,7 +85,7 @@ def answer(tocsin: Any, *args: str) -> dict[str, Any]:
     return found
 
 
-def test_the_same_configuration_changes_nothing(tocsin, tmp_path):
+def test_the_same_configuration_changes_nothing(tocsin: Tocsin, tmp_path: Path) -> None:
     code, out, _ = tocsin(changed(tmp_path), "--fail-on-change")
     assert code == 0
     assert "Nothing would change." in out
@@ -92,13 +94,13 @@ def test_the_same_configuration_changes_nothing(tocsin, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new.yaml", "tocsin.yaml"], "nothing is created"
 
 
-def test_a_change_can_end_with_a_code_of_its_own(tocsin, tmp_path):
+def test_a_change_can_end_with_a_code_of_its_own(tocsin: Tocsin, tmp_path: Path) -> None:
     new = changed(tmp_path, ("impact: high", "impact: low"))
     assert tocsin(new)[0] == 0
     assert tocsin(new, "--fail-on-change")[0] == 1
 
 
-def test_who_gains_and_loses_shifts(tocsin, tmp_path):
+def test_who_gains_and_loses_shifts(tocsin: Tocsin, tmp_path: Path) -> None:
     new = changed(tmp_path, ("layers: [{name: always, users: [ana]}]", "layers: [{name: always, users: [bo]}]"))
     (one,) = answer(tocsin, new)["shifts"]
     assert (one["schedule"], [(each["before"], each["after"]) for each in one["changes"]]) == (
@@ -109,7 +111,7 @@ def test_who_gains_and_loses_shifts(tocsin, tmp_path):
     assert "Ana Pires (ana)" in tocsin(new)[1]
 
 
-def test_policies_people_and_rules_line_by_line(tocsin, tmp_path):
+def test_policies_people_and_rules_line_by_line(tocsin: Tocsin, tmp_path: Path) -> None:
     new = changed(
         tmp_path,
         ("{notify: [user:bo], wait: 10m}", "{notify: [user:bo], wait: 15m, only: {priority: [P1]}}"),
@@ -133,7 +135,7 @@ def test_policies_people_and_rules_line_by_line(tocsin, tmp_path):
         assert said in out
 
 
-def test_what_goes_is_said_with_what_that_means(tocsin, tmp_path):
+def test_what_goes_is_said_with_what_that_means(tocsin: Tocsin, tmp_path: Path) -> None:
     new = changed(
         tmp_path,
         ("  old: {type: webhook, token: {file: not_here}}\n", ""),
@@ -155,7 +157,9 @@ def test_what_goes_is_said_with_what_that_means(tocsin, tmp_path):
         (("new.yaml", "--since", "7"), 2, "is not a duration"),
     ],
 )
-def test_a_mistake_says_what_is_wrong(tocsin, tmp_path, args, code, said):
+def test_a_mistake_says_what_is_wrong(
+    tocsin: Tocsin, tmp_path: Path, args: tuple[str, ...], code: int, said: str
+) -> None:
     changed(tmp_path)
     (tmp_path / "bad.yaml").write_text(CONFIG.replace("users: [ana]", "users: [anna]"))
     found, _, err = tocsin(*args)
@@ -177,11 +181,13 @@ class Running:
         return packed(self.loaded)
 
 
-async def test_what_the_running_daemon_has_in_force_is_compared(tocsin, tmp_path):
+async def test_what_the_running_daemon_has_in_force_is_compared(tocsin: Tocsin, tmp_path: Path) -> None:
     """The file on the disk was edited since: without NEW the answer is what a reload would change."""
     daemon = Running(load(tmp_path / "tocsin.yaml", lenient_secrets=True))
     (tmp_path / ".tocsin").mkdir()
-    control = Control(tmp_path / ".tocsin" / SOCKET, {"running": actions_of(daemon)["running"]}, SystemClock())  # type: ignore[arg-type]  # as far as asked
+    control = Control(
+        tmp_path / ".tocsin" / SOCKET, {"running": actions_of(cast(Daemon, daemon))["running"]}, SystemClock()
+    )
     await control.start()
     (tmp_path / "tocsin.yaml").write_text(CONFIG.replace("impact: high", "impact: low"))
     try:
@@ -262,7 +268,7 @@ async def running_system(folder: Path) -> None:
     await store.close()
 
 
-def test_the_alerts_of_the_last_days_are_judged_again(tocsin, tmp_path):
+def test_the_alerts_of_the_last_days_are_judged_again(tocsin: Tocsin, tmp_path: Path) -> None:
     asyncio.run(running_system(tmp_path))
     new = changed(
         tmp_path,
@@ -291,7 +297,7 @@ def test_the_alerts_of_the_last_days_are_judged_again(tocsin, tmp_path):
     assert "refused: there is no such integration" in out
 
 
-def test_a_shorter_window_looks_at_fewer(tocsin, tmp_path):
+def test_a_shorter_window_looks_at_fewer(tocsin: Tocsin, tmp_path: Path) -> None:
     asyncio.run(running_system(tmp_path))
     new = changed(tmp_path, ("  - {name: by cluster, match: ['cluster!=\"\"'], group_by: [cluster]}\n", ""))
     assert answer(tocsin, new, "--since", "1h")["alerts"]["alerts"] == 2
@@ -300,7 +306,7 @@ def test_a_shorter_window_looks_at_fewer(tocsin, tmp_path):
     assert found["groups"][0]["after"]["group"] == "no rule groups it"
 
 
-def test_open_incidents_keep_their_policy_and_get_the_new_people(tocsin, tmp_path):
+def test_open_incidents_keep_their_policy_and_get_the_new_people(tocsin: Tocsin, tmp_path: Path) -> None:
     asyncio.run(running_system(tmp_path))
     new = changed(
         tmp_path,
@@ -319,7 +325,9 @@ def test_open_incidents_keep_their_policy_and_get_the_new_people(tocsin, tmp_pat
     assert "1 runs under its policy as frozen" in out
 
 
-def test_an_incident_whose_next_pages_stay_the_same_is_not_counted_as_paging_otherwise(tocsin, tmp_path):
+def test_an_incident_whose_next_pages_stay_the_same_is_not_counted_as_paging_otherwise(
+    tocsin: Tocsin, tmp_path: Path
+) -> None:
     asyncio.run(running_system(tmp_path))
     new = changed(tmp_path, ("{notify: [schedule:primary], wait: 5m}", "{notify: [schedule:primary], wait: 3m}"))
     _, out, _ = tocsin(new)
@@ -327,7 +335,7 @@ def test_an_incident_whose_next_pages_stay_the_same_is_not_counted_as_paging_oth
     assert "policy as frozen" in out
 
 
-def test_who_stepped_in_at_run_time_counts_on_both_sides(tocsin, tmp_path):
+def test_who_stepped_in_at_run_time_counts_on_both_sides(tocsin: Tocsin, tmp_path: Path) -> None:
     asyncio.run(running_system(tmp_path))
     start, end = Instant(NOW // 1000 * 1000 + DAY), Instant(NOW // 1000 * 1000 + 2 * DAY)
     asyncio.run(keep(tmp_path, MadeOverride("o1", "primary", ("bo",), start, end, None, "replace", "bo", "", NOW)))
@@ -338,7 +346,7 @@ def test_who_stepped_in_at_run_time_counts_on_both_sides(tocsin, tmp_path):
     assert [since for since, _, _ in told[1:]] == [end], "bo has that day with either"
 
 
-def test_who_stepped_in_and_is_gone_then_leaves_the_shift_to_whom_they_replaced(tocsin, tmp_path):
+def test_who_stepped_in_and_is_gone_then_leaves_the_shift_to_whom_they_replaced(tocsin: Tocsin, tmp_path: Path) -> None:
     asyncio.run(running_system(tmp_path))
     start, end = Instant(NOW // 1000 * 1000 + DAY), Instant(NOW // 1000 * 1000 + 2 * DAY)
     asyncio.run(keep(tmp_path, MadeOverride("o1", "primary", ("eve",), start, end, None, "replace", "ana", "", NOW)))
@@ -353,14 +361,14 @@ def test_who_stepped_in_and_is_gone_then_leaves_the_shift_to_whom_they_replaced(
     assert [(each["before"], each["after"]) for each in json.loads(found.stdout)["changes"]] == [(["eve"], ["ana"])]
 
 
-def test_a_change_of_people_alone_touches_the_incidents_that_page_them(tocsin, tmp_path):
+def test_a_change_of_people_alone_touches_the_incidents_that_page_them(tocsin: Tocsin, tmp_path: Path) -> None:
     asyncio.run(running_system(tmp_path))
     new = changed(tmp_path, ("layers: [{name: always, users: [ana]}]", "layers: [{name: always, users: [bo]}]"))
     (one,) = answer(tocsin, new)["incidents"]["affected"]
     assert (one["number"], one["next_before"][0]["user"], one["next_after"][0]["user"]) == (8, "ana", "bo")
 
 
-def test_whose_turn_it_is_now_is_said_in_words_with_what_keeps_it(tocsin, tmp_path):
+def test_whose_turn_it_is_now_is_said_in_words_with_what_keeps_it(tocsin: Tocsin, tmp_path: Path) -> None:
     start = datetime.fromtimestamp((NOW - 7 * DAY) // 1000).strftime("%Y-%m-%d 00:00")
     rotation = "layers: [{{name: week, users: {users}, rotation: {{every: 1d, start: {start}}}}}]"
     old = ("layers: [{name: always, users: [bo]}]", rotation.format(users="[ana, bo, cleo, dora]", start=start))

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import aiohttp
@@ -19,7 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
-async def clone(tmp_path):
+async def clone(tmp_path: Path) -> AsyncIterator[tuple[Callable[[str], str], Path]]:
     """A fresh clone with the starter being served; runs a block of the README's shell there."""
     port = free_port()
     for folder in ("daemon", "integrations", "config", "rules"):
@@ -66,7 +67,7 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.mark.slow
-async def test_what_the_readme_says_is_true(clone):
+async def test_what_the_readme_says_is_true(clone: tuple[Callable[[str], str], Path]) -> None:
     run, folder = clone
     post, answer, woken, check = blocks("sh")
     (rule,) = blocks("yaml")

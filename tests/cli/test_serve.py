@@ -11,6 +11,7 @@ import signal
 import socket
 import stat
 import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -36,14 +37,14 @@ LISTENS = CONFIGURATION.replace("{database}", "sqlite:tocsin.db")
 
 
 @pytest.fixture
-async def daemon(tmp_path):
+async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
     one = Daemon(tmp_path, CONFIGURATION)
     yield one
     await one.kill()
 
 
 @pytest.fixture
-def manager(tmp_path):
+def manager(tmp_path: Path) -> Iterator[socket.socket]:
     """What systemd would hear."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
         door.bind(str(tmp_path / "notify"))
@@ -51,7 +52,7 @@ def manager(tmp_path):
         yield door
 
 
-async def heard(manager, wanted: str) -> str:
+async def heard(manager: socket.socket, wanted: str) -> str:
     """Wait until systemd was told something that begins with `wanted`."""
 
     def ask() -> str:
@@ -61,10 +62,10 @@ async def heard(manager, wanted: str) -> str:
                     return said
         return ""
 
-    return await until(ask, within=30, what=f"systemd to hear {wanted}")
+    return str(await until(ask, within=30, what=f"systemd to hear {wanted}"))
 
 
-async def command(daemon, *words, **env):
+async def command(daemon: Daemon, *words: str, **env: str) -> tuple[int | None, str, str]:
     """Exit code, stdout, stderr of a command in the daemon's folder."""
     process = await asyncio.create_subprocess_exec(
         *TOCSIN,
@@ -82,7 +83,7 @@ async def command(daemon, *words, **env):
 # ---------------------------------------------------------------------------------- start and stop
 
 
-async def test_a_signal_ends_it_politely_and_nothing_is_left_open(daemon):
+async def test_a_signal_ends_it_politely_and_nothing_is_left_open(daemon: Daemon) -> None:
     await daemon.start()
 
     assert await daemon.stop() == 0
@@ -91,7 +92,7 @@ async def test_a_signal_ends_it_politely_and_nothing_is_left_open(daemon):
     assert "Traceback" not in daemon.log
 
 
-async def test_it_starts_again_after_a_kill(daemon):
+async def test_it_starts_again_after_a_kill(daemon: Daemon) -> None:
     await daemon.start()
     await daemon.kill()
 
@@ -100,7 +101,7 @@ async def test_it_starts_again_after_a_kill(daemon):
     assert await daemon.stop() == 0
 
 
-async def test_idle_senders_take_no_file_from_the_pager(daemon):
+async def test_idle_senders_take_no_file_from_the_pager(daemon: Daemon) -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
     try:
@@ -114,7 +115,7 @@ async def test_idle_senders_take_no_file_from_the_pager(daemon):
     assert soft == min(hard, 65_536) > 256
 
 
-async def test_a_bad_configuration_is_told_in_full_and_ends_with_two(daemon):
+async def test_a_bad_configuration_is_told_in_full_and_ends_with_two(daemon: Daemon) -> None:
     daemon.main.write_text(LISTENS.replace("user:ana", "user:anna").replace("console", "consol"))
 
     code, _, said = await command(daemon, "serve", "-c", "tocsin.yaml")
@@ -127,7 +128,7 @@ async def test_a_bad_configuration_is_told_in_full_and_ends_with_two(daemon):
     assert "Traceback" not in said
 
 
-async def test_a_missing_configuration_says_how_to_give_one(daemon):
+async def test_a_missing_configuration_says_how_to_give_one(daemon: Daemon) -> None:
     code, _, said = await command(daemon, "serve", "-c", "nowhere.yaml")
 
     assert code == 2
@@ -144,7 +145,7 @@ async def test_a_missing_configuration_says_how_to_give_one(daemon):
         ("a state folder that is a file", "/.tocsin: cannot be the state folder: File exists"),
     ],
 )
-async def test_what_it_cannot_keep_its_state_in_is_one_line(daemon, trouble, said):
+async def test_what_it_cannot_keep_its_state_in_is_one_line(daemon: Daemon, trouble: str, said: str) -> None:
     if trouble == "a damaged database":
         (daemon.folder / "tocsin.db").write_bytes(bytes(range(256)) * 40)
     else:
@@ -158,7 +159,7 @@ async def test_what_it_cannot_keep_its_state_in_is_one_line(daemon, trouble, sai
 
 
 @pytest.mark.parametrize("trouble", ["mistaken", "gone"])
-async def test_with_a_bad_file_the_last_good_configuration_is_used_loudly(daemon, trouble):
+async def test_with_a_bad_file_the_last_good_configuration_is_used_loudly(daemon: Daemon, trouble: str) -> None:
     await daemon.start()
     await daemon.stop()
     good = daemon.main.read_text()
@@ -184,7 +185,7 @@ async def test_with_a_bad_file_the_last_good_configuration_is_used_loudly(daemon
     assert "tocsin_config_running_on_last_good 1.0" in metrics[1]
 
 
-async def test_a_second_daemon_on_the_same_database_refuses_to_start(daemon):
+async def test_a_second_daemon_on_the_same_database_refuses_to_start(daemon: Daemon) -> None:
     await daemon.start()
     other = daemon.folder / "other.yaml"
     other.write_text(daemon.main.read_text().replace(str(daemon.port), str(free_port())))
@@ -196,7 +197,7 @@ async def test_a_second_daemon_on_the_same_database_refuses_to_start(daemon):
     assert str(daemon.pid) in said
 
 
-async def test_an_address_in_use_is_one_line(daemon):
+async def test_an_address_in_use_is_one_line(daemon: Daemon) -> None:
     with socket.create_server(("127.0.0.1", daemon.port)):
         code, _, said = await command(daemon, "serve", "-c", "tocsin.yaml")
 
@@ -208,7 +209,7 @@ async def test_an_address_in_use_is_one_line(daemon):
 # ----------------------------------------------------------------------------------------- systemd
 
 
-async def test_systemd_hears_of_start_progress_reload_and_stop(daemon, manager):
+async def test_systemd_hears_of_start_progress_reload_and_stop(daemon: Daemon, manager: socket.socket) -> None:
     await daemon.start(NOTIFY_SOCKET=manager.getsockname(), WATCHDOG_USEC="1000000")
 
     assert "2 users" in await heard(manager, "READY=1")
@@ -225,7 +226,7 @@ async def test_systemd_hears_of_start_progress_reload_and_stop(daemon, manager):
 # ------------------------------------------------------------------------------------------ reload
 
 
-async def test_a_hangup_puts_the_new_configuration_in_force(daemon):
+async def test_a_hangup_puts_the_new_configuration_in_force(daemon: Daemon) -> None:
     await daemon.start()
     daemon.main.write_text(daemon.main.read_text().replace("token: demo", "token: fresh"))
 
@@ -236,7 +237,7 @@ async def test_a_hangup_puts_the_new_configuration_in_force(daemon):
     assert (await daemon.ask("POST", "/v1/webhooks/demo", {"title": "x"}, bearer="fresh"))[0] == 202
 
 
-async def test_a_hangup_with_mistakes_changes_nothing(daemon):
+async def test_a_hangup_with_mistakes_changes_nothing(daemon: Daemon) -> None:
     await daemon.start()
     daemon.main.write_text(
         daemon.main.read_text().replace("token: demo", "token: fresh").replace("user:ana", "user:anna")
@@ -248,7 +249,7 @@ async def test_a_hangup_with_mistakes_changes_nothing(daemon):
     assert (await daemon.ask("POST", "/v1/webhooks/demo", {"title": "x"}, bearer="demo"))[0] == 202
 
 
-async def test_reload_answers_with_the_difference(daemon):
+async def test_reload_answers_with_the_difference(daemon: Daemon) -> None:
     await daemon.start()
     daemon.main.write_text(
         daemon.main.read_text().replace("users:", "users:\n  cy: {name: Cy, contacts: {terminal: Cy}}")
@@ -259,7 +260,7 @@ async def test_reload_answers_with_the_difference(daemon):
     assert (code, said.strip(), wrong) == (0, "users +1", "")
 
 
-async def test_reload_lists_mistakes_and_ends_with_two(daemon):
+async def test_reload_lists_mistakes_and_ends_with_two(daemon: Daemon) -> None:
     await daemon.start()
     daemon.main.write_text(daemon.main.read_text().replace("user:ana", "user:anna"))
 
@@ -270,7 +271,7 @@ async def test_reload_lists_mistakes_and_ends_with_two(daemon):
     assert "nothing was changed" in said
 
 
-async def test_tokens_and_reload_need_no_secret_of_the_daemons(daemon):
+async def test_tokens_and_reload_need_no_secret_of_the_daemons(daemon: Daemon) -> None:
     """As under systemd, where the credentials are the unit's alone."""
     secrets = daemon.folder / "credentials"
     secrets.mkdir()
@@ -286,7 +287,7 @@ async def test_tokens_and_reload_need_no_secret_of_the_daemons(daemon):
     assert (reloaded[0], reloaded[1].strip()) == (0, "nothing changed"), reloaded[2]
 
 
-async def test_removing_most_users_must_be_meant(daemon):
+async def test_removing_most_users_must_be_meant(daemon: Daemon) -> None:
     more = "".join(f"  u{i}: {{name: U, contacts: {{terminal: U}}}}\n" for i in range(5))
     fewer = daemon.main.read_text()
     daemon.main.write_text(fewer.replace("users:\n", f"users:\n{more}"))
@@ -301,7 +302,7 @@ async def test_removing_most_users_must_be_meant(daemon):
     assert (meant[0], meant[1].strip()) == (0, "users -5")
 
 
-async def test_reload_without_a_daemon_says_so(daemon):
+async def test_reload_without_a_daemon_says_so(daemon: Daemon) -> None:
     code, _, said = await command(daemon, "reload", "-c", "tocsin.yaml")
 
     assert code == 3
@@ -312,7 +313,7 @@ async def test_reload_without_a_daemon_says_so(daemon):
 
 
 @pytest.mark.parametrize("running", [False, True])
-async def test_a_token_is_made_whether_the_daemon_runs_or_not(daemon, running):
+async def test_a_token_is_made_whether_the_daemon_runs_or_not(daemon: Daemon, running: bool) -> None:
     if running:
         await daemon.start()
 
@@ -329,7 +330,7 @@ async def test_a_token_is_made_whether_the_daemon_runs_or_not(daemon, running):
 
 
 @pytest.mark.parametrize("running", [False, True])
-async def test_a_revoked_token_is_useless_at_once(daemon, running):
+async def test_a_revoked_token_is_useless_at_once(daemon: Daemon, running: bool) -> None:
     await daemon.start()
     bearer = await daemon.token(user="ana", name="lost")
     assert (await daemon.ask("GET", "/v1/incidents"))[0] == 200
@@ -354,7 +355,9 @@ async def test_a_revoked_token_is_useless_at_once(daemon, running):
         (["--name", " ", "--role", "viewer"], 1, "name is needed"),
     ],
 )
-async def test_a_token_that_makes_no_sense_is_refused(daemon, running, words, code, said):
+async def test_a_token_that_makes_no_sense_is_refused(
+    daemon: Daemon, running: bool, words: list[str], code: int, said: str
+) -> None:
     if running:
         await daemon.start()
 
@@ -364,7 +367,7 @@ async def test_a_token_that_makes_no_sense_is_refused(daemon, running, words, co
     assert said in done[2]
 
 
-async def test_tokens_are_listed_without_their_secrets(daemon):
+async def test_tokens_are_listed_without_their_secrets(daemon: Daemon) -> None:
     await daemon.start()
     bearer = await daemon.token(user="ana", name="laptop")
 
@@ -377,7 +380,7 @@ async def test_tokens_are_listed_without_their_secrets(daemon):
     assert '"hash"' not in asjson[1]
 
 
-async def test_keys_are_rotated_while_the_daemon_runs(daemon):
+async def test_keys_are_rotated_while_the_daemon_runs(daemon: Daemon) -> None:
     await daemon.start()
 
     code, said, wrong = await command(daemon, "token", "rotate-keys", "-c", "tocsin.yaml")
@@ -386,14 +389,14 @@ async def test_keys_are_rotated_while_the_daemon_runs(daemon):
     assert "a new key" in said
 
 
-async def test_the_back_door_is_the_daemons_own(daemon):
+async def test_the_back_door_is_the_daemons_own(daemon: Daemon) -> None:
     await daemon.start()
 
     assert stat.S_IMODE((daemon.folder / ".tocsin" / "control.sock").stat().st_mode) == 0o600
 
 
 @pytest.fixture
-def open_folder():
+def open_folder() -> Iterator[Path]:
     """A folder that everybody may enter; pytest's own are closed again whenever another pytest starts."""
     with tempfile.TemporaryDirectory(prefix="tocsin-open-") as name:
         Path(name).chmod(0o755)
@@ -401,7 +404,7 @@ def open_folder():
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
-async def test_a_token_made_by_root_leaves_no_file_of_roots(daemon, open_folder):
+async def test_a_token_made_by_root_leaves_no_file_of_roots(daemon: Daemon, open_folder: Path) -> None:
     state = open_folder / "state"
     state.mkdir()
     os.chown(state, 65534, 65534)
@@ -422,7 +425,7 @@ async def test_a_token_made_by_root_leaves_no_file_of_roots(daemon, open_folder)
 # --------------------------------------------------------------------------------- send, end to end
 
 
-async def test_send_reads_the_token_from_the_configuration(daemon):
+async def test_send_reads_the_token_from_the_configuration(daemon: Daemon) -> None:
     await daemon.start()
 
     sent = await command(daemon, "send", "-i", "demo", "-t", "disk full", "--dedup-key", "d", "-c", "tocsin.yaml")
@@ -434,7 +437,7 @@ async def test_send_reads_the_token_from_the_configuration(daemon):
     assert (await daemon.get("/v1/incidents/1"))["status"] == "resolved"
 
 
-async def test_every_client_command_works_against_a_real_daemon(daemon):
+async def test_every_client_command_works_against_a_real_daemon(daemon: Daemon) -> None:
     await daemon.start()
     await daemon.token(user="ana")
     await daemon.post("/v1/webhooks/demo", {"title": "db down", "labels": {"env": "prod"}}, bearer="demo")
@@ -465,7 +468,7 @@ async def test_every_client_command_works_against_a_real_daemon(daemon):
     assert (await command(daemon, "ack", "999", **env))[0] == 1
 
 
-async def test_senders_wait_at_the_socket_that_systemd_holds(daemon):
+async def test_senders_wait_at_the_socket_that_systemd_holds(daemon: Daemon) -> None:
     with socket.create_server(("127.0.0.1", daemon.port)) as door, (daemon.folder / "daemon.log").open("ab") as log:
         daemon.process = await asyncio.create_subprocess_exec(
             *("bash", "-c", f'exec 3<&{door.fileno()}; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"', "bash"),

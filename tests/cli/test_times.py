@@ -30,7 +30,7 @@ COMPANY = Settings(hash="", source="", users=PEOPLE, schedules={"primary": PLAN}
 
 
 @pytest.mark.parametrize("words", WORDS)
-def test_every_command_understands_the_same_words(monkeypatch, words):
+def test_every_command_understands_the_same_words(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
     monkeypatch.setenv("TZ", "Europe/Paris")
 
     meant = moment_in(words, "Europe/Paris")
@@ -41,7 +41,7 @@ def test_every_command_understands_the_same_words(monkeypatch, words):
     assert isinstance(found, Window)
 
 
-def test_an_end_is_the_first_one_after_its_beginning():
+def test_an_end_is_the_first_one_after_its_beginning() -> None:
     found = checked(Asked("primary", ("bo",), "Tue 06:00", "Mon 06:00", None, None), COMPANY, NOW, ())
 
     assert isinstance(found, Window)
@@ -50,14 +50,14 @@ def test_an_end_is_the_first_one_after_its_beginning():
     )
 
 
-def test_looking_back_it_is_the_last_one():
+def test_looking_back_it_is_the_last_one() -> None:
     found = since_when("Tue 06:00", "Europe/Paris")
 
     assert 0 <= datetime.now(UTC).timestamp() * 1000 - found <= 7 * DAY + 3_600_000
 
 
 @pytest.mark.parametrize("words", ["soon", "Tue", "Tue 25:00", "9999-12-31", "", "10:61", "Someday 06:00"])
-def test_what_is_no_time_is_told_what_to_write(words):
+def test_what_is_no_time_is_told_what_to_write(words: str) -> None:
     with pytest.raises(Trouble, match="03:10"):
         moment(words)
     with pytest.raises(Trouble, match="03:10"):
