@@ -1,4 +1,4 @@
-"""What rows does an arrival make? The alert and the incident, with what is the same of every such pair."""
+"""Rows of an arrival: its alert and its incident, with what is the same of every such pair."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from operator import itemgetter
 
 import orjson
 
+from tocsin.decide.incidents.opening import opened
 from tocsin.model import Arrival, Incident, StoredAlert
 from tocsin.store.rows import load_links, load_mapping, load_tuple
 
@@ -53,28 +54,20 @@ def alert_of(arrival: Arrival) -> StoredAlert:
 
 def incident_of(arrival: Arrival) -> Incident:
     """The incident it opens: triggered, its first step due when the hold ends."""
-    return Incident(
-        number=arrival.incident,
-        key=arrival.key,
-        status="triggered",
-        title=arrival.title,
-        service=arrival.service,
-        severity=arrival.severity,
-        impact=arrival.impact,
-        urgency=arrival.urgency,
-        priority=arrival.priority,
+    return opened(
+        arrival.incident,
+        arrival.key,
+        arrival.title,
+        arrival.service,
+        arrival.severity,
+        arrival,
+        arrival.policy,
+        f"integration:{arrival.integration}",
+        arrival.received_at,
+        policy_hash=arrival.policy_hash,
         category=arrival.category,
         integration=arrival.integration,
-        policy=arrival.policy,
-        policy_hash=arrival.policy_hash,
-        created_at=arrival.received_at,
-        updated_at=arrival.received_at,
-        due_at=arrival.held_until,
-        due_kind="step",
-        planned_at=arrival.held_until,
         held_until=arrival.held_until,
         alert=arrival.id,
         firing=1,
-        total=1,
-        opened_by=f"integration:{arrival.integration}",
     )

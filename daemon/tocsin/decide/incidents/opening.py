@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
-from tocsin.decide.routing.priority import Assessment
-from tocsin.model import EMPTY, Incident, Instant, Policy, Severity
+from tocsin.model import EMPTY, Impact, Incident, Instant, Priority, Severity, Urgency
+
+
+class Assessed(Protocol):
+    """How bad something is: an assessment, or an incident that has one."""
+
+    @property
+    def impact(self) -> Impact: ...
+    @property
+    def urgency(self) -> Urgency: ...
+    @property
+    def priority(self) -> Priority: ...
 
 
 def opened(
@@ -14,8 +25,8 @@ def opened(
     title: str,
     service: str,
     severity: Severity,
-    found: Assessment | Incident,
-    policy: Policy | None,
+    found: Assessed,
+    policy: str,
     opened_by: str,
     now: Instant,
     *,
@@ -33,8 +44,9 @@ def opened(
 ) -> Incident:
     """A new incident, triggered: its first step is due when its hold is over, else at once.
 
-    `found`: how bad it is. `opened_by`: the actor, as text. `alert`: the one that opens it. `policy_hash`: the frozen
-    version of `policy`; who keeps the incident sets it. `firing`, `resolved`: how many alerts it has.
+    `found`: how bad it is. `policy`: its name, "" for none; `policy_hash`: its frozen version, else who keeps the
+    incident sets it. `opened_by`: the actor, as text. `alert`: the one that opens it. `firing`, `resolved`: how many
+    alerts it has.
     """
     due = now if held_until is None else held_until
     return Incident(
@@ -49,7 +61,7 @@ def opened(
         priority=found.priority,
         category=category,
         integration=integration,
-        policy=policy.name if policy else "",
+        policy=policy,
         policy_hash=policy_hash,
         created_at=now,
         updated_at=now,

@@ -346,7 +346,8 @@ class _Firing:
         mute, muted_by = self._mute_of_all(None, severity)
         policy = policy_for(verdict.policy, verdict.service, facts.settings)
         incident = opened(
-            facts.number, group.key, fit.title, fit.service, severity, assessed, policy, self.actor, now,
+            facts.number, group.key, fit.title, fit.service, severity, assessed,
+            policy.name if policy is not None else "", self.actor, now,
             category=verdict.category,
             integration=facts.integration.name,
             held_until=self.hold_until,

@@ -305,7 +305,8 @@ class Actions:
         level = severity or settings.defaults.severity
         found = by_service(service, level, settings, ledger.now)
         key = f"manual/{number}"
-        return ledger.open(opened(number, key, title, service, level, found, policy, str(actor), ledger.now), policy)
+        name = policy.name if policy is not None else ""
+        return ledger.open(opened(number, key, title, service, level, found, name, str(actor), ledger.now), policy)
 
 
 def _ended(alert: StoredAlert, now: Instant) -> StoredAlert:

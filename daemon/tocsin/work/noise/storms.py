@@ -136,7 +136,7 @@ class Storms:
             incident.service if self.limit.per != "all" else "",
             incident.severity,
             incident,
-            policy,
+            policy.name if policy is not None else "",
             str(TOCSIN),
             ledger.now,
         )
