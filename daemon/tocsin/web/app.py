@@ -22,7 +22,7 @@ from tocsin.web.ingest.webhooks import Reception
 from tocsin.web.limits import HEAD_TIME, MAX_BODY, handler_args
 from tocsin.web.problem_json import BASE_HEADERS, JSON_HEADERS, TRUSTED, Handler, Problem, refuse
 from tocsin.web.turns import TURNS, Turns
-from tocsin.web.ui import incidents, login, schedules, silences
+from tocsin.web.ui import incidents, login, manual, schedules, silences
 
 ATTEMPT = "{attempt:[0-9A-Za-z_-]{1,64}}"
 NUMBER = "{number:[0-9]{1,9}}"
@@ -107,7 +107,7 @@ def add_pages(app: web.Application, daemon: Daemon) -> None:
     add(app, "GET", "/a/{token}", incidents.show_link(daemon))
     add(app, "POST", "/a/{token}", incidents.press_link(daemon))
     add(app, "GET", "/static/tocsin.css", incidents.style)
-    add(app, "GET", "/docs", openapi.show_page(public_url))
+    add(app, "GET", "/docs", manual.show_page(public_url))
     add(app, "GET", "/v1/openapi.json", openapi.show_json(public_url))
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import orjson
 from aiohttp import web
-from markupsafe import Markup, escape
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
@@ -19,8 +18,6 @@ from tocsin.web.api import bodies
 from tocsin.web.api.endpoints import ENDPOINTS
 from tocsin.web.api.resources import Endpoint, Param
 from tocsin.web.problem_json import JSON_HEADERS, Handler
-from tocsin.web.turns import TURNS, in_turn
-from tocsin.web.ui.incidents import html
 
 SCHEMAS = "#/components/schemas/"
 ABOUT = (
@@ -394,42 +391,3 @@ def show_json(public_url: Callable[[], str | None]) -> Handler:
         return web.Response(body=written(public_url()), headers=JSON_HEADERS)
 
     return show_json
-
-
-def show_page(public_url: Callable[[], str | None]) -> Handler:
-    """GET /docs: the document as a page, made here; nothing is fetched from elsewhere."""
-
-    async def show_page(request: web.Request) -> web.StreamResponse:
-        whole = document(public_url())
-        shape = partial(body_shape, whole)
-        return await request.app[TURNS].apart(
-            html, "docs.html", document=whole, body_of=shape, type_of=type_of, coded=coded
-        )
-
-    return in_turn(show_page)
-
-
-def body_shape(whole: Mapping[str, Any], operation: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The schema of an operation's body, its reference followed."""
-    if "requestBody" not in operation:
-        return None
-    reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
-    shape = whole["components"]["schemas"][reference.removeprefix(SCHEMAS)]
-    return {"properties": shape.get("properties", {}), "required": shape.get("required", [])}
-
-
-def coded(text: str) -> Markup:
-    """Text with what stands between backticks as code."""
-    parts = [escape(part) for part in text.split("`")]
-    return Markup("").join(Markup("<code>{}</code>").format(part) if n % 2 else part for n, part in enumerate(parts))
-
-
-def type_of(schema: Mapping[str, Any]) -> str:
-    """A property's type in a word or two."""
-    if "anyOf" in schema:
-        return " or ".join(type_of(each) for each in schema["anyOf"] if each.get("type") != "null")
-    if "enum" in schema:
-        return ", ".join(map(str, schema["enum"]))
-    if schema.get("type") == "array":
-        return f"list of {type_of(schema['items'])}"
-    return str(schema.get("type", "any"))
