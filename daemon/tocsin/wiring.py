@@ -43,13 +43,13 @@ from tocsin.work.heartbeats.heartbeats import Heartbeats
 from tocsin.work.heartbeats.outbound import Outbound
 from tocsin.work.incidents.actions import Actions
 from tocsin.work.incidents.overtaken import Overtaken
-from tocsin.work.incidents.self_alerts import Selfcare
+from tocsin.work.incidents.self_alerts import SelfAlerts
 from tocsin.work.incidents.timers import Timers
 from tocsin.work.ingest.intake import Intake
 from tocsin.work.ingest.repeat_recovery import recount
-from tocsin.work.muting.mute_changes import Following
+from tocsin.work.muting.mute_changes import MuteChanges
 from tocsin.work.muting.silences import Silences
-from tocsin.work.noise.storm_end import Calming
+from tocsin.work.noise.storm_end import StormEnd
 from tocsin.work.noise.storms import Storms
 from tocsin.work.oncall.calendar_links import Subscriptions
 from tocsin.work.oncall.feeds import Feeds
@@ -62,7 +62,7 @@ from tocsin.work.paging.pager import Pager
 from tocsin.work.paging.replies import Answers
 from tocsin.work.paging.shift_notices import Notices
 from tocsin.work.paging.verification_codes import Codes
-from tocsin.work.runtime import Core, InForce
+from tocsin.work.runtime import InForce, Runtime
 from tocsin.work.signing_keys import Keys
 from tocsin.work.upkeep.api_tokens import Access
 from tocsin.work.upkeep.clock_watch import Attendance, ClockWatch
@@ -111,16 +111,16 @@ class Switchboard:
         self._daemon.wake(channels, due)
 
     def mutes_changed(self) -> None:
-        self._daemon.following.wake()
+        self._daemon.mute_changes.wake()
 
     async def heard(self, heartbeats: Sequence[str], by: str) -> None:
         await self._daemon.heartbeats.hear(heartbeats, by)
 
     def alarm(self, key: str, title: str, because: str) -> None:
-        self._daemon.selfcare.alarm(key, title, because)
+        self._daemon.self_alerts.alarm(key, title, because)
 
     def recovered(self, key: str) -> None:
-        self._daemon.selfcare.recovered(key)
+        self._daemon.self_alerts.recovered(key)
 
     async def attend(self) -> None:
         if self._daemon.attendance is not None:
@@ -154,8 +154,8 @@ class Daemon:
     last_resort: LastResort
     watch: ClockWatch
     storms: Storms
-    selfcare: Selfcare
-    following: Following
+    self_alerts: SelfAlerts
+    mute_changes: MuteChanges
 
     def __init__(
         self,
@@ -214,35 +214,37 @@ class Daemon:
     async def _wire(self, settings: Settings) -> None:
         await self._watch_clock()
         live = InForce(settings, Rulebook(settings), self.sources)
-        self.core = core = Core(
+        self.runtime = runtime = Runtime(
             self.store, self.clock, self.chance, self.tasks, self.metrics, live, self.kinds, Switchboard(self)
         )
-        self.storms = Storms(core)
+        self.storms = Storms(runtime)
         self.keys = keys = Keys(self.store, self.chance)
         await keys.load()
-        self.intake = Intake(core, self.storms)
-        self.selfcare = Selfcare(core, self.intake)
-        self.heartbeats = Heartbeats(core, self.intake)
-        self.actions = Actions(core, self.intake)
-        self.silences = Silences(core)
-        self.overrides, self.swaps = Overrides(core), Swaps(core)
-        self.following = Following(core)
-        self.overtaken = Overtaken(core, self.intake)
-        self.access = Access(self.store, self.clock, self.chance, keys, lambda user: user in self.core.settings.users)
+        self.intake = Intake(runtime, self.storms)
+        self.self_alerts = SelfAlerts(runtime, self.intake)
+        self.heartbeats = Heartbeats(runtime, self.intake)
+        self.actions = Actions(runtime, self.intake)
+        self.silences = Silences(runtime)
+        self.overrides, self.swaps = Overrides(runtime), Swaps(runtime)
+        self.mute_changes = MuteChanges(runtime)
+        self.overtaken = Overtaken(runtime, self.intake)
+        self.access = Access(
+            self.store, self.clock, self.chance, keys, lambda user: user in self.runtime.settings.users
+        )
         self.subscriptions = Subscriptions(self.store, self.chance)
-        links, codes = Links(core, keys), Codes(keys)
-        self.timers = Timers(core, self.intake, self.storms)
-        self.pager = Pager(core, self._tools(), self.selfcare, links, codes)
-        self.last_resort = LastResort(core, self.pager.lines)
-        self.answers = Answers(core, self.actions, links, codes, self.pager.lines)
-        self.health = Health(core, self.intake, self.pager.lines)
-        self.outbound = Outbound(core, self.health, self.ports.http)
-        self.feeds = Feeds(core, self.ports.http, self.ports.read_feed or ReadApart(self.clock))
+        links, codes = Links(runtime, keys), Codes(keys)
+        self.timers = Timers(runtime, self.intake, self.storms)
+        self.pager = Pager(runtime, self._tools(), self.self_alerts, links, codes)
+        self.last_resort = LastResort(runtime, self.pager.lines)
+        self.answers = Answers(runtime, self.actions, links, codes, self.pager.lines)
+        self.health = Health(runtime, self.intake, self.pager.lines)
+        self.outbound = Outbound(runtime, self.health, self.ports.http)
+        self.feeds = Feeds(runtime, self.ports.http, self.ports.read_feed or ReadApart(self.clock))
         self.health.feeds = self.feeds.troubles
-        self.foresight = Foresight(core)
-        self.housekeeping = Housekeeping(core, self.intake, self.silences, self.overrides, self.access, self.health)
-        self.contacts = Contacts(core, codes)
-        self.notices = Notices(core, self.pager.lines, self.selfcare, lambda: self.health.quarantined)
+        self.foresight = Foresight(runtime)
+        self.housekeeping = Housekeeping(runtime, self.intake, self.silences, self.overrides, self.access, self.health)
+        self.contacts = Contacts(runtime, codes)
+        self.notices = Notices(runtime, self.pager.lines, self.self_alerts, lambda: self.health.quarantined)
 
     def _tools(self) -> Tools:
         ports = self.ports
@@ -255,9 +257,9 @@ class Daemon:
         await self.silences.refresh()
         await self.overrides.refresh()
         await keeping.learn_contacts()  # before: who cannot be reached keeps nothing quiet
-        await self.following.learn()
+        await self.mute_changes.learn()
         was_down = await keeping.judge_downtime()
-        await recount(self.core, self.intake)
+        await recount(self.runtime, self.intake)
         await self.intake.known.load(self.store, self.clock.now())
         await self.storms.load()
         self.tasks(self.intake.run(), "intake")
@@ -274,11 +276,11 @@ class Daemon:
         keeping.start(
             ("shift notices", every, self.notices.look),
             ("heartbeats", every, self.heartbeats.look),
-            ("storms", every, Calming(self.core, self.storms).look),
+            ("storms", every, StormEnd(self.runtime, self.storms).look),
             ("refusals", every, tell_counted),
             ("last resort", every, self.last_resort.look),
             *([] if isinstance(self.clock, ReplayClock) else [("wall clock", every, self.watch.look)]),
-            ("late duties", every, LateDuties(self.core, self.selfcare).look),
+            ("late duties", every, LateDuties(self.runtime, self.self_alerts).look),
         )
         self._tell_made_again()
         self.tasks(self.outbound.run(), "outbound heartbeat")
@@ -289,7 +291,7 @@ class Daemon:
         path = getattr(self.store, "made_again", "")
         if path:
             because = f"{path} was gone at the start; a backup is brought back with `tocsin db restore FILE`"
-            self.selfcare.alarm("database", "Tocsin began with an empty database", because)
+            self.self_alerts.alarm("database", "Tocsin began with an empty database", because)
 
     async def _start_paging(self) -> None:
         prepare = getattr(self.ports.mail, "prepare", None)
@@ -298,7 +300,7 @@ class Daemon:
         await self.pager.takeover.recover()
         self.paging = True
         self.tasks(self.timers.run(), "timers")
-        self.tasks(self.following.run(), "following")
+        self.tasks(self.mute_changes.run(), "following")
         self.tasks(self.overtaken.run(), "overtaken")
         self.pager.configure()
         self.tasks(self.pager.unknown.run(), "confirmations")
@@ -306,11 +308,11 @@ class Daemon:
         self.tasks(self.pager.takeover.run(), "takeover")
 
     async def _await_release(self) -> None:
-        duty = self.core.duties.add("end of quarantine", self._end_if_released, within=Millis(15_000))
+        duty = self.runtime.duties.add("end of quarantine", self._end_if_released, within=Millis(15_000))
         while not self.paging:
             await self.clock.sleep(Millis(1_000))
             await duty.run()
-        self.core.duties.drop(duty)
+        self.runtime.duties.drop(duty)
 
     async def _end_if_released(self) -> None:
         self.health.quarantined = bool(await self.store.meta("quarantine"))
@@ -394,7 +396,7 @@ class Daemon:
 
     @property
     def live(self) -> InForce:
-        return self.core.live
+        return self.runtime.live
 
     async def reload(self, yes: bool = False) -> str:
         """Read the configuration again and put it in force, whole or not at all.
@@ -423,13 +425,13 @@ class Daemon:
             self.metrics.config_last_reload_successful.set(0)
             log.error("reload_refused", because=changed.objection)
             raise Refused(f"{changed.objection}; if it is meant: tocsin reload --yes")
-        before = self.core.settings
+        before = self.runtime.settings
         self._put_in_force(loaded, rulebook)
         log.info("reloaded", changed=str(changed))
         try:
             await asyncio.to_thread(self._write_last_good)
             await self.housekeeping.learn_contacts()
-            await self.following.learn()
+            await self.mute_changes.learn()
             said = await self._turns_changed(before)
         except Exception as bug:  # what was in force stays, and the process pages on
             if isinstance(bug, TocsinError):
@@ -440,8 +442,8 @@ class Daemon:
 
     async def _turns_changed(self, before: Settings) -> list[str]:
         """Log and return who came on call by the reload, and what would keep the present turn."""
-        made = self.core.people().overrides
-        changes = await asyncio.to_thread(turn_changes, before, self.core.settings, self.clock.now(), made, made)
+        made = self.runtime.people().overrides
+        changes = await asyncio.to_thread(turn_changes, before, self.runtime.settings, self.clock.now(), made, made)
         said = list(in_words(changes, done=True))
         for line in said:
             log.warning("turn_changed", said=line)
@@ -460,13 +462,13 @@ class Daemon:
     def _put_in_force(self, loaded: Loaded, rulebook: Rulebook) -> None:
         assert loaded.settings is not None
         live = InForce(self.feeds.over(loaded.settings), rulebook, self.sources)
-        before = self.loaded, self.on_last_good, self._settings, self.core.live
-        self.loaded, self.on_last_good, self._settings, self.core.live = loaded, "", loaded.settings, live
+        before = self.loaded, self.on_last_good, self._settings, self.runtime.live
+        self.loaded, self.on_last_good, self._settings, self.runtime.live = loaded, "", loaded.settings, live
         try:
             if self.paging:
                 self.pager.configure()
         except BaseException:  # what was in force stays, and the process pages on
-            self.loaded, self.on_last_good, self._settings, self.core.live = before
+            self.loaded, self.on_last_good, self._settings, self.runtime.live = before
             self.pager.configure()
             raise
         self._tell_in_force()
@@ -524,9 +526,9 @@ class Daemon:
 
     async def _start_watching(self) -> None:
         watch = self.watch
-        watch.core, watch.alarm = self.core, self.selfcare.tell
+        watch.runtime, watch.alarm = self.runtime, self.self_alerts.tell
         watch.after += [self._look_at_calendars, self.silences.refresh, self.overrides.refresh, self.feeds.load,
-                        self.heartbeats.follow_step, self.following.learn]  # fmt: skip
+                        self.heartbeats.follow_step, self.mute_changes.learn]  # fmt: skip
         if watch.stepped:
             await self.heartbeats.follow_step()
             await watch.tell_step_over_start()
@@ -534,7 +536,7 @@ class Daemon:
             self.attendance = Attendance(self.clock, self._judge_standstill, DOWN)
 
     async def _look_at_calendars(self) -> None:
-        self.core.mutes.windows.forget()
+        self.runtime.mutes.windows.forget()
 
     async def _judge_standstill(self) -> None:
         if await self.housekeeping.judge_downtime():

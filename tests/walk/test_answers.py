@@ -765,7 +765,7 @@ async def test_a_rightly_signed_word_of_another_s_message_changes_nothing_at_any
 
     assert [entry.kind for entry in await town.timeline()] == before
     assert (await town.incident()).status == "triggered"
-    assert town.daemon.core.dead == {}
+    assert town.daemon.runtime.dead == {}
 
 
 async def test_a_call_of_last_week_acknowledges_nothing(build: Build) -> None:
@@ -799,4 +799,4 @@ async def test_stop_to_the_account_that_stands_in_counts(build: Build) -> None:
     await other_stop(town)
     await town.settle()
 
-    assert list(town.daemon.core.dead) == [("twilio_sms", PHONES["ana"])]
+    assert list(town.daemon.runtime.dead) == [("twilio_sms", PHONES["ana"])]

@@ -84,7 +84,7 @@ async def balance(town: Town) -> None:
             assert incident.due_at is not None, f"nobody will ever be paged again: {incident}"
         if incident.muted_by is not None:
             assert incident.status == "triggered", incident
-            mutes, now = town.daemon.core.mutes, town.clock.now()
+            mutes, now = town.daemon.runtime.mutes, town.clock.now()
             loud = [one for one in alerts if one.ended_at is None and not mutes.of(stored_values(one), now, "P1")]
             assert loud == [], "muted, although an alert of it is not silenced"
         if incident.open:

@@ -166,7 +166,7 @@ async def test_it_is_still_verified_after_a_restart(build: Build) -> None:
     assert await enter(town, code) == "verified"
     await town.restart()
     assert (await state(town)).verified
-    assert town.daemon.core.is_verified("ana", town.daemon.live.settings.users["ana"].contacts["sms"])
+    assert town.daemon.runtime.is_verified("ana", town.daemon.live.settings.users["ana"].contacts["sms"])
 
 
 async def test_after_stop_only_start_or_an_admins_code_makes_it_usable(town: Town) -> None:
@@ -182,7 +182,7 @@ async def test_after_stop_only_start_or_an_admins_code_makes_it_usable(town: Tow
     assert await enter(town, codes(phone.texts[-1])[0]) == "verified"
 
     assert (await state(town)).usable
-    assert not town.daemon.core.is_dead(town.daemon.live.settings.users["ana"].contacts["sms"])
+    assert not town.daemon.runtime.is_dead(town.daemon.live.settings.users["ana"].contacts["sms"])
 
 
 async def test_a_code_asked_for_before_stop_does_not_undo_it(town: Town) -> None:

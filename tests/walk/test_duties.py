@@ -23,7 +23,7 @@ DUTIES = (
 
 
 def of(town: Town, name: str) -> list[Duty]:
-    return [duty for duty in town.daemon.core.duties if duty.name == name]
+    return [duty for duty in town.daemon.runtime.duties if duty.name == name]
 
 
 async def told(town: Town) -> dict[str, str]:
@@ -42,8 +42,8 @@ async def let(town: Town, name: str, *, seconds: float) -> None:
 
 async def test_every_loop_is_a_registered_duty(build: Build) -> None:
     town = await build()
-    assert sorted(town.daemon.core.duties.names()) == sorted(DUTIES)
-    assert {duty.part for duty in of(town, "claims")} == set(town.daemon.core.settings.channels)
+    assert sorted(town.daemon.runtime.duties.names()) == sorted(DUTIES)
+    assert {duty.part for duty in of(town, "claims")} == set(town.daemon.runtime.settings.channels)
 
 
 @pytest.mark.parametrize("name", [name for name in DUTIES if name not in ("ingest", "late duties")])

@@ -266,7 +266,7 @@ async def post_and_foresee(
     """The incident it is in; whom it will page, as foretold before it was posted; when it will fall silent."""
     config, now = town.daemon.live.settings.integrations["apps"], town.clock.now()
     parsed = town.daemon.live.sources["webhook"].parse(orjson.dumps(alert), {}, config, now)
-    answer = await Foresight(town.daemon.core).explain(Asked(config, parsed, now, Millis(HOURS * HOUR)))
+    answer = await Foresight(town.daemon.runtime).explain(Asked(config, parsed, now, Millis(HOURS * HOUR)))
     [one] = answer["alerts"]
     met.update([one["action"], *(note["kind"] for note in one["notes"])])
     town.outside.told.clear()
@@ -316,6 +316,6 @@ async def travel(town: Town, until: Instant) -> None:
 
 async def next_event(town: Town) -> Instant | None:
     now, services = town.clock.now(), town.daemon.live.settings.services.values()
-    found = [await town._next_row(), town.daemon.core.mutes.next_start(now)]
+    found = [await town._next_row(), town.daemon.runtime.mutes.next_start(now)]
     found += [next(hours_begin(one.support_hours, now), None) for one in services if one.support_hours is not None]
     return min((moment for moment in found if moment is not None), default=None)

@@ -34,7 +34,7 @@ async def open_town(build: Build, body: bytes | int = BO, config: str = FED, **h
 
 
 def left_out(town: Town) -> tuple[str, ...]:
-    return town.daemon.core.settings.schedules["primary"].feed_notes
+    return town.daemon.runtime.settings.schedules["primary"].feed_notes
 
 
 def said(town: Town, event: str) -> list[str]:
@@ -118,10 +118,10 @@ async def test_an_unchanged_feed_is_asked_for_by_its_mark_and_read_on_as_days_pa
     await town.pass_quietly(hours=14)
     await town.pass_quietly(hours=14)
     assert town.outside.calendars.asked == [f"{URL} 200", f"{URL} 304", f"{URL} 304"]
-    last = town.daemon.core.settings.schedules["primary"].feed[-1]
+    last = town.daemon.runtime.settings.schedules["primary"].feed[-1]
     town.outside.calendars.bodies[URL] = 404
     await town.pass_quietly(hours=8 * 24)
-    assert town.daemon.core.settings.schedules["primary"].feed[-1].start == last.start + 7 * 86_400_000
+    assert town.daemon.runtime.settings.schedules["primary"].feed[-1].start == last.start + 7 * 86_400_000
 
 
 async def test_a_reload_brings_takes_and_moves_feeds(build: Build) -> None:
@@ -149,7 +149,7 @@ async def test_replicas_use_the_same_copy_and_fetch_it_once(build: Build, postgr
     two.clock.advance_to(one.clock.now())
     await two.settle()
     assert two.outside.calendars.asked == []
-    feeds = [town.daemon.core.settings.schedules["primary"].feed for town in (one, two)]
+    feeds = [town.daemon.runtime.settings.schedules["primary"].feed for town in (one, two)]
     assert feeds[0] == feeds[1]
     assert [shift.users for shift in feeds[0]] == [("ana",)]
 
@@ -163,7 +163,7 @@ async def test_one_poisoned_event_costs_itself_and_stays_as_it_was(build: Build)
     await town.pass_time(minutes=6)
     await town.alert("db down")
     assert town.pages_of("db down")[0].endswith("bo sms")
-    shifts = town.daemon.core.settings.schedules["primary"].feed
+    shifts = town.daemon.runtime.settings.schedules["primary"].feed
     assert [one.users for one in shifts] == [("bo",), ("grace",)]  # grace has taken Ana's
     note = (
         "line 8: the event 'On Call - Bo - Primary' cannot be repeated: its RRULE says 'FREQ=FORTNIGHTLY', which means nothing; "
@@ -175,7 +175,7 @@ async def test_one_poisoned_event_costs_itself_and_stays_as_it_was(build: Build)
     assert (await town.daemon.health.ready())[1]["status"] == "ready"
     await town.restart()
     await town.pass_quietly(hours=30)  # it is read again, as days pass
-    assert town.daemon.core.settings.schedules["primary"].feed == shifts
+    assert town.daemon.runtime.settings.schedules["primary"].feed == shifts
     town.outside.calendars.bodies[URL] = BO
     await town.pass_quietly(minutes=10)
     assert left_out(town) == ()

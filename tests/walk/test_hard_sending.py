@@ -308,7 +308,7 @@ async def test_one_poisoned_page_does_not_stop_the_channel(build: Build) -> None
         NO_LIMITS + "policies: {default: {steps: [{notify: [team:platform, user:grace], wait: 60m}], repeat: 0}}"
     )
     town.expected_errors |= {"claim_failed", "page_postponed"}
-    live, users = town.daemon.core.live, dict(town.daemon.core.settings.users)
+    live, users = town.daemon.runtime.live, dict(town.daemon.runtime.settings.users)
     nowhere = replace(users["ana"].contacts["sms"], to=None)  # type: ignore[arg-type]  # no row can be kept for it
     users["ana"] = replace(users["ana"], contacts={"sms": nowhere})
     live.settings = replace(live.settings, users=users)

@@ -207,7 +207,7 @@ async def test_a_source_that_ended_just_before_a_crash_is_followed_at_the_start(
     await down(town)
     await slow(town)
     await town.pass_time(minutes=1)
-    town.daemon.following.wake = lambda: None  # type: ignore[method-assign]  # the crash comes before anybody looks
+    town.daemon.mute_changes.wake = lambda: None  # type: ignore[method-assign]  # the crash comes before anybody looks
     await town.clear("down a")
     await town.restart(after_minutes=0.1)
     assert town.pages_of("slow a") == ["1.1m ana sms"]

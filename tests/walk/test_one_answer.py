@@ -70,7 +70,7 @@ async def api(client: TestClient[web.Request, web.Application], bearer: str, pat
 
 def planned(town: Town, people: People, at: Instant) -> list[str]:
     """Whom the first step of explain's plan pages."""
-    live = town.daemon.core.live
+    live = town.daemon.runtime.live
     parsed = Parsed((Alert("firing", "explained", severity="critical", title="explained"),))
     source = live.settings.integrations["apps"]
     [one] = explain(live.settings, live.rulebook, source, parsed, at, Facts(people=people))
@@ -80,7 +80,7 @@ def planned(town: Town, people: People, at: Instant) -> list[str]:
 @pytest.mark.parametrize("seed", range(3))
 async def test_they_all_agree_at_every_sampled_minute(build: Build, seed: int) -> None:
     town, dice = await build(CONFIG, database="file", start=EVENING), random.Random(seed)
-    settings = town.daemon.core.settings
+    settings = town.daemon.runtime.settings
     schedule = settings.schedules["primary"]
     _, bearer = await town.daemon.access.create("looks", "viewer", "ana")
     async with TestClient(TestServer(make_app(town.daemon))) as client:
@@ -95,7 +95,7 @@ async def test_they_all_agree_at_every_sampled_minute(build: Build, seed: int) -
                 *_, cli = _moment(schedule, rfc3339(at), extra)
                 assert (tuple(line["users"]), line["layer"], line["because"]) == (cli.users, cli.layer, cli.because)
                 assert planned(town, People(extra), at) == sorted(cli.users)
-                assert planned(town, town.daemon.core.people(), at) == sorted(cli.users)
+                assert planned(town, town.daemon.runtime.people(), at) == sorted(cli.users)
             *_, now = _moment(schedule, rfc3339(town.clock.now()), extra)
             assert await paged(town, number) == sorted(now.users)
 

@@ -78,14 +78,14 @@ async def hand(town: Town, number: int, **how: Any) -> None:
     """A change that no command makes yet."""
 
     async def work(tx: Tx) -> Effects:
-        ledger = Ledger(town.daemon.core, tx, town.clock.now())
+        ledger = Ledger(town.daemon.runtime, tx, town.clock.now())
         await ledger.load([number])
         incident = ledger.get(number)
         assert incident is not None
         ledger.put(replace(incident, version=incident.version + 1, **how))
         return await ledger.close()
 
-    (await town.daemon.store.write(work)).apply(town.daemon.core)
+    (await town.daemon.store.write(work)).apply(town.daemon.runtime)
     await town.settle()
 
 

@@ -129,7 +129,7 @@ async def is_attended(town: Town, parent: Incident) -> bool:
     users = town.daemon.live.settings.users
     return any(
         page.cycle == parent.cycle and page.status not in ("failed", "cancelled") and page.user in users
-        and any(not town.daemon.core.is_dead(one) for one in users[page.user].contacts.values())
+        and any(not town.daemon.runtime.is_dead(one) for one in users[page.user].contacts.values())
         for page, _ in await town.pages_planned(parent.number) if page.step > 0
     )  # fmt: skip
 

@@ -228,7 +228,7 @@ async def test_late_word_of_an_old_message_does_not_bury_a_contact_that_is_alive
 
     await town.phones["ana"].receipt("undelivered", "21610", nth=0)
 
-    assert town.daemon.core.dead == {}
+    assert town.daemon.runtime.dead == {}
 
 
 async def test_that_a_channel_fails_is_told_over_another_one(build: Build) -> None:

@@ -299,7 +299,7 @@ async def test_what_people_open_and_tocsins_own_trouble_are_never_taken_in(build
     town = await build(SMALL.replace("per: service", "per: all") + f"channels: {{{OPS_MAIL}}}\n")
     town.expected_errors.add("own_trouble")
     await pour(town, 40, service="")
-    town.daemon.selfcare.alarm("channel/x", "channel x is failing", "503")
+    town.daemon.self_alerts.alarm("channel/x", "channel x is failing", "503")
     await town.settle()
     await town.trigger("I see smoke")
 
@@ -312,7 +312,7 @@ async def test_an_incident_that_was_taken_in_is_looked_at_every_hour_whatever_we
     await pour(town, 12)
     storm = await storm_of(town)
     await town.pass_time(seconds=1)
-    town.daemon.storms.weathers.clear()  # nobody knows any more that there is a storm
+    town.daemon.storms.states.clear()  # nobody knows any more that there is a storm
 
     await town.resolve(storm, "bo")
     await town.pass_quietly(hours=1.1)

@@ -208,7 +208,7 @@ async def told_of_a_shift(town: Town) -> None:
     )
     page = replace(notice, key=f"notice/primary/{town.clock.now() + 60_000}/ana/before")
     await town.daemon.store.write(lambda tx: _add(tx, page))
-    town.daemon.core.signals.planned({"sms"}, None)
+    town.daemon.runtime.signals.planned({"sms"}, None)
     await town.settle()
 
 

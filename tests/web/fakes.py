@@ -497,7 +497,7 @@ class FakeForesight:
         return as_json(found, asked.parsed, settings, asked.at)
 
 
-class FakeSelfcare:
+class FakeSelfAlerts:
     def __init__(self) -> None:
         self.refused: list[tuple[str, str]] = []
 
@@ -607,7 +607,7 @@ class FakeDaemon:
         self.subscriptions = FakeSubscriptions()
         self.health = FakeHealth()
         self.foresight = FakeForesight(self.live)
-        self.selfcare = FakeSelfcare()
+        self.self_alerts = FakeSelfAlerts()
         self.store: Any = FakeStore()  # of a store, what these doors read
         self.metrics = Metrics()
         self.reloads: list[bool] = []

@@ -71,10 +71,10 @@ async def made(daemon: Daemon) -> list[Any]:
 
 async def test_what_a_calendar_does_not_say_plainly_stands_on_the_pages(client: Client, daemon: Daemon) -> None:
     await signed_in(client, daemon)
-    core, note = daemon.core, "line 8: the event '<b>' has no usable start, and is left out"
-    primary = replace(core.settings.schedules["primary"], feed_notes=(note, "line 9: x"))
-    settings = replace(core.settings, schedules={**core.settings.schedules, "primary": primary})
-    core.live = InForce(settings, core.live.rulebook, core.live.sources)
+    runtime, note = daemon.runtime, "line 8: the event '<b>' has no usable start, and is left out"
+    primary = replace(runtime.settings.schedules["primary"], feed_notes=(note, "line 9: x"))
+    settings = replace(runtime.settings, schedules={**runtime.settings.schedules, "primary": primary})
+    runtime.live = InForce(settings, runtime.live.rulebook, runtime.live.sources)
     page, pages = [await (await client.get(path)).text() for path in ("/schedules/primary", "/schedules")]
 
     assert "line 8: the event &#39;&lt;b&gt;&#39; has no usable start, and is left out" in page

@@ -199,8 +199,8 @@ async def test_refused_posts_of_a_right_token_raise_one_alarm_a_day_and_integrat
         await client.post("/v1/webhooks/own", data=body, headers=OWN)
     await client.post("/v1/webhooks/prometheus?token=prom-token", data=b"[7]")
 
-    assert [name for name, _ in daemon.selfcare.refused] == ["own", "prometheus"]
-    assert daemon.selfcare.refused[1][1] == "/0: not an object"
+    assert [name for name, _ in daemon.self_alerts.refused] == ["own", "prometheus"]
+    assert daemon.self_alerts.refused[1][1] == "/0: not an object"
 
 
 async def test_a_post_that_cannot_be_stored_raises_the_alarm_too(client: Client, daemon: FakeDaemon) -> None:
@@ -208,7 +208,7 @@ async def test_a_post_that_cannot_be_stored_raises_the_alarm_too(client: Client,
 
     assert (await client.post("/v1/webhooks/own", json=ALERT, headers=OWN)).status == 422
 
-    assert daemon.selfcare.refused == [("own", "this post cannot be stored")]
+    assert daemon.self_alerts.refused == [("own", "this post cannot be stored")]
 
 
 async def test_a_refusal_that_quotes_a_lone_surrogate_is_still_an_answer(client: Client, daemon: FakeDaemon) -> None:

@@ -37,7 +37,7 @@ async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
 
 
 def apps(daemon: Daemon) -> IntegrationConfig:
-    return daemon.core.settings.integrations["apps"]
+    return daemon.runtime.settings.integrations["apps"]
 
 
 def disk_full() -> Parsed:

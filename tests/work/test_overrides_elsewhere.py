@@ -48,7 +48,7 @@ async def daemons(tmp_path: Path, postgres_url: str) -> AsyncIterator[list[Daemo
 async def paged(daemon: Daemon, title: str) -> list[str]:
     """Whom an alert that comes to this daemon pages."""
     alerts = Parsed((Alert("firing", title, title=title),))
-    taken = await daemon.intake.take(daemon.core.settings.integrations["apps"], title.encode(), alerts)
+    taken = await daemon.intake.take(daemon.runtime.settings.integrations["apps"], title.encode(), alerts)
     return await paged_for(daemon, taken.incidents[0])
 
 

@@ -57,7 +57,7 @@ async def test_what_one_signs_opens_at_the_other_also_after_the_keys_were_rotate
 
 
 async def post(daemon: Daemon, *alerts: Alert, body: bytes = b"{}") -> tuple[int, ...]:
-    taken = await daemon.intake.take(daemon.core.settings.integrations["apps"], body, Parsed(alerts))
+    taken = await daemon.intake.take(daemon.runtime.settings.integrations["apps"], body, Parsed(alerts))
     return taken.incidents
 
 

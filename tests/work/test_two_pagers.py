@@ -39,7 +39,7 @@ class Pair:
     shown: list[str] = field(default_factory=list)
 
     async def alert(self, daemon: Daemon, key: str, severity: str) -> int:
-        config = daemon.core.settings.integrations["apps"]
+        config = daemon.runtime.settings.integrations["apps"]
         alert = Alert("firing", key, severity, title=key)  # type: ignore[arg-type]  # a severity
         return (await daemon.intake.take(config, key.encode(), Parsed((alert,)))).incidents[0]
 

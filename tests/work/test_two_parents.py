@@ -43,7 +43,7 @@ async def daemons(tmp_path: Path, postgres_url: str) -> AsyncIterator[list[Daemo
 
 
 async def fire(daemon: Daemon, service: str) -> Incident:
-    config = daemon.core.settings.integrations["apps"]
+    config = daemon.runtime.settings.integrations["apps"]
     alert = Alert("firing", f"{service} down", "error", title=f"{service} down", service=service)
     taken = await daemon.intake.take(config, service.encode(), Parsed((alert,)))
     found = await daemon.store.incident(taken.incidents[0])
@@ -82,4 +82,4 @@ async def stop(daemon: Daemon) -> None:
         tx.save_contact_state(state)
         return Effects(contacts=[state])
 
-    (await daemon.store.write(work)).apply(daemon.core)
+    (await daemon.store.write(work)).apply(daemon.runtime)

@@ -46,7 +46,7 @@ async def incidents(daemon: Daemon) -> list[Incident]:
 async def test_both_count_and_one_storm_is_opened_that_ends_for_both(daemons: list[Daemon]) -> None:
     async def post(number: int) -> None:
         daemon = daemons[number % 2]
-        config = daemon.core.settings.integrations["apps"]
+        config = daemon.runtime.settings.integrations["apps"]
         alert = Alert("firing", f"k{number}", "error", title=f"trouble {number}")
         await daemon.intake.take(config, str(number).encode(), Parsed((alert,)))
 
@@ -70,7 +70,7 @@ async def test_whoever_holds_the_rows_of_a_storm_holds_up_no_post_and_no_page(
 ) -> None:
     async def post(number: int) -> int:
         daemon = daemons[number % 2]
-        config = daemon.core.settings.integrations["apps"]
+        config = daemon.runtime.settings.integrations["apps"]
         alert = Alert("firing", f"k{number}", "error", title=f"trouble {number}")
         return (await daemon.intake.take(config, str(number).encode(), Parsed((alert,)))).incidents[0]
 

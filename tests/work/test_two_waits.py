@@ -46,7 +46,7 @@ async def waiting(daemon: Daemon) -> list[StoredAlert]:
 
 
 async def take(daemon: Daemon, *alerts: Alert) -> None:
-    await daemon.intake.take(daemon.core.settings.integrations["apps"], b"{}", Parsed(alerts))
+    await daemon.intake.take(daemon.runtime.settings.integrations["apps"], b"{}", Parsed(alerts))
 
 
 async def down_over_and_down(daemons: list[Daemon]) -> None:

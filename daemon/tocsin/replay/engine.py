@@ -42,7 +42,7 @@ from tocsin.settings import Loaded
 from tocsin.store.history import History
 from tocsin.wiring import Daemon, Ports
 from tocsin.work.incidents.self_alerts import OWN
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 from tocsin.work.upkeep.housekeeping import Chore, Housekeeping
 
 STRIDE = MINUTE
@@ -168,12 +168,12 @@ class Chores(Housekeeping):
 class ReplayDaemon(Daemon):
     """The daemon on the ports of a replay."""
 
-    core: Core
+    runtime: Runtime
 
     async def _wire(self, settings: Settings) -> None:
         await super()._wire(settings)
-        self.core.poll = DAY  # nobody else writes: what falls due wakes who waits for it
-        self.housekeeping = Chores(self.core, self.intake, self.silences, self.overrides, self.access, self.health)
+        self.runtime.poll = DAY  # nobody else writes: what falls due wakes who waits for it
+        self.housekeeping = Chores(self.runtime, self.intake, self.silences, self.overrides, self.access, self.health)
 
 
 # -------------------------------------------------------------------------------------- the replay
@@ -260,7 +260,7 @@ class Replay:
 
     def _stride(self) -> Millis:
         """Chores look around at least so often; every second while there is a storm, whose end they tell."""
-        storms = self.daemon.storms.weathers.values()
+        storms = self.daemon.storms.states.values()
         return SECOND if any(one.incident is not None for one in storms) else STRIDE
 
     async def _stop_at(self, at: Instant) -> None:

@@ -332,7 +332,7 @@ class SqliteStore(SqliteReader, Pruner):
             yield [ingest.popleft()]
 
     async def _turn(self, pieces: list[Piece]) -> None:
-        turn = Turn(self._writer, self._last, self.watch, self._clock, shared=len(pieces) > 1)
+        turn = WriterTurn(self._writer, self._last, self.watch, self._clock, shared=len(pieces) > 1)
         try:
             for piece in pieces:
                 await self._run(piece, turn, last=piece is pieces[-1])
@@ -360,7 +360,7 @@ class SqliteStore(SqliteReader, Pruner):
                 self.watch.error(type(piece.error).__name__)
         await self._bound_the_log()
 
-    async def _run(self, piece: Piece, turn: Turn, *, last: bool) -> None:
+    async def _run(self, piece: Piece, turn: WriterTurn, *, last: bool) -> None:
         """Run one work to its end, or undo what it did and note its error."""
         for attempt in range(1, MOST_TRIES + 1):
             turn.enter()
@@ -425,7 +425,7 @@ class OneConnection(SqliteStore):
         return await self._writer.run(lambda conn: fetch(conn, name, args))
 
 
-class Turn:
+class WriterTurn:
     """One transaction of the writer. Statements that answer nothing wait for the next hop to the connection."""
 
     narrow: ClassVar[bool] = True

@@ -8,7 +8,7 @@ from tocsin.contracts import Chance, Clock, Store
 from tocsin.metrics import Metrics
 from tocsin.work.heartbeats.heartbeats import Heartbeats
 from tocsin.work.incidents.actions import Actions
-from tocsin.work.incidents.self_alerts import Selfcare
+from tocsin.work.incidents.self_alerts import SelfAlerts
 from tocsin.work.ingest.intake import Intake
 from tocsin.work.muting.silences import Silences
 from tocsin.work.oncall.calendar_links import Subscriptions
@@ -59,7 +59,7 @@ class Daemon(Protocol):
     @property
     def access(self) -> Access: ...
     @property
-    def selfcare(self) -> Selfcare: ...
+    def self_alerts(self) -> SelfAlerts: ...
     @property
     def health(self) -> Health: ...
     @property

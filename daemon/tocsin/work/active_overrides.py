@@ -11,7 +11,7 @@ BACK = Millis(HOUR)
 """How far back they are kept: a step that runs late asks for the time it was planned for."""
 
 
-class Relief:
+class ActiveOverrides:
     """Refreshed from the store, changed with each override made or taken back here."""
 
     def __init__(self) -> None:

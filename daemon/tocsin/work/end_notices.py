@@ -13,20 +13,20 @@ from tocsin.decide.incidents.escalation import UPDATE
 from tocsin.decide.oncall.reach import usable_contacts
 from tocsin.decide.views import over_text
 from tocsin.model import Contact, Incident, Instant, Page
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 SPOKEN = frozenset({"twilio_voice"})
 
 
-class Ends:
+class EndNotices:
     """`of` an incident that is over, in the transaction that ends it or one of its calls; `again` for what failed."""
 
-    def __init__(self, core: Core, tx: Tx, now: Instant) -> None:
-        self.core, self.tx, self.now = core, tx, now
+    def __init__(self, runtime: Runtime, tx: Tx, now: Instant) -> None:
+        self.runtime, self.tx, self.now = runtime, tx, now
 
     async def of(self, incident: Incident) -> list[Page]:
         """One update for each person and channel target that a page may have reached and that was not told yet."""
-        if not self.core.settings.defaults.notify_resolved:
+        if not self.runtime.settings.defaults.notify_resolved:
             return []
         pages = await self.tx.pages_of(incident.number)
         told = {page.target for page in pages if page.kind == "update" and page.cycle == incident.cycle}
@@ -55,7 +55,7 @@ class Ends:
 
     def _as_paged(self, pages: Sequence[Page]) -> tuple[str, str] | None:
         """(contact, channel) to say it is over."""
-        settings, user = self.core.settings, self.core.settings.users.get(pages[0].user)
+        settings, user = self.runtime.settings, self.runtime.settings.users.get(pages[0].user)
         usable = self._written(pages[0].user)
         for page in pages:
             channel = settings.channels.get(page.channel)
@@ -66,8 +66,8 @@ class Ends:
 
     def _written(self, key: str) -> list[Contact]:
         """The contacts of a person that can be written to."""
-        settings, user = self.core.settings, self.core.settings.users.get(key)
-        found = usable_contacts(user, settings, self.core.people()) if user is not None else []
+        settings, user = self.runtime.settings, self.runtime.settings.users.get(key)
+        found = usable_contacts(user, settings, self.runtime.people()) if user is not None else []
         return [contact for contact in found if settings.channels[contact.channel].type not in SPOKEN]
 
     async def again(self, incident: Incident, failed: Page) -> list[Page]:
@@ -82,7 +82,7 @@ class Ends:
 
     def _update(self, incident: Incident, page: Page, contact: str, channel: str, because: str) -> Page:
         return Page(
-            id=self.core.chance.token(),
+            id=self.runtime.chance.token(),
             key=f"{incident.number}/{incident.cycle}/over/{page.target}/{contact}",
             kind="update",
             incident=incident.number,
@@ -98,6 +98,6 @@ class Ends:
             created_at=self.now,
             rank=UPDATE,
             because=because,
-            config=self.core.settings.hash,
+            config=self.runtime.settings.hash,
             text=over_text(incident),
         )

@@ -32,8 +32,8 @@ from tocsin.model import (
     changed,
 )
 from tocsin.work.active_overrides import BACK
-from tocsin.work.end_notices import Ends
-from tocsin.work.runtime import Core
+from tocsin.work.end_notices import EndNotices
+from tocsin.work.runtime import Runtime
 
 UNDER_WAY = frozenset({"planned", "calling", "waiting", "done", "bundled"})  # pages that reach somebody, or still may
 
@@ -86,48 +86,48 @@ class Effects:
         if at is not None and (self.due is None or at < self.due):
             self.due = at
 
-    def apply(self, core: Core) -> None:
+    def apply(self, runtime: Runtime) -> None:
         """After the commit, and only then."""
-        core.policies.kept |= self.policies
+        runtime.policies.kept |= self.policies
         for incident in self.stopped:
-            core.stops.add(incident)
-        known = core.settings.services
+            runtime.stops.add(incident)
+        known = runtime.settings.services
         for (service, priority), count in self.opened.items():
-            core.metrics.incidents_total.labels(service if service in known else "other", priority).inc(count)
+            runtime.metrics.incidents_total.labels(service if service in known else "other", priority).inc(count)
         for incident, via in self.acknowledged:
-            core.metrics.acks.labels(via).inc()
-            core.metrics.time_to_acknowledge_seconds.observe(
+            runtime.metrics.acks.labels(via).inc()
+            runtime.metrics.time_to_acknowledge_seconds.observe(
                 max(0, (incident.acknowledged_at or 0) - incident.created_at) / 1000
             )
         for incident in self.resolved:
-            core.metrics.time_to_resolve_seconds.observe(
+            runtime.metrics.time_to_resolve_seconds.observe(
                 max(0, (incident.resolved_at or 0) - incident.created_at) / 1000
             )
         if self.nobody:
-            core.metrics.nobody_reached.inc(len(self.nobody))
+            runtime.metrics.nobody_reached.inc(len(self.nobody))
         for silence in self.silences:
-            core.mutes.set(silence)
+            runtime.mutes.set(silence)
         for state in self.contacts:
-            core.learn(state)
+            runtime.learn(state)
         if self.collapsed:
-            core.metrics.storm_collapsed.inc(self.collapsed)
-        now = core.clock.now()
-        core.unsettled |= self.unsettled or (self.rests_on is not None and self.rests_on != core.mutes.turn)
+            runtime.metrics.storm_collapsed.inc(self.collapsed)
+        now = runtime.clock.now()
+        runtime.unsettled |= self.unsettled or (self.rests_on is not None and self.rests_on != runtime.mutes.turn)
         if self.contacts:
-            core.unsettled |= core.mutes.see_people(now)
+            runtime.unsettled |= runtime.mutes.see_people(now)
         for incident in self.moved:
-            core.unsettled |= core.mutes.see_incident(incident, now)
-        if core.unsettled:
-            core.unsettled = False
-            core.signals.mutes_changed()
-        core.signals.planned(self.channels, self.due)
+            runtime.unsettled |= runtime.mutes.see_incident(incident, now)
+        if runtime.unsettled:
+            runtime.unsettled = False
+            runtime.signals.mutes_changed()
+        runtime.signals.planned(self.channels, self.due)
 
 
 class Ledger:
     """Collects moves of incidents within one transaction. `close` writes them all."""
 
-    def __init__(self, core: Core, tx: Tx, now: Instant) -> None:
-        self.core, self.tx, self.now = core, tx, now
+    def __init__(self, runtime: Runtime, tx: Tx, now: Instant) -> None:
+        self.runtime, self.tx, self.now = runtime, tx, now
         self.effects = Effects()
         self._known: dict[int, Incident] = {}
         self._seen: dict[int, Incident] = {}
@@ -185,13 +185,13 @@ class Ledger:
     async def mutes(self) -> Mutes:
         """All that mutes, as this transaction leaves it so far; where others write too it is read in it."""
         if self._mutes is None:
-            self.quiet_by(self.core.mutes if self.core.store.exclusive else await self._mutes_of_all())
+            self.quiet_by(self.runtime.mutes if self.runtime.store.exclusive else await self._mutes_of_all())
         return self.what_mutes
 
     def quiet_by(self, mutes: Mutes) -> None:
         """This is all that mutes; what was decided here already counts."""
         if self._mutes is None:
-            self._turn = self.core.mutes.turn
+            self._turn = self.runtime.mutes.turn
         self._mutes, self._forked = mutes, False
         for number in (*self._new, *self._dirty):
             self.see(self._known[number])
@@ -218,20 +218,20 @@ class Ledger:
     async def people(self) -> People:
         """Who steps in for whom; where others write too it is read in this transaction. Before each `step`."""
         if self._people is None:
-            core = self.core
-            self._people = core.people()
-            if not core.store.exclusive:
+            runtime = self.runtime
+            self._people = runtime.people()
+            if not runtime.store.exclusive:
                 made = await self.tx.overrides(Instant(self.now - BACK))
-                self._people = People(extra_of(made, core.settings), core.is_dead)
+                self._people = People(extra_of(made, runtime.settings), runtime.is_dead)
         return self._people
 
     @property
     def people_known(self) -> People:
         """The same; before `people` was awaited, as this process knows them."""
-        return self._people or self.core.people()
+        return self._people or self.runtime.people()
 
     async def _mutes_of_all(self) -> Mutes:
-        tx, known = self.tx, self.core.mutes
+        tx, known = self.tx, self.runtime.mutes
         silences = await tx.silences(self.now)
         if not known.watching:
             return known.among(silences)
@@ -321,7 +321,7 @@ class Ledger:
 
     def moved(self) -> list[Incident]:
         """Incidents that may keep others quiet, as this transaction leaves them."""
-        mutes = self._mutes or self.core.mutes
+        mutes = self._mutes or self.runtime.mutes
         if not mutes.watching:
             return []
         touched = (self._known[number] for number in (*self._new, *self._dirty))
@@ -335,7 +335,7 @@ class Ledger:
             return incident
         if incident.cycle == before.cycle:
             return self._as_frozen(incident, before)
-        policy = self.core.settings.policies.get(incident.policy)
+        policy = self.runtime.settings.policies.get(incident.policy)
         return incident if policy is None else replace(incident, policy_hash=self.freeze(policy))
 
     def _as_frozen(self, incident: Incident, before: Incident) -> Incident:
@@ -344,22 +344,22 @@ class Ledger:
 
     def freeze(self, policy: Policy) -> str:
         """The hash under which this transaction keeps the policy."""
-        digest, body = self.core.policies.freeze(policy)
+        digest, body = self.runtime.policies.freeze(policy)
         self._frozen[digest] = (policy.name, body)
         return digest
 
     def step(self, incident: Incident, policy: Policy | None) -> Incident:
         """Run the step that is due now; its pages and story are kept here. `people` was awaited before."""
-        core, people = self.core, self._people
+        runtime, people = self.runtime, self._people
         if people is None:  # an older answer pages somebody; none pages nobody
-            people = core.people()
-        return self.keep(run_step(incident, policy, core.settings, people, self.now, core.chance.token))
+            people = runtime.people()
+        return self.keep(run_step(incident, policy, runtime.settings, people, self.now, runtime.chance.token))
 
     def around(self, policy: Policy | None, alerts: Sequence[StoredAlert], mutes: Mutes) -> Around:
         """What `decide/incidents/timers.py` asks for."""
-        core = self.core
-        people = self._people or core.people()
-        return Around(core.settings, people, mutes, policy, alerts, self.now, core.chance.token)
+        runtime = self.runtime
+        people = self._people or runtime.people()
+        return Around(runtime.settings, people, mutes, policy, alerts, self.now, runtime.chance.token)
 
     def do(self, deeds: Iterable[Deed]) -> bool:
         """Keep what was decided, in order; False when there was nothing."""
@@ -406,7 +406,7 @@ class Ledger:
         for first, incident in self.take_firsts():  # nobody asked for storms: they page
             self.step(incident, first.policy)
         for digest, (name, body) in self._frozen.items():
-            if digest not in self.core.policies.kept:
+            if digest not in self.runtime.policies.kept:
                 tx.add_policy_version(digest, name, body)
                 self.effects.policies.add(digest)
         await self._forget_lost()
@@ -431,7 +431,7 @@ class Ledger:
         self.effects.moved = self.moved()
         if self._mutes_by_others and self._mutes is not None:
             self.effects.unsettled |= self._wavers
-            self.effects.rests_on = self._turn if self.core.store.exclusive else None
+            self.effects.rests_on = self._turn if self.runtime.store.exclusive else None
 
     def lost(self, page: Page) -> None:
         """A page that reached nobody: once none of its cycle is left, its person is not counted on any more."""
@@ -479,7 +479,7 @@ class Ledger:
     async def _tell_those_paged(self) -> None:
         if not (self._over or self._calls_ended or self._untold):
             return
-        ends = Ends(self.core, self.tx, self.now)
+        ends = EndNotices(self.runtime, self.tx, self.now)
         await self.load([*self._calls_ended, *(page.incident for page in self._untold if page.incident is not None)])
         late = [one for number in self._calls_ended if (one := self._known.get(number)) and not one.open]
         for incident in {one.number: one for one in (*self._over.values(), *late)}.values():

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 import orjson
 
 from tocsin.contracts import Chance, ChannelKind, Clock, Source, Spawn, Store
-from tocsin.decide.heartbeats.heartbeats import Ears
+from tocsin.decide.heartbeats.heartbeats import HeartbeatMatcher
 from tocsin.decide.muting.mutes import Mutes
 from tocsin.decide.oncall.reach import People
 from tocsin.decide.routing.rules import Rulebook
 from tocsin.decide.text import without_addresses
 from tocsin.errors import StoreUnavailable
 from tocsin.model import Contact, ContactState, Incident, Instant, Millis, Policy, Settings
-from tocsin.work.active_overrides import Relief
+from tocsin.work.active_overrides import ActiveOverrides
 from tocsin.work.duties import Duties
 from tocsin.work.frozen_policies import policy_from
 
@@ -37,10 +37,10 @@ class InForce:
     rulebook: Rulebook
     sources: Mapping[str, Source]
     rules_end_quiet_alerts: bool = field(init=False)  # some rule has auto_resolve
-    ears: Ears = field(init=False)  # alerts that are check-ins of heartbeats
+    heartbeat_matcher: HeartbeatMatcher = field(init=False)  # alerts that are check-ins of heartbeats
 
     def __post_init__(self) -> None:
-        self.ears = Ears(self.settings.heartbeats.values())
+        self.heartbeat_matcher = HeartbeatMatcher(self.settings.heartbeats.values())
         self.rules_end_quiet_alerts = any(rule.auto_resolve is not None for rule in self.settings.rules)
 
 
@@ -67,7 +67,7 @@ class Signals(Protocol):
 
 
 @dataclass(slots=True)
-class Core:
+class Runtime:
     """Shared by all of `work/`; made once by the wiring."""
 
     store: Store
@@ -82,7 +82,7 @@ class Core:
     stops: Stops = field(init=False)
     duties: Duties = field(init=False)
     mutes: Mutes = field(init=False)
-    relief: Relief = field(default_factory=Relief)
+    active_overrides: ActiveOverrides = field(default_factory=ActiveOverrides)
     dead: dict[tuple[str, str], str] = field(default_factory=dict)  # (channel type, address) → why it cannot be used
     verified: set[tuple[str, str, str]] = field(default_factory=set)  # (user, channel type, address) proven by a code
     unsettled: bool = False  # something that mutes began or ended, and whoever follows is woken behind a commit
@@ -105,7 +105,7 @@ class Core:
 
         Where others write too the overrides may be some seconds old: who decides whom to page asks `Ledger.people`.
         """
-        return People(self.relief.by_schedule(self.settings), self.is_dead)
+        return People(self.active_overrides.by_schedule(self.settings), self.is_dead)
 
     def learn(self, state: ContactState) -> None:
         """What became known of an address, after its commit; a dead one raises an alarm."""

@@ -159,7 +159,7 @@ def beat_view(beat: Beat, heartbeat: Heartbeat, now: Instant) -> dict[str, Any]:
 # ------------------------------------------------------------------------- alerts that are check-ins
 
 
-class Ears:
+class HeartbeatMatcher:
     """Which alerts are check-ins of which heartbeats: `match`, on labels and fields as the source sent them."""
 
     def __init__(self, heartbeats: Iterable[Heartbeat]) -> None:

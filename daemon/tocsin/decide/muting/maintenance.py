@@ -18,7 +18,7 @@ WEEK = Millis(7 * DAY)
 FIRST_DAY, LAST_DAY = date(1970, 1, 8), date(9000, 1, 1)
 
 
-class Window(NamedTuple):
+class MaintenanceWindow(NamedTuple):
     """From `start` until `end` (not included)."""
 
     name: str
@@ -26,37 +26,37 @@ class Window(NamedTuple):
     end: Instant
 
 
-def windows(maintenance: Maintenance, start: Instant, end: Instant) -> Iterator[Window]:
+def windows(maintenance: Maintenance, start: Instant, end: Instant) -> Iterator[MaintenanceWindow]:
     """The windows that touch `start` … `end`, in order, whole."""
     if maintenance.minute is None:
         once = span_of(maintenance)
         if once[0] < end and start < once[1]:
-            yield Window(maintenance.name, *once)
+            yield MaintenanceWindow(maintenance.name, *once)
         return
     for at in _beginnings(maintenance, Instant(start - maintenance.length), end):
         if at < end and start < at + maintenance.length:
-            yield Window(maintenance.name, at, Instant(at + maintenance.length))
+            yield MaintenanceWindow(maintenance.name, at, Instant(at + maintenance.length))
 
 
-def in_force(maintenance: Maintenance, at: Instant) -> Window | None:
+def in_force(maintenance: Maintenance, at: Instant) -> MaintenanceWindow | None:
     """The window that `at` lies in."""
     return next(windows(maintenance, at, Instant(at + 1)), None)
 
 
-def upcoming(maintenance: Maintenance, after: Instant) -> Window | None:
+def upcoming(maintenance: Maintenance, after: Instant) -> MaintenanceWindow | None:
     """The first window that begins later than `after`."""
     ahead = 2 * WEEK if maintenance.minute is not None else Millis(max(1, span_of(maintenance)[0] - after + 1))
     found = windows(maintenance, after, Instant(after + ahead))
     return next((window for window in found if window.start > after), None)
 
 
-def last_ended(maintenance: Maintenance, now: Instant) -> Window | None:
+def last_ended(maintenance: Maintenance, now: Instant) -> MaintenanceWindow | None:
     """The window that ended last, within the last two weeks."""
     found = windows(maintenance, Instant(now - 2 * WEEK), now)
     return max((window for window in found if window.end <= now), key=lambda window: window.end, default=None)
 
 
-def agenda(planned: Sequence[Maintenance], now: Instant) -> list[Window]:
+def agenda(planned: Sequence[Maintenance], now: Instant) -> list[MaintenanceWindow]:
     """What is in force now and what comes next, one each, in order of their beginning."""
     found = [window for one in planned for window in (in_force(one, now), upcoming(one, now)) if window is not None]
     return sorted(found, key=lambda window: (window.start, window.name))

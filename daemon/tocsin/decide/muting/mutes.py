@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from tocsin.decide.muting.attention import is_attended, is_told, rings
 from tocsin.decide.muting.dependencies import Parents
 from tocsin.decide.muting.inhibitions import Inhibitions
-from tocsin.decide.muting.maintenance import Window, in_force, upcoming
+from tocsin.decide.muting.maintenance import MaintenanceWindow, in_force, upcoming
 from tocsin.decide.oncall.reach import People
 from tocsin.decide.routing.matchers import Matcher, hit_all, parse
 from tocsin.decide.routing.rules import meaning
@@ -268,14 +268,14 @@ class Windows:
     def __init__(self, planned: Sequence[Maintenance]) -> None:
         self.planned = tuple(planned)
         self._matchers = tuple(tuple(parse(text) for text in one.match) for one in planned)
-        self._now: tuple[tuple[Window, tuple[Matcher, ...]], ...] = ()
+        self._now: tuple[tuple[MaintenanceWindow, tuple[Matcher, ...]], ...] = ()
         self._holds: tuple[Instant, Instant] = (Instant(0), Instant(0))
 
     def forget(self) -> None:
         """Work it out anew: the clock was stepped."""
         self._holds = (Instant(0), Instant(0))
 
-    def in_force(self, now: Instant) -> tuple[tuple[Window, tuple[Matcher, ...]], ...]:
+    def in_force(self, now: Instant) -> tuple[tuple[MaintenanceWindow, tuple[Matcher, ...]], ...]:
         """Those in force; worked out anew only after one began or ended."""
         since, until = self._holds
         if not since <= now < until:
@@ -285,7 +285,7 @@ class Windows:
             self._holds = (now, min(edges, default=FAR))
         return self._now
 
-    def over(self, value_of: Callable[[str], str], now: Instant) -> Window | None:
+    def over(self, value_of: Callable[[str], str], now: Instant) -> MaintenanceWindow | None:
         """The window in force that hits and ends last."""
         hit = [window for window, matchers in self.in_force(now) if hit_all(matchers, value_of)]
         return max(hit, key=lambda window: window.end, default=None)

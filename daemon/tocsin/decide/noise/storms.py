@@ -28,7 +28,7 @@ LOOKED_AFTER = HOUR  # whatever goes wrong, an incident that was taken in is loo
 
 
 @dataclass(slots=True)
-class Weather:
+class StormState:
     """What came lately in one scope, while it is being worked on."""
 
     scope: str
@@ -42,18 +42,18 @@ class Weather:
     held: bool = True  # by the transaction that works on it; else it can be looked at, and nothing of it is kept
 
 
-def weather_of(storm: Storm) -> Weather:
-    return Weather(
+def state_of(storm: Storm) -> StormState:
+    return StormState(
         storm.scope, list(storm.recent), storm.incident, storm.since, storm.collected, Counter(dict(storm.names)),
         storm.touched_at,
     )  # fmt: skip
 
 
-def row_of(weather: Weather) -> Storm:
-    names: Mapping[str, int] = dict(weather.names) or EMPTY
+def row_of(state: StormState) -> Storm:
+    names: Mapping[str, int] = dict(state.names) or EMPTY
     return Storm(
-        weather.scope, tuple(weather.recent), weather.incident, weather.since, weather.collected, names,
-        weather.touched_at,
+        state.scope, tuple(state.recent), state.incident, state.since, state.collected, names,
+        state.touched_at,
     )  # fmt: skip
 
 
@@ -71,84 +71,84 @@ def is_critical(incident: Incident) -> bool:
     return incident.priority == "P1" or incident.severity == "critical"
 
 
-def arrive(weather: Weather, name: str, limit: StormLimit, now: Instant) -> None:
+def arrive(state: StormState, name: str, limit: StormLimit, now: Instant) -> None:
     """One more that is about to page for the first time."""
-    forget(weather, limit, now)
+    forget(state, limit, now)
     piece = max(1, limit.within // GRAIN)
     at = now // piece * piece
-    if weather.recent and weather.recent[-1][0] >= at:
-        weather.recent[-1] = (weather.recent[-1][0], weather.recent[-1][1] + 1)
+    if state.recent and state.recent[-1][0] >= at:
+        state.recent[-1] = (state.recent[-1][0], state.recent[-1][1] + 1)
     else:
-        weather.recent.append((at, 1))
-    _name(weather, name, counts=weather.incident is None)
-    weather.touched_at, weather.changed = now, True
+        state.recent.append((at, 1))
+    _name(state, name, counts=state.incident is None)
+    state.touched_at, state.changed = now, True
 
 
-def _name(weather: Weather, name: str, *, counts: bool) -> None:
+def _name(state: StormState, name: str, *, counts: bool) -> None:
     """A kind of alert that was seen; within a storm only what it takes in counts."""
-    if name in weather.names or len(weather.names) < NAMES:
-        weather.names[name] += counts
+    if name in state.names or len(state.names) < NAMES:
+        state.names[name] += counts
     else:  # room for a new one: what came once or twice makes way (Misra and Gries)
-        weather.names = +(weather.names - Counter(dict.fromkeys(weather.names, 1)))
+        state.names = +(state.names - Counter(dict.fromkeys(state.names, 1)))
 
 
-def forget(weather: Weather, limit: StormLimit, now: Instant) -> None:
+def forget(state: StormState, limit: StormLimit, now: Instant) -> None:
     """Leave out what is older than the window; names outside a storm go with it."""
-    if weather.recent and weather.recent[0][0] <= now - limit.within:
-        weather.recent = [pair for pair in weather.recent if pair[0] > now - limit.within]
-    if not weather.recent and weather.incident is None:
-        weather.names.clear()
+    if state.recent and state.recent[0][0] <= now - limit.within:
+        state.recent = [pair for pair in state.recent if pair[0] > now - limit.within]
+    if not state.recent and state.incident is None:
+        state.names.clear()
 
 
-def begin(weather: Weather, incident: int, now: Instant) -> None:
+def begin(state: StormState, incident: int, now: Instant) -> None:
     """This incident stands for the storm from now on. What paged by itself before is known, and counted no more."""
-    weather.incident, weather.since, weather.collected, weather.changed = incident, now, 0, True
-    weather.names = Counter(dict.fromkeys(weather.names, 0))
+    state.incident, state.since, state.collected, state.changed = incident, now, 0, True
+    state.names = Counter(dict.fromkeys(state.names, 0))
 
 
-def collect(weather: Weather, name: str) -> None:
+def collect(state: StormState, name: str) -> None:
     """The storm takes one in that it has not counted yet."""
-    weather.collected += 1
-    weather.changed = True
-    _name(weather, name, counts=True)
+    state.collected += 1
+    state.changed = True
+    _name(state, name, counts=True)
 
 
-def end(weather: Weather) -> None:
+def end(state: StormState) -> None:
     """No storm is on any more; what came lately still counts."""
-    weather.incident, weather.since, weather.collected, weather.changed = None, None, 0, True
+    state.incident, state.since, state.collected, state.changed = None, None, 0, True
 
 
-def count(weather: Weather) -> int:
-    return sum(many for _, many in weather.recent)
+def count(state: StormState) -> int:
+    return sum(many for _, many in state.recent)
 
 
-def is_storm(weather: Weather, limit: StormLimit) -> bool:
-    return count(weather) > limit.new_incidents
+def is_storm(state: StormState, limit: StormLimit) -> bool:
+    return count(state) > limit.new_incidents
 
 
-def is_calm(weather: Weather, limit: StormLimit, now: Instant) -> bool:
+def is_calm(state: StormState, limit: StormLimit, now: Instant) -> bool:
     """For one whole window at most half as many came as make a storm: it does not begin and end with each alert."""
-    forget(weather, limit, now)
-    return count(weather) <= limit.new_incidents // 2
+    forget(state, limit, now)
+    return count(state) <= limit.new_incidents // 2
 
 
-def is_new_kind(weather: Weather, kind: str) -> bool:
+def is_new_kind(state: StormState, kind: str) -> bool:
     """Whether a storm of few kinds of alerts has never seen this one: then it may be other trouble altogether."""
-    return bool(kind) and kind not in weather.names and len(weather.names) <= KINDS
+    return bool(kind) and kind not in state.names and len(state.names) <= KINDS
 
 
-def title(weather: Weather, limit: StormLimit) -> str:
+def title(state: StormState, limit: StormLimit) -> str:
     """What the storm's incident is called: how many it took in, of what, the names that came most among these."""
-    what = weather.scope.removesuffix(CRITICAL)
+    what = state.scope.removesuffix(CRITICAL)
     kind, _, name = what.partition(":")
     of = f" of {name}" if name else " without a service" if kind == "service" else ""
-    critical = "critical " if weather.scope.endswith(CRITICAL) else ""
+    critical = "critical " if state.scope.endswith(CRITICAL) else ""
     many = f"more than {limit.new_incidents:,} new {critical}incidents{of}"
-    return f"storm: {many}, {weather.collected:,} taken in: {top_names(weather, SHOWN)}"
+    return f"storm: {many}, {state.collected:,} taken in: {top_names(state, SHOWN)}"
 
 
-def top_names(weather: Weather, most: int) -> str:
-    names = +weather.names
+def top_names(state: StormState, most: int) -> str:
+    names = +state.names
     first = names.most_common(most)
     shown = ", ".join(f"{cut(name, 60)} ({many:,})" for name, many in first)
     more = len(names) - len(first)
@@ -162,9 +162,9 @@ def because_it_began(limit: StormLimit) -> str:
     )
 
 
-def because_it_is_over(weather: Weather, limit: StormLimit, now: Instant) -> str:
-    lasted = in_words(Millis(now - (weather.since or now)))
+def because_it_is_over(state: StormState, limit: StormLimit, now: Instant) -> str:
+    lasted = in_words(Millis(now - (state.since or now)))
     return (
         f"calm: at most {limit.new_incidents // 2} new incidents within {in_words(limit.within)}. "
-        f"In {lasted} it took in {weather.collected:,}: {top_names(weather, 10)}"
+        f"In {lasted} it took in {state.collected:,}: {top_names(state, 10)}"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tocsin.decide.heartbeats.heartbeats import Ears
+from tocsin.decide.heartbeats.heartbeats import HeartbeatMatcher
 from tocsin.decide.incidents import lifecycle
 from tocsin.decide.incidents.escalation import policy_for
 from tocsin.decide.incidents.lifecycle import Move, Stay
@@ -107,7 +107,7 @@ def explain(
     `ahead`: how much of the page plan; None: until the catch-all had its turn.
     """
     asking = Asking(settings, rulebook, integration, at, facts)
-    parsed, _ = Ears(settings.heartbeats.values()).hear(integration.name, parsed)
+    parsed, _ = HeartbeatMatcher(settings.heartbeats.values()).hear(integration.name, parsed)
     for alert in parsed.alerts:
         asking.about(alert)
     for course in asking.courses:

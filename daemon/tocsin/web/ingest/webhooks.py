@@ -191,7 +191,7 @@ class Reception:
         name, day = door.config.name, unix(self.daemon.clock.now()) // DAY
         if self._alarmed.get(name) != day:
             self._alarmed[name] = day
-            self.daemon.selfcare.refused_post(name, detail[:500])
+            self.daemon.self_alerts.refused_post(name, detail[:500])
 
     def count_refusal(self, door: Door, reason: str, count: int = 1) -> None:
         self.daemon.metrics.alerts_rejected.labels(door.config.name, reason).inc(count)

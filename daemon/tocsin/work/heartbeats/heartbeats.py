@@ -16,7 +16,7 @@ from tocsin.decide.heartbeats import heartbeats as decide
 from tocsin.model import EMPTY, Alert, Beat, Heartbeat, Instant, IntegrationConfig, Parsed
 from tocsin.work.duties import each, in_turn
 from tocsin.work.ingest.intake import Intake
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 log = structlog.stdlib.get_logger("tocsin.heartbeats")
 
@@ -27,15 +27,15 @@ NAME = "heartbeat"
 class Heartbeats:
     """`check_in`, `hear`, `views`; `begin` at start, `look` every second."""
 
-    def __init__(self, core: Core, intake: Intake) -> None:
-        self.core, self.intake = core, intake
+    def __init__(self, runtime: Runtime, intake: Intake) -> None:
+        self.runtime, self.intake = runtime, intake
         self._one_at_a_time = asyncio.Lock()
         self._may_have_rows = True
         self._sources: dict[str, IntegrationConfig] = {}
 
     @property
     def configured(self) -> Mapping[str, Heartbeat]:
-        return self.core.settings.heartbeats
+        return self.runtime.settings.heartbeats
 
     async def begin(self, *, was_down: bool) -> None:
         """At start: await what is configured; what was due while nobody was here is judged anew."""
@@ -45,10 +45,10 @@ class Heartbeats:
         async def work(tx: Tx) -> None:
             self._await_all(tx, await tx.beats(), was_down=was_down)
 
-        await self.core.store.write(work)
+        await self.runtime.store.write(work)
 
     def _await_all(self, tx: Tx, known: Mapping[str, Beat], *, was_down: bool) -> None:
-        now = self.core.clock.now()
+        now = self.runtime.clock.now()
         for name, heartbeat in self.configured.items():
             before = known.get(name)
             if before is None:
@@ -62,14 +62,14 @@ class Heartbeats:
         """The clock was stepped: deadlines of crontabs that it jumped over are judged anew."""
 
         async def work(tx: Tx) -> None:
-            now = self.core.clock.now()
+            now = self.runtime.clock.now()
             for name, beat in (await tx.beats()).items():
                 heartbeat = self.configured.get(name)
                 if heartbeat is not None and (after := decide.after_step(beat, heartbeat, now)) != beat:
                     tx.save_beat(after)
 
         if self.configured:
-            await self.core.store.write(work)
+            await self.runtime.store.write(work)
 
     # ------------------------------------------------------------------------------- check-ins
 
@@ -78,13 +78,13 @@ class Heartbeats:
         heartbeat = self.configured[name]
 
         async def work(tx: Tx) -> Beat:
-            now = self.core.clock.now()
+            now = self.runtime.clock.now()
             before = (await tx.beats()).get(name) or decide.awaited(heartbeat, now)
             after = decide.checked_in(before, heartbeat, by, now)
             tx.save_beat(after)
             return after
 
-        beat = await self.core.store.write(work, lane="ingest")  # pings are many, and no page waits for one
+        beat = await self.runtime.store.write(work, lane="ingest")  # pings are many, and no page waits for one
         if decide.is_unsettled(beat):
             await self._settle(name)
         return beat
@@ -97,31 +97,31 @@ class Heartbeats:
 
     async def views(self) -> list[dict[str, object]]:
         """How it stands with each, in the order of the configuration."""
-        now, known = self.core.clock.now(), {beat.name: beat for beat in await self.core.store.beats()}
+        now, known = self.runtime.clock.now(), {beat.name: beat for beat in await self.runtime.store.beats()}
         return [
             decide.beat_view(known.get(name) or decide.awaited(one, now), one, now)
             for name, one in self.configured.items()
         ]
 
     def view(self, beat: Beat) -> dict[str, object]:
-        return decide.beat_view(beat, self.configured[beat.name], self.core.clock.now())
+        return decide.beat_view(beat, self.configured[beat.name], self.runtime.clock.now())
 
     # -------------------------------------------------------------------------------- the look
 
     async def look(self) -> None:
         """What fell due since the last look, what was configured meanwhile, and what a crash left half done."""
-        await self.core.signals.attend()
+        await self.runtime.signals.attend()
         if not self.configured and not self._may_have_rows:
             return
-        known = {beat.name: beat for beat in await self.core.store.beats()}
+        known = {beat.name: beat for beat in await self.runtime.store.beats()}
         self._may_have_rows = bool(known)
-        now = self.core.clock.now()
+        now = self.runtime.clock.now()
         await in_turn(
             lambda: self._follow_configuration(known),
             lambda: each(known.values(), lambda beat: self._look_at(beat, now)),
         )
         silent = [beat for name, beat in known.items() if name in self.configured and _is_silent(beat, now)]
-        self.core.metrics.heartbeats_overdue.set(len(silent))
+        self.runtime.metrics.heartbeats_overdue.set(len(silent))
 
     async def _look_at(self, beat: Beat, now: Instant) -> None:
         heartbeat = self.configured.get(beat.name)
@@ -141,20 +141,20 @@ class Heartbeats:
             async def work(tx: Tx) -> None:
                 self._await_all(tx, await tx.beats(), was_down=False)
 
-            await self.core.store.write(work)
+            await self.runtime.store.write(work)
             self._may_have_rows = True
 
     async def _miss(self, name: str) -> None:
         """Keep that it is silent, unless it was heard meanwhile; then say so."""
 
         async def work(tx: Tx) -> Instant | None:
-            now, beat, heartbeat = self.core.clock.now(), (await tx.beats()).get(name), self.configured.get(name)
+            now, beat, heartbeat = self.runtime.clock.now(), (await tx.beats()).get(name), self.configured.get(name)
             if beat is None or heartbeat is None or beat.due_at > now:
                 return None
             tx.save_beat(decide.missed(beat, heartbeat, now))
             return beat.due_at
 
-        missed_at = await self.core.store.write(work)
+        missed_at = await self.runtime.store.write(work)
         if missed_at is not None:
             log.warning("heartbeat_silent", heartbeat=name)
             await self._settle(name, missed_at)
@@ -162,7 +162,7 @@ class Heartbeats:
     async def _settle(self, name: str, missed_at: Instant | None = None) -> None:
         """Store the alert of its silence, or the end of it; then that this is done."""
         async with self._one_at_a_time:
-            beat = next((one for one in await self.core.store.beats() if one.name == name), None)
+            beat = next((one for one in await self.runtime.store.beats() if one.name == name), None)
             heartbeat = self.configured.get(name)
             if beat is None or heartbeat is None or not decide.is_unsettled(beat):
                 return
@@ -183,7 +183,7 @@ class Heartbeats:
             if beat is not None and beat.silent_since == seen.silent_since:
                 tx.save_beat(decide.settled(beat, over=over))
 
-        await self.core.store.write(work)
+        await self.runtime.store.write(work)
 
     async def _post(self, heartbeat: Heartbeat, alert: Alert) -> None:
         """Through the door of every alert: rules, silences, policies and storms apply."""
@@ -205,7 +205,7 @@ class Heartbeats:
         async def work(tx: Tx) -> None:
             tx.forget_beat(beat.name)
 
-        await self.core.store.write(work)
+        await self.runtime.store.write(work)
 
 
 def _is_silent(beat: Beat, now: Instant) -> bool:

@@ -9,7 +9,7 @@ from tocsin.errors import MaybeSent, NotSent
 from tocsin.model import SECOND, Millis
 from tocsin.model.civil import unix
 from tocsin.work.duties import promise
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 from tocsin.work.upkeep.health import Health
 
 log = structlog.stdlib.get_logger("tocsin.outbound")
@@ -20,21 +20,21 @@ LOOK = Millis(5 * SECOND)  # how often a reload is looked for while nothing is c
 class Outbound:
     """Calls `heartbeat_out.url` every so often, as long as the self check passes."""
 
-    def __init__(self, core: Core, health: Health, http: Http) -> None:
-        self.core, self.health, self.http = core, health, http
+    def __init__(self, runtime: Runtime, health: Health, http: Http) -> None:
+        self.runtime, self.health, self.http = runtime, health, http
 
     async def run(self) -> None:
         """Forever; the configuration in force is read each time."""
-        duty = self.core.duties.add("outbound heartbeat", self._beat_if_asked, within=promise(LOOK))
+        duty = self.runtime.duties.add("outbound heartbeat", self._beat_if_asked, within=promise(LOOK))
         while True:
-            asked = self.core.settings.heartbeat_out
+            asked = self.runtime.settings.heartbeat_out
             every = LOOK if asked is None else asked[1]
             duty.within = promise(every)
             await duty.run()
-            await self.core.clock.sleep(every)
+            await self.runtime.clock.sleep(every)
 
     async def _beat_if_asked(self) -> None:
-        asked = self.core.settings.heartbeat_out
+        asked = self.runtime.settings.heartbeat_out
         if asked is not None:
             await self.beat(asked[0])
 
@@ -52,5 +52,5 @@ class Outbound:
         if not 200 <= reply.status < 300:
             log.warning("outbound_heartbeat_failed", because=f"the watcher answered {reply.status}")
             return False
-        self.core.metrics.deadman_last_success_timestamp_seconds.set(unix(self.core.clock.now()) / 1000)
+        self.runtime.metrics.deadman_last_success_timestamp_seconds.set(unix(self.runtime.clock.now()) / 1000)
         return True

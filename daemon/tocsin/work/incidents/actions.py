@@ -31,7 +31,7 @@ from tocsin.model import (
 )
 from tocsin.work.ingest.intake import Intake
 from tocsin.work.ledger import Effects, Ledger
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 SLICE = 200  # alerts that end with their incident before the event loop gets a turn
 
@@ -52,8 +52,8 @@ class Actions:
     late changes nothing and says so: it is not an error.
     """
 
-    def __init__(self, core: Core, intake: Intake) -> None:
-        self.core, self.intake = core, intake
+    def __init__(self, runtime: Runtime, intake: Intake) -> None:
+        self.runtime, self.intake = runtime, intake
 
     async def acknowledge(self, number: int, actor: Actor, via: str, evidence: str = "") -> Done:
         """Paging stops: timers and unsent pages go in the same transaction."""
@@ -76,7 +76,7 @@ class Actions:
         """Resolved by hand: its alerts end with it, so that the next firing opens a new incident."""
 
         async def move(ledger: Ledger, incident: Incident) -> Move | Stay:
-            after = self.core.settings.defaults.close_after
+            after = self.runtime.settings.defaults.close_after
             found = lifecycle.resolve(incident, actor, via, ledger.now, after, evidence)
             return await self._ending_alerts(ledger, found)
 
@@ -104,14 +104,14 @@ class Actions:
             ledger.take(found)
             after = ledger.get(found.incident.number) or found.incident
             await ledger.people()
-            return Move(ledger.step(after, await self.core.policies.thaw(after.policy_hash)), ())
+            return Move(ledger.step(after, await self.runtime.policies.thaw(after.policy_hash)), ())
 
         return await self._act(
             number, via, move, lambda one: f"INC {one.number} escalated. The next step is paged now."
         )
 
     async def snooze(self, number: int, until: Instant, actor: Actor, via: str) -> Done:
-        now = self.core.clock.now()
+        now = self.runtime.clock.now()
         if until <= now:
             raise Refused("a snooze must end in the future", status=422)
 
@@ -162,15 +162,15 @@ class Actions:
         policy: str | None = None,
     ) -> Done:
         """Open an incident by hand; its first step runs at once."""
-        if policy is not None and policy not in self.core.settings.policies:
+        if policy is not None and policy not in self.runtime.settings.policies:
             raise Refused(f"there is no policy '{policy}'", status=422)
         text, service = clean(title, TITLE).strip(), clean_identity(service, 256)
         if not text:
             raise Refused("an incident needs a title", status=422)
 
         async def work(tx: Tx) -> tuple[Done, Effects]:
-            ledger = Ledger(self.core, tx, self.core.clock.now())
-            chosen = policy_for(policy, service, self.core.settings)
+            ledger = Ledger(self.runtime, tx, self.runtime.clock.now())
+            chosen = policy_for(policy, service, self.runtime.settings)
             incident = await self._by_hand(ledger, text, service, severity, chosen, actor)
             if description:
                 ledger.note(incident, "note", actor, via, clean(description, DESCRIPTION, lines=True))
@@ -178,8 +178,8 @@ class Actions:
             after = ledger.step(incident, chosen)
             return Done(after, True, f"INC {after.number} opened."), await ledger.close()
 
-        done, effects = await self.core.store.write(work)
-        effects.apply(self.core)
+        done, effects = await self.runtime.store.write(work)
+        effects.apply(self.runtime)
         return done
 
     # ---------------------------------------------------------------------------- how it is done
@@ -192,7 +192,7 @@ class Actions:
         said: Callable[[Incident], str],
     ) -> Done:
         async def work(tx: Tx) -> tuple[Done, Effects]:
-            ledger = Ledger(self.core, tx, self.core.clock.now())
+            ledger = Ledger(self.runtime, tx, self.runtime.clock.now())
             incident = await ledger.find(number)
             if incident is None:
                 raise NoSuchIncident(number)
@@ -205,8 +205,8 @@ class Actions:
             effects = await ledger.close()
             return Done(after, True, said(after)), effects
 
-        done, effects = await self.core.store.write(work)
-        effects.apply(self.core)
+        done, effects = await self.runtime.store.write(work)
+        effects.apply(self.runtime)
         self.intake.ended(effects.ended)
         return done
 
@@ -220,7 +220,7 @@ class Actions:
             ended += len(alerts)
             if len(alerts) < SLICE:
                 break
-            await self.core.clock.turn()
+            await self.runtime.clock.turn()
         counted = replace(move.incident, counts=EMPTY, firing=0, resolved=move.incident.resolved + ended)
         if not counted.grouped:
             ledger.tx.add_incident_keys([(counted.key, counted.number, ledger.now)])
@@ -235,23 +235,23 @@ class Actions:
         ledger.tx.save_alerts([_ended(one, ledger.now) for one in alerts])
 
     async def ack_timeout(self, incident: Incident) -> Millis | None:
-        policy = await self.core.policies.thaw(incident.policy_hash)
+        policy = await self.runtime.policies.thaw(incident.policy_hash)
         return (policy or Policy("", ())).ack_timeout
 
     def said_acknowledged(self, incident: Incident) -> str:
         again = ""
         if incident.due_kind == "ack_timeout" and incident.due_at is not None:
-            again = f" Re-page in {in_words(incident.due_at - self.core.clock.now())} unless resolved."
+            again = f" Re-page in {in_words(incident.due_at - self.runtime.clock.now())} unless resolved."
         return f"INC {incident.number} acknowledged by you. Paging stopped.{again}"
 
     def target(self, text: str) -> Target:
         """ "user:ana", "schedule:primary", "team:x", "channel:ops"; a bare name is a user. Raises Refused."""
         kind, _, name = text.rpartition(":")
         known = {
-            "user": self.core.settings.users,
-            "schedule": self.core.settings.schedules,
-            "team": self.core.settings.teams,
-            "channel": self.core.settings.channels,
+            "user": self.runtime.settings.users,
+            "schedule": self.runtime.settings.schedules,
+            "team": self.runtime.settings.teams,
+            "channel": self.runtime.settings.channels,
         }
         plain, _, suffix = name.partition("/") if kind in ("", "user") else name.partition("@")
         if (kind or "user") not in known or plain not in known[kind or "user"]:
@@ -261,7 +261,7 @@ class Actions:
     def _pages_by_hand(
         self, incident: Incident, target: Target, actor: Actor, now: Instant, people: People
     ) -> list[Page]:
-        settings, pages = self.core.settings, []
+        settings, pages = self.runtime.settings, []
         for one in reach((target,), settings, people, now):
             contacts = (
                 usable_contacts(one.user, settings, people, one.contact)
@@ -275,7 +275,7 @@ class Actions:
     def _page(
         self, incident: Incident, user: str, target: Target, contact: Contact, actor: Actor, now: Instant
     ) -> Page:
-        id_ = self.core.chance.token()
+        id_ = self.runtime.chance.token()
         name = f"user:{user}" if user else str(target)
         return Page(
             id=id_,
@@ -294,13 +294,13 @@ class Actions:
             created_at=now,
             rank=0,
             because=f"asked for by {actor}",
-            config=self.core.settings.hash,
+            config=self.runtime.settings.hash,
         )
 
     async def _by_hand(
         self, ledger: Ledger, title: str, service: str, severity: Severity | None, policy: Policy | None, actor: Actor
     ) -> Incident:
-        settings = self.core.settings
+        settings = self.runtime.settings
         number = (await ledger.tx.next_numbers(1))[0]
         level = severity or settings.defaults.severity
         found = by_service(service, level, settings, ledger.now)

@@ -18,7 +18,7 @@ from tocsin.errors import StoreUnavailable
 from tocsin.model import Instant, IntegrationConfig, Millis, StoredAlert
 from tocsin.work.duties import promise
 from tocsin.work.ingest.intake import Intake
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 log = structlog.stdlib.get_logger("tocsin.overtaken")
 
@@ -30,30 +30,30 @@ POSTPONED = Millis(30_000)  # one that cannot be decided is tried again after th
 class Overtaken:
     """`run` for ever; it is woken by what intake puts to wait."""
 
-    def __init__(self, core: Core, intake: Intake) -> None:
-        self.core, self.intake = core, intake
+    def __init__(self, runtime: Runtime, intake: Intake) -> None:
+        self.runtime, self.intake = runtime, intake
         self._doors: dict[str, IntegrationConfig] = {}
         self._due: Instant | None = None
 
     async def run(self) -> None:
         """Forever."""
-        wake, within = self.intake.fires_later, promise(self.core.poll)
-        duty = self.core.duties.add("fires behind its end", self._fire_all, within=within)
+        wake, within = self.intake.fires_later, promise(self.runtime.poll)
+        duty = self.runtime.duties.add("fires behind its end", self._fire_all, within=within)
         while True:
             wake.clear()
             if not await duty.run():
-                await self.core.clock.sleep(BREATH)
+                await self.runtime.clock.sleep(BREATH)
                 continue
             due = self._due
-            rest = Instant(self.core.clock.now() + self.core.poll)  # others may have left some behind
-            await self.core.clock.wait(wake, rest if due is None else min(due, rest))
+            rest = Instant(self.runtime.clock.now() + self.runtime.poll)  # others may have left some behind
+            await self.runtime.clock.wait(wake, rest if due is None else min(due, rest))
 
     async def _fire_all(self) -> None:
         self._due = await self.fire_due()
 
     async def fire_due(self) -> Instant | None:
         """Fire all whose wait is over; when the next one is. Raises StoreUnavailable."""
-        store, clock = self.core.store, self.core.clock
+        store, clock = self.runtime.store, self.runtime.clock
         tried: set[int] = set()
         while (due := await store.next_waiting()) is not None and due <= clock.now():
             waited = await store.waiting_alerts(clock.now(), AT_ONCE)
@@ -78,7 +78,7 @@ class Overtaken:
 
     def _door(self, name: str, defaults: Mapping[str, object]) -> IntegrationConfig:
         """The integration as it is configured now, with the defaults of the door this alert came through."""
-        base = self.core.settings.integrations.get(name)
+        base = self.runtime.settings.integrations.get(name)
         if base is not None and base.defaults == defaults:
             return base
         door = replace(base or IntegrationConfig(name, name), defaults=defaults)
@@ -93,8 +93,8 @@ class Overtaken:
             return
 
         async def work(tx: Tx) -> None:
-            later = Instant(self.core.clock.now() + POSTPONED)
+            later = Instant(self.runtime.clock.now() + POSTPONED)
             found = await tx.alerts([one.id for one in stuck])
             tx.save_alerts([replace(one, waits_until=later) for one in found.values() if one.waits_until is not None])
 
-        await self.core.store.write(work)
+        await self.runtime.store.write(work)

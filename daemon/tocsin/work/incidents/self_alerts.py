@@ -8,18 +8,18 @@ from tocsin.errors import StoreUnavailable
 from tocsin.model import HOUR, Alert, Instant, IntegrationConfig, Parsed, Severity
 from tocsin.model.civil import on_line, unix
 from tocsin.work.ingest.intake import Intake
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 log = structlog.stdlib.get_logger("tocsin.selfcare")
 
 OWN = IntegrationConfig(name="tocsin", type="tocsin")
 
 
-class Selfcare:
+class SelfAlerts:
     """Alarms about Tocsin itself, folded by key like every other alert."""
 
-    def __init__(self, core: Core, intake: Intake) -> None:
-        self.core, self.intake = core, intake
+    def __init__(self, runtime: Runtime, intake: Intake) -> None:
+        self.runtime, self.intake = runtime, intake
 
     def alarm(self, key: str, title: str, because: str, severity: Severity = "error") -> None:
         """Open (or repeat) the incident of this trouble. Returns at once; failing to store it is logged."""
@@ -29,11 +29,11 @@ class Selfcare:
     def tell(self, key: str, title: str, because: str) -> None:
         """Open an incident about something that is over already: a warning, which ends by itself."""
         log.warning("own_news", key=key, title=title, because=because)
-        ends = Instant(self.core.clock.now() + HOUR)
+        ends = Instant(self.runtime.clock.now() + HOUR)
         self._send(Alert("firing", key, "warning", title, because, labels={"tocsin": key}, expires_at=ends))
 
     def recovered(self, key: str) -> None:
-        self._send(_over(key, self.core.clock.now()))
+        self._send(_over(key, self.runtime.clock.now()))
 
     async def late(self, duty: str, because: str) -> bool:
         """Open, or repeat, the incident of a duty that is late; whether that is stored."""
@@ -44,15 +44,15 @@ class Selfcare:
 
     async def in_time(self, duty: str) -> bool:
         """Close the incident of a duty that gets through again; whether that is stored."""
-        return await self._take(_over(f"duty/{duty}", self.core.clock.now()))
+        return await self._take(_over(f"duty/{duty}", self.runtime.clock.now()))
 
     async def is_told(self, duty: str) -> bool:
         """Whether an incident of this duty is open; an earlier process may have opened it."""
-        return await self.core.store.open_alert(OWN.name, f"duty/{duty}") is not None
+        return await self.runtime.store.open_alert(OWN.name, f"duty/{duty}") is not None
 
     def refused_post(self, integration: str, detail: str) -> None:
         """A post of a valid token could not be taken: one incident a day and integration."""
-        day = unix(self.core.clock.now()) // 86_400_000
+        day = unix(self.runtime.clock.now()) // 86_400_000
         expires = on_line((day + 1) * 86_400_000)
         self._send(
             Alert(
@@ -62,7 +62,7 @@ class Selfcare:
         )  # fmt: skip
 
     def _send(self, alert: Alert) -> None:
-        self.core.spawn(self._take(alert), f"alarm {alert.source_key}")
+        self.runtime.spawn(self._take(alert), f"alarm {alert.source_key}")
 
     async def _take(self, alert: Alert) -> bool:
         try:

@@ -26,7 +26,7 @@ from tocsin.work.ingest.intake import Intake
 from tocsin.work.ingest.reassessment import sink, take_end
 from tocsin.work.ledger import Effects, Ledger, is_first
 from tocsin.work.noise.storms import Storms
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 Work = Callable[[Tx, int], Awaitable[tuple[int, Effects, list[StoredAlert]]]]
 
@@ -43,8 +43,8 @@ PROMISED = Millis(10 * SECOND)  # a round at least so often
 class Timers:
     """Runs what is due. `duty` tells when it last got through, for readiness and the watchdog."""
 
-    def __init__(self, core: Core, intake: Intake, storms: Storms) -> None:
-        self.core, self.intake, self.storms = core, intake, storms
+    def __init__(self, runtime: Runtime, intake: Intake, storms: Storms) -> None:
+        self.runtime, self.intake, self.storms = runtime, intake, storms
         self.wake = asyncio.Event()
         self.duty: Duty | None = None
         self._due: Instant | None = None
@@ -54,21 +54,21 @@ class Timers:
 
     async def run(self) -> None:
         """Forever. Support hours are a duty of their own: their trouble holds up no step."""
-        within = Millis(max(PROMISED, 3 * self.core.poll))
-        duty = self.duty = self.core.duties.add(TIMERS, self._round, within=within)
-        hours = self.core.duties.add(
+        within = Millis(max(PROMISED, 3 * self.runtime.poll))
+        duty = self.duty = self.runtime.duties.add(TIMERS, self._round, within=within)
+        hours = self.runtime.duties.add(
             "support hours", self._begin_support_hours, within=Millis(within + 3 * MINUTE), limit=PROMISED
         )
         while True:
             self.wake.clear()
-            if unix(self.core.clock.now()) // MINUTE != self._minute:
+            if unix(self.runtime.clock.now()) // MINUTE != self._minute:
                 await hours.run()
             if not await duty.run():
-                await self.core.clock.sleep(BREATH)
+                await self.runtime.clock.sleep(BREATH)
                 continue
-            rest = Instant(self.core.clock.now() + self.core.poll)
+            rest = Instant(self.runtime.clock.now() + self.runtime.poll)
             self._waits_until = rest if self._due is None else min(self._due, rest)
-            await self.core.clock.wait(self.wake, self._waits_until)
+            await self.runtime.clock.wait(self.wake, self._waits_until)
             self._waits_until = None
 
     def due_at(self, at: Instant) -> None:
@@ -78,10 +78,10 @@ class Timers:
 
     async def _round(self) -> None:
         """Run until nothing is due, and note the instant at which something will be."""
-        await self.core.signals.attend()
-        while (earliest := await self.core.store.next_due()) is not None and earliest <= self.core.clock.now():
+        await self.runtime.signals.attend()
+        while (earliest := await self.runtime.store.next_due()) is not None and earliest <= self.runtime.clock.now():
             if not await self.run_due():
-                earliest = Instant(self.core.clock.now() + HELD)
+                earliest = Instant(self.runtime.clock.now() + HELD)
                 break
             if self.duty is not None:
                 self.duty.done()
@@ -125,14 +125,14 @@ class Timers:
         async def run(tx: Tx) -> tuple[int, Effects, list[StoredAlert]]:
             return await work(tx, limit)
 
-        count, effects, ended = await self.core.store.write(run, paging=True)
-        effects.apply(self.core)
+        count, effects, ended = await self.runtime.store.write(run, paging=True)
+        effects.apply(self.runtime)
         self.intake.ended(ended)
         return count
 
     async def _postpone(self, work: Work) -> None:
         async def later(tx: Tx) -> None:
-            now = self.core.clock.now()
+            now = self.runtime.clock.now()
             if work == self._incidents:
                 rows = await tx.due_incidents(now, 1)
                 tx.save_incidents([replace(row, due_at=Instant(now + POSTPONED)) for row in rows])
@@ -140,15 +140,15 @@ class Timers:
                 alerts = await tx.due_alerts(now, 1)
                 tx.save_alerts([replace(row, expires_at=Instant(now + POSTPONED)) for row in alerts])
 
-        await self.core.store.write(later, paging=True)
+        await self.runtime.store.write(later, paging=True)
 
     # ----------------------------------------------------------------------------- incidents
 
     async def _incidents(self, tx: Tx, limit: int) -> tuple[int, Effects, list[StoredAlert]]:
-        ledger = Ledger(self.core, tx, self.core.clock.now())
+        ledger = Ledger(self.runtime, tx, self.runtime.clock.now())
         rows = await tx.due_incidents(ledger.now, limit)
         ledger.know(rows)
-        if self.core.mutes.watching:
+        if self.runtime.mutes.watching:
             parents = (await ledger.mutes()).parents
             for incident in rows:  # what is about to page counts for those that are due with it
                 ledger.see(incident)
@@ -162,13 +162,13 @@ class Timers:
     async def _oldest_alerts(self, ledger: Ledger, rows: Sequence[Incident]) -> dict[int, list[StoredAlert]]:
         """In one read, the oldest firing alerts of those where they have a say: nearly always they suffice."""
         mutes = await ledger.mutes()
-        asked = [one.number for one in rows if timers.asks_alerts(one, self.core.settings, mutes)]
+        asked = [one.number for one in rows if timers.asks_alerts(one, self.runtime.settings, mutes)]
         return await ledger.tx.oldest_firing(asked, FEW)
 
     async def _incident(self, ledger: Ledger, incident: Incident, oldest: Mapping[int, list[StoredAlert]]) -> None:
         if incident.due_kind in ("step", "again"):
             planned = incident.planned_at if incident.planned_at is not None else ledger.now
-            self.core.metrics.step_lateness_seconds.observe(max(0, ledger.now - planned) / 1000)
+            self.runtime.metrics.step_lateness_seconds.observe(max(0, ledger.now - planned) / 1000)
         if incident.due_kind == "unmute" and lifecycle.in_storm(incident):
             if not await self.storms.leave(ledger, incident):
                 return
@@ -190,21 +190,21 @@ class Timers:
         self, ledger: Ledger, incident: Incident, oldest: Mapping[int, list[StoredAlert]]
     ) -> timers.Around:
         """What has a say in it; read only where it has, and as far as it may change the answer."""
-        mutes, settings = await ledger.mutes(), self.core.settings
+        mutes, settings = await ledger.mutes(), self.runtime.settings
         alerts: list[StoredAlert] = []
         if timers.asks_alerts(incident, settings, mutes):
             alerts = oldest.get(incident.number, [])
             if len(alerts) != incident.firing and not timers.suffice(incident, alerts, settings, mutes, ledger.now):
                 alerts = await ledger.tx.firing_alerts(incident.number)
         await ledger.people()
-        return ledger.around(await self.core.policies.thaw(incident.policy_hash), alerts, mutes)
+        return ledger.around(await self.runtime.policies.thaw(incident.policy_hash), alerts, mutes)
 
     # ------------------------------------------------------------------------- support hours
 
     async def _begin_support_hours(self) -> None:
         """What nobody has yet gets its urgency back. Hours begin with a minute: it looks once in each."""
-        now, failed = self.core.clock.now(), None
-        for service in self.core.settings.services.values():
+        now, failed = self.runtime.clock.now(), None
+        for service in self.runtime.settings.services.values():
             hours = service.support_hours
             within = hours is not None and in_hours(hours, now)
             try:
@@ -221,12 +221,12 @@ class Timers:
     async def _give_urgency_back(self, service: str) -> None:
         where = IncidentFilter(status=("triggered",), service=service)
         before: int | None = None
-        while found := await self.core.store.incidents(where, AT_ONCE, before):
+        while found := await self.runtime.store.incidents(where, AT_ONCE, before):
             before = found[-1].number
             numbers = [one.number for one in found if one.urgency == "low"]
 
             async def work(tx: Tx, numbers: list[int] = numbers) -> Effects:
-                ledger = Ledger(self.core, tx, self.core.clock.now())
+                ledger = Ledger(self.runtime, tx, self.runtime.clock.now())
                 await ledger.load(numbers)
                 for number in numbers:
                     incident = ledger.get(number)
@@ -234,13 +234,13 @@ class Timers:
                         ledger.do(timers.urgency_back(incident, await self._around(ledger, incident, {})))
                 return await ledger.close()
 
-            (await self.core.store.write(work, paging=True)).apply(self.core)
+            (await self.runtime.store.write(work, paging=True)).apply(self.runtime)
 
     # -------------------------------------------------------------------------------- alerts
 
     async def _alerts(self, tx: Tx, limit: int) -> tuple[int, Effects, list[StoredAlert]]:
         """Alerts whose source fell silent: they end, as if it had resolved them."""
-        ledger = Ledger(self.core, tx, self.core.clock.now())
+        ledger = Ledger(self.runtime, tx, self.runtime.clock.now())
         rows = await tx.due_alerts(ledger.now, limit)
         await ledger.load([alert.incident for alert in rows if alert.incident is not None])
         touched: dict[int, None] = {}
@@ -258,7 +258,7 @@ class Timers:
             ended.append(after)
             incident = ledger.get(after.incident) if after.incident is not None else None
             if incident is not None:
-                close_after = self.core.settings.defaults.close_after
+                close_after = self.runtime.settings.defaults.close_after
                 take_end(ledger, ended_in(incident, after, close_after, ledger.now), touched)
         self.intake.forget(ended)  # before the commit: the next post may be decided before we hear of it
         await self._sink(ledger, tx, touched)

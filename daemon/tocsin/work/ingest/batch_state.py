@@ -28,7 +28,7 @@ from tocsin.work.ingest.open_alerts import OpenAlerts, Pair
 from tocsin.work.ingest.posts import Item, Outcome, Queued
 from tocsin.work.ingest.repeat_counts import RepeatCounts
 from tocsin.work.ledger import Ledger
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 
 class BatchState:
@@ -38,14 +38,14 @@ class BatchState:
     """
 
     def __init__(
-        self, core: Core, open_alerts: OpenAlerts, uncounted: RepeatCounts, tx: Tx, posts: Sequence[Queued], *,
+        self, runtime: Runtime, open_alerts: OpenAlerts, uncounted: RepeatCounts, tx: Tx, posts: Sequence[Queued], *,
         trust: bool,
     ) -> None:  # fmt: skip
-        self.core, self.open_alerts, self.uncounted, self.tx, self.posts = core, open_alerts, uncounted, tx, posts
+        self.runtime, self.open_alerts, self.uncounted, self.tx, self.posts = runtime, open_alerts, uncounted, tx, posts
         self.trust = trust
-        self.now = now = core.clock.now()
-        self.settings, self.rulebook = core.live.settings, core.live.rulebook
-        self.ledger = ledger = Ledger(core, tx, now)
+        self.now = now = runtime.clock.now()
+        self.settings, self.rulebook = runtime.live.settings, runtime.live.rulebook
+        self.ledger = ledger = Ledger(runtime, tx, now)
         self.out = Outcome([], ledger.effects)
         self.counters = Counters(tx, now)
         self.incidents: list[dict[int, None]] = [{} for _ in posts]  # by post: in which incidents its alerts are
@@ -87,7 +87,7 @@ class BatchState:
         if alert.expires_at is not None:
             return alert.expires_at
         quiet = integration.auto_resolve
-        if quiet is None and self.core.live.rules_end_quiet_alerts:
+        if quiet is None and self.runtime.live.rules_end_quiet_alerts:
             quiet = self.rulebook.walk(alert, integration).auto_resolve
         return None if quiet is None else Instant(self.now + quiet)
 

@@ -56,7 +56,7 @@ def _ignore(batch: BatchState, placed: Ignore) -> None:
 
 def _repeat(batch: BatchState, item: Item, known: StoredAlert, placed: Repeat) -> None:
     """Counted in memory; at once where others write too, and where what is counted is kept anew here."""
-    if item.threshold is None and known.id not in batch.added and batch.core.store.exclusive:
+    if item.threshold is None and known.id not in batch.added and batch.runtime.store.exclusive:
         batch.repeat(item.post, item.integration, item.alert, known.id, known.incident or 0)
         if known.id not in batch.saved:
             batch.out.fresh.append(known)
@@ -162,7 +162,7 @@ def _end(batch: BatchState, item: Item, placed: Clear | End) -> None:
         batch.bury(placed.tombstone)
     batch.keep(item, placed.alert)
     batch.alerts[item.pair] = None
-    forget(batch.core, batch.open_alerts, [placed.alert])
+    forget(batch.runtime, batch.open_alerts, [placed.alert])
     batch.out.ended.append(placed.alert)
     batch.outcome("resolved")
     resolved = take_end(batch.ledger, placed.moves, batch.touched)

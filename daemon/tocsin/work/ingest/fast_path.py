@@ -74,7 +74,7 @@ async def _write(batch: BatchState, fast: FastPath) -> None:
     for done, arrival in enumerate(fast.arrivals(ids, numbers, batch.post_ids), start=1):
         arrived.append(arrival)
         if done % SLICE == 0 and done < count:
-            await batch.core.clock.turn()
+            await batch.runtime.clock.turn()
     for coming, number in zip(fast.coming.values(), numbers, strict=True):
         incidents[coming.post][number] = None
     batch.ledger.arrive(arrived)
@@ -188,7 +188,7 @@ class FastPath:
         return found
 
     def _new_basis(self, verdict: Verdict) -> Basis:
-        settings = self.ledger.core.settings
+        settings = self.ledger.runtime.settings
         assessed = assess(verdict, verdict.severity, settings, self.now)
         policy = policy_for(verdict.policy, verdict.service, settings)
         return (

@@ -38,7 +38,7 @@ from tocsin.work.ingest.posts import Outcome, Queued, Taken, Waiter
 from tocsin.work.ingest.repeat_counts import RepeatCounts
 from tocsin.work.ingest.waiting_posts import Waiting
 from tocsin.work.noise.storms import Storms
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 log = structlog.stdlib.get_logger("tocsin.intake")
 
@@ -59,14 +59,14 @@ class Overloaded(StoreUnavailable):
 class Intake:
     """The door through which every alert goes."""
 
-    def __init__(self, core: Core, storms: Storms) -> None:
-        self.core, self.storms = core, storms
+    def __init__(self, runtime: Runtime, storms: Storms) -> None:
+        self.runtime, self.storms = runtime, storms
         self._queue = Waiting()
         self._wake = asyncio.Event()
         self._busy = False
         self.duty: Duty | None = None
         self.known = OpenAlerts()
-        self.repeats = RepeatCounts(core.store)
+        self.repeats = RepeatCounts(runtime.store)
         self.fires_later = asyncio.Event()  # something began to wait behind its end (work/incidents/overtaken.py)
 
     # ------------------------------------------------------------------------------- the door
@@ -80,14 +80,14 @@ class Intake:
         if self._queue.bytes > WAITING_BYTES:
             raise Overloaded("too many posts wait to be committed")
         heard: Sequence[str] = ()
-        if self.core.live.ears:
-            parsed, heard = self.core.live.ears.hear(integration.name, parsed)
+        if self.runtime.live.heartbeat_matcher:
+            parsed, heard = self.runtime.live.heartbeat_matcher.hear(integration.name, parsed)
         if len(parsed.alerts) <= BATCH_ALERTS:
             taken = await self._take_part(integration, raw, parsed, parsed.alerts)
         else:
             taken = await self._take_in_parts(integration, raw, parsed)
         if heard:
-            await self.core.signals.heard(heard, f"integration:{integration.name}")
+            await self.runtime.signals.heard(heard, f"integration:{integration.name}")
         return taken
 
     async def _take_in_parts(self, integration: IntegrationConfig, raw: bytes, parsed: Parsed) -> Taken:
@@ -116,7 +116,7 @@ class Intake:
         self, integration: IntegrationConfig, raw: bytes, parsed: Parsed, alerts: Sequence[Alert], *,
         row: int = 0, part: bool = False,
     ) -> Taken:  # fmt: skip
-        now, rulebook = self.core.clock.now(), self.core.live.rulebook
+        now, rulebook = self.runtime.clock.now(), self.runtime.live.rulebook
         try:
             judged = await self._judge_all(integration, alerts, rulebook)
         except Exception as error:  # whatever one post can raise must cost only that post
@@ -131,7 +131,7 @@ class Intake:
 
         Raises StoreUnavailable, BadBody when it cannot be decided.
         """
-        now, rulebook = self.core.clock.now(), self.core.live.rulebook
+        now, rulebook = self.runtime.clock.now(), self.runtime.live.rulebook
         one = Judged(alert, waited.source_key, f"{waited.integration}\0{waited.source_key}", waited=True)
         read(one)
         judge(one, integration, rulebook)
@@ -142,10 +142,10 @@ class Intake:
 
     def take_at_once(self, integration: IntegrationConfig, raw: bytes, parsed: Parsed, waiter: Waiter) -> bool:
         """The same for a post that needs no turns of the loop: `waiter` hears of it. False: it has to be `take`."""
-        live = self.core.live
-        if live.ears or len(parsed.alerts) > SLICE or self._queue.bytes > WAITING_BYTES:
+        live = self.runtime.live
+        if live.heartbeat_matcher or len(parsed.alerts) > SLICE or self._queue.bytes > WAITING_BYTES:
             return False
-        now, rulebook = self.core.clock.now(), live.rulebook
+        now, rulebook = self.runtime.clock.now(), live.rulebook
         judge_one = self._judge
         judged = [judge_one(alert, integration, rulebook) for alert in parsed.alerts]
         self._line_up(Queued(integration, raw, parsed, now, judged, rulebook, waiter))
@@ -155,7 +155,7 @@ class Intake:
         self, integration: IntegrationConfig, alerts: Sequence[Alert], rulebook: Rulebook
     ) -> list[Judged]:
         """All that needs no database, while the batch before this one is being committed."""
-        clock, judged = self.core.clock, []
+        clock, judged = self.runtime.clock, []
         began = clock.monotonic()
         for count, alert in enumerate(alerts):
             if (count and count % SLICE == 0) or clock.monotonic() - began > LOOP_TIME:
@@ -181,7 +181,7 @@ class Intake:
 
     async def run(self) -> None:
         """Take what is queued, commit it, answer; forever."""
-        self.duty = duty = self.core.duties.add(INGEST, self._next, within=PROMISED, limit=LONGEST)
+        self.duty = duty = self.runtime.duties.add(INGEST, self._next, within=PROMISED, limit=LONGEST)
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -214,7 +214,7 @@ class Intake:
         """Let the loop read the small posts that have arrived already: many cost little more to commit than one."""
         for _ in range(TURNS):
             waiting = len(self._queue)
-            await self.core.clock.turn()
+            await self.runtime.clock.turn()
             if len(self._queue) == waiting or self._queue.bytes > GATHERED:
                 return
 
@@ -245,17 +245,17 @@ class Intake:
             nonlocal tries
             tries += 1  # a conflict means that memory was wrong: then the database is asked
             trust = self.known.trusted and tries == 1
-            state = BatchState(self.core, self.known, self.repeats, tx, batch, trust=trust)
+            state = BatchState(self.runtime, self.known, self.repeats, tx, batch, trust=trust)
             return await decide_batch(state, self.storms)
 
-        return await self.core.store.write(work, lane="ingest")
+        return await self.runtime.store.write(work, lane="ingest")
 
     def _apply(self, batch: list[Queued], outcome: Outcome) -> None:
         """After the commit: remember, answer, count."""
-        now = self.core.clock.now()
+        now = self.runtime.clock.now()
         for alert_id, (count, expires, began) in outcome.repeats.items():
             self.repeats.count(alert_id, now, expires, began, count)
-        if self.core.store.exclusive:
+        if self.runtime.store.exclusive:
             self.repeats.counted = max(self.repeats.counted, outcome.last_post)
             self.known.ended(outcome.ended)
             self.known.remember(outcome.fresh)
@@ -263,24 +263,24 @@ class Intake:
             self.known.bury(outcome.buried, now)
         if outcome.waits_until is not None:
             self.fires_later.set()
-        if self.core.mutes.inhibited.rules:
+        if self.runtime.mutes.inhibited.rules:
             self._learn_sources(outcome)
-        outcome.effects.apply(self.core)
+        outcome.effects.apply(self.runtime)
         for post, taken in zip(batch, outcome.results, strict=True):
             if not post.waiter.done():
                 post.waiter.set_result(taken)
         for rule, error in outcome.rule_errors:
-            self.core.metrics.rule_errors.labels(rule).inc()
+            self.runtime.metrics.rule_errors.labels(rule).inc()
             log.warning("rule_error", rule=rule, error=error)
         for name, count in outcome.counts.items():
-            self.core.metrics.alerts_outcome.labels(name).inc(count)
+            self.runtime.metrics.alerts_outcome.labels(name).inc(count)
         self._count_received(batch)
 
     def _learn_sources(self, outcome: Outcome) -> None:
         """What fires now may keep others quiet."""
-        mutes, settings = self.core.mutes, self.core.settings
+        mutes, settings = self.runtime.mutes, self.runtime.settings
         for alert in outcome.fresh:
-            self.core.unsettled |= mutes.see(alert, counts=counts_as_source(alert, settings))
+            self.runtime.unsettled |= mutes.see(alert, counts=counts_as_source(alert, settings))
 
     def _count_received(self, batch: list[Queued]) -> None:
         """Once a batch, since counting costs about as much as deciding."""
@@ -292,15 +292,15 @@ class Intake:
             for one in post.judged:
                 received[name, one.alert.status] += 1
             if post.parsed.rejected and not post.row:
-                self.core.metrics.alerts_rejected.labels(name, "invalid").inc(len(post.parsed.rejected))
+                self.runtime.metrics.alerts_rejected.labels(name, "invalid").inc(len(post.parsed.rejected))
         for (name, status), count in received.items():
-            self.core.metrics.alerts_received.labels(name, status).inc(count)
+            self.runtime.metrics.alerts_received.labels(name, status).inc(count)
 
     # ------------------------------------------------------------------------- repeats, the cache
 
     def forget(self, alerts: Sequence[StoredAlert]) -> None:
         """Alerts that a person or a timer ends; to be called inside that transaction, before its commit."""
-        forget(self.core, self.known, alerts)
+        forget(self.runtime, self.known, alerts)
 
     def ended(self, alerts: Sequence[StoredAlert]) -> None:
         """The same alerts, after that commit."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from tocsin.contracts import Store
 from tocsin.decide.routing.kept_texts import MASK63
 from tocsin.model import Arrival, Instant, StoredAlert, Tombstone
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 Pair = tuple[str, str]
 MASK40 = (1 << 40) - 1
@@ -124,7 +124,7 @@ def packed(content: int, alert: int, incident: int | None) -> int:
     return content | alert << 63 | (incident or 0) << 103
 
 
-def forget(core: Core, open_alerts: OpenAlerts, alerts: Sequence[StoredAlert]) -> None:
+def forget(runtime: Runtime, open_alerts: OpenAlerts, alerts: Sequence[StoredAlert]) -> None:
     """These alerts end: nobody takes them for open any more. To be called inside that transaction."""
     open_alerts.ending(alerts)
-    core.unsettled |= core.mutes.forget(alerts)
+    runtime.unsettled |= runtime.mutes.forget(alerts)

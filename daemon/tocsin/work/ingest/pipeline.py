@@ -37,7 +37,7 @@ async def decide_batch(batch: BatchState, storms: Storms) -> Outcome:
             else:
                 execute(batch, item, place(item.alert, item.verdict, batch.facts_for(item), batch.now))
         if len(items) == SLICE:
-            await batch.core.clock.turn()
+            await batch.runtime.clock.turn()
     await reassess_touched_incidents(batch)
     page_opened_incidents(batch)
     await storms.page(batch.ledger)  # first pages go out, or a storm takes their incidents in
@@ -55,7 +55,7 @@ async def _ids_of_posts(batch: BatchState) -> Sequence[int]:
 
 async def _lock_identities(batch: BatchState) -> None:
     """Where others write too: nobody else decides about these identities, bytes and groups meanwhile."""
-    if batch.core.store.exclusive:
+    if batch.runtime.store.exclusive:
         return
     keys: dict[str, None] = {}
     for post in batch.posts:
@@ -103,7 +103,7 @@ async def _mint(batch: BatchState, post: Queued, alert: Alert) -> str:
     known = await batch.tx.minted(post.integration.name, body, batch.now)
     if known is not None:
         return known
-    key = batch.core.chance.token()
+    key = batch.runtime.chance.token()
     batch.tx.add_minted(post.integration.name, body, key, Instant(batch.now + MINTED))
     return key
 

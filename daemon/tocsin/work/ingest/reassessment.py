@@ -40,7 +40,7 @@ async def _acknowledge(ledger: Ledger, number: int) -> None:
     incident = ledger.get(number)
     assert incident is not None
     actor = Actor("integration", incident.integration)
-    policy = await ledger.core.policies.thaw(incident.policy_hash)
+    policy = await ledger.runtime.policies.thaw(incident.policy_hash)
     timeout = policy.ack_timeout if policy else Policy("", ()).ack_timeout
     because = "all its firing alerts are acknowledged"
     ledger.take(lifecycle.acknowledge(incident, actor, "alert", ledger.now, timeout, because), "alert")
@@ -93,6 +93,6 @@ def take_end(ledger: Ledger, moves: Sequence[Move], touched: dict[int, None]) ->
 def sink(ledger: Ledger, incident: Incident, firing: Firing) -> None:
     """An alert ended or changed: the incident is as bad as those that are left."""
     incident = ledger.get(incident.number) or incident
-    after = reassessed(incident, firing, ledger.core.settings, ledger.now)
+    after = reassessed(incident, firing, ledger.runtime.settings, ledger.now)
     if after is not incident:
         ledger.take(retold(after, "alert", "as its firing alerts are now", ledger.now))

@@ -18,29 +18,29 @@ from tocsin.model import Alert, Instant, Post, StoredAlert
 from tocsin.model.civil import unix
 from tocsin.work.ingest.evaluation import bytes_of
 from tocsin.work.ingest.intake import COUNTED, Intake
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 AT_ONCE = 100  # posts
 Pair = tuple[str, str]
 log = structlog.stdlib.get_logger("tocsin.recount")
 
 
-async def recount(core: Core, intake: Intake) -> None:
+async def recount(runtime: Runtime, intake: Intake) -> None:
     """Count what was not written before the last end. To be called before any alert is taken."""
-    if not core.store.exclusive:
+    if not runtime.store.exclusive:
         return
-    after = int(await core.store.meta(COUNTED) or 0)
-    while posts := await core.store.repeated_posts(after, AT_ONCE):
+    after = int(await runtime.store.meta(COUNTED) or 0)
+    while posts := await runtime.store.repeated_posts(after, AT_ONCE):
         for post in posts:
-            for alert, read in await _repeated(core, post):
+            for alert, read in await _repeated(runtime, post):
                 expires = read.expires_at
-                later = expires is not None and expires > core.clock.now()  # else it was judged anew already
+                later = expires is not None and expires > runtime.clock.now()  # else it was judged anew already
                 intake.repeats.count(alert.id, post.received_at, expires if later else None, read.started_at)
         after = posts[-1].id
     intake.repeats.counted = after
 
 
-async def _repeated(core: Core, post: Post) -> list[tuple[StoredAlert, Alert]]:
+async def _repeated(runtime: Runtime, post: Post) -> list[tuple[StoredAlert, Alert]]:
     """The open alerts that this post only repeated, each as often as it is there."""
 
     async def work(tx: Tx) -> list[tuple[StoredAlert, Alert]]:
@@ -49,19 +49,19 @@ async def _repeated(core: Core, post: Post) -> list[tuple[StoredAlert, Alert]]:
         known = [(found[pair], alert) for pair, alert in read if pair in found]
         return [(kept, alert) for kept, alert in known if kept.content == content_of(alert) and kept.post != post.id]
 
-    raw, alerts = _read(core, post)
-    return await core.store.write(work) if alerts else []
+    raw, alerts = _read(runtime, post)
+    return await runtime.store.write(work) if alerts else []
 
 
-def _read(core: Core, post: Post) -> tuple[bytes, Sequence[Alert]]:
+def _read(runtime: Runtime, post: Post) -> tuple[bytes, Sequence[Alert]]:
     """The firing alerts of a kept body. What cannot be read any more is not counted."""
-    config = core.settings.integrations.get(post.integration)
-    source = core.live.sources.get(config.type) if config is not None else None
+    config = runtime.settings.integrations.get(post.integration)
+    source = runtime.live.sources.get(config.type) if config is not None else None
     if config is None or source is None:
         return b"", ()
     try:
         parsed = on_the_line(source.parse(post.body, {}, config, Instant(unix(post.received_at))))
-        alerts = core.live.ears.hear(config.name, parsed)[0].alerts
+        alerts = runtime.live.heartbeat_matcher.hear(config.name, parsed)[0].alerts
     except Exception as error:  # noqa: BLE001  # a count is not worth a start that fails
         log.warning("not_recounted", post=post.id, error=repr(error))
         return b"", ()

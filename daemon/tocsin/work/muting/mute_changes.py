@@ -15,13 +15,13 @@ import structlog
 
 from tocsin.contracts import IncidentFilter, Tx
 from tocsin.decide.incidents import timers
-from tocsin.decide.muting.maintenance import Window, in_force, last_ended
+from tocsin.decide.muting.maintenance import MaintenanceWindow, in_force, last_ended
 from tocsin.decide.muting.mutes import Mutes, counts_as_source, stored_values
 from tocsin.errors import StoreUnavailable
 from tocsin.model import OPEN, SECOND, TOCSIN, Incident, Instant, Millis, Settings, StoredAlert, rfc3339
 from tocsin.work.duties import each, in_turn, promise
 from tocsin.work.ledger import Effects, Ledger, incidents_of
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 log = structlog.stdlib.get_logger("tocsin.following")
 
@@ -32,11 +32,11 @@ BREATH = Millis(500)  # after the database did not answer
 MARKED = "inhibitions"  # the meta value that says for which inhibitions the sources are marked
 
 
-class Following:
+class MuteChanges:
     """`wake` it after anything that mutes began or ended; `learn` after a start and a reload."""
 
-    def __init__(self, core: Core) -> None:
-        self.core = core
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
         self._wake = asyncio.Event()
         self._told: set[tuple[str, Instant, str]] = set()
         self._unmarked = False
@@ -52,29 +52,29 @@ class Following:
         Raises StoreUnavailable; then it is tried again at the next look.
         """
         self.wake()
-        core, settings = self.core, self.core.settings
+        runtime, settings = self.runtime, self.runtime.settings
 
         async def work(tx: Tx) -> Mutes:
-            fresh = core.fresh_mutes()
+            fresh = runtime.fresh_mutes()
             sources = await tx.inhibitors() if fresh.inhibited.rules else []
             sources = [one for one in sources if counts_as_source(one, settings)]
             incidents = await tx.down(sorted(fresh.parents.services), incidents_of(sources))
-            fresh.learn(sources, incidents, core.clock.now())
-            if core.store.exclusive:
-                core.mutes.take_over(fresh)
+            fresh.learn(sources, incidents, runtime.clock.now())
+            if runtime.store.exclusive:
+                runtime.mutes.take_over(fresh)
             return fresh
 
-        fresh = await core.store.write(work)
-        if not core.store.exclusive:
-            core.mutes.take_over(fresh)
-        self._unmarked = bool(fresh.inhibited.rules) and await core.store.meta(MARKED) != _digest(settings)
+        fresh = await runtime.store.write(work)
+        if not runtime.store.exclusive:
+            runtime.mutes.take_over(fresh)
+        self._unmarked = bool(fresh.inhibited.rules) and await runtime.store.meta(MARKED) != _digest(settings)
         self._learnt = settings
 
     async def run(self) -> None:
         """Forever: what happened, and what the clock says of windows."""
-        clock = self.core.clock
-        within = promise(Millis(max(LOOK, self.core.poll)))
-        duty = self.core.duties.add("following", lambda: self._look(woken), within=within)
+        clock = self.runtime.clock
+        within = promise(Millis(max(LOOK, self.runtime.poll)))
+        duty = self.runtime.duties.add("following", lambda: self._look(woken), within=within)
         while True:
             woken = await clock.wait(self._wake, self._next_look())
             self._wake.clear()
@@ -83,30 +83,30 @@ class Following:
                 self.wake()
 
     def _next_look(self) -> Instant | None:
-        now = self.core.clock.now()
-        edge = self.core.mutes.windows.next_edge(now)
-        look = Instant(now + max(LOOK, self.core.poll))
+        now = self.runtime.clock.now()
+        edge = self.runtime.mutes.windows.next_edge(now)
+        look = Instant(now + max(LOOK, self.runtime.poll))
         return look if edge is None else min(edge, look)
 
     async def _look(self, woken: bool) -> None:
         """Each step for itself: what one cannot do holds up none of the others, least of all the incidents."""
-        shared, before = not self.core.store.exclusive, len(self._told)
-        mutes = (self.core.mutes.inhibited, self.core.mutes.parents)
+        shared, before = not self.runtime.store.exclusive, len(self._told)
+        mutes = (self.runtime.mutes.inhibited, self.runtime.mutes.parents)
         failed: Exception | None = None
         try:
             others = [self._learn_from_others] if shared else []
             await in_turn(self._learn_if_new, self._mark_if_new, *others, self._tell_windows)
         except Exception as error:  # noqa: BLE001  # raised below, behind the incidents
             failed = error
-        changed = shared and mutes != (self.core.mutes.inhibited, self.core.mutes.parents)
+        changed = shared and mutes != (self.runtime.mutes.inhibited, self.runtime.mutes.parents)
         if woken or changed or len(self._told) > before or self._once_more:
-            await follow_all(self.core)
+            await follow_all(self.runtime)
         self._once_more = shared and (woken or changed)
         if failed is not None:
             raise failed
 
     async def _learn_if_new(self) -> None:
-        if self._learnt is not self.core.settings:
+        if self._learnt is not self.runtime.settings:
             await self.learn()
 
     async def _mark_if_new(self) -> None:
@@ -115,51 +115,51 @@ class Following:
 
     async def _learn_from_others(self) -> None:
         """Sources and parents that came or went at another replica, and whom they page."""
-        store, mutes = self.core.store, self.core.mutes
+        store, mutes = self.runtime.store, self.runtime.mutes
         for state in await store.contact_states():  # who sent STOP there is called here no more
-            self.core.learn(state)
+            self.runtime.learn(state)
         if not mutes.watching:
             return
         sources = await store.inhibitors() if mutes.inhibited.rules else []
         incidents = await store.down(sorted(mutes.parents.services), incidents_of(sources))
-        mutes.learn(sources, incidents, self.core.clock.now())
+        mutes.learn(sources, incidents, self.runtime.clock.now())
 
     # --------------------------------------------------------------------------------- sources
 
     async def _mark_sources(self) -> None:
         """Other inhibitions than those the sources were marked for: every open alert is asked, some at a time."""
-        settings, after, more = self.core.settings, ("", ""), True
+        settings, after, more = self.runtime.settings, ("", ""), True
         while more:
 
             async def work(tx: Tx, after: tuple[str, str] = after) -> tuple[str, str] | None:
                 alerts = await tx.open_slice(after, AT_ONCE)
                 found = [
                     one for one in alerts
-                    if counts_as_source(one, settings) and self.core.mutes.inhibited.standing(stored_values(one))
+                    if counts_as_source(one, settings) and self.runtime.mutes.inhibited.standing(stored_values(one))
                 ]  # fmt: skip
                 tx.add_inhibitors([one.id for one in found])
                 for one in found:
-                    self.core.mutes.see(one)  # nobody ends it before this commits
+                    self.runtime.mutes.see(one)  # nobody ends it before this commits
                 return (alerts[-1].integration, alerts[-1].source_key) if len(alerts) == AT_ONCE else None
 
-            last = await self.core.store.write(work)
+            last = await self.runtime.store.write(work)
             after, more = last or after, last is not None
-        await self.core.store.set_meta(MARKED, _digest(settings))
+        await self.runtime.store.set_meta(MARKED, _digest(settings))
         self._unmarked = False
 
     # --------------------------------------------------------------------------------- windows
 
     async def _tell_windows(self) -> None:
         """Windows that began or ended: a line in the log, and one in each open incident they are about."""
-        now = self.core.clock.now()
-        found: list[tuple[Window, str]] = []
-        for one in self.core.mutes.windows.planned:
+        now = self.runtime.clock.now()
+        found: list[tuple[MaintenanceWindow, str]] = []
+        for one in self.runtime.mutes.windows.planned:
             current, ended = in_force(one, now), last_ended(one, now)
             found += [(current, "began")] if current is not None else []
             found += [(ended, "ended")] if ended is not None else []
         await each(found, lambda told: self._tell(*told))
 
-    async def _tell(self, window: Window, phase: str) -> None:
+    async def _tell(self, window: MaintenanceWindow, phase: str) -> None:
         key = (window.name, window.start, phase)
         if key in self._told:
             return
@@ -170,24 +170,24 @@ class Following:
                 return new
             return await tx.begin_window(window.name, window.start, "ended") and not new
 
-        if await self.core.store.write(work):
+        if await self.runtime.store.write(work):
             log.info(f"maintenance_{phase}", window=window.name, start=rfc3339(window.start), end=rfc3339(window.end))
             await self._note(window, phase)
         self._told.add(key)
 
-    async def _note(self, window: Window, phase: str) -> None:
+    async def _note(self, window: MaintenanceWindow, phase: str) -> None:
         """Incidents that are open and have a firing alert that the window is about."""
-        core, before = self.core, None
-        while found := await core.store.incidents(IncidentFilter(tuple(sorted(OPEN))), AT_ONCE, before):
+        runtime, before = self.runtime, None
+        while found := await runtime.store.incidents(IncidentFilter(tuple(sorted(OPEN))), AT_ONCE, before):
             before = found[-1].number
-            alerts = await core.store.firing_of([one.number for one in found])
+            alerts = await runtime.store.firing_of([one.number for one in found])
             about = [
                 one.number for one in found
-                if any(core.mutes.windows.hits(window.name, stored_values(each, one)) for each in alerts[one.number])
+                if any(runtime.mutes.windows.hits(window.name, stored_values(each, one)) for each in alerts[one.number])
             ]  # fmt: skip
 
             async def work(tx: Tx, about: Sequence[int] = about) -> Effects:
-                ledger = Ledger(core, tx, core.clock.now())
+                ledger = Ledger(runtime, tx, runtime.clock.now())
                 await ledger.load(about)
                 for number in about:
                     incident = ledger.get(number)
@@ -196,16 +196,16 @@ class Following:
                 return await ledger.close()
 
             if about:
-                (await core.store.write(work)).apply(core)
+                (await runtime.store.write(work)).apply(runtime)
 
-    def _line(self, ledger: Ledger, incident: Incident, window: Window, phase: str) -> None:
+    def _line(self, ledger: Ledger, incident: Incident, window: MaintenanceWindow, phase: str) -> None:
         because = f"the maintenance window '{window.name}' {phase}"
         ledger.note(
             incident, f"maintenance_{phase}", TOCSIN, "maintenance", because, window=window.name, until=window.end
         )
 
 
-async def follow_all(core: Core, before: int | None = None) -> None:
+async def follow_all(runtime: Runtime, before: int | None = None) -> None:
     """The triggered incidents below a number, or all: each is muted while all its firing alerts are, whatever by.
 
     They are looked at without a lock; only those that change are written, some at a time. One that cannot be followed
@@ -213,15 +213,15 @@ async def follow_all(core: Core, before: int | None = None) -> None:
     """
     more, failed = True, None
     while more:
-        found = await core.store.incidents(IncidentFilter(status=("triggered",)), AT_ONCE, before)
+        found = await runtime.store.incidents(IncidentFilter(status=("triggered",)), AT_ONCE, before)
         try:
-            await _follow_those(core, await _changing(core, found))
+            await _follow_those(runtime, await _changing(runtime, found))
         except StoreUnavailable:
             raise
         except Exception as error:  # one by one, and the culprit is left to its own timer
             log.error("followed_one_by_one", error=repr(error), exc_info=True)
             try:
-                await each(found, lambda one: _follow_those(core, [one.number]))
+                await each(found, lambda one: _follow_those(runtime, [one.number]))
             except Exception as culprit:  # noqa: BLE001  # raised below, behind the others
                 failed = culprit
         before = found[-1].number if found else None
@@ -230,44 +230,46 @@ async def follow_all(core: Core, before: int | None = None) -> None:
         raise failed
 
 
-async def _follow_those(core: Core, numbers: Sequence[int]) -> None:
+async def _follow_those(runtime: Runtime, numbers: Sequence[int]) -> None:
     async def work(tx: Tx) -> Effects:
-        return await follow(core, tx, numbers)
+        return await follow(runtime, tx, numbers)
 
     if numbers:
-        (await core.store.write(work)).apply(core)
+        (await runtime.store.write(work)).apply(runtime)
 
 
-async def _changing(core: Core, found: Sequence[Incident]) -> list[int]:
+async def _changing(runtime: Runtime, found: Sequence[Incident]) -> list[int]:
     """Which of these would be muted or not muted any more, as far as this process knows."""
-    mutes, now = core.mutes, core.clock.now()
+    mutes, now = runtime.mutes, runtime.clock.now()
     asked = [one for one in found if mutes or one.muted_by is not None]
-    alerts = await _telling(core, asked, mutes, now) if mutes else {}
-    people = core.people()
+    alerts = await _telling(runtime, asked, mutes, now) if mutes else {}
+    people = runtime.people()
 
     def around(incident: Incident) -> timers.Around:
         firing = alerts.get(incident.number, [])
-        return timers.Around(core.settings, people, mutes, None, firing, now, core.chance.token)
+        return timers.Around(runtime.settings, people, mutes, None, firing, now, runtime.chance.token)
 
     return [one.number for one in asked if timers.follow_mutes(one, around(one))]
 
 
-async def _telling(core: Core, asked: Sequence[Incident], mutes: Mutes, now: Instant) -> dict[int, list[StoredAlert]]:
+async def _telling(
+    runtime: Runtime, asked: Sequence[Incident], mutes: Mutes, now: Instant
+) -> dict[int, list[StoredAlert]]:
     """Firing alerts of each that tell whether it is muted: the oldest few where one of them may page, else all."""
-    alerts = await core.store.oldest_firing([one.number for one in asked], FEW)
+    alerts = await runtime.store.oldest_firing([one.number for one in asked], FEW)
     more = [
         one.number for one in asked
         if len(alerts[one.number]) != one.firing and not timers.any_unmuted(one, alerts[one.number], mutes, now)
     ]  # fmt: skip
-    return {**alerts, **await core.store.firing_of(more)} if more else alerts
+    return {**alerts, **await runtime.store.firing_of(more)} if more else alerts
 
 
-async def follow(core: Core, tx: Tx, numbers: Sequence[int], *, anew: bool = False) -> Effects:
+async def follow(runtime: Runtime, tx: Tx, numbers: Sequence[int], *, anew: bool = False) -> Effects:
     """These incidents follow, in this transaction; `anew`: it made or changed a silence itself."""
-    ledger = Ledger(core, tx, core.clock.now())
+    ledger = Ledger(runtime, tx, runtime.clock.now())
     await ledger.load(sorted(numbers))  # first: of two replicas the later one sees what the earlier one decided
     mutes, _ = await ledger.mutes(), await ledger.people()
-    if anew and core.store.exclusive:
+    if anew and runtime.store.exclusive:
         ledger.quiet_by(mutes.among(await tx.silences(ledger.now)))
     found = [incident for number in numbers if (incident := ledger.get(number)) is not None]
     for incident in sorted(found, key=lambda one: mutes.parents.depth(one.service)):  # who is needed comes first

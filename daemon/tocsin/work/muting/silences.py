@@ -16,7 +16,7 @@ from tocsin.errors import Refused
 from tocsin.model import DAY, Actor, Instant, Silence
 from tocsin.work.ledger import Effects
 from tocsin.work.muting.mute_changes import follow, follow_all
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 log = structlog.stdlib.get_logger("tocsin.silences")
 
@@ -32,8 +32,8 @@ AT_ONCE = 500  # open incidents that follow in one transaction
 class Silences:
     """`add`, `expire`, `list`; each write also mutes or unmutes the open incidents it concerns."""
 
-    def __init__(self, core: Core) -> None:
-        self.core = core
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
         self._changed: set[str] = set()
         self._begun = False
 
@@ -50,10 +50,10 @@ class Silences:
         (decide/muting/silence_changes.py), else that one ends and a new one is made. Raises Refused with what to write
         instead.
         """
-        self.core.mutes.prepare(matchers, await self._check(matchers, starts_at, ends_at, id))
-        now = self.core.clock.now()
+        self.runtime.mutes.prepare(matchers, await self._check(matchers, starts_at, ends_at, id))
+        now = self.runtime.clock.now()
         asked = Silence(
-            self.core.chance.token(), tuple(matchers), starts_at, ends_at,
+            self.runtime.chance.token(), tuple(matchers), starts_at, ends_at,
             clean(author, 200), clean(comment, 2000, lines=True), now,
         )  # fmt: skip
         new = replace(asked, starts_at=max(starts_at, now)) if id is not None else asked
@@ -78,36 +78,38 @@ class Silences:
             found = await tx.silence(id)
             if found is None:
                 raise Refused(f"there is no silence '{id}'", status=404)
-            return [ended(found, self.core.clock.now())]
+            return [ended(found, self.runtime.clock.now())]
 
         return await self._keep(work)
 
     async def list(self, active: bool, limit: int = ALL, after: Stand | None = None) -> list[Silence]:
         """Newest first, behind the one given; only those that have not ended when `active`."""
-        return await self.core.store.silences_made(self.core.clock.now() if active else None, limit, after)
+        return await self.runtime.store.silences_made(self.runtime.clock.now() if active else None, limit, after)
 
     async def ending(self, limit: int, after: Stand | None = None) -> Sequence[Silence]:
         """In the order they end, behind the one given; from the first that has not ended where none is given."""
-        return await self.core.store.silences_by_end(limit, after or Stand(Instant(self.core.clock.now() + 1), ""))
+        return await self.runtime.store.silences_by_end(
+            limit, after or Stand(Instant(self.runtime.clock.now() + 1), "")
+        )
 
     async def ended(self, limit: int) -> Sequence[Silence]:
         """Those that ended last."""
-        return await self.core.store.silences_ended(self.core.clock.now(), limit)
+        return await self.runtime.store.silences_ended(self.runtime.clock.now(), limit)
 
     async def find(self, id: str) -> Silence | None:  # the name of the field
         """The silence of this id, ended or not."""
-        return await self.core.store.silence(id)
+        return await self.runtime.store.silence(id)
 
     async def mutes(self) -> Mutes:
         """All that mutes, with the silences of this instant; what is compiled already is used again."""
-        found = await self.core.store.silences(active_at=self.core.clock.now(), limit=ALL)
-        return self.core.mutes.among(found)
+        found = await self.runtime.store.silences(active_at=self.runtime.clock.now(), limit=ALL)
+        return self.runtime.mutes.among(found)
 
     async def refresh(self) -> None:
         """Read the silences that may still mute something; after a start, and where others write too."""
-        now = self.core.clock.now()
-        kept = await self.core.store.silences(active_at=None, limit=ALL)
-        mutes, before = self.core.mutes, set(self.core.mutes.unreadable)
+        now = self.runtime.clock.now()
+        kept = await self.runtime.store.silences(active_at=None, limit=ALL)
+        mutes, before = self.runtime.mutes, set(self.runtime.mutes.unreadable)
         self._changed.update(mutes.changed(kept, now))
         mutes.replace([one for one in kept if one.ends_at > now])
         for id_, because in mutes.unreadable.items():
@@ -121,13 +123,13 @@ class Silences:
         known of it. After a start too: the process before this one may have been on the way through them.
         """
         changed, self._changed = self._changed, set()
-        if self.core.mutes.starting(self.core.clock.now()) or changed or not self._begun:
+        if self.runtime.mutes.starting(self.runtime.clock.now()) or changed or not self._begun:
             try:
-                await follow_all(self.core)
+                await follow_all(self.runtime)
                 self._begun = True
             except Exception:
                 self._changed |= changed
-                self.core.mutes.look_again()
+                self.runtime.mutes.look_again()
                 raise
 
     async def _check(
@@ -138,7 +140,7 @@ class Silences:
             raise Refused(f"a silence needs one to {MOST} matchers", status=422)
         if sum(map(len, matchers)) > MOST_TEXT:
             raise Refused(f"the matchers of a silence have at most {MOST_TEXT} characters together", status=422)
-        now = self.core.clock.now()
+        now = self.runtime.clock.now()
         if ends_at <= starts_at:
             raise Refused("a silence must end after it starts", status=422)
         if ends_at <= now:
@@ -148,7 +150,7 @@ class Silences:
         parsed = []
         for index, text in enumerate(matchers):
             parsed.append(self._parsed(text, index))
-            await self.core.clock.turn()  # a pattern may take milliseconds
+            await self.runtime.clock.turn()  # a pattern may take milliseconds
         if all(matcher.accepts("") for matcher in parsed):
             raise Refused("these matchers fit every alert; name at least one value", status=422)
         self._refuse_too_many(parsed, id)
@@ -156,7 +158,7 @@ class Silences:
 
     def _refuse_too_many(self, parsed: Sequence[Matcher], id: str | None) -> None:
         """Raises Refused where alerts would be compared with too much, not counting the one that is changed."""
-        silences, patterns = self.core.mutes.load(self.core.clock.now(), but=id)
+        silences, patterns = self.runtime.mutes.load(self.runtime.clock.now(), but=id)
         if silences >= MOST_SILENCES:
             raise Refused(f"{silences} silences have not ended yet: expire some first", status=409)
         if patterns + sum(one.is_pattern for one in parsed) > MOST_PATTERNS:
@@ -181,17 +183,17 @@ class Silences:
                 tx.add_silence(silence)
             return silences, *await self._follow_some(tx)
 
-        silences, effects, rest = await self.core.store.write(keep)
+        silences, effects, rest = await self.runtime.store.write(keep)
         effects.silences.extend(silences)
-        effects.apply(self.core)
-        if not self.core.store.exclusive:
+        effects.apply(self.runtime)
+        if not self.runtime.store.exclusive:
             self._changed.update(silence.id for silence in silences)
         if rest is not None:
-            await follow_all(self.core, rest)
+            await follow_all(self.runtime, rest)
         return silences[-1]
 
     async def _follow_some(self, tx: Tx) -> tuple[Effects, int | None]:
         """The newest open incidents follow. With the number to go on below."""
-        found = await self.core.store.incidents(IncidentFilter(status=("triggered",)), AT_ONCE, None)
-        effects = await follow(self.core, tx, [one.number for one in found], anew=True)
+        found = await self.runtime.store.incidents(IncidentFilter(status=("triggered",)), AT_ONCE, None)
+        effects = await follow(self.runtime, tx, [one.number for one in found], anew=True)
         return effects, found[-1].number if len(found) == AT_ONCE else None

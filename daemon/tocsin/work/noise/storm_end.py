@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from tocsin.contracts import Tx
 from tocsin.decide.incidents import lifecycle
 from tocsin.decide.noise import storms as decide
-from tocsin.decide.noise.storms import Weather
+from tocsin.decide.noise.storms import StormState
 from tocsin.model import MINUTE, SECOND, TOCSIN, Incident, Instant, Millis
 from tocsin.work.duties import each, in_turn
 from tocsin.work.ledger import Effects, Ledger
 from tocsin.work.noise.storms import FOREVER, Storms, mute_of, wake
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 KEPT = 1_000  # scopes that are written for the next start, those with most incidents first
 IDLE = Millis(10 * MINUTE)  # a scope without a storm is forgotten by the database after this
@@ -28,11 +28,11 @@ class Ended:
     at: Instant
 
 
-class Calming:
+class StormEnd:
     """`look` every second."""
 
-    def __init__(self, core: Core, storms: Storms) -> None:
-        self.core, self.storms = core, storms
+    def __init__(self, runtime: Runtime, storms: Storms) -> None:
+        self.runtime, self.storms = runtime, storms
         self._passed_on: dict[int, Instant] = {}  # storms, and the acknowledgement that what they took in got too
         self._ended: list[Ended] = []
 
@@ -41,9 +41,9 @@ class Calming:
         await in_turn(
             self._look_after_all,
             lambda: each(self._ended, self._let_go),
-            lambda: self._keep(self.core.clock.now()),
+            lambda: self._keep(self.runtime.clock.now()),
         )
-        now = self.core.clock.now()
+        now = self.runtime.clock.now()
         self._ended = [one for one in self._ended if now - one.at < AGAIN]
 
     async def _look_after_all(self) -> None:
@@ -51,41 +51,41 @@ class Calming:
 
     async def _on(self) -> list[str]:
         """Scopes where a storm is on."""
-        if self.core.store.exclusive:
-            return [one.scope for one in self.storms.weathers.values() if one.incident is not None]
-        return [row.scope for row in await self.core.store.storms() if row.incident is not None]
+        if self.runtime.store.exclusive:
+            return [one.scope for one in self.storms.states.values() if one.incident is not None]
+        return [row.scope for row in await self.runtime.store.storms() if row.incident is not None]
 
     # ------------------------------------------------------------------------------- one storm
 
     async def _look_after(self, scope: str) -> None:
         async def work(tx: Tx) -> tuple[Effects, Ended | None]:
-            ledger = Ledger(self.core, tx, self.core.clock.now())
+            ledger = Ledger(self.runtime, tx, self.runtime.clock.now())
             ended = await self._decide(ledger, scope)
             return await ledger.close(), ended
 
-        effects, ended = await self.core.store.write(work)
-        effects.apply(self.core)
+        effects, ended = await self.runtime.store.write(work)
+        effects.apply(self.runtime)
         if ended is not None:
             self._ended.append(ended)
             self._passed_on.pop(ended.incident, None)
 
     async def _decide(self, ledger: Ledger, scope: str) -> Ended | None:
         """What becomes of the storm of this scope; the ended one, if it is over."""
-        weather = (await self.storms.read(ledger.tx, [scope]))[scope]
-        if weather.incident is None or not weather.held:
+        state = (await self.storms.read(ledger.tx, [scope]))[scope]
+        if state.incident is None or not state.held:
             return None
-        await ledger.load([weather.incident])
-        storm = ledger.get(weather.incident)
+        await ledger.load([state.incident])
+        storm = ledger.get(state.incident)
         if storm is None or not storm.open:
-            return self._end(ledger, weather)
+            return self._end(ledger, state)
         limit = self.storms.limit
-        self._call_it(ledger, storm, decide.title(weather, limit))
-        if decide.is_calm(weather, limit, ledger.now):
-            return self._resolve(ledger, weather, storm.number)
+        self._call_it(ledger, storm, decide.title(state, limit))
+        if decide.is_calm(state, limit, ledger.now):
+            return self._resolve(ledger, state, storm.number)
         await ledger.people()
         if not self.storms.stands(storm, ledger):  # nobody hears of it: what it took in pages by itself
-            wake(ledger, storm.number, mute_of(weather, storm.number), FOREVER)
-        self._pass_on(ledger, weather, storm)
+            wake(ledger, storm.number, mute_of(state, storm.number), FOREVER)
+        self._pass_on(ledger, state, storm)
         return None
 
     def _call_it(self, ledger: Ledger, storm: Incident, title: str) -> None:
@@ -93,53 +93,53 @@ class Calming:
         if title != storm.title:
             ledger.put(replace(storm, title=title, updated_at=ledger.now, version=storm.version + 1))
 
-    def _resolve(self, ledger: Ledger, weather: Weather, number: int) -> Ended:
-        storm, close_after = ledger.get(number), self.core.settings.defaults.close_after
+    def _resolve(self, ledger: Ledger, state: StormState, number: int) -> Ended:
+        storm, close_after = ledger.get(number), self.runtime.settings.defaults.close_after
         assert storm is not None
-        because = decide.because_it_is_over(weather, self.storms.limit, ledger.now)
+        because = decide.because_it_is_over(state, self.storms.limit, ledger.now)
         ledger.take(lifecycle.resolve(storm, TOCSIN, "storm", ledger.now, close_after, because), "storm")
-        return self._end(ledger, weather)
+        return self._end(ledger, state)
 
-    def _end(self, ledger: Ledger, weather: Weather) -> Ended:
-        assert weather.incident is not None
-        ended = Ended(weather.incident, mute_of(weather, weather.incident), ledger.now)
-        decide.end(weather)
-        ledger.tx.save_storm(decide.row_of(weather))
+    def _end(self, ledger: Ledger, state: StormState) -> Ended:
+        assert state.incident is not None
+        ended = Ended(state.incident, mute_of(state, state.incident), ledger.now)
+        decide.end(state)
+        ledger.tx.save_storm(decide.row_of(state))
         wake(ledger, ended.incident, ended.muted_by, FOREVER)
         return ended
 
-    def _pass_on(self, ledger: Ledger, weather: Weather, storm: Incident) -> None:
+    def _pass_on(self, ledger: Ledger, state: StormState, storm: Incident) -> None:
         """Whoever acknowledges a storm acknowledges what it had taken in by then."""
         at = storm.acknowledged_at
         if storm.status != "acknowledged" or at is None or storm.snoozed_until is not None:
             return
         if self._passed_on.get(storm.number) != at:
-            wake(ledger, storm.number, mute_of(weather, storm.number), at)
+            wake(ledger, storm.number, mute_of(state, storm.number), at)
             self._passed_on[storm.number] = at
 
     async def _let_go(self, ended: Ended) -> None:
         """Once more: who took something in at the moment of its end did not know of it."""
 
         async def work(tx: Tx) -> bool:
-            now = self.core.clock.now()
+            now = self.runtime.clock.now()
             left = [one for one in await tx.taken_in(ended.incident, ended.muted_by, 1) if _waits_long(one, now)]
             if left:
                 tx.wake_taken_in(ended.incident, ended.muted_by, FOREVER, now)
             return bool(left)
 
-        if await self.core.store.write(work):
-            self.core.signals.planned(set(), self.core.clock.now())
+        if await self.runtime.store.write(work):
+            self.runtime.signals.planned(set(), self.runtime.clock.now())
 
     # ------------------------------------------------------------------------- what is remembered
 
     async def _keep(self, now: Instant) -> None:
         """Written for the next start where memory is the truth; idle scopes are forgotten."""
         limit = self.storms.limit
-        weathers = self.storms.weathers
+        states = self.storms.states
         over = Instant(now - limit.within)
-        for scope in [one.scope for one in weathers.values() if one.incident is None and one.touched_at < over]:
-            del weathers[scope]
-        changed = [one for one in weathers.values() if one.changed and decide.count(one) * 4 > limit.new_incidents]
+        for scope in [one.scope for one in states.values() if one.incident is None and one.touched_at < over]:
+            del states[scope]
+        changed = [one for one in states.values() if one.changed and decide.count(one) * 4 > limit.new_incidents]
         changed = sorted(changed, key=decide.count, reverse=True)[:KEPT]
         if not changed and now % MINUTE >= SECOND:
             return
@@ -149,7 +149,7 @@ class Calming:
                 tx.save_storm(decide.row_of(one))
             tx.forget_storms(Instant(now - max(IDLE, limit.within)))
 
-        await self.core.store.write(work)
+        await self.runtime.store.write(work)
         for one in changed:
             one.changed = False
 

@@ -17,12 +17,12 @@ from tocsin.decide.incidents.escalation import policy_for
 from tocsin.decide.incidents.opening import opened
 from tocsin.decide.muting.attention import is_told
 from tocsin.decide.noise import storms as decide
-from tocsin.decide.noise.storms import Weather
+from tocsin.decide.noise.storms import StormState
 from tocsin.decide.routing.priority import RANK
 from tocsin.decide.text import TITLE, clean
 from tocsin.model import TOCSIN, Actor, Incident, Instant, Policy, StormLimit
 from tocsin.work.ledger import First, Ledger
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 log = structlog.stdlib.get_logger("tocsin.storms")
 FOREVER = Instant(1 << 62)
@@ -33,19 +33,19 @@ MOST_LEFT = 10_000
 class Storms:
     """`page` within a transaction, `leave` for one that was taken in, `load` at start. The end: storm_end.py."""
 
-    def __init__(self, core: Core) -> None:
-        self.core = core
-        self.weathers: dict[str, Weather] = {}  # where this process writes alone
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.states: dict[str, StormState] = {}  # where this process writes alone
         self._left_until: dict[str, float] = {}  # scopes that could not be had, and until when nobody asks again
 
     @property
     def limit(self) -> StormLimit:
-        return self.core.settings.storm
+        return self.runtime.settings.storm
 
     async def load(self) -> None:
         """What was known when the last process ended; before any alert is taken."""
-        if self.core.store.exclusive:
-            self.weathers = {row.scope: decide.weather_of(row) for row in await self.core.store.storms()}
+        if self.runtime.store.exclusive:
+            self.states = {row.scope: decide.state_of(row) for row in await self.runtime.store.storms()}
 
     # -------------------------------------------------------------------------------- first pages
 
@@ -58,48 +58,48 @@ class Storms:
         if not ready:
             return
         scopes = {one.number: decide.scope_of(incident, self.limit) for one, incident in ready}
-        weathers = await self.read(ledger.tx, scopes.values())
-        numbers = [weather.incident for weather in weathers.values() if weather.incident is not None]
-        await (ledger.load if self.core.store.exclusive else ledger.look_at)(numbers)
-        for weather in weathers.values():
-            self._forget_ended(ledger, weather)
+        states = await self.read(ledger.tx, scopes.values())
+        numbers = [state.incident for state in states.values() if state.incident is not None]
+        await (ledger.load if self.runtime.store.exclusive else ledger.look_at)(numbers)
+        for state in states.values():
+            self._forget_ended(ledger, state)
         await ledger.people()
         for one, incident in ready:
-            found = weathers.get(scopes[one.number])
+            found = states.get(scopes[one.number])
             if found is None or (incident.storm is not None and incident.storm != found.incident):
                 ledger.step(incident, one.policy)
             else:
                 await self._page_one(ledger, found, one, incident)
-        self.save(ledger.tx, weathers.values())
+        self.save(ledger.tx, states.values())
 
-    async def _page_one(self, ledger: Ledger, weather: Weather, one: First, incident: Incident) -> None:
-        new_kind = decide.is_new_kind(weather, one.kind)
+    async def _page_one(self, ledger: Ledger, state: StormState, one: First, incident: Incident) -> None:
+        new_kind = decide.is_new_kind(state, one.kind)
         name = one.kind or clean(incident.title, TITLE)
         if incident.storm is None:
-            decide.arrive(weather, name, self.limit, ledger.now)
-        begins = weather.held and weather.incident is None and decide.is_storm(weather, self.limit)
+            decide.arrive(state, name, self.limit, ledger.now)
+        begins = state.held and state.incident is None and decide.is_storm(state, self.limit)
         if begins:
-            await self._open(ledger, weather, incident, name)
-        storm = ledger.seen(weather.incident) if weather.incident is not None else None
+            await self._open(ledger, state, incident, name)
+        storm = ledger.seen(state.incident) if state.incident is not None else None
         if storm is None or (new_kind and not begins) or not self.stands(storm, ledger):
             ledger.step(incident, one.policy)
         else:
-            await self._take_in(ledger, storm, incident, "" if begins else name, weather)
+            await self._take_in(ledger, storm, incident, "" if begins else name, state)
 
     def stands(self, storm: Incident, ledger: Ledger) -> bool:
         """Whether an open storm may page for others: somebody hears of it, or has answered."""
         people = ledger.people_known
-        return storm.open and (storm.status != "triggered" or is_told(storm, self.core.settings, people, ledger.now))
+        return storm.open and (storm.status != "triggered" or is_told(storm, self.runtime.settings, people, ledger.now))
 
-    async def _take_in(self, ledger: Ledger, storm: Incident, incident: Incident, name: str, weather: Weather) -> None:
+    async def _take_in(self, ledger: Ledger, storm: Incident, incident: Incident, name: str, state: StormState) -> None:
         """`name`: as which it is counted; "": it is already."""
         look_at = Instant(ledger.now + decide.LOOKED_AFTER)
         because = f"one of many: INC {storm.number} pages for all of them"
-        critical = weather.scope.endswith(decide.CRITICAL)
+        critical = state.scope.endswith(decide.CRITICAL)
         ledger.take(lifecycle.taken_in(incident, storm.number, critical, look_at, ledger.now, because))
         if incident.storm is None:
             if name:
-                decide.collect(weather, name)
+                decide.collect(state, name)
             ledger.effects.collapsed += 1
         if rises(storm, incident):
             await ledger.load([storm.number])  # only who changes it holds it: a storm's incident is everybody's
@@ -120,19 +120,19 @@ class Storms:
             because = f"priority rose from {storm.priority} to {after.priority}"
             ledger.take(lifecycle.retrigger(after, ledger.now, because, "storm"))
 
-    async def _open(self, ledger: Ledger, weather: Weather, incident: Incident, name: str) -> None:
+    async def _open(self, ledger: Ledger, state: StormState, incident: Incident, name: str) -> None:
         """One incident for all; it pages by the service's policy, in this very transaction.
 
         `name`: the alert's that it is for, and the first that it takes in.
         """
         number = (await ledger.tx.next_numbers(1))[0]
-        policy = policy_for(None, incident.service, self.core.settings)
-        decide.begin(weather, number, ledger.now)
-        decide.collect(weather, name)
+        policy = policy_for(None, incident.service, self.runtime.settings)
+        decide.begin(state, number, ledger.now)
+        decide.collect(state, name)
         opening = opened(
             number,
-            f"storm/{weather.scope}",
-            decide.title(weather, self.limit),
+            f"storm/{state.scope}",
+            decide.title(state, self.limit),
             incident.service if self.limit.per != "all" else "",
             incident.severity,
             incident,
@@ -141,35 +141,35 @@ class Storms:
             ledger.now,
         )
         storm = ledger.open(opening, policy)
-        ledger.note(storm, "storm", TOCSIN, "storm", decide.because_it_began(self.limit), scope=weather.scope)
+        ledger.note(storm, "storm", TOCSIN, "storm", decide.because_it_began(self.limit), scope=state.scope)
         ledger.step(storm, policy)
-        log.warning("storm_began", incident=number, scope=weather.scope)
+        log.warning("storm_began", incident=number, scope=state.scope)
 
-    def _forget_ended(self, ledger: Ledger, weather: Weather) -> None:
+    def _forget_ended(self, ledger: Ledger, state: StormState) -> None:
         """A storm that somebody resolved, or that was never stored, takes nothing in any more; what it took in goes on.
 
         The next one may begin in this very transaction, and then nobody else would look at those of this one.
         """
-        storm = ledger.seen(weather.incident) if weather.incident is not None else None
-        if weather.incident is not None and (storm is None or not storm.open):
-            if weather.held:
-                wake(ledger, weather.incident, mute_of(weather, weather.incident), FOREVER)
-            decide.end(weather)
+        storm = ledger.seen(state.incident) if state.incident is not None else None
+        if state.incident is not None and (storm is None or not storm.open):
+            if state.held:
+                wake(ledger, state.incident, mute_of(state, state.incident), FOREVER)
+            decide.end(state)
 
     # ------------------------------------------------------------------- what is known of the scopes
 
-    async def read(self, tx: Tx, scopes: Iterable[str]) -> dict[str, Weather]:
-        """The weather of each scope; where others write too it is held until this transaction ends.
+    async def read(self, tx: Tx, scopes: Iterable[str]) -> dict[str, StormState]:
+        """The state of each scope; where others write too it is held until this transaction ends.
 
         What another replica holds and does not let go is only looked at: pages go out, and are not counted.
         """
         wanted = sorted({scope for scope in scopes if scope})
-        if self.core.store.exclusive:
-            return {scope: self.weathers.setdefault(scope, Weather(scope)) for scope in wanted}
-        now = self.core.clock.monotonic()
+        if self.runtime.store.exclusive:
+            return {scope: self.states.setdefault(scope, StormState(scope)) for scope in wanted}
+        now = self.runtime.clock.monotonic()
         rows = {} if any(now < self._left_until.get(scope, now) for scope in wanted) else await tx.storms(wanted)
         if len(rows) == len(wanted):
-            return {scope: decide.weather_of(rows[scope]) for scope in wanted}
+            return {scope: decide.state_of(rows[scope]) for scope in wanted}
         if len(self._left_until) > MOST_LEFT:
             self._left_until.clear()
         self._left_until |= {scope: self._left_until.get(scope, 0.0) for scope in wanted}
@@ -177,18 +177,18 @@ class Storms:
             if self._left_until[scope] <= now:
                 self._left_until[scope] = now + LEFT
         seen = await tx.storms_seen(wanted)
-        found = {scope: decide.weather_of(seen[scope]) if scope in seen else Weather(scope) for scope in wanted}
-        for weather in found.values():
-            weather.held = False
+        found = {scope: decide.state_of(seen[scope]) if scope in seen else StormState(scope) for scope in wanted}
+        for state in found.values():
+            state.held = False
         return found
 
-    def save(self, tx: Tx, weathers: Iterable[Weather]) -> None:
+    def save(self, tx: Tx, states: Iterable[StormState]) -> None:
         """With the transaction where others must see it, or a storm is on; else once a second is enough."""
-        for weather in weathers:
-            if not weather.changed or not weather.held or (self.core.store.exclusive and weather.incident is None):
+        for state in states:
+            if not state.changed or not state.held or (self.runtime.store.exclusive and state.incident is None):
                 continue
-            weather.changed = False
-            tx.save_storm(decide.row_of(weather))
+            state.changed = False
+            tx.save_storm(decide.row_of(state))
 
     # --------------------------------------------------------------------------- out of a storm
 
@@ -199,7 +199,7 @@ class Storms:
         storm = ledger.seen(number)
         by = _answer_of(storm, incident)
         if by is not None and storm is not None:
-            policy = await self.core.policies.thaw(incident.policy_hash)
+            policy = await self.runtime.policies.thaw(incident.policy_hash)
             timeout = (policy or Policy("", ())).ack_timeout
             did = "acknowledged" if storm.open else "resolved"
             evidence = f"INC {number}, the storm that took it in, was {did}"
@@ -224,8 +224,8 @@ def wake(ledger: Ledger, storm: int, muted_by: str, until: Instant) -> None:
     ledger.effects.falls_due(ledger.now)
 
 
-def mute_of(weather: Weather, storm: int) -> str:
-    return lifecycle.storm_mute(storm, weather.scope.endswith(decide.CRITICAL))
+def mute_of(state: StormState, storm: int) -> str:
+    return lifecycle.storm_mute(storm, state.scope.endswith(decide.CRITICAL))
 
 
 def _answer_of(storm: Incident | None, incident: Incident) -> Actor | None:

@@ -19,7 +19,7 @@ from tocsin.model import DAY, MINUTE, SECOND, FeedCopy, FeedShift, Ical, Instant
 from tocsin.model.civil import unix
 from tocsin.work.duties import promise
 from tocsin.work.oncall.feed_fetch import Fetched, fetch
-from tocsin.work.runtime import Core, InForce
+from tocsin.work.runtime import InForce, Runtime
 
 log = structlog.stdlib.get_logger("tocsin.feeds")
 
@@ -32,8 +32,8 @@ SOONEST = MINUTE  # a broken feed is tried again after this, then ever later
 class Feeds:
     """Fetches each feed of the configuration in force when its time has come."""
 
-    def __init__(self, core: Core, http: Http, read: ReadFeed) -> None:
-        self.core, self._http, self._read = core, http, read
+    def __init__(self, runtime: Runtime, http: Http, read: ReadFeed) -> None:
+        self.runtime, self._http, self._read = runtime, http, read
         self.held: dict[str, Held] = {}
         self._due: dict[str, Instant] = {}
         self._failures: dict[str, int] = {}
@@ -42,10 +42,10 @@ class Feeds:
 
     async def load(self) -> None:
         """The last good copies, in force before the first page is planned."""
-        self._take(await self.core.store.feeds())
+        self._take(await self.runtime.store.feeds())
 
     def _take(self, copies: Sequence[FeedCopy]) -> None:
-        settings = self.core.settings
+        settings = self.runtime.settings
         for copy in copies:
             schedule = settings.schedules.get(copy.schedule)
             if schedule is not None and schedule.ical is not None:
@@ -67,7 +67,7 @@ class Feeds:
 
     def troubles(self) -> dict[str, str]:
         """Schedule → what is wrong with its feed; those that are well are absent."""
-        feeds = {name: one.ical for name, one in self.core.settings.schedules.items() if one.ical is not None}
+        feeds = {name: one.ical for name, one in self.runtime.settings.schedules.items() if one.ical is not None}
         found = {name: trouble(self.held.get(name), feed) for name, feed in feeds.items()}
         return {name: said for name, said in found.items() if said}
 
@@ -75,43 +75,43 @@ class Feeds:
 
     async def run(self) -> None:
         """For ever; a feed's trouble is its own, and told with it. The duty is that each gets its turn."""
-        rest = Millis(max(MINUTE, self.core.poll))
-        duty = self.core.duties.add("feeds", self._round, within=promise(rest), limit=Millis(10 * MINUTE))
+        rest = Millis(max(MINUTE, self.runtime.poll))
+        duty = self.runtime.duties.add("feeds", self._round, within=promise(rest), limit=Millis(10 * MINUTE))
         while True:
             if not await duty.run():
-                await self.core.clock.sleep(Millis(SECOND))
+                await self.runtime.clock.sleep(Millis(SECOND))
             elif not self._more:
                 self._changed.clear()
-                at = min([*self._due.values(), Instant(self.core.clock.now() + rest)])
-                await self.core.clock.wait(self._changed, at)
+                at = min([*self._due.values(), Instant(self.runtime.clock.now() + rest)])
+                await self.runtime.clock.wait(self._changed, at)
 
     async def _round(self) -> None:
         """Fetch those that are due, some at a time. Raises behind the last what one of them raised."""
         self._measure()
-        now = self.core.clock.now()
-        wanted = {name for name, one in self.core.settings.schedules.items() if one.ical is not None}
+        now = self.runtime.clock.now()
+        wanted = {name for name, one in self.runtime.settings.schedules.items() if one.ical is not None}
         self._due = {name: self._due.get(name, now) for name in wanted}
         due = sorted((name for name, at in self._due.items() if at <= now), key=lambda name: self._due[name])
         self._more = bool(due)
         for name in due[:AT_ONCE]:
             self._due[name] = self._next(name, now)
-        tasks = [self.core.spawn(self._look(name), f"feed {name}") for name in due[:AT_ONCE]]
+        tasks = [self.runtime.spawn(self._look(name), f"feed {name}") for name in due[:AT_ONCE]]
         failed = [error for task in tasks if (error := await task) is not None]
         if failed:
             raise failed[0]
 
     def _next(self, name: str, now: Instant) -> Instant:
         """After `every`; sooner while it fails, up to that. A little apart, so that not all ask at once."""
-        feed = self.core.settings.schedules[name].ical
+        feed = self.runtime.settings.schedules[name].ical
         assert feed is not None
         failures = self._failures.get(name, 0)
         length = min(feed.every, SOONEST * 2 ** min(failures - 1, 10)) if failures else feed.every
-        return Instant(now + int(length * (1 + self.core.chance.fraction() / 10)))
+        return Instant(now + int(length * (1 + self.runtime.chance.fraction() / 10)))
 
     async def _look(self, name: str) -> Exception | None:
         """What went wrong, other than with the feed itself."""
         try:
-            async with self.core.clock.timeout(LONGEST):
+            async with self.runtime.clock.timeout(LONGEST):
                 await self._fetch(name)
         except StoreUnavailable as error:
             log.warning("feed_postponed", schedule=name, error=str(error))
@@ -124,7 +124,7 @@ class Feeds:
     # ------------------------------------------------------------------------------ one feed
 
     async def _fetch(self, name: str) -> None:
-        schedule = self.core.settings.schedules.get(name)
+        schedule = self.runtime.settings.schedules.get(name)
         if schedule is None or schedule.ical is None or await self._done_elsewhere(name, schedule.ical):
             return
         one = self.held.get(name)
@@ -138,25 +138,25 @@ class Feeds:
 
     async def _done_elsewhere(self, name: str, feed: Ical) -> bool:
         """Where several write: another one has just fetched it, and all use the same copy."""
-        if self.core.store.exclusive:
+        if self.runtime.store.exclusive:
             return False
-        kept = {copy.schedule: copy for copy in await self.core.store.feeds()}
+        kept = {copy.schedule: copy for copy in await self.runtime.store.feeds()}
         copy, mine = kept.get(name), self.held.get(name)
         if copy is None:
             return False
         if mine is None or mine.copy != copy:
             self._take([copy])
         fetched = copy.fetched_at if copy.source == source_of(feed) and not copy.error else None
-        return fetched is not None and self.core.clock.now() - fetched < feed.every
+        return fetched is not None and self.runtime.clock.now() - fetched < feed.every
 
     async def _newer(self, copy: FeedCopy, schedule: Schedule, feed: Ical) -> FeedCopy:
         """The copy as of now. Raises BadFeed; what is kept stays then."""
         same = copy.source == source_of(feed) and bool(copy.body)
         answer = await fetch(
-            self._http, self.core.clock, feed.url.first,
+            self._http, self.runtime.clock, feed.url.first,
             etag=copy.etag if same else "", modified=copy.modified if same else "", allow_private=feed.allow_private,
         )  # fmt: skip
-        now = self.core.clock.now()
+        now = self.runtime.clock.now()
         if answer is None:
             answer = Fetched(copy.body, copy.etag, copy.modified)
         marked = replace(copy, source=source_of(feed), etag=answer.etag, modified=answer.modified)
@@ -187,7 +187,7 @@ class Feeds:
 
     async def _failed(self, copy: FeedCopy, because: str, schedule: Schedule) -> None:
         """What was kept stays in force, spelled out further when its window has moved on."""
-        now, before = self.core.clock.now(), self.held.get(copy.schedule)
+        now, before = self.runtime.clock.now(), self.held.get(copy.schedule)
         self._failures[copy.schedule] = self._failures.get(copy.schedule, 0) + 1
         if copy.error != because:
             log.warning("feed_broken", schedule=copy.schedule, because=because, instead=instead_of(copy))
@@ -211,17 +211,17 @@ class Feeds:
                 tx.save_feed(copy)
 
         if before is None or before.copy != copy:
-            await self.core.store.write(work, lane="ingest")
+            await self.runtime.store.write(work, lane="ingest")
 
     async def _hold(self, copy: FeedCopy, before: Held | None) -> None:
         while True:
-            settings = self.core.settings
+            settings = self.runtime.settings
             schedule = settings.schedules.get(copy.schedule)
             if schedule is None or schedule.ical is None:
                 return  # reloaded meanwhile
             found = await self._understood(copy, schedule, settings)
-            now = self.core.settings.schedules.get(copy.schedule)
-            if now is not None and found.means_the_same(copy, now, self.core.settings):
+            now = self.runtime.settings.schedules.get(copy.schedule)
+            if now is not None and found.means_the_same(copy, now, self.runtime.settings):
                 break
         self.held[copy.schedule] = found
         self._tell(found, before)
@@ -236,7 +236,7 @@ class Feeds:
         found = Fed((), ())
         for so_far in growing(events, names_of(schedule, settings.users)):
             found = so_far
-            await self.core.clock.turn()
+            await self.runtime.clock.turn()
         return Held(copy, events, found, settings.users, schedule.ical)
 
     def _tell(self, one: Held, before: Held | None) -> None:
@@ -257,7 +257,7 @@ class Feeds:
 
     def _put_in_force(self) -> None:
         """Only where it changes something: the plans of unchanged schedules stay compiled."""
-        live, notes = self.core.live, self._notes()
+        live, notes = self.runtime.live, self._notes()
         known = live.settings.schedules
         shifts = {
             name: found
@@ -265,11 +265,11 @@ class Feeds:
             if name in known and (known[name].feed, known[name].feed_notes) != (found, notes[name])
         }
         if shifts:
-            self.core.live = InForce(fed(live.settings, shifts, notes), live.rulebook, live.sources)
+            self.runtime.live = InForce(fed(live.settings, shifts, notes), live.rulebook, live.sources)
         self._measure()
 
     def _measure(self) -> None:
-        metrics, schedules = self.core.metrics, self.core.settings.schedules
+        metrics, schedules = self.runtime.metrics, self.runtime.settings.schedules
         for gauge in (
             metrics.feed_last_success_timestamp_seconds, metrics.feed_working, metrics.feed_unknown_names,
             metrics.feed_doubtful_events,

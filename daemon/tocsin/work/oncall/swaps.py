@@ -24,7 +24,7 @@ from tocsin.errors import Refused
 from tocsin.model import Actor, Contact, Instant, MadeOverride, Page, Swap
 from tocsin.work.active_overrides import BACK
 from tocsin.work.oncall.overrides import new_id, refusal
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 log = structlog.stdlib.get_logger("tocsin.swaps")
 
@@ -40,21 +40,21 @@ class Swaps:
     An accepted swap is two overrides; one, where nothing is given back.
     """
 
-    def __init__(self, core: Core) -> None:
-        self.core = core
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
 
     async def ask(self, asked: AskedSwap, actor: Actor) -> Swap:
         """Raises Refused with every mistake at its place; nobody's shifts change yet."""
 
         async def work(tx: Tx) -> Swap:
-            now = self.core.clock.now()
+            now = self.runtime.clock.now()
             made = await tx.overrides(Instant(now - BACK))
-            found = checked_swap(actor.shown, asked, self.core.settings, now, made)
+            found = checked_swap(actor.shown, asked, self.runtime.settings, now, made)
             if isinstance(found, Wrong):
                 raise refusal(found)
             one, other = found
             swap = Swap(
-                new_id(self.core), asked.schedule, actor.shown, asked.asked, one.start, one.end,
+                new_id(self.runtime), asked.schedule, actor.shown, asked.asked, one.start, one.end,
                 other.start if other else None, other.end if other else None, reason_of(asked.reason), now,
             )  # fmt: skip
             tx.add_swap(swap)
@@ -62,37 +62,37 @@ class Swaps:
             return swap
 
         await self._room(actor)
-        swap = await self.core.store.write(work)
+        swap = await self.runtime.store.write(work)
         over = self._told_over(swap.asked)
         log.info("swap_asked", id=swap.id, schedule=swap.schedule, by=swap.asker, of=swap.asked, told_over=over)
         return swap
 
     def _told_over(self, user: str) -> str:
         """The contact over which a notice that was just committed goes out; "" for none."""
-        contact = self._contact(user) if user in self.core.settings.users else None
+        contact = self._contact(user) if user in self.runtime.settings.users else None
         if contact is None:
             return ""
-        self.core.signals.planned({contact.channel}, None)
+        self.runtime.signals.planned({contact.channel}, None)
         return contact.name
 
     def _contact(self, user: str) -> Contact | None:
-        core = self.core
-        return silent_contact(core.settings.users[user], core.settings, core.people(), self._calls)
+        runtime = self.runtime
+        return silent_contact(runtime.settings.users[user], runtime.settings, runtime.people(), self._calls)
 
     def _calls(self, contact: Contact) -> bool:
-        channel = self.core.settings.channels.get(contact.channel)
-        kind = self.core.kinds.get(channel.type) if channel is not None else None
+        channel = self.runtime.settings.channels.get(contact.channel)
+        kind = self.runtime.kinds.get(channel.type) if channel is not None else None
         return kind is not None and kind.throttle == "voice"
 
     def _asking(self, swap: Swap) -> Page:
         """For the one who is asked."""
-        settings = self.core.settings
+        settings = self.runtime.settings
         text = text_of(swap, settings.users[swap.asked], settings)
         return self._notice(swap, swap.asked, text, f"{swap.asker} asks for swap {swap.id}")
 
     def _answer(self, swap: Swap) -> Page | None:
         """For the one who asked; None where they left the configuration."""
-        settings = self.core.settings
+        settings = self.runtime.settings
         if swap.asker not in settings.users:
             return None
         text = answer_of(swap, settings.users[swap.asker], settings)
@@ -101,13 +101,13 @@ class Swaps:
     def _notice(self, swap: Swap, user: str, text: str, because: str) -> Page:
         """Of the lowest rank, as every notice. Failed from the start where nothing but a call reaches them: that they
         were not told stays known."""
-        core, now, contact = self.core, self.core.clock.now(), self._contact(user)
+        runtime, now, contact = self.runtime, self.runtime.clock.now(), self._contact(user)
         return Page(
-            id=core.chance.token(), key=key_of(swap), kind="notice", incident=None, cycle=0, round=0, step=0, rule=0,
+            id=runtime.chance.token(), key=key_of(swap), kind="notice", incident=None, cycle=0, round=0, step=0, rule=0,
             target=f"user:{user}", user=user, contact=contact.name if contact else "",
             channel=contact.channel if contact else "", due_at=now, created_at=now,
             status="planned" if contact else "failed", rank=NOTICE, because=because,
-            config=core.settings.hash, text=text,
+            config=runtime.settings.hash, text=text,
         )  # fmt: skip
 
     async def accept(self, id: str, actor: Actor) -> Swap:
@@ -115,9 +115,9 @@ class Swaps:
 
         async def work(tx: Tx) -> Made:
             swap = await self._open(tx, id, actor, "accept")
-            self._still_theirs(swap, await tx.overrides(Instant(self.core.clock.now() - BACK)))
-            ids = sorted((new_id(self.core), new_id(self.core)))  # made at one instant, they are listed by id
-            overrides = halves(swap, ids, self.core.clock.now())
+            self._still_theirs(swap, await tx.overrides(Instant(self.runtime.clock.now() - BACK)))
+            ids = sorted((new_id(self.runtime), new_id(self.runtime)))  # made at one instant, they are listed by id
+            overrides = halves(swap, ids, self.runtime.clock.now())
             for override in overrides:
                 tx.add_override(override)
             return self._answered(tx, swap, "accepted", actor), overrides
@@ -152,12 +152,12 @@ class Swaps:
         """In the order they were asked for, behind the one given; without `everything` those that wait for an answer
         and those to come. Of this schedule only, and by or to this person, where given.
         """
-        live_at = None if everything else self.core.clock.now()
-        return await self.core.store.swaps_made(schedule, user, live_at, limit, after)
+        live_at = None if everything else self.runtime.clock.now()
+        return await self.runtime.store.swaps_made(schedule, user, live_at, limit, after)
 
     async def _room(self, actor: Actor) -> None:
-        now = self.core.clock.now()
-        mine = [one for one in await self.core.store.swaps(now) if one.asker == actor.shown]
+        now = self.runtime.clock.now()
+        mine = [one for one in await self.runtime.store.swaps(now) if one.asker == actor.shown]
         if sum(swap_state(one, now) == "asked" for one in mine) >= MOST:
             raise Refused(f"{MOST} swaps of yours wait for an answer; withdraw some first")
 
@@ -169,7 +169,7 @@ class Swaps:
         mine = swap.asker if verb == "withdraw" else swap.asked
         if actor.shown != mine:
             raise Refused(f"only {mine} may {verb} this swap", status=403)
-        match swap_state(swap, self.core.clock.now()):
+        match swap_state(swap, self.runtime.clock.now()):
             case "asked":
                 return swap
             case "past_due":
@@ -181,7 +181,7 @@ class Swaps:
 
     def _still_theirs(self, swap: Swap, made: Sequence[MadeOverride]) -> None:
         """Schedules and overrides may have changed since it was asked. Raises Refused."""
-        settings = self.core.settings
+        settings = self.runtime.settings
         gone = [user for user in (swap.asker, swap.asked) if user not in settings.users]
         if swap.schedule not in settings.schedules or gone:
             what = gone[0] if gone else f"schedule {swap.schedule}"
@@ -193,7 +193,7 @@ class Swaps:
             raise Refused(f"the shifts have changed since it was asked: {wrong[0].detail}")
 
     def _answered(self, tx: Tx, swap: Swap, status: str, actor: Actor) -> Swap:
-        after = replace(swap, status=status, answered_at=self.core.clock.now(), answered_by=actor.shown)  # type: ignore[arg-type]  # one of Swap's
+        after = replace(swap, status=status, answered_at=self.runtime.clock.now(), answered_by=actor.shown)  # type: ignore[arg-type]  # one of Swap's
         tx.add_swap(after)
         page = self._answer(after) if status != "withdrawn" else None
         if page is not None:
@@ -201,8 +201,8 @@ class Swaps:
         return after
 
     async def _commit(self, work: Callable[[Tx], Awaitable[Made]]) -> Swap:
-        swap, overrides = await self.core.store.write(work)
-        self.core.relief.set(overrides, self.core.clock.now())
+        swap, overrides = await self.runtime.store.write(work)
+        self.runtime.active_overrides.set(overrides, self.runtime.clock.now())
         if swap.status != "withdrawn":
             self._told_over(swap.asker)
         log.info(f"swap_{swap.status}", id=swap.id, schedule=swap.schedule, by=swap.answered_by)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itsdangerous import BadData, URLSafeSerializer
 
 from tocsin.model import DAY, Incident, Instant
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 from tocsin.work.signing_keys import Keys
 
 LIVES = DAY
@@ -28,15 +28,15 @@ class Claim:
 class Links:
     """Makes and reads the tokens of `/a/{token}`."""
 
-    def __init__(self, core: Core, keys: Keys) -> None:
-        self.core, self.keys = core, keys
+    def __init__(self, runtime: Runtime, keys: Keys) -> None:
+        self.runtime, self.keys = runtime, keys
 
     def url(self, incident: Incident, user: str, page: str) -> str:
         """The link for this person; "" where no public_url is configured or nobody is named."""
-        base = self.core.settings.server.public_url
+        base = self.runtime.settings.server.public_url
         if not base or not user:
             return ""
-        expires = Instant(self.core.clock.now() + LIVES)
+        expires = Instant(self.runtime.clock.now() + LIVES)
         return f"{base}/a/{self.sign(Claim(incident.number, incident.cycle, user, page, expires))}"
 
     def sign(self, claim: Claim) -> str:
@@ -54,6 +54,6 @@ class Links:
             except (BadData, ValueError, TypeError):
                 continue
             claim = Claim(int(incident), int(cycle), str(user), str(page), Instant(int(expires) * 1000))
-            alive = claim.expires_at > self.core.clock.now() and claim.user in self.core.settings.users
+            alive = claim.expires_at > self.runtime.clock.now() and claim.user in self.runtime.settings.users
             return claim if alive else None
         return None

@@ -24,8 +24,8 @@ from tocsin.model import (
     Settings,
     Unknown,
 )
-from tocsin.work.incidents.self_alerts import OWN, Selfcare
-from tocsin.work.runtime import Core
+from tocsin.work.incidents.self_alerts import OWN, SelfAlerts
+from tocsin.work.runtime import Runtime
 
 log = structlog.stdlib.get_logger("tocsin.pager")
 
@@ -121,8 +121,8 @@ class Line:
 class Lines(Mapping[str, Line]):
     """The lines out by channel name, as the configuration in force has them."""
 
-    def __init__(self, core: Core, tools: Tools, selfcare: Selfcare) -> None:
-        self.core, self.tools, self.selfcare = core, tools, selfcare
+    def __init__(self, runtime: Runtime, tools: Tools, self_alerts: SelfAlerts) -> None:
+        self.runtime, self.tools, self.self_alerts = runtime, tools, self_alerts
         self._lines: dict[str, Line] = {}
 
     def __getitem__(self, name: str) -> Line:
@@ -141,10 +141,10 @@ class Lines(Mapping[str, Line]):
     def configure(self) -> list[Line]:
         """Open the channels of the configuration in force; the new lines. One whose configuration did not change is
         kept as it is; whoever waits for one that is gone is woken."""
-        old, self._lines = self._lines, _opened(self.core.settings, self.core.kinds, self.tools, self._lines)
+        old, self._lines = self._lines, _opened(self.runtime.settings, self.runtime.kinds, self.tools, self._lines)
         for name, line in self._lines.items():
             line.shown = line.healthy
-            self.core.metrics.channel_healthy.labels(name).set(line.healthy)
+            self.runtime.metrics.channel_healthy.labels(name).set(line.healthy)
         for line in old.values():
             if not self.serves(line):
                 line.wake.set()
@@ -152,16 +152,16 @@ class Lines(Mapping[str, Line]):
 
     def fallback_of(self, channel: str) -> str:
         """The channel to use while this one fails: the first healthy of its fallbacks."""
-        names = [name for name in self.core.settings.fallbacks.get(channel, ()) if name in self._lines]
+        names = [name for name in self.runtime.settings.fallbacks.get(channel, ()) if name in self._lines]
         healthy = [name for name in names if self._lines[name].healthy]
         return (healthy or names or [""])[0]
 
     def confirming(self, channel: str) -> bool:
         """Whether word may still come of an unknown attempt, by a callback or a look-up. After a crash this is asked
         before the lines are open."""
-        settings = self.core.settings
+        settings = self.runtime.settings
         config = settings.channels.get(channel)
-        kind = self.core.kinds.get(config.type) if config is not None else None
+        kind = self.runtime.kinds.get(config.type) if config is not None else None
         if kind is None or kind.confirms == "nothing":
             return False
         return kind.confirms == "lookup" or bool(settings.server.public_url)
@@ -173,24 +173,24 @@ class Lines(Mapping[str, Line]):
         match outcome:
             case Accepted():
                 if line.succeeded(begun_at):
-                    self.selfcare.recovered(f"channel/{line.name}")
+                    self.self_alerts.recovered(f"channel/{line.name}")
                 elif line.healthy and not line.proven:
-                    self.core.spawn(self._end_an_old_alarm(line.name), f"alarm of channel {line.name}")
+                    self.runtime.spawn(self._end_an_old_alarm(line.name), f"alarm of channel {line.name}")
                 line.proven |= line.healthy
             case Failed(permanent=True, account=False) | Cancelled():
                 return
             case Failed(because=because) | Unknown(because=because):
-                if line.failed(because, begun_at, self.core.clock.now()):
-                    self.selfcare.alarm(f"channel/{line.name}", f"channel {line.name} is failing", because)
+                if line.failed(because, begun_at, self.runtime.clock.now()):
+                    self.self_alerts.alarm(f"channel/{line.name}", f"channel {line.name} is failing", because)
         if line.healthy is not line.shown:
             line.shown = line.healthy
-            self.core.metrics.channel_healthy.labels(line.name).set(line.healthy)
+            self.runtime.metrics.channel_healthy.labels(line.name).set(line.healthy)
 
     async def _end_an_old_alarm(self, channel: str) -> None:
         """What was raised before a restart, or before the channel was configured anew, is over with a first success."""
         try:
-            if await self.core.store.open_alert(OWN.name, f"channel/{channel}") is not None:
-                self.selfcare.recovered(f"channel/{channel}")
+            if await self.runtime.store.open_alert(OWN.name, f"channel/{channel}") is not None:
+                self.self_alerts.recovered(f"channel/{channel}")
         except StoreUnavailable as error:
             log.warning("old_alarm_not_ended", channel=channel, error=str(error))
 

@@ -42,7 +42,7 @@ from tocsin.work.incidents.self_alerts import OWN
 from tocsin.work.ledger import Ledger
 from tocsin.work.paging.channels import KEPT, Line, Lines
 from tocsin.work.paging.delivery import Delivery, place_in_cycle
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 MOST_TOGETHER = 200  # pages that go into a summary in the transaction that claims it
 MOST_BEHIND = 500  # pages that join it in each one after that
@@ -56,24 +56,24 @@ def free_slots(line: Line) -> Slots:
 class Claim:
     """One claiming transaction of one channel. `owner`: the process that makes the calls."""
 
-    def __init__(self, core: Core, lines: Lines, line: Line, owner: str, tx: Tx) -> None:
-        self.core, self.lines, self.line, self.owner, self.tx = core, lines, line, owner, tx
-        self.now = core.clock.now()
-        self.ledger = Ledger(core, tx, self.now)
+    def __init__(self, runtime: Runtime, lines: Lines, line: Line, owner: str, tx: Tx) -> None:
+        self.runtime, self.lines, self.line, self.owner, self.tx = runtime, lines, line, owner, tx
+        self.now = runtime.clock.now()
+        self.ledger = Ledger(runtime, tx, self.now)
         self.deliveries: list[Delivery] = []
         self._incidents: dict[int, Incident] = {}
         self._overtaken: dict[str, str] = {}
         self._facts = Facts(
             line.name,
             line.kind.throttle,
-            throttle.limits_for(core.settings, line.name, line.kind.throttle),
-            core.settings,
-            People(unusable=core.is_dead),
+            throttle.limits_for(runtime.settings, line.name, line.kind.throttle),
+            runtime.settings,
+            People(unusable=runtime.is_dead),
             self._incidents,
             "" if line.healthy else f"{OWN.name}/channel/{line.name}",
             self._overtaken,
         )
-        self._withdrawals = Withdrawals(core, tx, self.ledger, self.now)
+        self._withdrawals = Withdrawals(runtime, tx, self.ledger, self.now)
         self._full = False  # more may be due than was read
 
     async def run(self, at_most: int) -> list[Delivery]:
@@ -123,7 +123,7 @@ class Claim:
 
     async def _held(self, pages: list[Page]) -> list[Page]:
         """The pages that are still planned, behind their incidents' locks, with all that decides about them."""
-        exclusive = self.core.store.exclusive
+        exclusive = self.runtime.store.exclusive
         pages = await still_planned(pages, self.tx, self.ledger, self._incidents, exclusive=exclusive)
         for page in pages:
             if page.kind == "notice" and (swap := asks(page.key)):
@@ -157,7 +157,7 @@ class Claim:
             ids = {page.id for page in no_room.pages}
             late = await self.tx.late_pages(self.line.name, page.user, until, MOST_TOGETHER)
             put_off = await self._held([one for one in late if one.id not in ids])
-        user = self.core.settings.users.get(page.user)
+        user = self.runtime.settings.users.get(page.user)
         keeping = [one for one in (*no_room.pages, *put_off) if may_keep(self._facts.priority_of(one))]
         if user is None or not keeping:
             return Alternatives(await self._ways(page), put_off=put_off)
@@ -175,7 +175,7 @@ class Claim:
             line = self.lines.get(contact.channel)
             if line is None or not line.healthy:
                 continue
-            limits = throttle.limits_for(self.core.settings, contact.channel, line.kind.throttle)
+            limits = throttle.limits_for(self.runtime.settings, contact.channel, line.kind.throttle)
             since = Instant(self.now - throttle.longest(limits))
             sent = await self.tx.sent_since(page.user, contact.channel, since, throttle.PAGES) if limits else ()
             ways.append(OtherWay(contact.name, contact.channel, line.kind.throttle, limits, sent))
@@ -198,7 +198,7 @@ class Claim:
                 for page in pages:
                     self._note(page, "page_moved", f"{because}: {channel} instead of {page.channel}", to=channel)
             case Copied(page, _, channel, because=because):
-                self.tx.add_pages([answer.after(self.core.chance.token())])
+                self.tx.add_pages([answer.after(self.runtime.chance.token())])
                 self.ledger.effects.channels.add(channel)
                 self._note(page, "page_moved", f"{because}: {channel} now, and {page.channel} in its turn", to=channel)
             case Hastened(page):
@@ -216,7 +216,7 @@ class Claim:
         """Put off those pages; there may be thousands more, which are put off all at once so that nobody else waits
         behind them."""
         self.tx.save_pages(answer.after())
-        throttled = self.core.metrics.pages_throttled.labels(self.line.name)
+        throttled = self.runtime.metrics.pages_throttled.labels(self.line.name)
         told = f"{answer.because}: waits until {rfc3339(answer.until)} at the latest"
         for page in answer.pages:
             if page.updated_at is None:
@@ -251,13 +251,13 @@ class Claim:
             self._note(page, "page_bundled", because, attempt=summary.id)
             carried = self._attempt(page, summary.address, state="bundled")
             self.tx.add_attempts([replace(carried, started_at=summary.started_at, ref=summary.id)])
-            self.core.metrics.pages.labels(page.channel, "bundled").inc()
+            self.runtime.metrics.pages.labels(page.channel, "bundled").inc()
 
     def _intend(
         self, page: Page, bundled: tuple[Incident, ...] = (), carried: tuple[Page, ...] = (), more: int = 0
     ) -> Delivery:
         """Write the intent of a call, before any byte leaves."""
-        user = self.core.settings.users.get(page.user) if page.user else None
+        user = self.runtime.settings.users.get(page.user) if page.user else None
         address = user.contacts[page.contact].to if user is not None else self.line.config.to or ""
         attempt = self._attempt(page, address)
         calling = replace(page, status="calling", updated_at=self.now)
@@ -269,7 +269,7 @@ class Claim:
 
     def _attempt(self, page: Page, address: str, state: AttemptState = "open") -> Attempt:
         return Attempt(
-            id=self.core.chance.token(),
+            id=self.runtime.chance.token(),
             page=page.id,
             incident=page.incident,
             channel=self.line.name,
@@ -292,8 +292,8 @@ class Claim:
 class Withdrawals:
     """Pages that do not go out as planned: they end, or move to the channel where they belong."""
 
-    def __init__(self, core: Core, tx: Tx, ledger: Ledger, now: Instant) -> None:
-        self.core, self.tx, self.ledger, self.now = core, tx, ledger, now
+    def __init__(self, runtime: Runtime, tx: Tx, ledger: Ledger, now: Instant) -> None:
+        self.runtime, self.tx, self.ledger, self.now = runtime, tx, ledger, now
         self._in_vain: list[Page] = []  # pages that found their person or contact gone
 
     def do(self, answer: Ended | Rerouted) -> None:
@@ -312,7 +312,7 @@ class Withdrawals:
         status, because = answer.status, answer.because
         told = page.because if page.incident is not None else because  # it has no timeline to tell it
         self.tx.save_pages([replace(page, status=status, updated_at=self.now, because=told)])
-        self.core.metrics.pages.labels(page.channel, status).inc()
+        self.runtime.metrics.pages.labels(page.channel, status).inc()
         self.ledger.lost(page)
         if page.incident is not None and (incident := self.ledger.get(page.incident)) is not None:
             self.ledger.note(

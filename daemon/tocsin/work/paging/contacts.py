@@ -31,7 +31,7 @@ from tocsin.model import (
 from tocsin.work.ledger import Effects
 from tocsin.work.paging.test_replies import ANSWERED
 from tocsin.work.paging.verification_codes import Codes
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 log = structlog.stdlib.get_logger("tocsin.contacts")
 
@@ -76,8 +76,8 @@ class Sent:
 class Contacts:
     """Codes, tests and what is known of contacts. Every method is durable when it returns."""
 
-    def __init__(self, core: Core, codes: Codes) -> None:
-        self.core, self.codes = core, codes
+    def __init__(self, runtime: Runtime, codes: Codes) -> None:
+        self.runtime, self.codes = runtime, codes
 
     # ---------------------------------------------------------------------------- how it stands
 
@@ -86,8 +86,8 @@ class Contacts:
 
     async def all_views(self, users: list[User]) -> dict[str, list[ContactView]]:
         """By user; read from the database, so that a replica's neighbour is heard at once."""
-        states = {(one.channel_kind, one.address): one for one in await self.core.store.contact_states()}
-        proofs = {(one.user, one.channel_kind, one.address): one for one in await self.core.store.verifications()}
+        states = {(one.channel_kind, one.address): one for one in await self.runtime.store.contact_states()}
+        proofs = {(one.user, one.channel_kind, one.address): one for one in await self.runtime.store.verifications()}
         return {user.key: [self._view(user, one, states, proofs) for one in user.contacts.values()] for user in users}
 
     def _view(
@@ -101,13 +101,13 @@ class Contacts:
         state, proof = states.get((kind, contact.to)), proofs.get((user.key, kind, contact.to))
         at = proof.verified_at if proof is not None else None
         ends = proof.expires_at if proof is not None else None
-        under_way = ends is not None and ends > self.core.clock.now()
+        under_way = ends is not None and ends > self.runtime.clock.now()
         usable = state is None or state.usable
         because = without_addresses(state.because) if state is not None and not usable else ""
         return ContactView(contact, at is not None, at, usable, because, ends if under_way else None)
 
     def _kind(self, contact: Contact) -> str:
-        channel = self.core.settings.channels.get(contact.channel)
+        channel = self.runtime.settings.channels.get(contact.channel)
         return channel.type if channel is not None else ""
 
     # ------------------------------------------------------------------------------- the code
@@ -118,14 +118,14 @@ class Contacts:
         Raises Refused: 404 nobody or no contact of that name, 409 it cannot be used (an admin may try), 429 too often.
         """
         person, found = self.find(user, contact)
-        dead = self.core.why_dead(found)
+        dead = self.runtime.why_dead(found)
         if dead and not admin:
             raise Refused(
                 f"{contact} of {user} cannot be used: {without_addresses(dead)}; "
                 "after STOP send START from that phone, or have an admin verify it"
             )
         page = self._page("code", person, found, f"asked for by {actor}", "a code", rank=CODE)
-        now = self.core.clock.now()
+        now = self.runtime.clock.now()
 
         async def work(tx: Tx) -> verification.Send | verification.NotNow:
             known = await self._known(tx, person, found)
@@ -135,11 +135,11 @@ class Contacts:
                 tx.save_verification(answer.known)
             return answer
 
-        match await self.core.store.write(work):
+        match await self.runtime.store.write(work):
             case verification.NotNow(because):
                 raise Refused(f"{contact} of {user}: {because}", status=429)
             case verification.Send(known):
-                self.core.signals.planned({page.channel}, None)
+                self.runtime.signals.planned({page.channel}, None)
                 log.info("code_sent", user=user, contact=contact, by=str(actor), page=page.id)
                 return page, known.expires_at or now
 
@@ -149,7 +149,7 @@ class Contacts:
         given = re.sub(r"[\s-]", "", code)
 
         async def work(tx: Tx) -> tuple[verification.Proven | verification.NotProven, Effects]:
-            known, now = await self._known(tx, person, found), self.core.clock.now()
+            known, now = await self._known(tx, person, found), self.runtime.clock.now()
             answer = verification.confirm(known, self.codes.fits(given, known.page), str(actor), now)
             tx.save_verification(answer.known)
             effects = Effects()
@@ -159,15 +159,15 @@ class Contacts:
                 effects.contacts.append(back)
             return answer, effects
 
-        answer, effects = await self.core.store.write(work)
-        effects.apply(self.core)
+        answer, effects = await self.runtime.store.write(work)
+        effects.apply(self.runtime)
         match answer:
             case verification.NotProven(_, because, late):
                 log.warning("code_refused", user=user, contact=contact, by=str(actor), because=because)
                 more = f"; send one with: tocsin contact verify {user} --by {contact}" if late else ""
                 raise Refused(f"{contact} of {user}: {because}{more}", status=409 if late else 422)
             case verification.Proven(known):
-                self.core.verified.add((known.user, known.channel_kind, known.address))
+                self.runtime.verified.add((known.user, known.channel_kind, known.address))
                 log.info("contact_verified", user=user, contact=contact, by=str(actor))
                 return known
 
@@ -186,7 +186,7 @@ class Contacts:
         """
         person, chosen = self._chosen(user, by)
         pages = [self._test_page(person, contact, actor) for contact in chosen]
-        since = Instant(self.core.clock.now() - HOUR)
+        since = Instant(self.runtime.clock.now() - HOUR)
 
         async def work(tx: Tx) -> str:
             for page in pages:
@@ -196,34 +196,34 @@ class Contacts:
             tx.add_pages(pages)
             return ""
 
-        too_often = await self.core.store.write(work)
+        too_often = await self.runtime.store.write(work)
         if too_often:
             raise Refused(too_often, status=429)
-        self.core.signals.planned({page.channel for page in pages}, None)
+        self.runtime.signals.planned({page.channel for page in pages}, None)
         log.info("test_page", user=user, contacts=[page.contact for page in pages], by=str(actor))
         return pages
 
     def _chosen(self, user: str, by: str) -> tuple[User, list[Contact]]:
         if by and by != "all":
             person, contact = self.find(user, by)
-            dead = self.core.why_dead(contact)
+            dead = self.runtime.why_dead(contact)
             if dead:
                 raise Refused(f"{by} of {user} cannot be used: {without_addresses(dead)}")
             return person, [contact]
         person = self._user(user)
-        usable = {one.name: one for one in person.contacts.values() if not self.core.is_dead(one)}
+        usable = {one.name: one for one in person.contacts.values() if not self.runtime.is_dead(one)}
         if not usable:
             raise Refused(f"{user} has no contact that can be used")
         if by == "all":
             return person, list(usable.values())
-        rules = personal_rules(person, "high", self.core.settings)
+        rules = personal_rules(person, "high", self.runtime.settings)
         first = next(([name for name in rule.by if name in usable] for rule in rules if set(rule.by) & set(usable)), [])
         return person, [usable[name] for name in first or list(usable)[:1]]
 
     def _test_page(self, user: User, contact: Contact, actor: Actor) -> Page:
         how = {"sms": " Reply OK to answer it.", "voice": " Press any key to answer it."}
-        kind = self.core.kinds.get(self._kind(contact))
-        answer = how.get(kind.throttle, "") if kind is not None and self.core.settings.server.public_url else ""
+        kind = self.runtime.kinds.get(self._kind(contact))
+        answer = how.get(kind.throttle, "") if kind is not None and self.runtime.settings.server.public_url else ""
         text = f"TEST page of Tocsin for {user.name} over {contact.name}. Nothing is wrong.{answer}"
         return self._page("test", user, contact, f"asked for by {actor}", text, rank=TEST)
 
@@ -231,15 +231,15 @@ class Contacts:
 
     async def sent(self, user: str, page: str) -> Sent:
         """How it stands with a test, code or notice to this person. Raises Refused 404 for any other page."""
-        found = await self.core.store.page(page)
+        found = await self.runtime.store.page(page)
         if found is None or found.user != user or found.kind not in QUIET_KINDS:
             raise Refused(f"there is no test, code or notice {page[:40]!r} to {user}", status=404)
-        attempts = await self.core.store.attempts_of(page)
+        attempts = await self.runtime.store.attempts_of(page)
         return self._sent(found, attempts)
 
     async def settled(self, user: str, page: str, until: Instant) -> Sent:
         """The same, once nothing more is to be heard of it, at the latest at `until`."""
-        clock = self.core.clock
+        clock = self.runtime.clock
         while not (found := await self.sent(user, page)).settled and clock.now() < until:
             await clock.sleep(LOOK_AGAIN)
         return found
@@ -255,9 +255,9 @@ class Contacts:
 
     def _tells(self, page: Page) -> bool:
         """Whether its channel tells what became of a message."""
-        channel = self.core.settings.channels.get(page.channel)
-        kind = self.core.kinds.get(channel.type) if channel is not None else None
-        return kind is not None and kind.confirms == "callback" and bool(self.core.settings.server.public_url)
+        channel = self.runtime.settings.channels.get(page.channel)
+        kind = self.runtime.kinds.get(channel.type) if channel is not None else None
+        return kind is not None and kind.confirms == "callback" and bool(self.runtime.settings.server.public_url)
 
     # ------------------------------------------------------------------------------------ whose
 
@@ -271,15 +271,15 @@ class Contacts:
         return person, found
 
     def _user(self, key: str) -> User:
-        users = self.core.settings.users
+        users = self.runtime.settings.users
         if key not in users:
             raise Refused(f"no such user {key[:80]!r}", status=404)
         return users[key]
 
     def _page(self, kind: PageKind, user: User, contact: Contact, because: str, text: str, *, rank: int) -> Page:
-        id_, now = self.core.chance.token(), self.core.clock.now()
+        id_, now = self.runtime.chance.token(), self.runtime.clock.now()
         return Page(
             id=id_, key=f"{kind}/{user.key}/{contact.name}/{id_}", kind=kind, incident=None, cycle=0, round=0, step=0,
             rule=0, target=f"user:{user.key}", user=user.key, contact=contact.name, channel=contact.channel, due_at=now,
-            created_at=now, rank=rank, because=because, config=self.core.settings.hash, text=text,
+            created_at=now, rank=rank, because=because, config=self.runtime.settings.hash, text=text,
         )  # fmt: skip

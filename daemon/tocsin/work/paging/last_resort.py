@@ -15,7 +15,7 @@ import structlog
 from tocsin.decide.oncall.reach import reach, usable_contacts
 from tocsin.model import EMPTY, MINUTE, Accepted, Instant, Message, Millis, Target, User
 from tocsin.work.paging.channels import Line
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 log = structlog.stdlib.get_logger("tocsin.last_resort")
 
@@ -39,15 +39,15 @@ class Address(NamedTuple):
 class LastResort:
     """`look` every second."""
 
-    def __init__(self, core: Core, lines: Mapping[str, Line]) -> None:
-        self.core, self.lines = core, lines
+    def __init__(self, runtime: Runtime, lines: Mapping[str, Line]) -> None:
+        self.runtime, self.lines = runtime, lines
         self._because = ""
         self._told_at = float("-inf")  # monotonic
 
     async def look(self) -> None:
         """Whether the database file is still there; tells people when it is not."""
-        because, clock = self.core.store.lost(), self.core.clock
-        self.core.metrics.database_file_lost.set(bool(because))
+        because, clock = self.runtime.store.lost(), self.runtime.clock
+        self.runtime.metrics.database_file_lost.set(bool(because))
         if because != self._because:
             self._because = because
             if not because:
@@ -56,7 +56,7 @@ class LastResort:
             log.critical("database_lost", because=because, advice=WHAT_TO_DO)
         if because and clock.monotonic() - self._told_at >= AGAIN / 1000:
             self._told_at = clock.monotonic()
-            self.core.spawn(self.tell(because), "last resort")
+            self.runtime.spawn(self.tell(because), "last resort")
 
     async def tell(self, because: str) -> int:
         """How many were reached."""
@@ -72,11 +72,11 @@ class LastResort:
 
     def _people(self) -> Iterator[list[Address]]:
         """Everybody in the catch-all, else whoever is on call, with their contacts in written order."""
-        core, settings, now = self.core, self.core.settings, self.core.clock.now()
+        runtime, settings, now = self.runtime, self.runtime.settings, self.runtime.clock.now()
         targets = settings.catch_all or tuple(Target("schedule", name) for name in settings.schedules)
-        for one in reach(targets, settings, core.people(), now):
+        for one in reach(targets, settings, runtime.people(), now):
             if one.user is not None:
-                found = usable_contacts(one.user, settings, core.people(), one.contact)
+                found = usable_contacts(one.user, settings, runtime.people(), one.contact)
                 yield [Address(contact.channel, contact.to, one.user) for contact in found]
             else:
                 options = settings.channels[one.target.name].options
@@ -87,7 +87,7 @@ class LastResort:
         if line is None:
             return False
         try:
-            async with self.core.clock.timeout(PATIENCE):
+            async with self.runtime.clock.timeout(PATIENCE):
                 outcome = await line.channel.send(self._message(way, because), _open_gate)
         except Exception as error:  # noqa: BLE001  # the next way is tried
             log.error("last_resort_failed", channel=way.channel, error=repr(error))
@@ -96,14 +96,14 @@ class LastResort:
         return isinstance(outcome, Accepted)
 
     def _message(self, way: Address, because: str) -> Message:
-        mark = self.core.chance.token()
+        mark = self.runtime.chance.token()
         text = f"{TITLE}: {because}. {WHAT_TO_DO}"
         return Message(
             page=mark, attempt=mark, kind="page", channel=way.channel, to=way.to,
             user=way.user.key if way.user else "", name=way.user.name if way.user else "", urgency="high",
             title=TITLE, text=text, body=text, spoken=f"{TITLE}. Alerts are refused.", ack_url="", status_url="",
             voice_url="", incident=EMPTY, cycle=0, round=1, step=0, rule=1, try_number=1, expires_in=AGAIN,
-            now=Instant(self.core.clock.now()),
+            now=Instant(self.runtime.clock.now()),
         )  # fmt: skip
 
 

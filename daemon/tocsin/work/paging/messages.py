@@ -25,7 +25,7 @@ from tocsin.work.paging.ack_links import Links
 from tocsin.work.paging.channels import Line
 from tocsin.work.paging.delivery import Delivery
 from tocsin.work.paging.verification_codes import Codes
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 log = structlog.stdlib.get_logger("tocsin.pager")
 
@@ -44,12 +44,12 @@ class Words(NamedTuple):
 class Messages:
     """Composes the message of a delivery, just before its call."""
 
-    def __init__(self, core: Core, links: Links, codes: Codes) -> None:
-        self.core, self.links, self.codes = core, links, codes
+    def __init__(self, runtime: Runtime, links: Links, codes: Codes) -> None:
+        self.runtime, self.links, self.codes = runtime, links, codes
 
     async def compose(self, delivery: Delivery) -> Message:
         """What the channel carries. Whatever fails here falls back to the headline: the page goes out."""
-        page, incident, settings = delivery.page, delivery.incident, self.core.settings
+        page, incident, settings = delivery.page, delivery.incident, self.runtime.settings
         alone = (
             page.kind == "page" and bool(page.user) and not delivery.bundled
         )  # a link answers for one that waits, alone
@@ -80,7 +80,7 @@ class Messages:
             rule=page.rule,
             try_number=delivery.attempt.number,
             expires_in=STALE_AFTER,
-            now=self.core.clock.now(),
+            now=self.runtime.clock.now(),
             incidents=delivery.incidents,
         )
 
@@ -88,7 +88,7 @@ class Messages:
         """What is said, for each way of saying it."""
         page, incident, line = delivery.page, delivery.incident, delivery.line
         sms = line.kind.throttle == "sms"
-        code = code_of(page.id) if sms and self.core.settings.answers.get("sms") == "code" else ""
+        code = code_of(page.id) if sms and self.runtime.settings.answers.get("sms") == "code" else ""
         if delivery.bundled:
             return self._bundled(delivery, mail=line.kind.address == "email", code=code)
         if page.kind == "code" and delivery.user is not None and page.contact in delivery.user.contacts:
@@ -96,7 +96,7 @@ class Messages:
             text = code_text(proof, page.user, delivery.user.contacts[page.contact])
             return Words(text.partition(". ")[0], text, text, spoken_code(proof))
         if page.kind == "page" and incident is not None:
-            affected = await self.core.affected(incident)
+            affected = await self.runtime.affected(incident)
             text = short_text(incident, ack_url, code, interactive=sms, affected=affected)
             body = await self._body(line, incident, delivery.user, ack_url, affected)
             return Words(headline(incident), text, body, spoken_text(incident, affected))
@@ -113,7 +113,7 @@ class Messages:
                 for one in delivery.bundled if one.number in pages
             }  # fmt: skip
             text = summary_text(delivery.bundled, delivery.more, code)
-            body = summary_body(delivery.bundled, delivery.more, self.core.settings, links)
+            body = summary_body(delivery.bundled, delivery.more, self.runtime.settings, links)
         return Words(text, text, body if mail else text, text)
 
     async def _body(
@@ -123,10 +123,10 @@ class Messages:
         if line.kind.address != "email":
             return headline(incident)
         try:
-            alerts = await self.core.store.incident_alerts(incident.number, 10, None)
-            zone = user.timezone if user else self.core.settings.defaults.timezone
-            return long_text(incident, alerts, self.core.settings, zone, ack_url, affected)
+            alerts = await self.runtime.store.incident_alerts(incident.number, 10, None)
+            zone = user.timezone if user else self.runtime.settings.defaults.timezone
+            return long_text(incident, alerts, self.runtime.settings, zone, ack_url, affected)
         except Exception as error:  # noqa: BLE001  # fail open: the plain text goes out
-            self.core.metrics.template_fallbacks.inc()
+            self.runtime.metrics.template_fallbacks.inc()
             log.warning("body_fallback", incident=incident.number, error=repr(error))
             return f"{headline(incident)}\n{ack_url}"

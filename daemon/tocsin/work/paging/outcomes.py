@@ -31,7 +31,7 @@ from tocsin.model import (
 from tocsin.work.ledger import Effects, Ledger
 from tocsin.work.paging.channels import Line, Lines
 from tocsin.work.paging.delivery import Delivery, place_in_cycle
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 log = structlog.stdlib.get_logger("tocsin.pager")
 
@@ -44,10 +44,10 @@ NOT_DELIVERED = frozenset({"undelivered", "failed", "busy", "no-answer", "cancel
 class OutcomeRecord:
     """One transaction that keeps what became of attempts."""
 
-    def __init__(self, core: Core, lines: Lines, tx: Tx) -> None:
-        self.core, self.lines, self.tx = core, lines, tx
-        self.now = core.clock.now()
-        self.ledger = Ledger(core, tx, self.now)
+    def __init__(self, runtime: Runtime, lines: Lines, tx: Tx) -> None:
+        self.runtime, self.lines, self.tx = runtime, lines, tx
+        self.now = runtime.clock.now()
+        self.ledger = Ledger(runtime, tx, self.now)
 
     async def outcome(self, delivery: Delivery, outcome: Outcome) -> str:
         """Keep one call's outcome; the attempt's state afterwards."""
@@ -163,7 +163,7 @@ class OutcomeRecord:
                 self._hasten(next_pages if next_contact else [])
             case retry.Over(status, _, next_contact):
                 self.tx.save_pages([replace(page, status=status, updated_at=self.now)])  # type: ignore[arg-type]  # a PageStatus
-                self.core.metrics.pages.labels(page.channel, attempt.state).inc()
+                self.runtime.metrics.pages.labels(page.channel, attempt.state).inc()
                 if status == "failed":
                     self.ledger.lost(page)
                     self.ledger.untold(page)
@@ -229,8 +229,12 @@ class OutcomeRecord:
 
     async def _page_catch_all(self, page: Page, incident: Incident) -> None:
         """The last step failed like all before it in this round: the catch-all now, the next round in its time."""
-        core, people, because = self.core, await self.ledger.people(), f"no page of round {page.round} got through"
-        run = run_catch_all(incident, page.round, core.settings, people, self.now, core.chance.token, because)
+        runtime, people, because = (
+            self.runtime,
+            await self.ledger.people(),
+            f"no page of round {page.round} got through",
+        )
+        run = run_catch_all(incident, page.round, runtime.settings, people, self.now, runtime.chance.token, because)
         self.ledger.keep(run)
 
     async def _bury_contact(self, line: Line, attempt: Attempt, failed: Failed) -> None:
@@ -387,8 +391,8 @@ class Outcomes:
     `unknown` is called after the commit of any that was not accepted: somebody may have to wait for word of it.
     """
 
-    def __init__(self, core: Core, lines: Lines, unknown: Callable[[], None]) -> None:
-        self.core, self.lines, self.unknown = core, lines, unknown
+    def __init__(self, runtime: Runtime, lines: Lines, unknown: Callable[[], None]) -> None:
+        self.runtime, self.lines, self.unknown = runtime, lines, unknown
         self._ended: list[_Ended] = []
 
     async def keep(self, delivery: Delivery, outcome: Outcome) -> None:
@@ -397,28 +401,28 @@ class Outcomes:
         ended = _Ended(delivery, outcome, asyncio.get_running_loop().create_future())
         self._ended.append(ended)
         if len(self._ended) == 1:
-            await self.core.clock.turn()  # who comes first takes along all that end in this turn of the loop
+            await self.runtime.clock.turn()  # who comes first takes along all that end in this turn of the loop
             group, self._ended = self._ended, []
             await self._keep_group(group)
         await ended.done
 
     async def _keep_group(self, group: list[_Ended]) -> None:
         try:
-            states, effects = await self.core.store.write(lambda tx: self._record_all(tx, group), paging=True)
+            states, effects = await self.runtime.store.write(lambda tx: self._record_all(tx, group), paging=True)
         except Exception as error:  # noqa: BLE001  # one by one: only the culprit's may go wrong again
             log.warning("outcomes_one_by_one", calls=len(group), error=repr(error))
             for one in group:
                 state, effects = await self._keep_one(one)
-                effects.apply(self.core)
+                effects.apply(self.runtime)
                 self._kept(one, state)
             return
-        effects.apply(self.core)
+        effects.apply(self.runtime)
         for one, state in zip(group, states, strict=True):
             self._kept(one, state)
 
     async def _record_all(self, tx: Tx, group: list[_Ended]) -> tuple[list[str], Effects]:
         """One transaction: those that went through with few reads for all, the others as each needs."""
-        record = OutcomeRecord(self.core, self.lines, tx)
+        record = OutcomeRecord(self.runtime, self.lines, tx)
         plain = [one.delivery for one in group if one.plain]
         await record.ledger.load([one.page.incident for one in plain if one.page.incident is not None])
         attempts = await tx.attempts([one.attempt.id for one in plain])
@@ -437,24 +441,24 @@ class Outcomes:
         """While the database does not answer, keep trying: the row stays an open intent."""
 
         async def work(tx: Tx) -> tuple[str, Effects]:
-            record = OutcomeRecord(self.core, self.lines, tx)
+            record = OutcomeRecord(self.runtime, self.lines, tx)
             return await record.outcome(one.delivery, one.outcome), await record.ledger.close()
 
         while True:
             try:
-                return await self.core.store.write(work, paging=True)
+                return await self.runtime.store.write(work, paging=True)
             except StoreUnavailable as error:
                 log.error("outcome_not_stored", attempt=one.delivery.attempt.id, error=str(error))
-                await self.core.clock.sleep(BREATH)
+                await self.runtime.clock.sleep(BREATH)
             except Exception as error:  # the outermost loop of this call: forgotten, the page would never end
                 log.error("outcome_not_stored", attempt=one.delivery.attempt.id, error=repr(error), exc_info=True)
-                await self.core.clock.sleep(POLL)
+                await self.runtime.clock.sleep(POLL)
 
     def _kept(self, one: _Ended, state: str) -> None:
         """After the commit: count, log, watch the channel's health."""
         delivery, line = one.delivery, one.delivery.line
-        self.core.metrics.attempts.labels(line.name, line.config.type, state).inc()
-        self.core.metrics.messages.labels(line.name, delivery.kind, state).inc()
+        self.runtime.metrics.attempts.labels(line.name, line.config.type, state).inc()
+        self.runtime.metrics.messages.labels(line.name, delivery.kind, state).inc()
         log.info(
             "attempt", attempt=delivery.attempt.id, page=delivery.page.id, incident=delivery.page.incident,
             channel=line.name, user=delivery.page.user, outcome=state, because=getattr(one.outcome, "because", ""),

@@ -16,7 +16,7 @@ from tocsin.contracts import Tools, Tx
 from tocsin.errors import GateClosed, StoreUnavailable
 from tocsin.model import Cancelled, Instant, Millis, Outcome, Unknown
 from tocsin.work.duties import CLAIMS
-from tocsin.work.incidents.self_alerts import Selfcare
+from tocsin.work.incidents.self_alerts import SelfAlerts
 from tocsin.work.ledger import Effects
 from tocsin.work.paging.ack_links import Links
 from tocsin.work.paging.channels import Line, Lines
@@ -28,7 +28,7 @@ from tocsin.work.paging.outcomes import BREATH, Outcomes
 from tocsin.work.paging.takeover import StrandedPages, Takeover
 from tocsin.work.paging.unknown_outcomes import UnknownOutcomes
 from tocsin.work.paging.verification_codes import Codes
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 log = structlog.stdlib.get_logger("tocsin.pager")
 
@@ -43,25 +43,25 @@ class Pager:
     """Sends what is planned. `configure` at the start and after each reload; `unknown`, `takeover` and `stranded` run
     beside it."""
 
-    def __init__(self, core: Core, tools: Tools, selfcare: Selfcare, links: Links, codes: Codes) -> None:
-        self.core = core
-        self.owner = core.chance.token()
+    def __init__(self, runtime: Runtime, tools: Tools, self_alerts: SelfAlerts, links: Links, codes: Codes) -> None:
+        self.runtime = runtime
+        self.owner = runtime.chance.token()
         self.stopping = False
         self._under_way = 0  # claims and calls
         self._calling: set[str] = set()  # attempts whose calls are under way here
         self._next_claim: dict[str, Instant | None] = {}
         self._idle = asyncio.Event()
-        self.lines = Lines(core, tools, selfcare)
-        self.messages = Messages(core, links, codes)
-        self.unknown = UnknownOutcomes(core, self.lines)
-        self.outcomes = Outcomes(core, self.lines, self.unknown.wake)
-        self.takeover = Takeover(core, self.lines, self.owner, self._calling, self.unknown.wake)
-        self.stranded = StrandedPages(core, self.lines)
+        self.lines = Lines(runtime, tools, self_alerts)
+        self.messages = Messages(runtime, links, codes)
+        self.unknown = UnknownOutcomes(runtime, self.lines)
+        self.outcomes = Outcomes(runtime, self.lines, self.unknown.wake)
+        self.takeover = Takeover(runtime, self.lines, self.owner, self._calling, self.unknown.wake)
+        self.stranded = StrandedPages(runtime, self.lines)
 
     def configure(self) -> None:
         """Open the channels of the configuration in force and keep a task for each."""
         for line in self.lines.configure():
-            self.core.spawn(self._run_line(line), f"channel {line.name}")
+            self.runtime.spawn(self._run_line(line), f"channel {line.name}")
         self.stranded.wake()  # what waits for a channel that is gone must go another way
 
     async def stop(self) -> None:
@@ -69,10 +69,10 @@ class Pager:
         self.stopping = True
         for line in self.lines.values():
             line.wake.set()
-        until = Instant(self.core.clock.now() + LAST_CALLS)
-        while self._under_way and self.core.clock.now() < until:
+        until = Instant(self.runtime.clock.now() + LAST_CALLS)
+        while self._under_way and self.runtime.clock.now() < until:
             self._idle.clear()
-            await self.core.clock.wait(self._idle, until)
+            await self.runtime.clock.wait(self._idle, until)
 
     def wake(self, channels: Sequence[str]) -> None:
         """Pages were planned for these channels."""
@@ -91,9 +91,9 @@ class Pager:
                 line.begin(delivery.page.kind)
                 self._calling.add(delivery.attempt.id)
                 self._begin()
-                self.core.spawn(self._deliver(delivery), f"call {delivery.attempt.id}")
+                self.runtime.spawn(self._deliver(delivery), f"call {delivery.attempt.id}")
                 if delivery.more:
-                    self.core.spawn(self._join(delivery), f"pages behind {delivery.attempt.id}")
+                    self.runtime.spawn(self._join(delivery), f"pages behind {delivery.attempt.id}")
         finally:
             self._end()
 
@@ -111,14 +111,14 @@ class Pager:
         """Pages and intents in one transaction, committed before any byte leaves."""
 
         async def work(tx: Tx) -> tuple[list[Delivery], Effects]:
-            claim = Claim(self.core, self.lines, line, self.owner, tx)
+            claim = Claim(self.runtime, self.lines, line, self.owner, tx)
             deliveries = await claim.run(at_most)
             effects = await claim.ledger.close()
-            before = self.core.clock.monotonic()  # of the commit: who is stopped while it commits must look again
+            before = self.runtime.clock.monotonic()  # of the commit: who is stopped while it commits must look again
             return [replace(delivery, intent_at=before) for delivery in deliveries], effects
 
-        deliveries, effects = await self.core.store.write(work, paging=True)
-        effects.apply(self.core)
+        deliveries, effects = await self.runtime.store.write(work, paging=True)
+        effects.apply(self.runtime)
         return deliveries
 
     async def _join(self, delivery: Delivery) -> None:
@@ -128,26 +128,26 @@ class Pager:
         """
 
         async def work(tx: Tx) -> tuple[int, Effects]:
-            claim = Claim(self.core, self.lines, delivery.line, self.owner, tx)
+            claim = Claim(self.runtime, self.lines, delivery.line, self.owner, tx)
             return await claim.join(delivery), await claim.ledger.close()
 
         joined = 1
         while joined and self._serves(delivery.line):
             try:
-                joined, effects = await self.core.store.write(work, paging=True)
+                joined, effects = await self.runtime.store.write(work, paging=True)
             except Exception as error:  # noqa: BLE001  # they wait for the next one
                 log.warning("not_joined", attempt=delivery.attempt.id, error=repr(error))
                 return
-            effects.apply(self.core)
+            effects.apply(self.runtime)
 
     async def _send(self, delivery: Delivery) -> Outcome:
         """One call: the channel's transport connects, passes the last check, then writes."""
-        clock, line = self.core.clock, delivery.line
+        clock, line = self.runtime.clock, delivery.line
         started = clock.monotonic()
         try:
             message = await self.messages.compose(delivery)
             async with clock.timeout(LONGEST_CALL):
-                outcome = await line.channel.send(message, last_check(self.core, delivery))
+                outcome = await line.channel.send(message, last_check(self.runtime, delivery))
         except GateClosed as closed:
             outcome = Cancelled(str(closed))
         except TimeoutError:
@@ -155,7 +155,7 @@ class Pager:
         except Exception as error:  # a channel broke its promise: it may have sent
             log.error("channel_broke", channel=line.name, error=repr(error), exc_info=True)
             outcome = Unknown(f"{type(error).__name__} in the channel")
-        self.core.metrics.attempt_seconds.labels(line.name).observe(clock.monotonic() - started)
+        self.runtime.metrics.attempt_seconds.labels(line.name).observe(clock.monotonic() - started)
         return outcome
 
     def _begin(self) -> None:
@@ -170,16 +170,16 @@ class Pager:
 
     async def _run_line(self, line: Line) -> None:
         """Claim and call for one channel, until a reload replaces the line."""
-        clock, within = self.core.clock, Millis(max(CLAIMS_WITHIN, 3 * self.core.poll))
-        duty = self.core.duties.add(CLAIMS, lambda: self._claim_round(line), within=within, part=line.name)
+        clock, within = self.runtime.clock, Millis(max(CLAIMS_WITHIN, 3 * self.runtime.poll))
+        duty = self.runtime.duties.add(CLAIMS, lambda: self._claim_round(line), within=within, part=line.name)
         while self._serves(line):
             line.wake.clear()
             if not await duty.run():
                 await clock.sleep(BREATH)
                 continue
-            rest, due = Instant(clock.now() + self.core.poll), self._next_claim.get(line.name)
+            rest, due = Instant(clock.now() + self.runtime.poll), self._next_claim.get(line.name)
             await clock.wait(line.wake, rest if due is None else min(due, rest))
-        self.core.duties.drop(duty)
+        self.runtime.duties.drop(duty)
 
     async def _claim_round(self, line: Line) -> None:
         """Claim all that is due; a poisoned page stops no other."""
@@ -189,9 +189,9 @@ class Pager:
             raise
         except Exception as error:  # one by one, and the culprit is postponed
             log.error("claim_failed", channel=line.name, error=repr(error), exc_info=True)
-            await self.core.clock.sleep(BREATH)
+            await self.runtime.clock.sleep(BREATH)
             await self._claim_one_by_one(line)
-            self._next_claim[line.name] = self.core.clock.now()
+            self._next_claim[line.name] = self.runtime.clock.now()
 
     def _serves(self, line: Line) -> bool:
         return not self.stopping and self.lines.serves(line)
@@ -199,8 +199,8 @@ class Pager:
     async def _claim_all(self, line: Line) -> Instant | None:
         """Claim while slots are free and pages are due; when the next one will be."""
         while line.free > 0 and self._serves(line):
-            due = await self.core.store.next_due_page(line.name, free_slots(line).below)
-            if due is None or due > self.core.clock.now():
+            due = await self.runtime.store.next_due_page(line.name, free_slots(line).below)
+            if due is None or due > self.runtime.clock.now():
                 return due
             if not self._serves(line):
                 return None
@@ -228,13 +228,13 @@ class Pager:
 
     async def _postpone_first(self, line: Line) -> None:
         async def work(tx: Tx) -> None:
-            now = self.core.clock.now()
+            now = self.runtime.clock.now()
             pages = await tx.due_pages(line.name, now, 1)
             held = await tx.pages([page.id for page in pages])
             tx.save_pages([replace(page, due_at=Instant(now + POSTPONED)) for page in held.values()
                            if page.status == "planned"])  # fmt: skip
 
         try:
-            await self.core.store.write(work, paging=True)
+            await self.runtime.store.write(work, paging=True)
         except Exception as error:  # noqa: BLE001  # called from the loop of a channel, which never ends
             log.error("not_postponed", channel=line.name, error=repr(error))

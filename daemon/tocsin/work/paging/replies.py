@@ -39,7 +39,7 @@ from tocsin.work.paging.channels import Lines
 from tocsin.work.paging.outcomes import OutcomeRecord
 from tocsin.work.paging.test_replies import Tryouts, VoiceTurn
 from tocsin.work.paging.verification_codes import Codes
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 log = structlog.stdlib.get_logger("tocsin.answers")
 
@@ -89,9 +89,9 @@ class Said:
 class Answers:
     """The doors of those who were paged."""
 
-    def __init__(self, core: Core, actions: Actions, links: Links, codes: Codes, lines: Lines) -> None:
-        self.core, self.actions, self.links, self.lines = core, actions, links, lines
-        self.tryouts = Tryouts(core, codes)
+    def __init__(self, runtime: Runtime, actions: Actions, links: Links, codes: Codes, lines: Lines) -> None:
+        self.runtime, self.actions, self.links, self.lines = runtime, actions, links, lines
+        self.tryouts = Tryouts(runtime, codes)
         self._wrong: dict[str, list[Instant]] = {}  # when a number sent wrong codes
         self._heard: WeakValueDictionary[Door, asyncio.Lock] = WeakValueDictionary()
 
@@ -140,7 +140,7 @@ class Answers:
         if isinstance(found, str):
             self._refused("sms", "no_incident")
             return found
-        if self.core.settings.answers.get("sms") == "code" and command.verb != "status":
+        if self.runtime.settings.answers.get("sms") == "code" and command.verb != "status":
             proved = _proved(sent, found.incident, command)
             if proved is None or self._guesses(sender):
                 ask = f"INC {found.incident.number}: add the four letters of the page to your answer."
@@ -150,7 +150,7 @@ class Answers:
 
     def _guesses(self, sender: str) -> bool:
         """Whether so many wrong codes came from this number that no code of it counts for now."""
-        since = self.core.clock.now() - HOUR
+        since = self.runtime.clock.now() - HOUR
         wrong = [at for at in self._wrong.pop(sender, ()) if at > since]
         if wrong:
             self._wrong[sender] = wrong
@@ -163,15 +163,15 @@ class Answers:
             log.warning("codes_guessed", user=getattr(self._phone_of(sender), "key", ""))
             return "Too many wrong codes from this number: for an hour answer by the link, by a call or in the web."
         if command.code or (command.verb == "note" and looks_like_code(command.text.partition(" ")[0])):
-            self._wrong.setdefault(sender, []).append(self.core.clock.now())
+            self._wrong.setdefault(sender, []).append(self.runtime.clock.now())
         return ask
 
     async def _obey_about_many(
         self, user: User, sender: str, sent: list[Sent], command: Command, message_id: str
     ) -> str:
         """Do what was asked to each incident that is meant, and say what was done and what was left."""
-        chosen = choose([_facts_of(one, sent) for one in sent], command, user.key, self.core.clock.now())
-        if self.core.settings.answers.get("sms") == "code" and command.verb != "status":
+        chosen = choose([_facts_of(one, sent) for one in sent], command, user.key, self.runtime.clock.now())
+        if self.runtime.settings.answers.get("sms") == "code" and command.verb != "status":
             asked = {one.number for one in chosen.incidents}
             codes = {code for one in sent if one.incident.number in asked for code in _codes(one, sent)}
             if command.code not in codes or self._guesses(sender):
@@ -201,15 +201,15 @@ class Answers:
 
         What went through a channel that is configured no more is the only account's, where there is but one.
         """
-        channel = self.core.settings.channels.get(attempt.channel)
+        channel = self.runtime.settings.channels.get(attempt.channel)
         if channel is not None:
             return channel.options.get("account_sid") == account
-        accounts = {one.options.get("account_sid") for one in self.core.settings.channels.values()} - {None}
+        accounts = {one.options.get("account_sid") for one in self.runtime.settings.channels.values()} - {None}
         return accounts == {account}
 
     def _reaches(self, account: str, address: str) -> bool:
         """Whether a contact of this address is reached by this account, or by it while its channel fails."""
-        settings = self.core.settings
+        settings = self.runtime.settings
         ways = {
             name
             for user in settings.users.values() for contact in user.contacts.values() if contact.to == address
@@ -220,18 +220,18 @@ class Answers:
 
     def _kind(self, attempt: Attempt) -> str:
         """The kind of the channel it went over: sms, voice ...; "" where that is gone."""
-        channel = self.core.settings.channels.get(attempt.channel)
-        kind = self.core.kinds.get(channel.type) if channel is not None else None
+        channel = self.runtime.settings.channels.get(attempt.channel)
+        kind = self.runtime.kinds.get(channel.type) if channel is not None else None
         return kind.throttle if kind is not None else ""
 
     async def _lately(self, address: str, account: str) -> list[tuple[Page, Attempt]]:
         """What went to that phone by this account within a day, newest first."""
-        since = Instant(self.core.clock.now() - DAY)
-        rows = await self.core.store.write(lambda tx: tx.pages_to(address, since))
+        since = Instant(self.runtime.clock.now() - DAY)
+        rows = await self.runtime.store.write(lambda tx: tx.pages_to(address, since))
         return [row for row in rows if self._went_through(account, row[1])]
 
     async def _sent_to(self, address: str, account: str) -> list[Sent]:
-        since = Instant(self.core.clock.now() - DAY)
+        since = Instant(self.runtime.clock.now() - DAY)
 
         async def work(tx: Tx) -> list[Sent]:
             rows = [(page, attempt) for page, attempt in await tx.pages_to(address, since)
@@ -248,7 +248,7 @@ class Answers:
                     sent.append(Sent(page, attempt, about, self._kind(attempt) == "voice"))
             return sent
 
-        return await self.core.store.write(work)
+        return await self.runtime.store.write(work)
 
     async def _obey(self, user: User, incident: Incident, command: Command, via: str, evidence: str) -> str:
         """Do what was asked, as this person, and say what happened and what is next."""
@@ -269,7 +269,7 @@ class Answers:
                 case "escalate":
                     done = await actions.escalate(number, actor, via, evidence)
                 case "snooze":
-                    until = Instant(self.core.clock.now() + (command.length or 0))
+                    until = Instant(self.runtime.clock.now() + (command.length or 0))
                     done = await actions.snooze(number, until, actor, via)
                 case _:
                     done = await actions.note(number, command.text, actor, via)
@@ -286,8 +286,8 @@ class Answers:
 
     async def _who(self, service: str) -> str:
         """Who is on call, in all schedules or those behind a service's policy."""
-        settings, now = self.core.settings, self.core.clock.now()
-        extra = extra_of(await self.core.store.overrides(now), settings)
+        settings, now = self.runtime.settings, self.runtime.clock.now()
+        extra = extra_of(await self.runtime.store.overrides(now), settings)
         known = next((one for one in settings.services.values() if one.name.upper() == service.upper()), None)
         policy = settings.policies.get((known.policy if known else None) or "") if service else None
         named = (
@@ -304,7 +304,7 @@ class Answers:
 
     def _phone_of(self, address: str) -> User | None:
         """The one user whose phone this is (a phone of two users is refused by the configuration)."""
-        for user in self.core.settings.users.values():
+        for user in self.runtime.settings.users.values():
             if any(contact.to == address for contact in user.contacts.values()):
                 return user
         return None
@@ -314,27 +314,27 @@ class Answers:
         if not (word.opts_out or word.opts_in):
             return
         because = f"answered {word.word}" if word.opts_out else f"answered {word.word}: messages pass again"
-        state = ContactState("twilio_sms", sender, word.opts_in, because, self.core.clock.now())
+        state = ContactState("twilio_sms", sender, word.opts_in, because, self.runtime.clock.now())
 
         async def work(tx: Tx) -> Effects:
             tx.save_contact_state(state)
             return Effects(contacts=[state])
 
-        effects = await self.core.store.write(work)
-        effects.apply(self.core)
+        effects = await self.runtime.store.write(work)
+        effects.apply(self.runtime)
 
     async def _answered(self, door: Door) -> str | None:
         async def work(tx: Tx) -> str | None:
             return await tx.answers_to(door)
 
-        return await self.core.store.write(work)
+        return await self.runtime.store.write(work)
 
     async def _keep(self, door: Door, address: str, answer: str | None) -> str | None:
         async def work(tx: Tx) -> None:
             if await tx.answers_to(door) is None:  # else another replica heard it too
-                tx.add_answer(door, address, answer or "", self.core.clock.now())
+                tx.add_answer(door, address, answer or "", self.runtime.clock.now())
 
-        await self.core.store.write(work)
+        await self.runtime.store.write(work)
         return answer
 
     def _one_at_a_time(self, door: Door) -> asyncio.Lock:
@@ -346,19 +346,19 @@ class Answers:
 
     async def _replies(self, address: str) -> int:
         """How many automatic replies went to a number within the hour."""
-        since = Instant(self.core.clock.now() - HOUR)
+        since = Instant(self.runtime.clock.now() - HOUR)
 
         async def work(tx: Tx) -> int:
             return await tx.replies_since(address, since)
 
-        return await self.core.store.write(work)
+        return await self.runtime.store.write(work)
 
     # ----------------------------------------------------------------------------------- voice
 
     async def voice(self, account: str, attempt_id: str, call_id: str, digits: str | None) -> VoiceTurn | None:
         """The next words of a call; None: an attempt that is not known, or not this account's call of the last day.
         Without `digits` nothing acts. The signature was checked by the door."""
-        attempt = await self.core.store.attempt(attempt_id)
+        attempt = await self.runtime.store.attempt(attempt_id)
         if attempt is None or self._kind(attempt) not in ("voice", ""):
             return None
         if not self._is_theirs(account, attempt, call_id, "voice"):
@@ -366,8 +366,8 @@ class Answers:
         found = await self._sent_as(attempt)
         if found is None:
             return await self._unpaged(attempt, digits)
-        user = self.core.settings.users.get(found.page.user)
-        if user is None or attempt.started_at <= self.core.clock.now() - DAY:
+        user = self.runtime.settings.users.get(found.page.user)
+        if user is None or attempt.started_at <= self.runtime.clock.now() - DAY:
             return None
         about = await self._about(found)
         if not about:
@@ -394,7 +394,7 @@ class Answers:
 
     async def _unpaged(self, attempt: Attempt, digits: str | None) -> VoiceTurn | None:
         """A call that is about no incident."""
-        page = await self.core.store.page(attempt.page)
+        page = await self.runtime.store.page(attempt.page)
         if page is None or page.incident is not None:
             return None
         return await self.tryouts.call(attempt, page, digits)
@@ -421,20 +421,20 @@ class Answers:
                     if page.incident in incidents and incidents[page.incident].cycle == page.cycle]  # fmt: skip
 
         same = found.incident.cycle == found.page.cycle or found.incident.number != found.page.incident
-        named = ([found.incident] if same else []) + await self.core.store.write(work)
+        named = ([found.incident] if same else []) + await self.runtime.store.write(work)
         return list({one.number: one for one in named if one.open}.values())
 
     async def _sent_as(self, attempt: Attempt) -> Sent | None:
-        page = await self.core.store.page(attempt.page)
+        page = await self.runtime.store.page(attempt.page)
         if page is None or page.incident is None:
             return None
-        incident = await self.core.store.incident(page.incident)
+        incident = await self.runtime.store.incident(page.incident)
         if incident is not None and incident.merged_into is not None:
-            incident = await self.core.store.incident(incident.merged_into)
+            incident = await self.runtime.store.incident(incident.merged_into)
         return Sent(page, attempt, incident) if incident is not None else None
 
     async def _details(self, incident: Incident) -> str:
-        alerts = await self.core.store.incident_alerts(incident.number, 3, None)
+        alerts = await self.runtime.store.incident_alerts(incident.number, 3, None)
         told = ". ".join(cut(alert.description or alert.title, 200) for alert in alerts)
         return f"{len(alerts)} alerts. Severity {incident.severity}. {told}."
 
@@ -444,17 +444,17 @@ class Answers:
         """A delivery state from the provider, by its id of the message or call: kept monotone; bad news send the next
         contact on its way. Another account's word of it is passed over."""
         rank = RANKS.get(state)
-        attempt = await self.core.store.attempt(attempt_id) if rank is not None else None
+        attempt = await self.runtime.store.attempt(attempt_id) if rank is not None else None
         if rank is None or attempt is None or not self._is_theirs(account, attempt, sid, "status"):
             return
 
         async def work(tx: Tx) -> Effects:
-            record = OutcomeRecord(self.core, self.lines, tx)
+            record = OutcomeRecord(self.runtime, self.lines, tx)
             await record.receipt(replace(attempt, ref=attempt.ref or cut(sid, 64)), state, rank, error, error in DEAD)
             return await record.ledger.close()
 
-        effects = await self.core.store.write(work)
-        effects.apply(self.core)
+        effects = await self.runtime.store.write(work)
+        effects.apply(self.runtime)
 
     # ------------------------------------------------------------------------------------ links
 
@@ -497,21 +497,21 @@ class Answers:
         return LinkView(done.incident, claim.user, done.said, live=False)
 
     async def _linked(self, claim: Claim) -> Incident | None:
-        incident = await self.core.store.incident(claim.incident)
+        incident = await self.runtime.store.incident(claim.incident)
         if incident is not None and incident.merged_into is not None:
-            return await self.core.store.incident(incident.merged_into)
+            return await self.runtime.store.incident(incident.merged_into)
         return incident
 
     async def _spoken(self, about: list[Incident]) -> str:
         """What a call says: the incident, or how many there are and the first of them."""
         if len(about) == 1:
-            return spoken_text(about[0], await self.core.affected(about[0]))
+            return spoken_text(about[0], await self.runtime.affected(about[0]))
         told = " ".join(spoken_text(one).removeprefix("Tocsin. ") for one in about[:MOST_SPOKEN])
         more = f" And {len(about) - MOST_SPOKEN} more." if len(about) > MOST_SPOKEN else ""
         return f"Tocsin. {len(about)} incidents wait for you. {told}{more}"
 
     def _refused(self, via: str, reason: str) -> None:
-        self.core.metrics.acks_refused.labels(via, reason).inc()
+        self.runtime.metrics.acks_refused.labels(via, reason).inc()
 
 
 def _menu(about: list[Incident]) -> str:

@@ -20,9 +20,9 @@ from tocsin.decide.views import in_words
 from tocsin.model import DAY, MINUTE, OPEN, Alert, Contact, Incident, Instant, Override, Page, Parsed, Schedule, User
 from tocsin.model.civil import unix
 from tocsin.work.duties import each
-from tocsin.work.incidents.self_alerts import OWN, Selfcare
+from tocsin.work.incidents.self_alerts import OWN, SelfAlerts
 from tocsin.work.paging.channels import Lines
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 log = structlog.stdlib.get_logger("tocsin.notices")
 
@@ -32,33 +32,33 @@ MOST_OPEN = 500  # incidents looked at for those that a schedule serves
 class Notices:
     """Looks once in each minute: shifts begin with one."""
 
-    def __init__(self, core: Core, lines: Lines, selfcare: Selfcare, paused: Callable[[], bool]) -> None:
-        self.core, self.lines, self.selfcare, self.paused = core, lines, selfcare, paused
+    def __init__(self, runtime: Runtime, lines: Lines, self_alerts: SelfAlerts, paused: Callable[[], bool]) -> None:
+        self.runtime, self.lines, self.self_alerts, self.paused = runtime, lines, self_alerts, paused
         self._minute = -1
         self._told: set[str] = set()  # keys of notices that are known to be kept
         self._alarms: dict[str, Notice] = {}  # raised by this process, and not over
 
     async def look(self) -> None:
         """Plan what is due and not planned yet. A minute that fails is looked at again."""
-        now = self.core.clock.now()
+        now = self.runtime.clock.now()
         if unix(now) // MINUTE == self._minute or self.paused():
             return
         due: list[Notice] = []
-        for schedule in self.core.settings.schedules.values():
+        for schedule in self.runtime.settings.schedules.values():
             due += due_notices(schedule, now, self._overrides(schedule))
-            await self.core.clock.turn()
+            await self.runtime.clock.turn()
         await each([one for one in due if one.key not in self._told], lambda notice: self._tell(notice, now))
         self._told.intersection_update([notice.key for notice in due])
         self._end_alarms({notice.alarm_key for notice in due})
         self._minute = unix(now) // MINUTE
 
     def _overrides(self, schedule: Schedule) -> tuple[Override, ...]:
-        return self.core.people().overrides.get(schedule.name, ())
+        return self.runtime.people().overrides.get(schedule.name, ())
 
     async def _tell(self, notice: Notice, now: Instant) -> None:
         """Keep the notice, its alarm first: where a crash comes between, both are done again, the alarm as a repeat."""
-        user = self.core.settings.users.get(notice.user)
-        schedule = self.core.settings.schedules.get(notice.schedule)
+        user = self.runtime.settings.users.get(notice.user)
+        schedule = self.runtime.settings.schedules.get(notice.schedule)
         if user is None or schedule is None:
             return
         kept = await self._kept([notice.key, notice.alarm_key])
@@ -73,15 +73,15 @@ class Notices:
         self._told.add(notice.key)
 
     async def _kept(self, keys: list[str]) -> set[str]:
-        return await self.core.store.write(lambda tx: tx.page_keys(keys), lane="ingest")
+        return await self.runtime.store.write(lambda tx: tx.page_keys(keys), lane="ingest")
 
     # ------------------------------------------------------------------------------ the notice
 
     async def _plan(self, notice: Notice, user: User, found: Reachability, now: Instant) -> None:
-        core = self.core
+        runtime = self.runtime
         incidents = await self._taken_over(notice) if notice.which == "at" else []
         text = notice_text(notice, user, _words(found, user), incidents)
-        contact = quiet_contact(user, core.settings, core.people(), notice, now, self._calls)
+        contact = quiet_contact(user, runtime.settings, runtime.people(), notice, now, self._calls)
         pages = [self._page(notice, contact, text, now)]
         if isinstance(found, Unreachable):
             pages.append(self._alarm_raised(notice, found, now))
@@ -89,43 +89,43 @@ class Notices:
         async def work(tx: Tx) -> None:
             tx.add_pages(pages)  # another replica's stays as it is
 
-        await core.store.write(work, lane="ingest")
+        await runtime.store.write(work, lane="ingest")
         over = contact.name if contact is not None else ""
         log.info("notice", schedule=notice.schedule, user=user.key, which=notice.which, contact=over)
         if isinstance(found, Unproven):  # told to the person: it would be tried, and wakes nobody else meanwhile
             log.warning("on_call_not_verified", schedule=notice.schedule, user=user.key, because=found.because)
         if contact is not None:
-            core.signals.planned({contact.channel}, None)
+            runtime.signals.planned({contact.channel}, None)
 
     def _calls(self, contact: Contact) -> bool:
-        channel = self.core.settings.channels.get(contact.channel)
-        kind = self.core.kinds.get(channel.type) if channel is not None else None
+        channel = self.runtime.settings.channels.get(contact.channel)
+        kind = self.runtime.kinds.get(channel.type) if channel is not None else None
         return kind is not None and kind.throttle == "voice"
 
     def _page(self, notice: Notice, contact: Contact | None, text: str, now: Instant) -> Page:
         """Where nothing can carry it the page has failed from the start: that it was due stays known."""
         return Page(
-            id=self.core.chance.token(), key=notice.key, kind="notice", incident=None, cycle=0, round=0, step=0, rule=0,
-            target=f"user:{notice.user}", user=notice.user, contact=contact.name if contact else "",
+            id=self.runtime.chance.token(), key=notice.key, kind="notice", incident=None, cycle=0, round=0, step=0,
+            rule=0, target=f"user:{notice.user}", user=notice.user, contact=contact.name if contact else "",
             channel=contact.channel if contact else "", due_at=now, created_at=now,
             status="planned" if contact else "failed", rank=NOTICE, because=f"on call in {notice.schedule}",
-            config=self.core.settings.hash, text=text,
+            config=self.runtime.settings.hash, text=text,
         )  # fmt: skip
 
     async def _taken_over(self, notice: Notice) -> list[Incident]:
         """The open incidents whose policy asks this schedule."""
-        core = self.core
-        found = await core.store.incidents(IncidentFilter(status=tuple(sorted(OPEN))), MOST_OPEN, None)
+        runtime = self.runtime
+        found = await runtime.store.incidents(IncidentFilter(status=tuple(sorted(OPEN))), MOST_OPEN, None)
         return [
             one for one in found
-            if serves(await core.policies.thaw(one.policy_hash), notice.schedule, core.settings)
+            if serves(await runtime.policies.thaw(one.policy_hash), notice.schedule, runtime.settings)
         ]  # fmt: skip
 
     # ------------------------------------------------------------------------ will my phone ring?
 
     def reachability(self, user: User) -> Reachability:
-        core = self.core
-        return will_ring(user, core.settings, ContactFacts(core.why_dead, self._failing, core.is_verified))
+        runtime = self.runtime
+        return will_ring(user, runtime.settings, ContactFacts(runtime.why_dead, self._failing, runtime.is_verified))
 
     def _failing(self, contact: Contact) -> str:
         line = self.lines.get(contact.channel)
@@ -144,7 +144,7 @@ class Notices:
             labels={"tocsin": "oncall"}, expires_at=ends,
         )  # fmt: skip
         log.error("on_call_not_reachable", title=title)
-        await self.selfcare.intake.take(OWN, b"{}", Parsed((alert,)))
+        await self.self_alerts.intake.take(OWN, b"{}", Parsed((alert,)))
         self._alarms[notice.alarm_key] = notice
 
     def _alarm_raised(self, notice: Notice, found: Unreachable, now: Instant) -> Page:
@@ -154,10 +154,10 @@ class Notices:
     def _end_alarms(self, still_due: set[str]) -> None:
         """What was raised here is over when the person can be reached, or has no such shift any more."""
         for key, notice in list(self._alarms.items()):
-            user = self.core.settings.users.get(notice.user)
+            user = self.runtime.settings.users.get(notice.user)
             if key not in still_due or user is None or not isinstance(self.reachability(user), Unreachable):
                 del self._alarms[key]
-                self.core.signals.recovered(key)
+                self.runtime.signals.recovered(key)
 
 
 def _moment(notice: Notice, now: Instant) -> str:

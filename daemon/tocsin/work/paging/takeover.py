@@ -17,7 +17,7 @@ from tocsin.work.ledger import Effects, Ledger
 from tocsin.work.paging.channels import Lines
 from tocsin.work.paging.claim import Withdrawals, still_planned
 from tocsin.work.paging.outcomes import POLL, OutcomeRecord
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 log = structlog.stdlib.get_logger("tocsin.pager")
 
@@ -36,23 +36,23 @@ class Takeover:
     `unknown` is called when some were taken over."""
 
     def __init__(
-        self, core: Core, lines: Lines, owner: str, under_way: Collection[str], unknown: Callable[[], None]
+        self, runtime: Runtime, lines: Lines, owner: str, under_way: Collection[str], unknown: Callable[[], None]
     ) -> None:
-        self.core, self.lines, self.owner, self.under_way, self.unknown = core, lines, owner, under_way, unknown
+        self.runtime, self.lines, self.owner, self.under_way, self.unknown = runtime, lines, owner, under_way, unknown
         self._missing: dict[str, float] = {}  # other replicas → since when their names are not held
 
     async def run(self) -> None:
         """Give lost calls their second attempt; forever."""
-        every = Millis(self.core.poll if not self.core.store.exclusive else 5 * self.core.poll)
-        duty = self.core.duties.add(TAKEOVER, self.recover, within=Millis(max(TAKEN_OVER_WITHIN, 3 * every)))
+        every = Millis(self.runtime.poll if not self.runtime.store.exclusive else 5 * self.runtime.poll)
+        duty = self.runtime.duties.add(TAKEOVER, self.recover, within=Millis(max(TAKEN_OVER_WITHIN, 3 * every)))
         while True:
-            await self.core.clock.sleep(every)
+            await self.runtime.clock.sleep(every)
             await duty.run()
 
     async def recover(self) -> int:
         """Open intents whose call nobody makes any more are unknown: of replicas that are no more or stood still for
         long, and of this one where it never heard that it had claimed them."""
-        store, now = self.core.store, self.core.clock.now()
+        store, now = self.runtime.store, self.runtime.clock.now()
         await store.hold(self.owner)
         begun = await store.open_intents(MOST_TAKEN_OVER)
         others = {owner for _, owner, _ in begun if owner != self.owner}
@@ -78,21 +78,21 @@ class Takeover:
 
     def _dead(self, others: set[str], alive: set[str]) -> set[str]:
         """Those that are missing for long enough; where only one process can be, at once."""
-        now = self.core.clock.monotonic()
+        now = self.runtime.clock.monotonic()
         self._missing = {owner: self._missing.get(owner, now) for owner in others - alive}
-        longest = 0.0 if self.core.store.exclusive else MISSED_FOR
+        longest = 0.0 if self.runtime.store.exclusive else MISSED_FOR
         return {owner for owner, since in self._missing.items() if now - since >= longest}
 
     async def _take_over(self, ids: Sequence[str]) -> int:
         async def work(tx: Tx) -> tuple[int, Effects]:
-            record = OutcomeRecord(self.core, self.lines, tx)
+            record = OutcomeRecord(self.runtime, self.lines, tx)
             found = [one for one in (await tx.attempts(ids)).values() if one.state == "open"]
             for attempt in found:
                 await record.lost(attempt)
             return len(found), await record.ledger.close()
 
-        count, effects = await self.core.store.write(work, paging=True)
-        effects.apply(self.core)
+        count, effects = await self.runtime.store.write(work, paging=True)
+        effects.apply(self.runtime)
         self.unknown()
         return count
 
@@ -111,8 +111,8 @@ class Takeover:
 class StrandedPages:
     """Pages planned for channels that are configured no more: they go another way, or their step is asked again."""
 
-    def __init__(self, core: Core, lines: Lines) -> None:
-        self.core, self.lines = core, lines
+    def __init__(self, runtime: Runtime, lines: Lines) -> None:
+        self.runtime, self.lines = runtime, lines
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -121,12 +121,12 @@ class StrandedPages:
 
     async def run(self) -> None:
         """Take them in after each reload, and now and then; forever."""
-        clock, within = self.core.clock, Millis(max(MINUTE, 3 * self.core.poll))
-        duty = self.core.duties.add("stranded pages", self.take_in, within=within)
+        clock, within = self.runtime.clock, Millis(max(MINUTE, 3 * self.runtime.poll))
+        duty = self.runtime.duties.add("stranded pages", self.take_in, within=within)
         while True:
             self._wake.clear()
             if await duty.run():
-                await clock.wait(self._wake, Instant(clock.now() + 5 * self.core.poll))
+                await clock.wait(self._wake, Instant(clock.now() + 5 * self.runtime.poll))
             else:
                 await clock.sleep(POLL)
 
@@ -134,7 +134,7 @@ class StrandedPages:
         """Move or end what is stranded now."""
         if not self.lines:
             return
-        pages = await self.core.store.write(self._stranded, paging=True)
+        pages = await self.runtime.store.write(self._stranded, paging=True)
         if not pages:
             return
         try:
@@ -162,17 +162,17 @@ class StrandedPages:
 
     async def _take_in(self, pages: list[Page]) -> None:
         async def work(tx: Tx) -> Effects:
-            now, core = self.core.clock.now(), self.core
-            ledger = Ledger(core, tx, now)
-            withdrawals = Withdrawals(core, tx, ledger, now)
+            now, runtime = self.runtime.clock.now(), self.runtime
+            ledger = Ledger(runtime, tx, now)
+            withdrawals = Withdrawals(runtime, tx, ledger, now)
             incidents: dict[int, Incident] = {}
-            facts = Facts("", "", (), core.settings, People(unusable=core.is_dead), incidents)
-            for page in await still_planned(pages, tx, ledger, incidents, exclusive=core.store.exclusive):
+            facts = Facts("", "", (), runtime.settings, People(unusable=runtime.is_dead), incidents)
+            for page in await still_planned(pages, tx, ledger, incidents, exclusive=runtime.store.exclusive):
                 answer = why_not_as_planned(page, facts, now)
                 if answer is not None:
                     withdrawals.do(answer)
             await withdrawals.ask_again()
             return await ledger.close()
 
-        effects = await self.core.store.write(work, paging=True)
-        effects.apply(self.core)
+        effects = await self.runtime.store.write(work, paging=True)
+        effects.apply(self.runtime)

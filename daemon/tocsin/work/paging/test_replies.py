@@ -14,7 +14,7 @@ from tocsin.decide.text import clean
 from tocsin.decide.views import headline
 from tocsin.model import HOUR, OPEN, Attempt, Instant, Page, User
 from tocsin.work.paging.verification_codes import Codes
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 log = structlog.stdlib.get_logger("tocsin.tryouts")
 
@@ -34,14 +34,14 @@ class VoiceTurn:
 class Tryouts:
     """The phone's side of tests, codes and notices."""
 
-    def __init__(self, core: Core, codes: Codes) -> None:
-        self.core, self.codes = core, codes
+    def __init__(self, runtime: Runtime, codes: Codes) -> None:
+        self.runtime, self.codes = runtime, codes
 
     async def call(self, attempt: Attempt, page: Page, digits: str | None) -> VoiceTurn:
         """The next words of a call about no incident."""
         match page.kind:
             case "code":
-                stale = why_stale(page, self.core.clock.now())
+                stale = why_stale(page, self.runtime.clock.now())
                 said = "This code has expired." if stale else spoken_code(self.codes.of(page.id))
                 return VoiceTurn(f"{said} Goodbye.", menu=False)
             case "test" if digits:
@@ -63,7 +63,7 @@ class Tryouts:
         page, attempt = next((one for one in sent if one[0].kind in ("page", "test")), (None, None))
         if page is None or attempt is None or page.kind != "test" or attempt.delivery == ANSWERED:
             return None
-        if attempt.started_at <= self.core.clock.now() - HOUR or _names_something(command):
+        if attempt.started_at <= self.runtime.clock.now() - HOUR or _names_something(command):
             return None
         await self._answered(attempt, f"by SMS: {clean(words, 40)}")
         return f"Thank you, {user.name}: {THANKS}. Nothing was acknowledged.{await self._still_open(sent)}"
@@ -75,15 +75,15 @@ class Tryouts:
                 told = replace(known, delivery=ANSWERED, delivery_rank=LAST_WORD, because=f"{THANKS} {how}")
                 tx.save_attempts([told])
 
-        await self.core.store.write(work)
+        await self.runtime.store.write(work)
         log.info("test_answered", page=attempt.page, attempt=attempt.id)
 
     async def _still_open(self, sent: list[tuple[Page, Attempt]]) -> str:
         """Who meant an incident by the reply must learn that it was not taken so."""
-        since = Instant(self.core.clock.now() - HOUR)
+        since = Instant(self.runtime.clock.now() - HOUR)
         recent = [page.incident for page, attempt in sent if page.kind == "page" and attempt.started_at >= since]
         for number in dict.fromkeys(recent):
-            incident = await self.core.store.incident(number) if number is not None else None
+            incident = await self.runtime.store.incident(number) if number is not None else None
             if incident is not None and incident.status in OPEN:
                 return f" Still open: {headline(incident)[:80]}. Reply ACK {incident.number}."
         return ""

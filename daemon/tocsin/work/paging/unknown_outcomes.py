@@ -15,7 +15,7 @@ from tocsin.work.duties import CONFIRMATIONS
 from tocsin.work.ledger import Effects
 from tocsin.work.paging.channels import Line, Lines
 from tocsin.work.paging.outcomes import BREATH, OutcomeRecord
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 log = structlog.stdlib.get_logger("tocsin.pager")
 
@@ -33,8 +33,8 @@ FOREVER = Instant(1 << 62)
 class UnknownOutcomes:
     """`run` forever; `wake` when there may be a new one."""
 
-    def __init__(self, core: Core, lines: Lines) -> None:
-        self.core, self.lines = core, lines
+    def __init__(self, runtime: Runtime, lines: Lines) -> None:
+        self.runtime, self.lines = runtime, lines
         self._wake = asyncio.Event()
         self._next: Instant | None = None  # when the next wait is over
         self._asked: dict[str, None] = {}  # attempts that were looked up here, or are being
@@ -45,14 +45,14 @@ class UnknownOutcomes:
 
     async def run(self) -> None:
         """Look up what can be; what stays unknown when its time is over gets its one more attempt."""
-        clock, within = self.core.clock, Millis(max(CONFIRMED_WITHIN, 3 * self.core.poll))
-        duty = self.core.duties.add(CONFIRMATIONS, self._round, within=within)
+        clock, within = self.runtime.clock, Millis(max(CONFIRMED_WITHIN, 3 * self.runtime.poll))
+        duty = self.runtime.duties.add(CONFIRMATIONS, self._round, within=within)
         while True:
             self._wake.clear()
             if not await duty.run():
                 await clock.sleep(BREATH)
                 continue
-            rest, due = Instant(clock.now() + 5 * self.core.poll), self._next
+            rest, due = Instant(clock.now() + 5 * self.runtime.poll), self._next
             await clock.wait(self._wake, rest if due is None else min(due, rest))
 
     async def _round(self) -> None:
@@ -76,7 +76,7 @@ class UnknownOutcomes:
             return
 
         async def work(tx: Tx) -> list[Attempt]:
-            now = self.core.clock.now()
+            now = self.runtime.clock.now()
             unknown = [
                 attempt for attempt in await tx.unconfirmed(FOREVER, MOST_LOOKED_UP)
                 if attempt.id not in self._asked and self._asks(self.lines.get(attempt.channel))
@@ -91,15 +91,15 @@ class UnknownOutcomes:
             tx.save_attempts([after for before, after in zip(unknown, found, strict=True) if after is not before])
             return found
 
-        for attempt in await self.core.store.write(work, paging=True):
+        for attempt in await self.runtime.store.write(work, paging=True):
             self._asked[attempt.id] = None
-            self.core.spawn(self._look_up(attempt, self.lines[attempt.channel]), f"look-up of {attempt.id}")
+            self.runtime.spawn(self._look_up(attempt, self.lines[attempt.channel]), f"look-up of {attempt.id}")
         while len(self._asked) > REMEMBERED:
             del self._asked[next(iter(self._asked))]
 
     async def _look_up(self, attempt: Attempt, line: Line) -> None:
         """Ask until the provider can tell, or the time is over; the attempt that follows waits no longer for it."""
-        clock, until = self.core.clock, attempt.confirm_by or 0
+        clock, until = self.runtime.clock, attempt.confirm_by or 0
         while clock.now() < until and self.lines.serves(line):
             try:
                 outcome = await self._ask(attempt, line)
@@ -107,7 +107,7 @@ class UnknownOutcomes:
                     await self._keep(attempt, outcome)
                     return
                 await clock.sleep(LOOKUP_AGAIN)
-                known = await self.core.store.attempt(attempt.id)
+                known = await self.runtime.store.attempt(attempt.id)
                 if known is None or known.state != "unknown":
                     return
             except Exception as error:  # the attempt that follows does not wait for it
@@ -117,7 +117,7 @@ class UnknownOutcomes:
     async def _ask(self, attempt: Attempt, line: Line) -> Accepted | Failed | None:
         """One look-up; None when it could not tell, failed, or took too long."""
         try:
-            async with self._at_once, self.core.clock.timeout(LOOKUP_WITHIN):
+            async with self._at_once, self.runtime.clock.timeout(LOOKUP_WITHIN):
                 outcome = await line.channel.lookup(attempt)
         except TimeoutError:
             log.warning("lookup_too_slow", attempt=attempt.id, channel=line.name)
@@ -129,19 +129,19 @@ class UnknownOutcomes:
 
     async def _keep(self, attempt: Attempt, outcome: Accepted | Failed) -> None:
         async def work(tx: Tx) -> Effects:
-            record = OutcomeRecord(self.core, self.lines, tx)
+            record = OutcomeRecord(self.runtime, self.lines, tx)
             await record.looked_up(attempt.id, attempt.page, outcome)
             return await record.ledger.close()
 
-        effects = await self.core.store.write(work, paging=True)
-        effects.apply(self.core)
+        effects = await self.runtime.store.write(work, paging=True)
+        effects.apply(self.runtime)
         log.info("looked_up", attempt=attempt.id, channel=attempt.channel, outcome=type(outcome).__name__.lower())
 
     # ------------------------------------------------------------------- the end of the wait
 
     async def _confirm_all(self) -> None:
-        clock = self.core.clock
-        while (due := await self.core.store.next_confirmation()) is not None and due <= clock.now():
+        clock = self.runtime.clock
+        while (due := await self.runtime.store.next_confirmation()) is not None and due <= clock.now():
             if not await self._one_or_all(self._confirm):
                 due = Instant(clock.now() + BREATH)  # another replica has them
                 break
@@ -151,17 +151,17 @@ class UnknownOutcomes:
         """Up to `most` of them in one transaction, or only put off; how many there were."""
 
         async def work(tx: Tx) -> tuple[int, Effects]:
-            record = OutcomeRecord(self.core, self.lines, tx)
-            found = await tx.unconfirmed(self.core.clock.now(), most)
-            later = Instant(self.core.clock.now() + POSTPONED)
+            record = OutcomeRecord(self.runtime, self.lines, tx)
+            found = await tx.unconfirmed(self.runtime.clock.now(), most)
+            later = Instant(self.runtime.clock.now() + POSTPONED)
             if put_off:
                 tx.save_attempts([replace(attempt, confirm_by=later) for attempt in found])
             for attempt in () if put_off else found:
                 await record.unconfirmed(attempt)
             return len(found), await record.ledger.close()
 
-        count, effects = await self.core.store.write(work, paging=True)
-        effects.apply(self.core)
+        count, effects = await self.runtime.store.write(work, paging=True)
+        effects.apply(self.runtime)
         return count
 
     async def _one_or_all(self, some: Callable[..., Awaitable[int]]) -> int:

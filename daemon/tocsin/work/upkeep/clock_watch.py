@@ -29,7 +29,7 @@ from tocsin.decide.time_line import (
 )
 from tocsin.model import SECOND, Instant, Millis, rfc3339
 from tocsin.model.civil import ahead, set_ahead
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 log = structlog.stdlib.get_logger("tocsin.clock")
 
@@ -63,7 +63,7 @@ class ClockWatch:
 
     def __init__(self, store: Store, clock: Clock, me: str, shared: SharedClock | None) -> None:
         self.store, self.clock, self.me, self.shared = store, clock, me, shared
-        self.core: Core | None = None
+        self.runtime: Runtime | None = None
         self.alarm: Callable[[str, str, str], None] = lambda _key, _title, _because: None
         self.after: list[Callable[[], Awaitable[object]]] = []
         self.stepped = Millis(0)  # over the start: told when there is somebody to tell
@@ -196,11 +196,11 @@ class ClockWatch:
         whose = "the database's clock" if self.shared else "this machine's clock"
         now = self.clock.now()
         log.error("clock_stepped", by=in_words(step), milliseconds=step, whose=whose, now=rfc3339(now))
-        core = self.core
-        if core is None:
+        runtime = self.runtime
+        if runtime is None:
             return
-        core.metrics.clock_steps.labels("forward" if step > 0 else "back").inc()
-        core.metrics.clock_ahead_seconds.set(ahead() / 1000)
+        runtime.metrics.clock_steps.labels("forward" if step > 0 else "back").inc()
+        runtime.metrics.clock_ahead_seconds.set(ahead() / 1000)
         if abs(step) >= TOLD:
             title = f"{whose} was set {in_words(step)}"
             because = (

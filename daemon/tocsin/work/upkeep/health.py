@@ -12,7 +12,7 @@ from tocsin.model import Millis
 from tocsin.work.duties import ESSENTIAL, TIMERS
 from tocsin.work.ingest.intake import Intake
 from tocsin.work.paging.channels import Lines
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 
 FAILING = "its last calls failed; the incident about it says how"  # providers quote numbers, and /readyz is open
 WITHIN = Millis(2_000)  # a database that takes longer to answer is not there: nor may the probe wait for it
@@ -21,8 +21,8 @@ WITHIN = Millis(2_000)  # a database that takes longer to answer is not there: n
 class Health:
     """What /readyz says. Trouble with sending is `degraded`, never unready: alerts and answers still come in."""
 
-    def __init__(self, core: Core, intake: Intake, lines: Lines) -> None:
-        self.core, self.intake, self.lines = core, intake, lines
+    def __init__(self, runtime: Runtime, intake: Intake, lines: Lines) -> None:
+        self.runtime, self.intake, self.lines = runtime, intake, lines
         self._asked: Task | None = None  # whoever asks meanwhile waits for the same answer
         self._said = ""
         self.quarantined = False
@@ -32,7 +32,7 @@ class Health:
     async def ready(self) -> tuple[bool, dict[str, Any]]:
         """(ready, body): `{"status": "ready|degraded|unready", "checks": {...}}`."""
         store = await self._store()
-        late = self.core.duties.late()
+        late = self.runtime.duties.late()
         timers = "ok" if TIMERS not in late else "no progress"
         failing = {name: FAILING for name, line in self.lines.items() if not line.healthy}
         ready = store == "ok" and not any(name in late for name in ESSENTIAL)
@@ -60,7 +60,7 @@ class Health:
             return f"nothing can be stored: {store}"
         if self.quarantined:
             return "a restored copy pages nobody"
-        late = [name for name in ESSENTIAL if name in self.core.duties.late()]
+        late = [name for name in ESSENTIAL if name in self.runtime.duties.late()]
         if TIMERS in late:
             return "the timers make no progress"
         if late:
@@ -83,10 +83,10 @@ class Health:
         """ "ok", or what is wrong; never later than promised, and asked once for all who ask at the same time."""
         if self._asked is None or self._asked.done():
             self._said = ""
-            self._asked = self.core.spawn(self._check(), "readiness")
+            self._asked = self.runtime.spawn(self._check(), "readiness")
         asked = self._asked
         try:
-            async with self.core.clock.timeout(WITHIN):
+            async with self.runtime.clock.timeout(WITHIN):
                 await asyncio.shield(asked)
         except TimeoutError:
             return f"no answer within {WITHIN // 1000} s"
@@ -94,7 +94,7 @@ class Health:
 
     async def _check(self) -> None:
         try:
-            await self.core.store.check()
+            await self.runtime.store.check()
         except Exception as error:  # noqa: BLE001  # whatever it is, the database does not take what it should
             self._said = str(error) or "unavailable"
         else:

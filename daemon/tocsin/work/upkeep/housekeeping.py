@@ -15,7 +15,7 @@ from tocsin.work.duties import ANSWERS, LIMIT, each, promise
 from tocsin.work.ingest.intake import Intake
 from tocsin.work.muting.silences import Silences
 from tocsin.work.oncall.overrides import Overrides
-from tocsin.work.runtime import Core
+from tocsin.work.runtime import Runtime
 from tocsin.work.upkeep.api_tokens import Access
 from tocsin.work.upkeep.health import Health
 
@@ -33,9 +33,9 @@ class Housekeeping:
     """Each chore a duty in a loop of its own; one that fails is logged and done again next time, or in a minute."""
 
     def __init__(
-        self, core: Core, intake: Intake, silences: Silences, overrides: Overrides, access: Access, health: Health
+        self, runtime: Runtime, intake: Intake, silences: Silences, overrides: Overrides, access: Access, health: Health
     ) -> None:
-        self.core, self.intake, self.silences, self.overrides = core, intake, silences, overrides
+        self.runtime, self.intake, self.silences, self.overrides = runtime, intake, silences, overrides
         self.access, self.health = access, health
 
     def start(self, *more: tuple[str, Millis, Chore]) -> None:
@@ -52,8 +52,8 @@ class Housekeeping:
             ("gaps", Millis(5 * MINUTE), self.gaps),
             ("retention", Millis(HOUR), self.prune),
         ):
-            self.core.spawn(self._every(name, every, chore), name)
-        self.core.spawn(self._lag(), "event loop lag")
+            self.runtime.spawn(self._every(name, every, chore), name)
+        self.runtime.spawn(self._lag(), "event loop lag")
 
     def learning(self) -> list[tuple[str, Millis, Chore]]:
         """Where other replicas write too: their silences, overrides and keys, and what they learnt of contacts."""
@@ -64,31 +64,33 @@ class Housekeeping:
             ("contacts", every, self.learn_contacts),
             ("keys", every, self.access.learn_keys),
         ]
-        return [("quarantine", every, self.learn_quarantine), *([] if self.core.store.exclusive else theirs)]
+        return [("quarantine", every, self.learn_quarantine), *([] if self.runtime.store.exclusive else theirs)]
 
     async def _every(self, name: str, length: Millis, chore: Chore) -> None:
-        duty = self.core.duties.add(name, chore, within=promise(length), limit=LONGEST if length >= MINUTE else LIMIT)
+        duty = self.runtime.duties.add(
+            name, chore, within=promise(length), limit=LONGEST if length >= MINUTE else LIMIT
+        )
         rest = length
         while True:
-            await self.core.clock.sleep(rest)
+            await self.runtime.clock.sleep(rest)
             rest = length if await duty.run() else Millis(min(length, MINUTE))
 
     async def _lag(self) -> None:
-        clock = self.core.clock
+        clock = self.runtime.clock
         while True:
             before = clock.monotonic()
             await clock.sleep(Millis(SECOND))
-            self.core.metrics.event_loop_lag_seconds.observe(max(0.0, clock.monotonic() - before - 1))
+            self.runtime.metrics.event_loop_lag_seconds.observe(max(0.0, clock.monotonic() - before - 1))
 
     # ---------------------------------------------------------------------------------- chores
 
     async def alive(self) -> None:
         """For the next start: how long nobody was here."""
-        await self.core.signals.attend()
-        await self.core.store.set_meta(ALIVE, str(self.core.clock.now()))
+        await self.runtime.signals.attend()
+        await self.runtime.store.set_meta(ALIVE, str(self.runtime.clock.now()))
 
     async def gauges(self) -> None:
-        counts, metrics, now = await self.core.store.counts(), self.core.metrics, self.core.clock.now()
+        counts, metrics, now = await self.runtime.store.counts(), self.runtime.metrics, self.runtime.clock.now()
         metrics.incidents.clear()
         for (status, priority), count in counts.incidents.items():
             metrics.incidents.labels(status, priority).set(count)
@@ -98,7 +100,7 @@ class Housekeeping:
         metrics.people_without_contact.set(len(self._unreachable(now)))
 
     def _unreachable(self, now: Instant) -> set[str]:
-        settings, people = self.core.settings, self.core.people()
+        settings, people = self.runtime.settings, self.runtime.people()
         on_duty = {
             key
             for schedule in settings.schedules.values()
@@ -111,36 +113,36 @@ class Housekeeping:
         }
 
     async def gaps(self) -> None:
-        now, overrides = self.core.clock.now(), self.core.people().overrides
-        schedules = list(self.core.settings.schedules.values())
+        now, overrides = self.runtime.clock.now(), self.runtime.people().overrides
+        schedules = list(self.runtime.settings.schedules.values())
 
         async def look(schedule: Schedule) -> None:
             gaps = shifts(schedule, now, Instant(now + 30 * DAY), overrides.get(schedule.name, ())).gaps
             seconds = sum(gap.end - gap.start for gap in gaps) / 1000
-            self.core.metrics.schedule_gap_seconds_ahead.labels(schedule.name).set(seconds)
+            self.runtime.metrics.schedule_gap_seconds_ahead.labels(schedule.name).set(seconds)
 
         await each(schedules, look)
 
     async def prune(self) -> None:
         """In small slices, so that nobody waits for it."""
-        now, keep = self.core.clock.now(), self.core.settings.retention
-        while await self.core.store.prune(Instant(now - keep.alerts), Instant(now - keep.incidents), PRUNED_AT_ONCE):
-            await self.core.clock.sleep(Millis(50))
-        while await self._forget_tallies(Instant(now - longest_window(self.core.settings))):
-            await self.core.clock.sleep(Millis(50))
+        now, keep = self.runtime.clock.now(), self.runtime.settings.retention
+        while await self.runtime.store.prune(Instant(now - keep.alerts), Instant(now - keep.incidents), PRUNED_AT_ONCE):
+            await self.runtime.clock.sleep(Millis(50))
+        while await self._forget_tallies(Instant(now - longest_window(self.runtime.settings))):
+            await self.runtime.clock.sleep(Millis(50))
 
     async def _forget_tallies(self, before: Instant) -> int:
-        return await self.core.store.write(lambda tx: tx.forget_tallies(before, PRUNED_AT_ONCE), lane="ingest")
+        return await self.runtime.store.write(lambda tx: tx.forget_tallies(before, PRUNED_AT_ONCE), lane="ingest")
 
     async def learn_quarantine(self) -> None:
         """Another process may have begun or ended it."""
-        self.health.quarantined = bool(await self.core.store.meta("quarantine"))
+        self.health.quarantined = bool(await self.runtime.store.meta("quarantine"))
 
     # --------------------------------------------------------------------------------- at start
 
     async def learn_contacts(self) -> None:
         """Which configured addresses cannot be used, and which were proven."""
-        settings = self.core.settings
+        settings = self.runtime.settings
         known = {
             (settings.channels[contact.channel].type, contact.to)
             for user in settings.users.values() for contact in user.contacts.values()
@@ -151,16 +153,16 @@ class Housekeeping:
             found = [await tx.contact_state(kind, address) for kind, address in sorted(known)]
             return [state for state in found if state is not None]
 
-        states = await self.core.store.write(work)
-        self.core.dead = {(state.channel_kind, state.address): state.because for state in states if not state.usable}
-        proven = [one for one in await self.core.store.verifications() if one.verified_at is not None]
-        self.core.verified = {(one.user, one.channel_kind, one.address) for one in proven}
+        states = await self.runtime.store.write(work)
+        self.runtime.dead = {(state.channel_kind, state.address): state.because for state in states if not state.usable}
+        proven = [one for one in await self.runtime.store.verifications() if one.verified_at is not None]
+        self.runtime.verified = {(one.user, one.channel_kind, one.address) for one in proven}
 
     async def judge_downtime(self) -> bool:
         """Whether nobody was here for long. Expiries that fell into a downtime are judged anew: sources could not
         refresh them meanwhile."""
-        now = self.core.clock.now()
-        alive = await self.core.store.meta(ALIVE)
+        now = self.runtime.clock.now()
+        alive = await self.runtime.store.meta(ALIVE)
         if alive is None or now - int(alive) <= DOWN:
             return False
         log.warning("was_down", seconds=(now - int(alive)) // 1000)
@@ -175,7 +177,7 @@ class Housekeeping:
             )
             return len(due)
 
-        while await self.core.store.write(work):
+        while await self.runtime.store.write(work):
             pass
         return True
 

@@ -46,7 +46,7 @@ from tocsin.work.fair_turns import Crowded, FairTurns
 from tocsin.work.frozen_policies import policy_from
 
 if TYPE_CHECKING:  # a command that explains must not load the daemon
-    from tocsin.work.runtime import Core
+    from tocsin.work.runtime import Runtime
 
 MOST_ALERTS = 100  # of one body that are explained
 MOST_EVENTS = 4_000  # of all their incidents together
@@ -94,8 +94,8 @@ class Asked:
 class Foresight:
     """Answers for the running daemon: its rulebook, its silences, its people as they are now. One answer at a time."""
 
-    def __init__(self, core: Core) -> None:
-        self.core = core
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
         self._turns = FairTurns(1, MOST_WAITING - 1)
 
     async def explain(self, asked: Asked) -> dict[str, Any]:
@@ -106,11 +106,11 @@ class Foresight:
         """
         try:
             async with self._turns.turn(asked.asker):
-                core = self.core
-                settings, rulebook = core.live.settings, core.live.rulebook
-                limits = limits_of(settings, core.kinds)
-                people, known = core.people(), core.mutes
-                return await answer(core.store, settings, rulebook, people, asked, core.clock, limits, known)
+                runtime = self.runtime
+                settings, rulebook = runtime.live.settings, runtime.live.rulebook
+                limits = limits_of(settings, runtime.kinds)
+                people, known = runtime.people(), runtime.mutes
+                return await answer(runtime.store, settings, rulebook, people, asked, runtime.clock, limits, known)
         except Crowded:
             raise Refused("too many ask what would happen; ask again in a moment", status=429) from None
 
