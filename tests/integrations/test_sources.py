@@ -15,6 +15,7 @@ from tests.integrations.samples import ROUTING_KEY, SAMPLES, config, instant
 from tocsin.contracts import Source
 from tocsin.errors import BadBody
 from tocsin.model import Alert, Instant, IntegrationConfig, Link, Parsed, Secret
+from tocsin.testing import alert_troubles
 from tocsin_integrations.common import json_fields
 from tocsin_integrations.sources import alertmanager, pagerduty, webhook
 
@@ -94,21 +95,7 @@ def assert_total(source: Source, raw: bytes, given_config: IntegrationConfig) ->
         parsed = source.parse(raw, {}, given_config, NOW)
     except BadBody:
         return
-    for alert in parsed.alerts:
-        texts = [
-            alert.title,
-            alert.description,
-            alert.source,
-            alert.service or "",
-            *alert.labels,
-            *alert.labels.values(),
-        ]
-        assert all(type(each) is str for each in texts)
-        assert alert.severity in (None, "critical", "error", "warning", "info")
-        assert alert.source_key is None or 0 < len(alert.source_key) <= 512
-        assert alert.status != "firing" or alert.title
-        for at in (alert.started_at, alert.ended_at, alert.expires_at):
-            assert at is None or (type(at) is int and at > 0)
+    assert [trouble for alert in parsed.alerts for trouble in alert_troubles(alert)] == []
     assert all(each.detail for each in parsed.rejected)
 
 

@@ -33,7 +33,7 @@ from tocsin.web.app import make_admin_app, make_app
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-MODULES = ("tocsin.contracts", "tocsin.errors", "tocsin.model")
+MODULES = ("tocsin.contracts", "tocsin.errors", "tocsin.model", "tocsin.testing")
 # What a plug-in is given, or gives back: here a field counts, not the name alone.
 FOR_PLUG_INS = {
     "tocsin.contracts": (
@@ -42,6 +42,10 @@ FOR_PLUG_INS = {
     "tocsin.model": (
         "Accepted", "Alert", "Attempt", "Cancelled", "ChangeEvent", "Failed", "IntegrationConfig", "Link", "Message",
         "Option", "Parsed", "Problem", "Rejected", "Secret", "Unknown",
+    ),
+    "tocsin.testing": (
+        "CountingGate", "PretendHttp", "PretendMail", "Request", "alert_troubles", "attempt", "check_channel",
+        "check_source", "integration", "message", "tools",
     ),
     "tocsin.errors": (
         "BadBody", "BadFeed", "GateClosed", "MaybeSent", "NotSent", "Refused", "SettingsError", "TocsinError",
@@ -102,7 +106,7 @@ def plug_ins() -> list[str]:
 def members(name: str, what: Any) -> Iterator[str]:
     """A class's fields and methods, a line each; of anything else what it is."""
     if not inspect.isclass(what):
-        yield f"{name} = {_tidy(what)}"
+        yield f"{name}{_tidy(inspect.signature(what))}" if inspect.isfunction(what) else f"{name} = {_tidy(what)}"
         return
     bases = [base.__name__ for base in what.__bases__ if base.__module__.startswith("tocsin")]
     yield f"{name}({', '.join(bases)})" if bases else name

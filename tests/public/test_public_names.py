@@ -29,7 +29,7 @@ def test_each_page_belongs_to_a_kind() -> None:
     assert {path.name for path in HERE.glob("*.txt")} == set(kinds())
 
 
-@pytest.mark.parametrize("module", ["tocsin.contracts", "tocsin.errors", "tocsin.model"])
+@pytest.mark.parametrize("module", ["tocsin.contracts", "tocsin.errors", "tocsin.model", "tocsin.testing"])
 def test_what_is_exported_is_there(module: str) -> None:
     loaded = importlib.import_module(module)
 
