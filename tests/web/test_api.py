@@ -13,7 +13,7 @@ from tests.web.fakes import NOW, FakeDaemon
 from tocsin.errors import SettingsError, StoreUnavailable
 from tocsin.model import Instant, rfc3339
 from tocsin.web.api.endpoints import ENDPOINTS
-from tocsin.web.api.resources import RANK
+from tocsin.web.api.guard import RANK
 
 ANA = {"Authorization": "Bearer ana-token"}
 ADMIN = {"Authorization": "Bearer admin-token"}

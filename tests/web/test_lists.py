@@ -16,7 +16,7 @@ from tocsin.contracts import Tx
 from tocsin.model import DAY, HOUR, Instant
 from tocsin.settings import load
 from tocsin.web.app import make_app
-from tocsin.web.ui.incidents import LINES
+from tocsin.web.ui.html import LINES
 from tocsin.web.ui.silences import LIVE_SHOWN
 from tocsin.wiring import Daemon
 

@@ -12,8 +12,9 @@ from aiohttp import hdrs, web
 from prometheus_client import exposition, openmetrics
 
 from tocsin.web import callbacks
-from tocsin.web.api import calendars, heartbeats, openapi, resources
+from tocsin.web.api import calendars, heartbeats, openapi
 from tocsin.web.api.endpoints import ENDPOINTS
+from tocsin.web.api.guard import handler_of
 from tocsin.web.budget import BUDGET, Budget, released
 from tocsin.web.compat import alertmanager
 from tocsin.web.daemon import Daemon
@@ -22,7 +23,7 @@ from tocsin.web.ingest.webhooks import Reception
 from tocsin.web.limits import HEAD_TIME, MAX_BODY, handler_args
 from tocsin.web.problem_json import BASE_HEADERS, JSON_HEADERS, TRUSTED, Handler, Problem, refuse
 from tocsin.web.turns import TURNS, Turns
-from tocsin.web.ui import incidents, login, manual, schedules, silences
+from tocsin.web.ui import html, incidents, login, manual, one_tap, overview, schedules, silences
 
 ATTEMPT = "{attempt:[0-9A-Za-z_-]{1,64}}"
 NUMBER = "{number:[0-9]{1,9}}"
@@ -78,7 +79,7 @@ def add_api(app: web.Application, daemon: Daemon) -> None:
     add(app, "GET", "/v1/schedules/{name}.ics", calendars.schedule_file(daemon, versions))
     add(app, "GET", "/v1/users/{key}.ics", calendars.person_file(daemon, versions))
     for endpoint in ENDPOINTS:
-        add(app, endpoint.method, endpoint.path.replace("{number}", NUMBER), resources.handler_of(daemon, endpoint))
+        add(app, endpoint.method, endpoint.path.replace("{number}", NUMBER), handler_of(daemon, endpoint))
     alertmanager.add_doors(lambda method, path, handler: add(app, method, path, handler), daemon)
 
 
@@ -92,7 +93,7 @@ def add_pages(app: web.Application, daemon: Daemon) -> None:
     def public_url() -> str | None:
         return daemon.live.settings.server.public_url
 
-    add(app, "GET", "/", incidents.overview(daemon))
+    add(app, "GET", "/", overview.overview(daemon))
     add(app, "GET", f"/incidents/{NUMBER}", incidents.incident(daemon))
     add(app, "GET", "/schedules", schedules.show_schedules(daemon))
     add(app, "GET", "/schedules/{name}", schedules.show_schedule(daemon))
@@ -104,9 +105,9 @@ def add_pages(app: web.Application, daemon: Daemon) -> None:
     add(app, "GET", "/login", login.show_login(daemon))
     add(app, "POST", "/login", login.login(daemon))
     add(app, "POST", "/logout", login.logout(daemon))
-    add(app, "GET", "/a/{token}", incidents.show_link(daemon))
-    add(app, "POST", "/a/{token}", incidents.press_link(daemon))
-    add(app, "GET", "/static/tocsin.css", incidents.style)
+    add(app, "GET", "/a/{token}", one_tap.show_link(daemon))
+    add(app, "POST", "/a/{token}", one_tap.press_link(daemon))
+    add(app, "GET", "/static/tocsin.css", html.style)
     add(app, "GET", "/docs", manual.show_page(public_url))
     add(app, "GET", "/v1/openapi.json", openapi.show_json(public_url))
 

@@ -7,7 +7,6 @@ is refused before it is read, so that it stays with its sender, who is told to c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import wraps
 
@@ -16,6 +15,7 @@ from aiohttp.web_protocol import RequestPayloadError
 
 from tocsin.contracts import Clock
 from tocsin.model import Millis
+from tocsin.web.problem_json import Handler
 
 TOTAL = 48 << 20  # bytes of bodies that are read or held at once
 EACH = 16 << 20  # of one sender: four of the largest posts
@@ -25,8 +25,6 @@ SMALL = 16 << 10  # bytes; a body up to this asks for no share of its sender's
 PARTING = Millis(3_000)  # for a sender that still writes the body of what was refused
 LITTLE = 64 << 10  # bytes of a body that are read for the sake of the connection
 REFUSED_UNREAD = frozenset({401, 403, 404, 405, 413, 415, 422, 429, 503})  # before the body was read, where it is not
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Crowded(Exception):

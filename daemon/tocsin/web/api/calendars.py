@@ -12,9 +12,11 @@ from tocsin.decide.oncall.ical_export import Entry
 from tocsin.model import Actor, Instant, Override, Settings, Token
 from tocsin.settings.document.scalars import did_you_mean
 from tocsin.web.api import bodies
-from tocsin.web.api.resources import Ask, Endpoint, actor_of, schedule_named
+from tocsin.web.api.endpoint import Ask, Endpoint
+from tocsin.web.api.guard import actor_of
+from tocsin.web.api.oncall import schedule_named
+from tocsin.web.credentials import credential
 from tocsin.web.daemon import Daemon
-from tocsin.web.ingest.webhooks import credential
 from tocsin.web.problem_json import BASE_HEADERS, Handler, Problem, guarded, json_answer
 from tocsin.web.turns import TURNS, in_turn
 

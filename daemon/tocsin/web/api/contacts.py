@@ -12,7 +12,8 @@ from tocsin.decide.views import shortened, when
 from tocsin.model import SECOND, Actor, Attempt, Instant, Page, User, rfc3339
 from tocsin.settings.document.scalars import did_you_mean, duration
 from tocsin.web.api import bodies
-from tocsin.web.api.resources import Ask, Endpoint, Param, actor_of, bad_value, sees_all
+from tocsin.web.api.endpoint import Ask, Endpoint, Param, bad_value
+from tocsin.web.api.guard import actor_of, sees_all
 from tocsin.web.problem_json import Problem, json_answer
 from tocsin.work.paging.contacts import ContactView, Sent
 

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from tocsin.web.api import calendars, contacts, explain, heartbeats, muting, overrides, resources, storms
-from tocsin.web.api.resources import Endpoint
+from tocsin.web.api import (
+    actions,
+    alerts,
+    calendars,
+    changes,
+    configuration,
+    contacts,
+    explain,
+    heartbeats,
+    incidents,
+    maintenance,
+    oncall,
+    overrides,
+    silences,
+    storms,
+)
+from tocsin.web.api.endpoint import Endpoint
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    *resources.ENDPOINTS, *contacts.ENDPOINTS, *calendars.ENDPOINTS, *overrides.ENDPOINTS,
-    *muting.ENDPOINTS, *heartbeats.ENDPOINTS, *storms.ENDPOINTS, *explain.ENDPOINTS,
+    *incidents.ENDPOINTS, *actions.ENDPOINTS, *alerts.ENDPOINTS, *oncall.ENDPOINTS, *silences.ENDPOINTS,
+    *configuration.ENDPOINTS, *contacts.ENDPOINTS, *calendars.ENDPOINTS, *overrides.ENDPOINTS,
+    *maintenance.ENDPOINTS, *changes.ENDPOINTS, *heartbeats.ENDPOINTS, *storms.ENDPOINTS, *explain.ENDPOINTS,
 )  # fmt: skip

@@ -27,7 +27,7 @@ from tocsin.model import (
 from tocsin.model.civil import unix
 from tocsin.settings.document.scalars import did_you_mean, duration
 from tocsin.web.api.bodies import Body, Length, Line, Name, RejectedShape, Shape, Text, When
-from tocsin.web.api.resources import Ask, Endpoint
+from tocsin.web.api.endpoint import Ask, Endpoint
 from tocsin.web.problem_json import Problem, json_answer
 from tocsin.web.turns import TURNS
 from tocsin.work.whatif.explain import Asked

@@ -11,8 +11,9 @@ from tocsin.errors import StoreUnavailable
 from tocsin.model import Heartbeat, Secret, secret_matches
 from tocsin.settings.document.scalars import did_you_mean
 from tocsin.web.api import bodies
-from tocsin.web.api.resources import Ask, Endpoint
-from tocsin.web.ingest.webhooks import Reception, api_credential, credential, may_post
+from tocsin.web.api.endpoint import Ask, Endpoint
+from tocsin.web.credentials import api_credential, credential
+from tocsin.web.ingest.webhooks import Reception, may_post
 from tocsin.web.problem_json import JSON_HEADERS, Handler, Problem, as_problem, guarded, json_answer, refuse
 
 NO_HINT = "there is no such heartbeat, or the token opens no door for alerts"

@@ -15,8 +15,8 @@ from pydantic.json_schema import models_json_schema
 
 import tocsin
 from tocsin.web.api import bodies
+from tocsin.web.api.endpoint import Endpoint, Param
 from tocsin.web.api.endpoints import ENDPOINTS
-from tocsin.web.api.resources import Endpoint, Param
 from tocsin.web.problem_json import JSON_HEADERS, Handler
 
 SCHEMAS = "#/components/schemas/"

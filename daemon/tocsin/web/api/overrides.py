@@ -15,7 +15,10 @@ from tocsin.errors import Refused
 from tocsin.model import Actor, Instant, MadeOverride, Settings, Swap, rfc3339
 from tocsin.settings.document.scalars import duration
 from tocsin.web.api import bodies
-from tocsin.web.api.resources import FLAG, MADE, Act, Ask, Endpoint, Param, actor_of, bad_value, part_of, schedule_named
+from tocsin.web.api.endpoint import Act, Ask, Endpoint, Param, bad_value
+from tocsin.web.api.guard import actor_of
+from tocsin.web.api.oncall import schedule_named
+from tocsin.web.api.parameters import FLAG, PAGED_MADE, part_of
 from tocsin.web.problem_json import json_answer
 
 Written = Annotated[
@@ -264,7 +267,7 @@ SWAP = "/v1/swaps/{id}"
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "GET", OVERRIDES, "viewer", list_overrides, "Overrides made at run time", "on call", OverrideList,
-        params=(Param("all", "`true`: those that ended or were taken back, too.", FLAG), *MADE),
+        params=(Param("all", "`true`: those that ended or were taken back, too.", FLAG), *PAGED_MADE),
     ),
     Endpoint(
         "POST", OVERRIDES, "responder", add_override, "Somebody else is on call for a while", "on call", OverrideShape,
@@ -279,7 +282,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             Param("schedule", "Of this schedule only."),
             Param("user", "That this person asked for, or is asked for."),
             Param("all", "`true`: those that are over or came to nothing, too.", FLAG),
-            *MADE,
+            *PAGED_MADE,
         ),
     ),
     Endpoint(

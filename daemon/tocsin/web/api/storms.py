@@ -6,7 +6,9 @@ from aiohttp import web
 
 from tocsin.decide import views
 from tocsin.web.api import bodies
-from tocsin.web.api.resources import INCIDENT, LIMIT, MOST, PAGED, Ask, Endpoint, cursor, must_exist, whole
+from tocsin.web.api.endpoint import Ask, Endpoint
+from tocsin.web.api.incidents import INCIDENT, must_exist
+from tocsin.web.api.parameters import LIMIT, MOST, PAGED, cursor, whole
 from tocsin.web.problem_json import json_answer
 
 

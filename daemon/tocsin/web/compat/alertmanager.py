@@ -21,9 +21,10 @@ from tocsin.decide.routing.matchers import Matcher, Written, parse, written
 from tocsin.errors import BadBody, Refused, StoreUnavailable
 from tocsin.model import DAY, MINUTE, OPEN, Actor, Instant, Millis, Role, Silence, StoredAlert, Token, rfc3339
 from tocsin.web.api import bodies
-from tocsin.web.api.resources import RANK, WITHOUT_USER, storable
+from tocsin.web.api.endpoint import storable
+from tocsin.web.api.guard import RANK, WITHOUT_USER
+from tocsin.web.credentials import credential
 from tocsin.web.daemon import Daemon
-from tocsin.web.ingest.webhooks import credential
 from tocsin.web.limits import MAX_ASKED, read_body, read_json
 from tocsin.web.problem_json import BASE_HEADERS, JSON_HEADERS, Handler, Problem, as_problem, log, log_refusal
 from tocsin.web.turns import LOOP_TIME, TURNS, in_slices, stream

@@ -9,7 +9,7 @@ from aiohttp import web
 from tocsin.web import sessions
 from tocsin.web.daemon import Daemon
 from tocsin.web.problem_json import BASE_HEADERS, Handler, Problem, guarded, log, peer_of
-from tocsin.web.ui.incidents import form_page, in_words, name_of
+from tocsin.web.ui.html import form_page, in_words, name_of
 
 
 def show_login(daemon: Daemon) -> Handler:

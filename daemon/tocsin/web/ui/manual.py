@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from tocsin.web.api.openapi import SCHEMAS, document
 from tocsin.web.problem_json import Handler
 from tocsin.web.turns import TURNS, in_turn
-from tocsin.web.ui.incidents import html
+from tocsin.web.ui.html import html
 
 
 def show_page(public_url: Callable[[], str | None]) -> Handler:

@@ -15,13 +15,14 @@ from tocsin.errors import Refused
 from tocsin.model import DAY, Actor, Instant, MadeOverride, Millis, Override, Schedule, Settings
 from tocsin.model.civil import civil
 from tocsin.web import sessions
-from tocsin.web.api.resources import schedule_named
+from tocsin.web.api.oncall import schedule_named
 from tocsin.web.daemon import Daemon
 from tocsin.web.problem_json import Handler, guarded
 from tocsin.web.sessions import Session
 from tocsin.web.turns import TURNS, in_turn
-from tocsin.web.ui.incidents import LINES, form_page, in_words, may_look, name_of
+from tocsin.web.ui.html import LINES, form_page, in_words, name_of
 from tocsin.web.ui.login import see_other
+from tocsin.web.ui.readers import may_look
 
 AHEAD = Millis(14 * DAY)
 NO_FORM: Mapping[str, str] = {}

@@ -17,8 +17,10 @@ from tocsin.web.daemon import Daemon
 from tocsin.web.problem_json import Handler, guarded
 from tocsin.web.sessions import Session
 from tocsin.web.turns import TURNS, in_turn
-from tocsin.web.ui.incidents import form_page, in_words, may_look, name_of, shown, windows_of
+from tocsin.web.ui.html import form_page, in_words, name_of, shown
 from tocsin.web.ui.login import see_other
+from tocsin.web.ui.overview import windows_of
+from tocsin.web.ui.readers import may_look
 
 NO_FORM: Mapping[str, str] = {}
 ENDED_SHOWN = 20
