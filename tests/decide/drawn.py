@@ -6,9 +6,11 @@ import zoneinfo
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import TYPE_CHECKING, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from tocsin.decide.oncall.overrides import Mode
 from tocsin.model import DAY, HOUR, MINUTE, FeedShift, Holidays, Hours, Instant, Layer, Override, Rotation, Schedule
+from tocsin.model.schedules import Unit
 
 if TYPE_CHECKING:
     from tests.decide.oracle import Clock
@@ -105,15 +107,12 @@ def _layer(chance: Random, day: datetime, name: str) -> Layer:
 
 def _holidays(chance: Random, day: datetime) -> Holidays:
     days = {day.date() + timedelta(days=chance.randint(-5, 5)) for _ in range(chance.randint(0, 6))}
-    mode = cast(Literal["skip", "only"], chance.choice(("skip", "skip", "only")))
+    mode: Literal["skip", "only"] = chance.choice(("skip", "skip", "only"))
     return Holidays(mode, tuple(sorted(one.isoformat() for one in days)))
 
 
 def _rotation(chance: Random, day: datetime) -> Rotation:
-    unit = cast(
-        Literal["hours", "days", "weeks", "months"],
-        chance.choice(("hours", "days", "days", "weeks", "weeks", "months")),
-    )
+    unit: Unit = chance.choice(("hours", "days", "days", "weeks", "weeks", "months"))
     length = chance.choice((1, 1, 1, 2, 3, 4, 8, 12)) if unit in ("hours", "months") else chance.choice((1, 1, 2, 3, 5))
     back = {"hours": 3700, "days": 900, "weeks": 2500, "months": 7300}[unit]
     start = day - timedelta(days=chance.choice((chance.randint(0, 5), chance.randint(0, back), -chance.randint(0, 3))))
@@ -150,7 +149,7 @@ def _run_time(chance: Random, day: datetime, number: int) -> Override:
 
 
 def _overriding(chance: Random, start: str, end: str, id: str) -> Override:
-    mode = cast(Literal["replace", "add", "remove"], chance.choice(("replace", "replace", "replace", "add", "remove")))
+    mode: Mode = chance.choice(("replace", "replace", "replace", "add", "remove"))
     users = tuple(chance.sample(PEOPLE, chance.choice((1, 1, 2))))
     replaces = chance.choice(PEOPLE[:4]) if mode == "replace" and chance.random() < 0.6 else None
     if mode == "remove" and chance.random() < 0.3:

@@ -164,8 +164,9 @@ def _months(rotation: Rotation, until: int) -> Iterator[int]:
 def _active_days(rotation: Rotation, start: int, until: int) -> Iterator[int]:
     """A new turn each time `length` active days were seen, and then another one begins."""
     seen = 0
+    assert rotation.days is not None
     for wall in range(start, until, DAY):
-        if _weekday(wall) in rotation.days:  # type: ignore[operator]
+        if _weekday(wall) in rotation.days:
             if seen and seen % rotation.length == 0:
                 yield wall
             seen += 1
@@ -175,6 +176,7 @@ def _weeks(rotation: Rotation, start: int, until: int) -> Iterator[int]:
     """Mondays at the start's clock time; of a single week's turns the first lasts one more if its days were all idle."""
     idle = True
     weeks = 0
+    assert rotation.days is not None
     for wall in range(start, until, DAY):
         if _weekday(wall) == 0 and wall != start:
             weeks += 1
@@ -183,7 +185,7 @@ def _weeks(rotation: Rotation, start: int, until: int) -> Iterator[int]:
                 idle = False
             elif weeks % rotation.length == 0:
                 yield wall
-        idle = idle and _weekday(wall) not in rotation.days  # type: ignore[operator]
+        idle = idle and _weekday(wall) not in rotation.days
 
 
 def _weekday(wall: int) -> int:

@@ -11,7 +11,7 @@ from tocsin.decide.noise.counters import Mark, in_window
 from tocsin.decide.noise.flapping import clearing, rest, settles_at
 from tocsin.decide.noise.threshold import Below, Reached, judge
 from tocsin.decide.routing.alert_terms import Terms, terms_of
-from tocsin.model import MINUTE, Flap, Instant, Millis, Threshold
+from tocsin.model import MINUTE, Flap, Instant, Millis, StoredAlert, Threshold
 
 FLAP = Flap(3, Millis(10 * MINUTE), Millis(5 * MINUTE), "links")
 
@@ -44,7 +44,7 @@ def test_the_window_is_open_at_its_beginning_and_each_firing_counts_once() -> No
         ((12,), 12, 12, None),  # it has just settled
     ],
 )
-def test_until_when_it_flaps(changes, before, now, until) -> None:
+def test_until_when_it_flaps(changes: tuple[int, ...], before: int | None, now: int, until: int | None) -> None:
     found = settles_at(FLAP, marks(*changes), None if before is None else m(before), m(now))
     assert found == (None if until is None else m(until))
 
@@ -59,7 +59,7 @@ def test_until_when_it_flaps(changes, before, now, until) -> None:
         (Terms(flap=FLAP, resolve_after=Millis(8 * MINUTE)), 15, 18),
     ],
 )
-def test_when_a_resolved_alert_ends(terms, settles, ends) -> None:
+def test_when_a_resolved_alert_ends(terms: Terms, settles: int | None, ends: int | None) -> None:
     found = clearing(terms, None if settles is None else m(settles), m(10))
     assert (found.ends_at if found else None) == (None if ends is None else m(ends))
 
@@ -88,6 +88,6 @@ FIRING = alert(3)
         ([replace(FLAPPING, settles_at=m(10))], 2, None),
     ],
 )
-def test_when_the_step_in_hand_rests(alerts, step, until) -> None:
+def test_when_the_step_in_hand_rests(alerts: list[StoredAlert], step: int, until: int | None) -> None:
     found = rest(replace(incident(1), step=step), alerts, m(10))
     assert (found.until - found.until % MINUTE if found else None) == (None if until is None else m(until))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import time
+from typing import Any
 
 import pytest
 
@@ -88,10 +89,10 @@ def test_it_knows_what_it_reads(source: str, labels: set[str] | None) -> None:
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
-    def without_cel(name: str, *rest: object, **more: object) -> object:
+    def without_cel(name: str, *rest: Any, **more: Any) -> object:
         if name == "cel":
             raise ImportError(name)
-        return real(name, *rest, **more)  # type: ignore[arg-type]
+        return real(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", without_cel)
     with pytest.raises(ValueError, match=r"pip install tocsin\[cel\]"):

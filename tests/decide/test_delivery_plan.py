@@ -58,13 +58,14 @@ SETTINGS = Settings(
     channels={name: ChannelConfig(name, "console") for name in ("sms", "mail", "voice", "hook")},
     users={key: User(key, key.title(), "UTC", contacts=CONTACTS) for key in ("ana", "bo")},
 )
+PRIORITIES: tuple[Priority, ...] = ("P1", "P2", "P3", "P4", "P5", "P1", "P2", "P3")
 INCIDENTS = {
     number: Incident(
         number=number, key=f"k{number}", status="triggered", title=f"trouble {number}", service="shop",
         severity="critical", impact="high", urgency="high", priority=priority, category="",
         integration="apps", policy="", policy_hash="", created_at=NOW, updated_at=NOW,
     )
-    for number, priority in enumerate(("P1", "P2", "P3", "P4", "P5", "P1", "P2", "P3"), start=1)
+    for number, priority in enumerate(PRIORITIES, start=1)
 }  # fmt: skip
 MAIL = OtherWay("mail", "mail", "mail")
 VOICE = OtherWay("voice", "voice", "voice")

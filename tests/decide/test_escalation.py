@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -88,8 +89,8 @@ def policy(*steps: Step, repeat: int | None = 0) -> Policy:
 ALWAYS = Only()
 
 
-def step(*targets: Target, wait: int = 5, only: Only = ALWAYS, pick: str = "all") -> Step:
-    return Step(targets, Millis(wait * M), only, pick)  # type: ignore[arg-type]  # all or one
+def step(*targets: Target, wait: int = 5, only: Only = ALWAYS, pick: Literal["all", "one"] = "all") -> Step:
+    return Step(targets, Millis(wait * M), only, pick)
 
 
 def run(
@@ -128,7 +129,7 @@ TWO = policy(step(ANA), step(BO, wait=10), repeat=1)
     ],
 )  # fmt: skip
 def test_steps_rounds_and_the_catch_all(
-    round_: int, number: int, kind: DueKind, paged: list[str], following: tuple[int, int, str, int]
+    round_: int, number: int, kind: DueKind, paged: list[str], following: tuple[int, int, str, float]
 ) -> None:
     found = run(replace(INCIDENT, round=round_, step=number, due_kind=kind), TWO)
 
@@ -205,7 +206,7 @@ P1_ONLY, OFFICE, OFF = Only(priority=("P1",)), Only(hours="support"), Only(hours
     ],
 )  # fmt: skip
 def test_steps_that_do_not_apply(
-    steps: tuple[Step, ...], first: int, repeat: int, paged: list[str], following: tuple[int, int, str, int]
+    steps: tuple[Step, ...], first: int, repeat: int, paged: list[str], following: tuple[int, int, str, float]
 ) -> None:
     found = run(replace(INCIDENT, step=first), policy(*steps, repeat=repeat))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -59,7 +60,7 @@ SETTINGS = Settings(
         "ops": ChannelConfig("ops", "smtp", to="ops@example.org"),
     },
     users={
-        "ana": user("ana", NotifyRule(("sms",)), NotifyRule(("voice",), after=2 * MINUTE)),
+        "ana": user("ana", NotifyRule(("sms",)), NotifyRule(("voice",), after=Millis(2 * MINUTE))),
         "bo": user("bo", NotifyRule(("sms",))),
         "grace": user("grace", NotifyRule(("sms",))),
     },
@@ -72,7 +73,7 @@ SETTINGS = Settings(
         "empty": Schedule("empty", "UTC", (Layer("later", (("ana",),), Rotation(1, "weeks", "2099-01-05T09:00")),)),
     },
     policies={
-        "default": Policy("default", (Step((Target("schedule", "primary"),), wait=5 * MINUTE),), repeat=1),
+        "default": Policy("default", (Step((Target("schedule", "primary"),), wait=Millis(5 * MINUTE)),), repeat=1),
         "holes": Policy(
             "holes",
             (Step((Target("schedule", "empty"),)), Step((Target("user", "bo"),), only=Only(priority=("P1", "P2")))),
@@ -83,12 +84,17 @@ SETTINGS = Settings(
 )
 
 
-def alert(key: str = "k1", **rest) -> Alert:
+def alert(key: str | None = "k1", **rest: Any) -> Alert:
     facts = {"severity": "critical", "title": "Node down", "service": "shop", "labels": {"cluster": "eu"}}
     return Alert("firing", key, **{**facts, **rest})
 
 
-def asked(*alerts: Alert, rules: tuple[Rule, ...] = (), at: Instant = NOW, facts: Facts = Facts(), **rest):  # noqa: B008
+NOTHING_OPEN = Facts()
+
+
+def asked(
+    *alerts: Alert, rules: tuple[Rule, ...] = (), at: Instant = NOW, facts: Facts = NOTHING_OPEN, **rest: Any
+) -> tuple[Explained, ...]:
     settings = replace(SETTINGS, rules=rules, **rest)
     return explain(settings, Rulebook(settings), PROMETHEUS, Parsed(alerts), at, facts)
 
@@ -98,8 +104,9 @@ def plan(one: Explained) -> list[tuple[int, int, str | None, str | None]]:
     return [((page.at - NOW) // MINUTE, page.step, page.user, page.channel) for page in one.plan]
 
 
-def test_the_plan_is_every_page_until_the_catch_all_minute_by_minute():
+def test_the_plan_is_every_page_until_the_catch_all_minute_by_minute() -> None:
     [one] = asked(alert())
+    assert one.assessed is not None
     assert (one.action, one.policy, one.assessed.priority) == ("open", "default", "P1")
     assert plan(one) == [
         (0, 1, "ana", "sms"),
@@ -112,7 +119,7 @@ def test_the_plan_is_every_page_until_the_catch_all_minute_by_minute():
     assert one.plan[0].because == "on call in primary: layer week, turn 1"
 
 
-def test_people_are_resolved_at_each_steps_own_time():
+def test_people_are_resolved_at_each_steps_own_time() -> None:
     at = instant(datetime.fromisoformat("2026-01-12T10:17:00Z"))
     [one] = asked(alert(), at=at)
     assert [(page.user, page.step) for page in one.plan if page.channel == "sms"] == [
@@ -122,14 +129,14 @@ def test_people_are_resolved_at_each_steps_own_time():
     ]
 
 
-def test_a_hold_moves_the_plan():
-    [one] = asked(alert(), rules=(Rule("patient", hold=10 * MINUTE),))
+def test_a_hold_moves_the_plan() -> None:
+    [one] = asked(alert(), rules=(Rule("patient", hold=Millis(10 * MINUTE)),))
     assert one.action == "hold"
     assert plan(one)[0] == (10, 1, "ana", "sms")
     assert "nobody is paged for 10m" in one.because
 
 
-def test_a_step_that_reaches_nobody_is_noted_and_the_next_one_runs_at_once():
+def test_a_step_that_reaches_nobody_is_noted_and_the_next_one_runs_at_once() -> None:
     [one] = asked(alert(service="holed"))
     assert plan(one)[0] == (0, 2, "bo", "sms")
     assert [note.because for note in one.notes if note.kind == "nobody"] == [
@@ -137,9 +144,11 @@ def test_a_step_that_reaches_nobody_is_noted_and_the_next_one_runs_at_once():
     ]
 
 
-def test_what_happens_beside_pages_is_told_in_its_own_round():
+def test_what_happens_beside_pages_is_told_in_its_own_round() -> None:
     holes = Policy(
-        "holes", (Step((Target("schedule", "nobody"),), 5 * MINUTE), Step((Target("user", "bo"),), 5 * MINUTE)), 1
+        "holes",
+        (Step((Target("schedule", "nobody"),), Millis(5 * MINUTE)), Step((Target("user", "bo"),), Millis(5 * MINUTE))),
+        1,
     )
     [one] = asked(alert(service="holed"), policies={"holes": holes})
     assert [(note.kind, note.step, note.round) for note in one.notes] == [
@@ -148,7 +157,7 @@ def test_what_happens_beside_pages_is_told_in_its_own_round():
     assert [page.round for page in one.plan] == [1, 2, 3, 3]
 
 
-def test_without_a_policy_the_catch_all_is_paged_at_once():
+def test_without_a_policy_the_catch_all_is_paged_at_once() -> None:
     [one] = asked(alert(), defaults=Defaults())
     assert (one.policy, plan(one)[:2]) == (None, [(0, 0, "grace", "sms"), (0, 0, None, "ops")])
 
@@ -160,27 +169,29 @@ def test_without_a_policy_the_catch_all_is_paged_at_once():
         (Rule("quiet", suppress=True), "suppress", "rule 'quiet' keeps it without incident"),
     ],
 )
-def test_what_a_rule_ends_pages_nobody(rule, action, said):
+def test_what_a_rule_ends_pages_nobody(rule: Rule, action: str, said: str) -> None:
     [one] = asked(alert(), rules=(rule,))
     assert (one.action, one.because, one.plan) == (action, said, ())
 
 
-def test_the_second_alert_of_a_group_joins_the_first_of_the_same_body():
+def test_the_second_alert_of_a_group_joins_the_first_of_the_same_body() -> None:
     first, second = asked(alert("a"), alert("b"), rules=(Rule("group", group_by=("cluster",)),))
     assert (first.action, second.action, second.plan) == ("open", "join", ())
+    assert first.group is not None
+    assert second.group is not None
     assert first.group.key == second.group.key == 'shop{cluster="eu"}'
 
 
-def test_the_same_alert_twice_in_a_body_is_an_update():
+def test_the_same_alert_twice_in_a_body_is_an_update() -> None:
     assert [one.action for one in asked(alert("a"), alert("a"))] == ["open", "update"]
 
 
-def test_two_alerts_without_identity_are_two_incidents():
+def test_two_alerts_without_identity_are_two_incidents() -> None:
     found = asked(alert(None, pointer="/0"), alert(None, pointer="/1"))
     assert [one.action for one in found] == ["open", "open"]
 
 
-def incident(**rest) -> Incident:
+def incident(**rest: Any) -> Incident:
     facts = {
         "number": 7, "key": 'shop{cluster="eu"}', "status": "triggered", "title": "t", "service": "shop",
         "severity": "error", "impact": "medium", "urgency": "high", "priority": "P2", "category": "",
@@ -207,13 +218,13 @@ GROUPED = (Rule("group", group_by=("cluster",)),)
         (incident(status="acknowledged", priority="P1"), "join", "as it stands (acknowledged)", False),
     ],
 )
-def test_what_is_open_already_is_joined(before, action, said, pages):
+def test_what_is_open_already_is_joined(before: Incident, action: str, said: str, pages: bool) -> None:
     [one] = asked(alert(), rules=GROUPED, facts=Facts(incidents={before.key: before}))
     assert (one.action, bool(one.plan)) == (action, pages)
     assert said in one.because
 
 
-def test_an_alert_that_is_open_already_is_updated():
+def test_an_alert_that_is_open_already_is_updated() -> None:
     stored = StoredAlert(
         id=1, integration="prometheus", source_key="k1", content=0, status="firing", incident=7, post=1,
         severity="critical", title="t", description="", service="shop", source="", labels={}, links=(), rules=(),
@@ -228,19 +239,21 @@ def test_an_alert_that_is_open_already_is_updated():
 @pytest.mark.parametrize(
     ("matchers", "muted"), [(('cluster="eu"',), True), (('cluster="us"',), False), (("severity=warning",), True)]
 )
-def test_a_silence_sees_the_alert_after_the_rules_and_moves_the_plan_to_its_end(matchers, muted):
-    silence = Silence("s1", matchers, NOW - HOUR, NOW + HOUR, "ana", "patching", NOW)
+def test_a_silence_sees_the_alert_after_the_rules_and_moves_the_plan_to_its_end(
+    matchers: tuple[str, ...], muted: bool
+) -> None:
+    silence = Silence("s1", matchers, Instant(NOW - HOUR), Instant(NOW + HOUR), "ana", "patching", NOW)
     [one] = asked(alert(), rules=(Rule("calm", set=RuleSet(severity="warning")),), facts=Facts(silences=(silence,)))
     assert one.muted_by == ("s1" if muted else None)
     assert plan(one)[0][0] == (60 if muted else 0)
 
 
-def test_a_silence_of_another_time_does_not_count():
-    silence = Silence("s1", ('cluster="eu"',), NOW - HOUR, NOW, "ana", "patching", NOW)
+def test_a_silence_of_another_time_does_not_count() -> None:
+    silence = Silence("s1", ('cluster="eu"',), Instant(NOW - HOUR), NOW, "ana", "patching", NOW)
     assert asked(alert(), facts=Facts(silences=(silence,)))[0].muted_by is None
 
 
-def test_the_json_has_the_keys_of_the_manual():
+def test_the_json_has_the_keys_of_the_manual() -> None:
     parsed = Parsed((alert(),))
     found = asked(alert(), rules=(Rule("no", ("cluster=us",)),))
     shown = as_json(found, parsed, SETTINGS, NOW)["alerts"][0]
@@ -260,13 +273,13 @@ def test_the_json_has_the_keys_of_the_manual():
     }
 
 
-def test_a_policy_that_repeats_forever_is_explained_for_a_while():
-    forever = Policy("forever", (Step((Target("user", "bo"),), wait=5 * MINUTE),), repeat=None)
+def test_a_policy_that_repeats_forever_is_explained_for_a_while() -> None:
+    forever = Policy("forever", (Step((Target("user", "bo"),), wait=Millis(5 * MINUTE)),), repeat=None)
     [one] = asked(alert(), policies={"default": forever})
     assert 100 <= len(one.plan) <= 200
 
 
-def test_under_a_threshold_it_is_suppressed_with_the_count_so_far_until_there_are_enough():
+def test_under_a_threshold_it_is_suppressed_with_the_count_so_far_until_there_are_enough() -> None:
     limit = Rule("logins", threshold=Threshold(3, Millis(MINUTE)))
     settings = Settings(rules=(limit,))
     alerts = tuple(Alert("firing", f"k{number}", title="login failed") for number in range(2))

@@ -72,7 +72,7 @@ def sample(name: str) -> bytes:
 # ------------------------------------------------------------------------------------ real shapes
 
 
-def test_pagerdutys_feed_names_the_person_in_the_title_and_invites_them():
+def test_pagerdutys_feed_names_the_person_in_the_title_and_invites_them() -> None:
     assert shifts(sample("pagerduty")) == [
         "2026-01-05T08:00:00Z 2026-01-12T08:00:00Z ana",
         "2026-01-12T08:00:00Z 2026-01-19T08:00:00Z bo",
@@ -81,7 +81,7 @@ def test_pagerdutys_feed_names_the_person_in_the_title_and_invites_them():
     assert shifts_of(read, names_of(schedule(), USERS)).unknown == ("Zoe Zed",)
 
 
-def test_googles_feed_repeats_moves_cancels_and_has_days():
+def test_googles_feed_repeats_moves_cancels_and_has_days() -> None:
     assert shifts(sample("google"), "Europe/Lisbon") == [
         "2026-03-02T09:00:00Z 2026-03-02T17:00:00Z ana",
         "2026-03-09T09:00:00Z 2026-03-09T17:00:00Z ana",
@@ -95,7 +95,7 @@ def test_googles_feed_repeats_moves_cancels_and_has_days():
     ]
 
 
-def test_outlooks_feed_has_microsofts_names_of_zones_with_and_without_a_definition():
+def test_outlooks_feed_has_microsofts_names_of_zones_with_and_without_a_definition() -> None:
     assert shifts(sample("outlook"), "UTC", Bereitschaft="ana") == [
         "2026-03-20T17:00:00Z 2026-03-21T05:00:00Z bo",
         "2026-04-01T06:00:00Z 2026-04-01T14:00:00Z ana",
@@ -118,7 +118,7 @@ def test_outlooks_feed_has_microsofts_names_of_zones_with_and_without_a_definiti
         (";TZID=Mars/Base:20260105T080000", ";TZID=Mars/Base:20260105T090000", "2026-01-05T07:00:00Z 2026-01-05T08:00:00Z"),
     ],
 )  # fmt: skip
-def test_times_are_what_their_zone_says_or_the_schedules(start, end, shift):
+def test_times_are_what_their_zone_says_or_the_schedules(start: str, end: str, shift: str) -> None:
     assert shifts(calendar(event("chen", start, end))) == [f"{shift} chen"]
 
 
@@ -131,13 +131,13 @@ def test_times_are_what_their_zone_says_or_the_schedules(start, end, shift):
         (event("a", "20260105T080000Z", "20260105T080001Z", "RRULE:FREQ=SECONDLY"), "line 9: the event 'a' repeats by the minute or second, and is left out"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_used_is_noted_and_the_rest_is_kept(lines, note):
+def test_what_cannot_be_used_is_noted_and_the_rest_is_kept(lines: str, note: str) -> None:
     read = read_feed(calendar(lines, event("chen")), "Europe/Paris", FROM, TO)
     assert read.notes == (note,)
     assert "chen" in [one.title for one in read.events]
 
 
-def test_cancelled_events_and_those_of_no_length_are_none():
+def test_cancelled_events_and_those_of_no_length_are_none() -> None:
     raw = calendar(
         event("chen", "20260105T080000Z", "20260105T090000Z", "STATUS:CANCELLED"),
         event("chen", "20260106T080000Z", "20260106T080000Z"),
@@ -159,13 +159,13 @@ def test_cancelled_events_and_those_of_no_length_are_none():
         (calendar("CALSCALE:HEBREW", event("a")), "cannot be read: Only Gregorian calendars are supported."),
     ],
 )
-def test_what_is_no_calendar_is_refused(raw, said):
+def test_what_is_no_calendar_is_refused(raw: bytes, said: str) -> None:
     with pytest.raises(BadFeed) as refused:
         read_feed(raw, "UTC", FROM, TO)
     assert str(refused.value).startswith(said)
 
 
-def test_a_calendar_has_only_so_many_events():
+def test_a_calendar_has_only_so_many_events() -> None:
     often = "\n".join(
         f"RDATE:2026010{day}T{hour:02}{minute:02}00Z"
         for day in range(1, 8)
@@ -185,7 +185,7 @@ PIECES = st.sampled_from(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(PIECES, max_size=25))
-def test_whatever_the_lines_a_feed_is_read_or_refused(pieces):
+def test_whatever_the_lines_a_feed_is_read_or_refused(pieces: list[bytes]) -> None:
     body = b"".join(one for one in pieces if not one.startswith((b"BEGIN:VCAL", b"END:VCAL")))
     raw = b"BEGIN:VCALENDAR\r\n" + body + b"END:VCALENDAR\r\n"
     try:
@@ -242,14 +242,20 @@ ANA, BO, GRACE, ZOE = (
         ("Night shift 2", (), ("", "Ana Pires"), "ana", ()),
     ],
 )  # fmt: skip
-def test_whom_an_event_means(title, invited, organizer, users, unknown):
+def test_whom_an_event_means(
+    title: str,
+    invited: tuple[tuple[str, str], ...],
+    organizer: tuple[str, str] | None,
+    users: str,
+    unknown: tuple[str, ...],
+) -> None:
     read = FeedEvents((FeedEvent(FROM, TO, title, tuple(invited), organizer),))
     found = shifts_of(read, names_of(schedule(), USERS))
     assert [" ".join(one.users) for one in found.shifts] == ([users] if users else [])
     assert found.unknown == unknown
 
 
-def test_the_schedules_own_names_beat_those_of_the_users():
+def test_the_schedules_own_names_beat_those_of_the_users() -> None:
     read = FeedEvents(
         (FeedEvent(FROM, TO, "Zoe Zed"), FeedEvent(FROM, TO, "On Call - Sam Smith - x"), FeedEvent(FROM, TO, "ana"))
     )
@@ -257,7 +263,7 @@ def test_the_schedules_own_names_beat_those_of_the_users():
     assert [one.users for one in shifts_of(read, names_of(plan, USERS)).shifts] == [("chen",), ("sam2",), ("bo",)]
 
 
-def test_an_invitation_that_was_declined_is_none():
+def test_an_invitation_that_was_declined_is_none() -> None:
     raw = calendar(
         event("On call", "20260105T080000Z", "20260105T090000Z", "ATTENDEE;PARTSTAT=DECLINED:mailto:ana@example.org",
               "ATTENDEE;CN=Bo:MAILTO:Bo.Dahl@example.org")
@@ -265,7 +271,7 @@ def test_an_invitation_that_was_declined_is_none():
     assert shifts(raw) == ["2026-01-05T08:00:00Z 2026-01-05T09:00:00Z bo"]
 
 
-def test_a_long_calendar_is_looked_through_a_slice_at_a_time():
+def test_a_long_calendar_is_looked_through_a_slice_at_a_time() -> None:
     events = tuple(
         FeedEvent(Instant(FROM + n), TO, f"Ana Pires, week {n}" if n % 2 else f"Zed {n}") for n in range(1_000)
     )
@@ -276,7 +282,7 @@ def test_a_long_calendar_is_looked_through_a_slice_at_a_time():
     assert list(growing(FeedEvents(), names)) == [Fed((), ())]
 
 
-def test_many_events_of_strangers_and_many_people_take_no_time_worth_mentioning():
+def test_many_events_of_strangers_and_many_people_take_no_time_worth_mentioning() -> None:
     users = {f"u{n}": user(f"u{n}", f"Person Number{n}", f"u{n}@example.org") for n in range(300)}
     read = FeedEvents(tuple(FeedEvent(FROM, TO, f"{'word ' * 38}{n}") for n in range(4_000)))
     started = time.process_time()
@@ -284,7 +290,7 @@ def test_many_events_of_strangers_and_many_people_take_no_time_worth_mentioning(
     assert time.process_time() - started < 4  # of the 16 that it took name by name
 
 
-def test_only_so_many_people_of_one_event_are_looked_at():
+def test_only_so_many_people_of_one_event_are_looked_at() -> None:
     crowd = "\r\n".join(f"ATTENDEE;CN=P{n}:mailto:p{n}@example.org" for n in range(500))
     [found] = read_feed(
         calendar(event("On call", "20260105T080000Z", "20260105T090000Z", crowd)), "UTC", FROM, TO

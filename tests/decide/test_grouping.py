@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,17 +42,19 @@ def verdict(labels: dict[str, str], *group_by: str, service: str = "shop", dedup
         ({"c": "x"}, ("c", "c"), 'shop{c="x"}', True),
     ],
 )
-def test_the_key_is_the_service_and_the_sorted_values_of_group_by(labels, group_by, key, grouped):
+def test_the_key_is_the_service_and_the_sorted_values_of_group_by(
+    labels: dict[str, str], group_by: tuple[str, ...], key: str, grouped: bool
+) -> None:
     group = group_of(verdict(labels, *group_by), "k1", "prometheus")
     assert (group.key, group.grouped) == (key, grouped)
 
 
-def test_the_same_group_of_another_service_is_another_incident():
+def test_the_same_group_of_another_service_is_another_incident() -> None:
     keys = {group_of(verdict({"c": "x"}, "c", service=name), "k1", "prometheus").key for name in ("shop", "bank", "")}
     assert len(keys) == 3
 
 
-def test_a_rules_dedup_key_joins_alerts_of_one_integration():
+def test_a_rules_dedup_key_joins_alerts_of_one_integration() -> None:
     found = [group_of(verdict({}, dedup_key="deploy-7"), source_key, "prometheus") for source_key in ("k1", "k2")]
     assert found[0].key == found[1].key == "prometheus#deploy-7"
     assert found[0].grouped
@@ -58,17 +62,17 @@ def test_a_rules_dedup_key_joins_alerts_of_one_integration():
     assert other.key != found[0].key
 
 
-def test_group_by_goes_before_dedup_key_unless_all_its_labels_are_missing():
+def test_group_by_goes_before_dedup_key_unless_all_its_labels_are_missing() -> None:
     assert group_of(verdict({"c": "x"}, "c", dedup_key="d"), "k1", "prometheus").key == 'shop{c="x"}'
     assert group_of(verdict({}, "c", dedup_key="d"), "k1", "prometheus").key == "prometheus#d"
 
 
-def test_the_reason_says_what_was_the_same_or_missing():
+def test_the_reason_says_what_was_the_same_or_missing() -> None:
     assert group_of(verdict({"c": "x"}, "c", "a"), "k1", "prometheus").because == "same a and c"
     assert "none of a, c is there" in group_of(verdict({}, "c", "a"), "k1", "prometheus").because
 
 
-def test_a_long_key_is_bounded_and_stays_its_own():
+def test_a_long_key_is_bounded_and_stays_its_own() -> None:
     long = ["x" * 600 + end for end in ("a", "b")]
     keys = {group_of(verdict({"c": value}, "c"), "k1", "prometheus").key for value in long}
     keys |= {group_of(verdict({}), value, "prometheus").key for value in long}
@@ -80,7 +84,9 @@ TEXTS = st.text(st.sampled_from('a="{},/#\\\n'), max_size=6)
 
 
 @given(TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS)
-def test_whatever_the_texts_different_groups_have_different_keys(service, a, b, other_service, c, d):
+def test_whatever_the_texts_different_groups_have_different_keys(
+    service: str, a: str, b: str, other_service: str, c: str, d: str
+) -> None:
     def key(service: str, a: str, b: str) -> str:
         return group_of(verdict({"a": a, "b": b}, "a", "b", service=service), "k1", "prometheus").key
 
@@ -91,8 +97,8 @@ def test_whatever_the_texts_different_groups_have_different_keys(service, a, b, 
 
 @given(TEXTS.filter(bool), TEXTS, TEXTS, TEXTS)
 def test_whatever_the_texts_a_group_a_dedup_key_and_an_alert_alone_never_share_a_key(
-    value, service, source_key, dedup_key
-):
+    value: str, service: str, source_key: str, dedup_key: str
+) -> None:
     group = group_of(verdict({"a": value}, "a", service=service), source_key, "prometheus").key
     alone = group_of(verdict({}, service=service), source_key, "prometheus").key
     keyed = group_of(verdict({}, service=service)._replace(dedup_key=dedup_key), source_key, "prometheus").key
@@ -113,7 +119,7 @@ LONG = "x" * 5_000
     ],
     ids=["long", "a control character", "lone surrogates", "bidirectional", "long and not ASCII"],
 )
-def test_two_texts_that_tell_things_apart_never_become_one(one: str, other: str):
+def test_two_texts_that_tell_things_apart_never_become_one(one: str, other: str) -> None:
     for limit in (64, 512, 1_024):
         kept = [clean_identity(text, limit) for text in (one, other)]
         assert kept[0] != kept[1]
@@ -128,19 +134,19 @@ def test_two_texts_that_tell_things_apart_never_become_one(one: str, other: str)
     "template",
     ["{{ labels.c }}", "{{ title }}", "{{ description }}", "x{{ labels.c }}{{ labels.c }}", "{{ labels.c | upper }}"],
 )
-def test_a_rules_text_that_is_too_long_ends_in_a_hash(what: str, template: str):
+def test_a_rules_text_that_is_too_long_ends_in_a_hash(what: str, template: str) -> None:
     """Two alerts that differ behind the place where it is cut stay two incidents."""
 
     def key_of(end: str) -> str:
         text = "y" * 20_000 + end
-        given = {
+        texts: dict[str, dict[str, Any]] = {
             "dedup_key": {"dedup_key": template},
             "service": {"service": template},
             "labels": {"labels": {"g": template}},
-        }[what]
+        }
         rule = Rule(
             "r",
-            set=RuleSet(**given),
+            set=RuleSet(**texts[what]),
             group_by=None if what == "dedup_key" else ("g",) if what == "labels" else ("all",),
         )
         alert = Alert("firing", "k", title=text, description=text, labels={"c": text, "all": "1"})
@@ -152,7 +158,7 @@ def test_a_rules_text_that_is_too_long_ends_in_a_hash(what: str, template: str):
     assert key_of("1") == key_of("1")
 
 
-def test_what_looks_at_the_beginning_alone_groups_by_it():
+def test_what_looks_at_the_beginning_alone_groups_by_it() -> None:
     rule = Rule("r", set=RuleSet(dedup_key="{{ title[:20] }}"))
     book = Rulebook(Settings(rules=(rule,)))
     keys = {

@@ -10,6 +10,7 @@ from tocsin.decide.oncall.reach import People
 from tocsin.decide.oncall.resolver import local_instant
 from tocsin.decide.paging.shift_notices import (
     Notice,
+    Which,
     due_notices,
     end_of_turn,
     notice_text,
@@ -24,6 +25,7 @@ from tocsin.model import (
     Contact,
     Instant,
     Layer,
+    Millis,
     NotifyRule,
     Override,
     Policy,
@@ -42,7 +44,7 @@ def at(text: str, zone: str = "Europe/Paris") -> Instant:
 
 def weekly(*users: tuple[str, ...], overrides: tuple[Override, ...] = (), ahead: int = 30 * MINUTE) -> Schedule:
     layer = Layer("week", users, Rotation(1, "weeks", "2026-01-05T09:00"))
-    return Schedule("primary", "Europe/Paris", (layer,), overrides, handoff_notice=ahead)
+    return Schedule("primary", "Europe/Paris", (layer,), overrides, handoff_notice=Millis(ahead))
 
 
 def due(schedule: Schedule, now: str, *extra: Override) -> list[str]:
@@ -133,8 +135,8 @@ def test_the_end_of_a_turn_is_looked_up_beyond_the_notice() -> None:
         ("at", "Europe/Paris", "", "You are on call for primary now, since Mon 09:00 (Europe/Paris)."),
     ],
 )  # fmt: skip
-def test_a_notice_speaks_the_persons_own_time(which: str, zone: str, end: str, said: str) -> None:
-    notice = Notice("primary", "bo", which, at("2026-01-12 09:00"), at(end) if end else None)  # type: ignore[arg-type]
+def test_a_notice_speaks_the_persons_own_time(which: Which, zone: str, end: str, said: str) -> None:
+    notice = Notice("primary", "bo", which, at("2026-01-12 09:00"), at(end) if end else None)
 
     assert notice_text(notice, User("bo", "Bo", zone), "", ()).splitlines()[0] == said
 
@@ -151,8 +153,8 @@ def test_a_notice_speaks_the_persons_own_time(which: str, zone: str, end: str, s
         ("at", "09:00", "21:01", "it found no way out in time"),
     ],
 )
-def test_a_notice_that_came_too_late_is_no_news(which: str, planned: str, now: str, stale: str) -> None:
-    key = Notice("primary", "bo", which, at("2026-01-12 09:00"), None).key  # type: ignore[arg-type]
+def test_a_notice_that_came_too_late_is_no_news(which: Which, planned: str, now: str, stale: str) -> None:
+    key = Notice("primary", "bo", which, at("2026-01-12 09:00"), None).key
 
     assert out_of_time(key, at(f"2026-01-12 {planned}"), at(f"2026-01-12 {now}")) == stale
 
@@ -166,12 +168,12 @@ CHANNELS = {
 SETTINGS = Settings(channels=CHANNELS)
 
 
-def over(names: str, low: str, now: str, *, which: str = "before", dead: str = "") -> str | None:
+def over(names: str, low: str, now: str, *, which: Which = "before", dead: str = "") -> str | None:
     contacts = {name: Contact(name, name, "x") for name in names.split()}
     notify = {"low": (NotifyRule((low,)),)} if low else {}
     user = User("bo", "Bo", "Europe/Paris", contacts=contacts, notify=notify)
     people = People(unusable=lambda contact: contact.name == dead)
-    notice = Notice("primary", "bo", which, at("2026-01-12 09:00"), None)  # type: ignore[arg-type]
+    notice = Notice("primary", "bo", which, at("2026-01-12 09:00"), None)
     found = quiet_contact(user, SETTINGS, people, notice, at(now), lambda contact: contact.name == "voice")
     return found.name if found is not None else None
 

@@ -29,7 +29,8 @@ lengths = st.integers(31, 3 * 24 * 3600).map(lambda seconds: Millis(seconds * SE
 
 def runs_of(heartbeat: Heartbeat, start: Instant, end: Instant) -> list[Instant]:
     """The first times of `cron` from `start` (not included) to `end`."""
-    found, at = [], start
+    found: list[Instant] = []
+    at = start
     while (at := next_after(parse(heartbeat.cron), heartbeat.timezone, at)) <= end and len(found) < 5:
         found.append(at)
     return found

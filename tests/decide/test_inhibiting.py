@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -28,11 +29,11 @@ LABELS = st.fixed_dictionaries(
 )
 
 
-def values(labels):
+def values(labels: dict[str, str]) -> Callable[[str], str]:
     return lambda name: labels.get(name, "")
 
 
-def asked_one_by_one(firing, labels):
+def asked_one_by_one(firing: dict[int, dict[str, str]], labels: dict[str, str]) -> str | None:
     """Alertmanager's rule, written as it reads."""
     target = values(labels)
     for rule in RULES:
@@ -49,8 +50,11 @@ def asked_one_by_one(firing, labels):
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.one_of(st.none(), LABELS)), max_size=12), LABELS)
-def test_the_index_says_what_asking_every_source_says(changes, target):
-    index, firing = Inhibitions(RULES), {}
+def test_the_index_says_what_asking_every_source_says(
+    changes: list[tuple[int, dict[str, str] | None]], target: dict[str, str]
+) -> None:
+    index = Inhibitions(RULES)
+    firing: dict[int, dict[str, str]] = {}
     for who, labels in changes:
         if labels is None:
             index.ends(str(who))
@@ -66,7 +70,7 @@ def test_the_index_says_what_asking_every_source_says(changes, target):
     assert not index
 
 
-def test_a_fork_is_its_own():
+def test_a_fork_is_its_own() -> None:
     index = Inhibitions(RULES)
     index.fires("a", index.standing(values({"kind": "down"})))
     other = index.fork()
@@ -84,7 +88,7 @@ def test_a_fork_is_its_own():
         ({"a": ["gone"]}, "a", ("gone",)),
     ],
 )
-def test_what_is_above_comes_nearest_first(needs, name, found):
+def test_what_is_above_comes_nearest_first(needs: dict[str, list[str]], name: str, found: tuple[str, ...]) -> None:
     assert above(name, needs) == found
 
 
@@ -97,11 +101,11 @@ def test_what_is_above_comes_nearest_first(needs, name, found):
         ({"a": ["b", "c"], "b": ["d"], "c": ["d"], "d": []}, ()),
     ],
 )
-def test_a_circle_is_found_and_a_diamond_is_none(needs, circle):
+def test_a_circle_is_found_and_a_diamond_is_none(needs: dict[str, list[str]], circle: tuple[str, ...]) -> None:
     assert circle_of(needs) == circle
 
 
-def test_an_older_version_of_a_parent_changes_nothing():
+def test_an_older_version_of_a_parent_changes_nothing() -> None:
     services = {"shop": Service("shop", depends_on=("db",)), "db": Service("db")}
     mutes, now = Mutes(replace(SETTINGS, services=services)), Instant(0)
     new = Incident(

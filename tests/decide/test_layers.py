@@ -57,7 +57,7 @@ def who(schedule: Schedule, when: str) -> str:
         (SYDNEY, "2026-10-04", "2026-10-03T21:00Z"),
     ],
 )
-def test_hours_and_handoffs_of_a_layer_are_those_of_its_own_clock(zone, before, begins):
+def test_hours_and_handoffs_of_a_layer_are_those_of_its_own_clock(zone: str, before: str, begins: str) -> None:
     turns = Rotation(1, "days", "2026-01-01T08:00")
     cut = Layer("own", (("bo",), ("chen",)), turns, (Hours(ALL_WEEK, 8 * 60, 18 * 60),), zone)
     schedule = plan(base(), cut)
@@ -82,14 +82,14 @@ def test_hours_and_handoffs_of_a_layer_are_those_of_its_own_clock(zone, before, 
         (LISBON, "2026-10-24T01:30", ["2026-10-24T00:30Z", "2026-10-25T00:30Z", "2026-10-26T01:30Z"]),
     ],
 )
-def test_handoffs_in_the_night_when_the_clock_of_the_layer_changes(zone, start, handoffs):
+def test_handoffs_in_the_night_when_the_clock_of_the_layer_changes(zone: str, start: str, handoffs: list[str]) -> None:
     layer = Layer("own", (("bo",), ("chen",)), Rotation(1, "days", start), (), zone)
     found = shifts(plan(layer, zone="Asia/Tokyo"), at(handoffs[0]), Instant(at(handoffs[-1]) + 1))
 
     assert [one.start for one in found.shifts] == [at(one) for one in handoffs]
 
 
-def test_a_layer_without_a_zone_of_its_own_is_of_the_schedules():
+def test_a_layer_without_a_zone_of_its_own_is_of_the_schedules() -> None:
     turns = Rotation(1, "days", "2026-03-28T09:00")
     written, left_out = (Layer("own", (("bo",), ("chen",)), turns, (), zone) for zone in (SYDNEY, ""))
     window = at("2026-03-28T00:00Z"), at("2026-10-28T00:00Z")
@@ -113,7 +113,9 @@ def test_a_layer_without_a_zone_of_its_own_is_of_the_schedules():
     ],
 )
 @pytest.mark.parametrize("rotation", [None, Rotation(1, "weeks", "2026-01-05T09:00")])
-def test_from_its_end_on_nobody_of_the_layer_is_on_call(zone, end, over, rotation):
+def test_from_its_end_on_nobody_of_the_layer_is_on_call(
+    zone: str, end: str, over: str, rotation: Rotation | None
+) -> None:
     schedule = plan(base(), Layer("own", (("bo",),), rotation, (), zone, end))
 
     assert on_call(schedule, Instant(at(over) - 1)).users == ("bo",)
@@ -123,7 +125,7 @@ def test_from_its_end_on_nobody_of_the_layer_is_on_call(zone, end, over, rotatio
     assert [(one.users, one.start) for one in found][1:] == [(("ana",), at(over))]
 
 
-def test_a_schedule_whose_only_layer_has_ended_names_nobody():
+def test_a_schedule_whose_only_layer_has_ended_names_nobody() -> None:
     schedule = plan(
         Layer("own", (("bo",), ("chen",)), Rotation(1, "days", "2026-01-05T09:00"), (), "", "2026-06-01T09:00")
     )
@@ -150,7 +152,7 @@ def test_a_schedule_whose_only_layer_has_ended_names_nobody():
         (SYDNEY, "2026-04-03", 65, "2026-04-03T06:00Z", "2026-04-05T23:00Z"),
     ],
 )
-def test_a_weekend_is_one_window(zone, friday, hours, begins, ends):
+def test_a_weekend_is_one_window(zone: str, friday: str, hours: int, begins: str, ends: str) -> None:
     schedule = plan(base(), Layer("weekend", (("bo",),), None, (WEEKEND,), zone))
     found = shifts(schedule, Instant(at(begins) - DAY), Instant(at(ends) + DAY)).shifts
 
@@ -174,14 +176,14 @@ def test_a_weekend_is_one_window(zone, friday, hours, begins, ends):
         (Hours(frozenset({SUN}), 60, 119, 0), "2026-10-25T00:00Z", "2026-10-25T01:59Z"),
     ],
 )
-def test_the_ends_of_a_window_in_the_night_of_the_clock(window, begins, ends):
+def test_the_ends_of_a_window_in_the_night_of_the_clock(window: Hours, begins: str, ends: str) -> None:
     schedule = plan(base(), Layer("cut", (("bo",),), None, (window,)))
 
     assert [on_call(schedule, Instant(at(begins) + step)).users for step in (-1, 0)] == [("ana",), ("bo",)]
     assert [on_call(schedule, Instant(at(ends) + step)).users for step in (-1, 0)] == [("bo",), ("ana",)]
 
 
-def test_a_window_that_ends_with_the_second_midnight_lasts_past_the_first():
+def test_a_window_that_ends_with_the_second_midnight_lasts_past_the_first() -> None:
     """St. John's went back at 00:01: midnight of Sunday came, then 23:01 to 00:00 of Saturday again."""
     cut = Hours(frozenset({THU}), 23 * 60 + 59, 23 * 60 + 59, 2)
     schedule = plan(base(), Layer("cut", (("bo",),), None, (cut,)), zone="America/St_Johns")
@@ -196,7 +198,7 @@ def test_a_window_that_ends_with_the_second_midnight_lasts_past_the_first():
     assert [who(schedule, when) for when in times] == ["ana", "bo", "bo", "bo", "ana"]
 
 
-def test_a_window_of_almost_a_week_leaves_one_minute():
+def test_a_window_of_almost_a_week_leaves_one_minute() -> None:
     week = Hours(frozenset({MON}), 9 * 60, 9 * 60 - 1, 7)
     schedule = plan(base(), Layer("week", (("bo",),), None, (week,)), zone="UTC")
     found = shifts(schedule, at("2026-06-01T00:00Z"), at("2026-06-15T00:00Z")).shifts
@@ -207,7 +209,7 @@ def test_a_window_of_almost_a_week_leaves_one_minute():
     ]
 
 
-def test_windows_that_touch_or_overlap_are_one_shift():
+def test_windows_that_touch_or_overlap_are_one_shift() -> None:
     nights = Hours(frozenset({MON, TUE, WED, THU}), 17 * 60, 9 * 60)
     friday = Hours(frozenset({FRI}), 9 * 60, 17 * 60)
     schedule = plan(base(), Layer("own", (("bo",),), None, (nights, WEEKEND, friday, WEEKEND)))
@@ -245,7 +247,7 @@ def only(*dates: str) -> Holidays:
         ("America/St_Johns", "2006-10-28", "2006-10-28T02:30Z", "2006-10-29T02:30Z"),  # shown again after midnight
     ],
 )
-def test_a_holiday_is_a_whole_local_day_of_the_layers_zone(zone, day, begins, ends):
+def test_a_holiday_is_a_whole_local_day_of_the_layers_zone(zone: str, day: str, begins: str, ends: str) -> None:
     window = Instant(at(begins) - DAY), Instant(at(ends) + DAY)
     for holidays, free in ((off(day), "ana"), (only(day), "bo")):
         schedule = plan(base(), Layer("own", (("bo",),), None, (), zone, None, holidays))
@@ -259,7 +261,7 @@ def test_a_holiday_is_a_whole_local_day_of_the_layers_zone(zone, day, begins, en
             assert on_call(schedule, Instant(edge - 1)).users == ({"ana": "bo", "bo": "ana"}[users],)
 
 
-def test_overnight_hours_of_the_eve_stop_at_midnight_and_those_of_the_holiday_begin_late():
+def test_overnight_hours_of_the_eve_stop_at_midnight_and_those_of_the_holiday_begin_late() -> None:
     night = Layer("night", (("bo",),), None, (Hours(ALL_WEEK, 22 * 60, 6 * 60),), "", None, off("2026-12-25"))
     found = shifts(plan(base(), night), at("2026-12-24T12:00Z"), at("2026-12-26T12:00Z")).shifts
 
@@ -272,7 +274,7 @@ def test_overnight_hours_of_the_eve_stop_at_midnight_and_those_of_the_holiday_be
     ]
 
 
-def test_a_long_weekend_with_a_holiday_in_its_middle_is_cut_in_two():
+def test_a_long_weekend_with_a_holiday_in_its_middle_is_cut_in_two() -> None:
     weekend = Layer("weekend", (("bo",),), None, (WEEKEND,), "", None, off("2026-12-26"))
     found = shifts(plan(weekend), at("2026-12-25T00:00Z"), at("2026-12-29T00:00Z")).shifts
 
@@ -282,7 +284,7 @@ def test_a_long_weekend_with_a_holiday_in_its_middle_is_cut_in_two():
     ]
 
 
-def test_a_holiday_takes_nobodys_turn():
+def test_a_holiday_takes_nobodys_turn() -> None:
     days = Rotation(1, "days", "2026-12-21T09:00")
     layer = Layer(
         "days", (("ana",), ("bo",), ("chen",)), days, (Hours(ALL_WEEK, 540, 1020),), "", None, off("2026-12-25")
@@ -292,14 +294,14 @@ def test_a_holiday_takes_nobodys_turn():
     assert names == ["ana", "bo", "chen", "ana", "", "chen", "ana", "bo", "chen"]
 
 
-def test_holidays_in_a_row_are_one_gap():
+def test_holidays_in_a_row_are_one_gap() -> None:
     layer = Layer("days", (("ana",),), None, (), "", None, off("2026-12-24", "2026-12-25", "2026-12-26"))
     found = shifts(plan(layer), at("2026-12-01T00:00Z"), at("2026-12-31T00:00Z"))
 
     assert found.gaps == (Gap(at("2026-12-24T00:00Z"), at("2026-12-27T00:00Z")),)
 
 
-def test_no_holiday_at_all():
+def test_no_holiday_at_all() -> None:
     assert who(plan(Layer("never", (("bo",),), None, (), "", None, only())), "2026-06-01T00:00Z") == ""
     assert who(plan(Layer("always", (("bo",),), None, (), "", None, off())), "2026-06-01T00:00Z") == "bo"
 
@@ -307,7 +309,7 @@ def test_no_holiday_at_all():
 # -------------------------------------------------------------------------------------- all of it
 
 
-def test_all_of_it_in_one_layer():
+def test_all_of_it_in_one_layer() -> None:
     layer = Layer(
         "own", (("ana",), ("bo",)), Rotation(1, "weeks", "2026-12-04T17:00"), (WEEKEND,), SYDNEY, "2026-12-27T12:00",
         off("2026-12-26"),
@@ -324,7 +326,7 @@ def test_all_of_it_in_one_layer():
 
 
 @pytest.mark.parametrize("zone", [LISBON, NEW_YORK, SYDNEY])
-def test_a_list_of_shifts_says_at_each_minute_of_the_hard_nights_what_the_resolver_says(zone):
+def test_a_list_of_shifts_says_at_each_minute_of_the_hard_nights_what_the_resolver_says(zone: str) -> None:
     """`tests/decide/oracle.py` asks the same of random schedules; here each minute is looked at."""
     chance = Random(zone)
     for night in ("2026-03-08", "2026-03-29", "2026-04-05", "2026-10-04", "2026-10-25", "2026-11-01"):
@@ -339,7 +341,8 @@ def test_a_list_of_shifts_says_at_each_minute_of_the_hard_nights_what_the_resolv
         ]  # fmt: skip
         schedule = plan(*layers, zone=zone)
         found = shifts(schedule, start, Instant(start + 3 * DAY))
-        pieces = sorted([*found.shifts, *found.gaps], key=lambda one: one.start)
+        every: list[Shift | Gap] = [*found.shifts, *found.gaps]
+        pieces = sorted(every, key=lambda one: one.start)
         assert pieces[0].start == start
         assert pieces[-1].end == start + 3 * DAY
         assert all(one.end == other.start for one, other in pairwise(pieces))
@@ -350,7 +353,7 @@ def test_a_list_of_shifts_says_at_each_minute_of_the_hard_nights_what_the_resolv
 
 
 @pytest.mark.parametrize("zone", [LISBON, NEW_YORK, SYDNEY])
-def test_what_is_exported_to_a_calendar_and_imported_again_are_the_same_shifts(zone):
+def test_what_is_exported_to_a_calendar_and_imported_again_are_the_same_shifts(zone: str) -> None:
     layers = (
         base(),
         Layer(
@@ -387,7 +390,7 @@ def test_what_is_exported_to_a_calendar_and_imported_again_are_the_same_shifts(z
     assert read.notes == ()
 
 
-def test_the_load_of_layers_is_that_of_their_shifts():
+def test_the_load_of_layers_is_that_of_their_shifts() -> None:
     schedule = plan(
         Layer(
             "weekend",

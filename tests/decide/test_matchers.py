@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,7 +34,7 @@ from tocsin.decide.routing.matchers import Matcher, hit_all, parse, refuse_typog
         ('größe="groß"', "größe", "=", "groß"),
     ],
 )
-def test_a_matcher_is_read_as_alertmanager_reads_it(text, name, op, value):
+def test_a_matcher_is_read_as_alertmanager_reads_it(text: str, name: str, op: str, value: str) -> None:
     found = parse(text)
     assert (found.name, found.op, found.value, found.text) == (name, op, value, text.strip())
 
@@ -58,7 +60,7 @@ def test_a_matcher_is_read_as_alertmanager_reads_it(text, name, op, value):
         ('""="b"', "the name is empty"),
     ],
 )
-def test_what_is_no_matcher_is_refused_with_what_to_write_instead(text, said):
+def test_what_is_no_matcher_is_refused_with_what_to_write_instead(text: str, said: str) -> None:
     with pytest.raises(ValueError) as refused:
         parse(text)
     assert said in str(refused.value)
@@ -86,28 +88,28 @@ def test_what_is_no_matcher_is_refused_with_what_to_write_instead(text, said):
         ('a=~".*"', "two\nlines", False),  # as in Alertmanager, a dot is no line break
     ],
 )
-def test_patterns_match_the_whole_value_and_a_missing_one_is_empty(text, value, fits):
+def test_patterns_match_the_whole_value_and_a_missing_one_is_empty(text: str, value: str, fits: bool) -> None:
     matcher = parse(text)
     assert matcher.accepts(value) is fits
     assert matcher.accepts(value) is fits, "the remembered answer is the same"
 
 
-def test_a_lone_surrogate_does_not_stop_a_pattern():
+def test_a_lone_surrogate_does_not_stop_a_pattern() -> None:
     assert parse('a=~".*"').accepts("\ud800") is True
 
 
-def test_all_matchers_must_hit():
+def test_all_matchers_must_hit() -> None:
     values = {"a": "1", "b": "2"}
     assert hit_all([parse("a=1"), parse("b=2")], lambda name: values.get(name, ""))
     assert not hit_all([parse("a=1"), parse("b=3")], lambda name: values.get(name, ""))
     assert hit_all([], lambda name: "")
 
 
-def test_a_hostile_pattern_costs_no_time():
+def test_a_hostile_pattern_costs_no_time() -> None:
     assert parse('a=~"(a+)+$"').accepts("a" * 20_000 + "!") is False
 
 
-def test_a_pattern_remembers_a_bounded_number_of_values():
+def test_a_pattern_remembers_a_bounded_number_of_values() -> None:
     matcher = parse('a=~"x.*"')
     for number in range(5_000):
         matcher.accepts(f"x{number}")
@@ -117,7 +119,7 @@ def test_a_pattern_remembers_a_bounded_number_of_values():
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), st.sampled_from(["=", "!="]))
-def test_whatever_stands_in_quotes_comes_out_again(value, op):
+def test_whatever_stands_in_quotes_comes_out_again(value: str, op: Literal["=", "!="]) -> None:
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     assert parse(f'name{op}"{escaped}"') == Matcher("name", op, value)
 

@@ -33,13 +33,13 @@ NOW = instant(
         ("now", "2026-03-25T12:00:00+01:00"),
     ],
 )
-def test_what_is_said_is_understood(text, means):
+def test_what_is_said_is_understood(text: str, means: str) -> None:
     assert moment_of(text, "Europe/Paris", NOW) == instant(datetime.fromisoformat(means))
 
 
 @pytest.mark.parametrize(
     "text", ["", "Sunday", "Sunday 25:00", "Someday 03:10", "su 03:10", "3", "9999-12-31", "1e9", "٣:10"]
 )
-def test_what_is_no_time_is_told_what_to_write(text):
+def test_what_is_no_time_is_told_what_to_write(text: str) -> None:
     with pytest.raises(ValueError, match=r"Sunday 03:10 \(for Europe/Paris\)"):
         moment_of(text, "Europe/Paris", NOW)

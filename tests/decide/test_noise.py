@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tocsin.decide.routing.matchers import parse
 from tocsin.decide.whatif.noise_report import Counting, Heard, Noisy, noise, rules_file, shape_of, spelt
-from tocsin.model import SECOND, Instant
+from tocsin.model import SECOND, Instant, Millis
 from tocsin.replay.trials import BENCH
 from tocsin.settings import load_alone
 
@@ -28,28 +30,28 @@ def only(alerts: list[Heard]) -> Noisy:
     return found
 
 
-def test_what_mostly_heals_by_itself_is_to_be_held():
+def test_what_mostly_heals_by_itself_is_to_be_held() -> None:
     found = only([heard(at * 3_600, incident=at) for at in range(10)])
 
     assert (found.firings, found.incidents, found.because) == (10, 10, "four of five heal within 40s")
     assert found.rule.splitlines()[-1] == "  hold: 1m"
 
 
-def test_what_comes_and_goes_flaps():
+def test_what_comes_and_goes_flaps() -> None:
     found = only([heard(at * 180, key="link", lasts=60, incident=at) for at in range(12)])
 
     assert found.flaps == 9
     assert "flap: {changes: 6, within: 30m, settle: 15m}" in found.rule
 
 
-def test_many_at_once_belong_together():
+def test_many_at_once_belong_together() -> None:
     found = only([heard(at, lasts=7_200, incident=at, cluster="eu") for at in range(20)])
 
     assert found.because == "many come at once, each with an incident of its own"
     assert "group_by: [alertname, cluster]" in found.rule
 
 
-def test_what_paged_and_was_never_acted_on_loses_its_urgency():
+def test_what_paged_and_was_never_acted_on_loses_its_urgency() -> None:
     found = only([heard(at * 3_600, lasts=None, incident=at, pages=2) for at in range(5)])
 
     assert (found.pages, found.acted) == (10, 0)
@@ -57,19 +59,19 @@ def test_what_paged_and_was_never_acted_on_loses_its_urgency():
     assert "it paged 10 times and nobody ever acted" in found.because
 
 
-def test_a_pageless_warning_by_the_dozen_is_for_a_threshold():
+def test_a_pageless_warning_by_the_dozen_is_for_a_threshold() -> None:
     found = only([heard(at * 3_600, lasts=None, incident=at, severity="warning") for at in range(40)])
 
     assert "threshold: {count: 6, within: 10m}" in found.rule
 
 
-def test_what_somebody_acted_on_is_left_alone():
+def test_what_somebody_acted_on_is_left_alone() -> None:
     found = only([heard(at * 3_600, lasts=7_200, incident=at, pages=2, acted=True) for at in range(5)])
 
     assert (found.acted, found.rule, found.because) == (5, "", "")
 
 
-QUIETER = {
+QUIETER: dict[str, list[dict[str, Any]]] = {
     "heals": [{"at": at * 3_600, "incident": at} for at in range(10)],
     "flaps": [{"at": at * 180, "key": "link", "lasts": 60, "incident": at} for at in range(12)],
     "comes in crowds": [{"at": at, "lasts": 7_200, "incident": at, "cluster": "eu"} for at in range(20)],
@@ -79,7 +81,7 @@ QUIETER = {
 
 
 @pytest.mark.parametrize("why", QUIETER)
-def test_whatever_makes_it_noise_critical_and_open_ones_get_no_rule(why):
+def test_whatever_makes_it_noise_critical_and_open_ones_get_no_rule(why: str) -> None:
     alerts = QUIETER[why]
     assert only([heard(**one) for one in alerts]).rule != ""
 
@@ -96,18 +98,18 @@ def test_whatever_makes_it_noise_critical_and_open_ones_get_no_rule(why):
     assert (still_open.rule, still_open.because) == ("", "1 of its incidents are still open: no rule is proposed")
 
 
-def test_what_people_ended_is_not_taken_for_something_that_heals():
+def test_what_people_ended_is_not_taken_for_something_that_heals() -> None:
     assert only([heard(at * 3_600, incident=at, acted=at % 2 == 0) for at in range(10)]).rule == ""
 
 
-def test_the_loudest_is_the_one_that_pages_most():
+def test_the_loudest_is_the_one_that_pages_most() -> None:
     quiet = [heard(at * 60, "Often", incident=1) for at in range(20)]
     loud = [heard(at * 3_600, "Wakes", incident=100 + at, pages=3) for at in range(4)]
 
     assert [one.name for one in noise([*quiet, *loud]).kinds] == ["Wakes", "Often"]
 
 
-def test_without_an_alertname_it_is_the_title_without_its_numbers():
+def test_without_an_alertname_it_is_the_title_without_its_numbers() -> None:
     found = only([heard(at * 3_600, "", title=f"disk {at} % full on db-{at}", incident=at) for at in range(6)])
 
     assert found.name == "disk # % full on db-#"
@@ -121,18 +123,18 @@ def test_without_an_alertname_it_is_the_title_without_its_numbers():
     ("title", "shape"),
     [("disk 91.5 % full", "disk # % full"), ("at 12:30:05", "at #"), ("pod web-5f9c8d7b6f died", "pod web-# died")],
 )
-def test_the_shape_of_a_title(title, shape):
+def test_the_shape_of_a_title(title: str, shape: str) -> None:
     assert shape_of(title) == shape
 
 
 @pytest.mark.parametrize(("length", "said"), [(0, "0s"), (40_000, "40s"), (60_000, "1m"), (90_000, "1m30s"), (1, "1s")])
-def test_lengths_are_spelt_as_one_writes_them(length, said):
-    assert spelt(length) == said
+def test_lengths_are_spelt_as_one_writes_them(length: int, said: str) -> None:
+    assert spelt(Millis(length)) == said
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=30), st.text(max_size=30), st.booleans())
-def test_every_proposed_rule_is_taken_by_check_and_hits_what_it_is_for(name, service, titled):
+def test_every_proposed_rule_is_taken_by_check_and_hits_what_it_is_for(name: str, service: str, titled: str) -> None:
     alerts = [heard(at * 180, "" if titled else name, key="one", title=name, service=service, incident=at, pages=1)
               for at in range(9)]  # fmt: skip
     found = noise(alerts).kinds
@@ -152,7 +154,7 @@ def test_every_proposed_rule_is_taken_by_check_and_hits_what_it_is_for(name, ser
         assert [one for one in loaded.settings.rules[0].match if not parse(one).hits(lambda key: values[key])] == []
 
 
-def test_kinds_beyond_the_bound_are_counted_together(monkeypatch):
+def test_kinds_beyond_the_bound_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tocsin.decide.whatif.noise_report.GROUPS", 3)
     counted = Counting()
     for at in range(10):

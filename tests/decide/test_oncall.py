@@ -7,8 +7,10 @@ from datetime import datetime
 
 import pytest
 
+from tocsin.decide.oncall.overrides import Mode
 from tocsin.decide.oncall.resolver import Gap, Shift, in_hours, local_instant, next_on_call, on_call, shifts
 from tocsin.model import DAY, HOUR, FeedShift, Hours, Instant, Layer, Override, Rotation, Schedule, Support, instant
+from tocsin.model.schedules import Unit
 
 WEEKDAYS = frozenset(range(5))
 EVERY_DAY = frozenset(range(7))
@@ -57,7 +59,9 @@ def local_who(plan: Schedule, when: str) -> str:
         ("2026-07-06 09:00", "chen+dora"),
     ],
 )
-def test_a_weekly_rotation_hands_over_on_mondays_at_nine_and_nobody_is_on_call_before_it_starts(when, users):
+def test_a_weekly_rotation_hands_over_on_mondays_at_nine_and_nobody_is_on_call_before_it_starts(
+    when: str, users: str
+) -> None:
     assert local_who(schedule(weekly()), when) == users
 
 
@@ -79,7 +83,7 @@ def test_a_weekly_rotation_hands_over_on_mondays_at_nine_and_nobody_is_on_call_b
         ("2028-02-29 09:00", "bo"),
     ],
 )
-def test_a_monthly_rotation_from_the_31st_is_clamped_to_the_end_of_each_month(when, users):
+def test_a_monthly_rotation_from_the_31st_is_clamped_to_the_end_of_each_month(when: str, users: str) -> None:
     assert local_who(schedule(layer("month", "ana bo", Rotation(1, "months", "2026-01-31T09:00"))), when) == users
 
 
@@ -94,12 +98,12 @@ def test_a_monthly_rotation_from_the_31st_is_clamped_to_the_end_of_each_month(wh
         ("2028-02-29 09:00", "ana"),
     ],
 )
-def test_a_yearly_rotation_from_leap_day_is_clamped_in_other_years(when, users):
+def test_a_yearly_rotation_from_leap_day_is_clamped_in_other_years(when: str, users: str) -> None:
     assert local_who(schedule(layer("year", "ana bo", Rotation(12, "months", "2024-02-29T09:00"))), when) == users
 
 
 @pytest.mark.parametrize("year", range(2026, 2037))
-def test_eight_hour_shifts_stay_at_nine_five_and_one_for_ten_years(year):
+def test_eight_hour_shifts_stay_at_nine_five_and_one_for_ten_years(year: int) -> None:
     plan = schedule(layer("shifts", "early late night", Rotation(8, "hours", "2026-01-05T09:00")))
     for day in ("02-10", "07-10", "12-10"):
         assert local_who(plan, f"{year}-{day} 08:59") == "night"
@@ -119,7 +123,7 @@ def test_eight_hour_shifts_stay_at_nine_five_and_one_for_ten_years(year):
         ("2026-01-13 09:00", "chen"),
     ],
 )
-def test_a_daily_rotation_over_weekdays_counts_weekdays_only(when, users):
+def test_a_daily_rotation_over_weekdays_counts_weekdays_only(when: str, users: str) -> None:
     plan = schedule(layer("day", "ana bo chen dora", Rotation(1, "days", "2026-01-05T09:00", WEEKDAYS)))
     assert local_who(plan, when) == users
 
@@ -134,7 +138,7 @@ def test_a_daily_rotation_over_weekdays_counts_weekdays_only(when, users):
         ("2026-01-13 09:00", "ana"),
     ],
 )
-def test_turns_of_two_days_over_weekdays_count_weekdays_only(when, users):
+def test_turns_of_two_days_over_weekdays_count_weekdays_only(when: str, users: str) -> None:
     plan = schedule(layer("day", "ana bo chen", Rotation(2, "days", "2026-01-05T09:00", WEEKDAYS)))
     assert local_who(plan, when) == users
 
@@ -149,7 +153,7 @@ def test_turns_of_two_days_over_weekdays_count_weekdays_only(when, users):
         (2, "weeks", "ana ana ana ana bo bo"),  # the two calendar weeks from the start's
     ],
 )
-def test_turns_over_weekends_from_a_thursday_on(every, unit, expected):
+def test_turns_over_weekends_from_a_thursday_on(every: int, unit: Unit, expected: str) -> None:
     weekend = frozenset({SAT, SUN})
     turns = Rotation(every, unit, "2026-01-08T00:00", weekend)
     plan = schedule(layer("weekend", "ana bo chen", turns, Hours(weekend, 0, 0)))
@@ -158,7 +162,7 @@ def test_turns_over_weekends_from_a_thursday_on(every, unit, expected):
     assert [local_who(plan, f"2026-01-{day} 12:00") for day in ("08", "09", "12", "16")] == [""] * 4
 
 
-def test_a_daily_rotation_that_starts_on_an_idle_day_has_its_first_person_from_the_start():
+def test_a_daily_rotation_that_starts_on_an_idle_day_has_its_first_person_from_the_start() -> None:
     plan = schedule(layer("day", "ana bo", Rotation(1, "days", "2026-01-10T09:00", WEEKDAYS)))
     assert [local_who(plan, f"2026-01-{day} 09:00") for day in (10, 11, 12, 13)] == ["ana", "ana", "ana", "bo"]
 
@@ -176,7 +180,7 @@ def test_a_daily_rotation_that_starts_on_an_idle_day_has_its_first_person_from_t
         ("2026-01-05T09:00", "2026-01-12 09:00", "bo"),  # from a Monday: whole weeks
     ],
 )
-def test_a_weekly_rotation_with_days_changes_on_mondays(start, when, users):
+def test_a_weekly_rotation_with_days_changes_on_mondays(start: str, when: str, users: str) -> None:
     plan = schedule(layer("week", "ana bo", Rotation(1, "weeks", start, WEEKDAYS)))
     assert local_who(plan, when) == users
 
@@ -185,12 +189,12 @@ def test_a_weekly_rotation_with_days_changes_on_mondays(start, when, users):
     ("when", "users"),
     [("2026-01-07 09:00", "ana"), ("2026-01-19 08:59", "ana"), ("2026-01-19 09:00", "bo"), ("2026-02-02 09:00", "ana")],
 )
-def test_turns_of_two_weeks_with_days_count_calendar_weeks_from_the_starts(when, users):
+def test_turns_of_two_weeks_with_days_count_calendar_weeks_from_the_starts(when: str, users: str) -> None:
     plan = schedule(layer("week", "ana bo", Rotation(2, "weeks", "2026-01-07T09:00", WEEKDAYS)))
     assert local_who(plan, when) == users
 
 
-def test_a_layer_without_a_rotation_is_its_first_entry_always():
+def test_a_layer_without_a_rotation_is_its_first_entry_always() -> None:
     plan = schedule(layer("boss", "grace", None))
     assert who(plan, "1971-01-01T00:00:00Z") == who(plan, "2999-01-01T00:00:00Z") == "grace"
 
@@ -213,7 +217,7 @@ def test_a_layer_without_a_rotation_is_its_first_entry_always():
         ("America/St_Johns", "2006-10-29T00:00:30", "2006-10-29T02:30:30Z"),  # back at 00:01: midnight comes twice
     ],
 )
-def test_a_local_time_is_localised_as_the_manual_says(zone, local, expected):
+def test_a_local_time_is_localised_as_the_manual_says(zone: str, local: str, expected: str) -> None:
     assert local_instant(local, zone) == at(expected)
 
 
@@ -225,7 +229,7 @@ def test_a_local_time_is_localised_as_the_manual_says(zone, local, expected):
         ("2026-03-29T02:00:00Z", "ana"),
     ],
 )
-def test_where_two_handoffs_fall_on_one_instant_the_empty_turn_is_lost(when, users):
+def test_where_two_handoffs_fall_on_one_instant_the_empty_turn_is_lost(when: str, users: str) -> None:
     plan = schedule(layer("hour", "ana bo chen dora", Rotation(1, "hours", "2026-03-29T00:00")))
     assert who(plan, when) == users
 
@@ -240,26 +244,26 @@ def test_where_two_handoffs_fall_on_one_instant_the_empty_turn_is_lost(when, use
         ("2026-10-25T02:00:00Z", "dora"),  # 03:00
     ],
 )
-def test_an_hour_that_comes_twice_is_one_longer_turn(when, users):
+def test_an_hour_that_comes_twice_is_one_longer_turn(when: str, users: str) -> None:
     plan = schedule(layer("hour", "ana bo chen dora", Rotation(1, "hours", "2026-10-25T00:00")))
     assert who(plan, when) == users
 
 
-def test_a_handoff_within_the_repeated_hour_happens_the_first_time():
+def test_a_handoff_within_the_repeated_hour_happens_the_first_time() -> None:
     plan = schedule(layer("day", "ana bo", Rotation(1, "days", "2026-10-24T02:30")))
     assert who(plan, "2026-10-25T00:29:59Z") == "ana"
     assert who(plan, "2026-10-25T00:30:00Z") == "bo"
     assert who(plan, "2026-10-25T01:15:00Z") == "bo", "02:15 again, after the handoff of 02:30"
 
 
-def test_on_the_day_that_samoa_skipped_its_turn_begins_at_the_next_midnight():
+def test_on_the_day_that_samoa_skipped_its_turn_begins_at_the_next_midnight() -> None:
     plan = schedule(layer("day", "ana bo chen", Rotation(1, "days", "2011-12-29T09:00")), zone="Pacific/Apia")
     found = shifts(plan, at("2011-12-30T05:00:00Z"), at("2011-12-31T05:00:00Z")).shifts
     assert [one.users for one in found] == [("ana",), ("bo",), ("chen",)]
     assert [one.start for one in found[1:]] == [at("2011-12-30T10:00:00Z"), at("2011-12-30T19:00:00Z")]
 
 
-def test_the_end_of_a_shift_is_the_next_handoff_not_the_start_plus_its_length():
+def test_the_end_of_a_shift_is_the_next_handoff_not_the_start_plus_its_length() -> None:
     found = shifts(schedule(weekly("ana bo")), at("2026-03-23T08:00:00Z"), at("2026-04-06T07:00:00Z")).shifts
     assert [one.end - one.start for one in found] == [7 * DAY - HOUR, 7 * DAY]
 
@@ -278,7 +282,7 @@ def test_the_end_of_a_shift_is_the_next_handoff_not_the_start_plus_its_length():
         ("2026-01-11 05:00", "ana"),
     ],
 )
-def test_overnight_hours_belong_to_the_day_they_begin_on(when, users):
+def test_overnight_hours_belong_to_the_day_they_begin_on(when: str, users: str) -> None:
     night = layer("night", "eve", None, Hours(WEEKDAYS, 22 * 60, 6 * 60))
     assert local_who(schedule(layer("all", "ana", None), night), when) == users
 
@@ -295,7 +299,7 @@ def test_overnight_hours_belong_to_the_day_they_begin_on(when, users):
         (Hours(frozenset({SAT, SUN}), 540, 540), "2026-01-12 09:00", "ana"),
     ],
 )
-def test_equal_hours_are_a_whole_day_from_that_time(hours, when, users):
+def test_equal_hours_are_a_whole_day_from_that_time(hours: Hours, when: str, users: str) -> None:
     assert local_who(schedule(layer("all", "ana", None), layer("weekend", "eve", None, hours)), when) == users
 
 
@@ -306,18 +310,18 @@ def test_equal_hours_are_a_whole_day_from_that_time(hours, when, users):
         (180, "2026-10-25T01:59:59Z", "2026-10-25T02:00:00Z"),
     ],
 )
-def test_hours_end_at_the_last_of_two_equal_times(end, last_covered, first_free):
+def test_hours_end_at_the_last_of_two_equal_times(end: int, last_covered: str, first_free: str) -> None:
     plan = schedule(layer("all", "ana", None), layer("night", "eve", None, Hours(EVERY_DAY, 60, end)))
     assert (who(plan, last_covered), who(plan, first_free)) == ("eve", "ana")
 
 
-def test_hours_begin_at_the_first_of_two_equal_times():
+def test_hours_begin_at_the_first_of_two_equal_times() -> None:
     plan = schedule(layer("all", "ana", None), layer("night", "eve", None, Hours(EVERY_DAY, 150, 300)))
     assert (who(plan, "2026-10-25T00:29:59Z"), who(plan, "2026-10-25T00:30:00Z")) == ("ana", "eve")
     assert who(plan, "2026-10-25T01:10:00Z") == "eve", "02:10 again, after 02:30 was first reached"
 
 
-def test_a_night_that_ends_with_the_second_midnight_lasts_past_the_first():
+def test_a_night_that_ends_with_the_second_midnight_lasts_past_the_first() -> None:
     """St. John's went back at 00:01: midnight of the 29th came, then 23:01 to 00:00 of the 28th again."""
     night = layer("night", "eve", None, Hours(frozenset({FRI}), 23 * 60 + 59, 23 * 60 + 59))
     plan = schedule(layer("all", "ana", None), night, zone="America/St_Johns")
@@ -325,30 +329,30 @@ def test_a_night_that_ends_with_the_second_midnight_lasts_past_the_first():
     assert [who(plan, when) for when in times] == ["eve", "eve", "eve", "ana"]
 
 
-def test_hours_that_lie_within_a_gap_are_empty():
+def test_hours_that_lie_within_a_gap_are_empty() -> None:
     plan = schedule(layer("all", "ana", None), layer("night", "eve", None, Hours(EVERY_DAY, 125, 150)))
     found = shifts(plan, at("2026-03-28T23:00:00Z"), at("2026-03-29T22:00:00Z")).shifts
     assert [one.users for one in found] == [("ana",)]
 
 
-def test_hours_cut_coverage_and_not_turns():
+def test_hours_cut_coverage_and_not_turns() -> None:
     office = layer("office", "eve finn", Rotation(1, "weeks", "2026-01-05T09:00"), Hours(WEEKDAYS, 540, 1020))
     plan = schedule(weekly("ana"), office)
     found = [local_who(plan, f"2026-01-{day} {hour}") for day in ("09", "12") for hour in ("16:59", "17:00")]
     assert found == ["eve", "ana", "finn", "ana"]
 
 
-def test_later_layers_win_where_they_cover():
+def test_later_layers_win_where_they_cover() -> None:
     plan = schedule(layer("first", "ana", None), layer("second", "bo", Rotation(1, "days", "2026-02-01T00:00")))
     assert on_call(plan, at("2026-01-31T22:59:59Z")).layer == "first"
     assert on_call(plan, at("2026-01-31T23:00:00Z")).layer == "second"
 
 
-def test_a_person_named_twice_in_an_entry_is_on_call_once():
+def test_a_person_named_twice_in_an_entry_is_on_call_once() -> None:
     assert who(schedule(layer("all", "ana+bo+ana", None)), "2026-01-05T00:00:00Z") == "ana+bo"
 
 
-def test_a_layer_without_a_name_is_called_by_its_place():
+def test_a_layer_without_a_name_is_called_by_its_place() -> None:
     plan = schedule(layer("", "ana", None), layer("", "bo", None, Hours(EVERY_DAY, 540, 600)))
     assert on_call(plan, at("2026-01-05T00:00:00Z")).layer == "layer 1"
     assert on_call(plan, at("2026-01-05T08:00:00Z")).because == "layer 2, turn 1"
@@ -357,7 +361,9 @@ def test_a_layer_without_a_name_is_called_by_its_place():
 # ------------------------------------------------------------------------------------- overrides
 
 
-def over(users: str, start: str, end: str, replaces: str | None = None, mode="replace", id="") -> Override:
+def over(
+    users: str, start: str, end: str, replaces: str | None = None, mode: Mode = "replace", id: str = ""
+) -> Override:
     return Override(tuple(users.split()), f"2026-01-05T{start}", f"2026-01-05T{end}", replaces, mode, id)
 
 
@@ -384,25 +390,27 @@ def over(users: str, start: str, end: str, replaces: str | None = None, mode="re
         ((over("grace", "11:00", "11:01"),), "grace", None),
     ],
 )
-def test_overrides_apply_in_order_each_on_the_result_of_the_one_before(overrides, users, of_layer):
+def test_overrides_apply_in_order_each_on_the_result_of_the_one_before(
+    overrides: tuple[Override, ...], users: str, of_layer: str | None
+) -> None:
     plan = schedule(layer("low", "ana", None), layer("pair", "chen+dora", None), overrides=overrides)
     found = on_call(plan, at("2026-01-05T10:00:00Z"))
     assert (" ".join(found.users), found.layer) == (users, of_layer)
 
 
-def test_run_time_overrides_come_last():
+def test_run_time_overrides_come_last() -> None:
     plan = schedule(layer("low", "ana", None), overrides=(over("bo", "10:00", "12:00"),))
     found = on_call(plan, at("2026-01-05T10:00:00Z"), [over("grace", "10:00", "12:00", "bo", id="ov7")])
     assert found.users == ("grace",)
     assert found.because == "override ov7: grace for bo, until 2026-01-05 12:00"
 
 
-def test_an_override_counts_by_the_schedules_clock():
+def test_an_override_counts_by_the_schedules_clock() -> None:
     plan = schedule(layer("low", "ana", None), zone="Asia/Tokyo", overrides=(over("bo", "09:00", "10:00"),))
     assert [who(plan, f"2026-01-05T{hour}:00:00Z") for hour in ("00", "01")] == ["bo", "ana"]
 
 
-def test_a_time_with_an_offset_can_name_the_second_of_two_equal_clock_times():
+def test_a_time_with_an_offset_can_name_the_second_of_two_equal_clock_times() -> None:
     late = Override(("bo",), "2026-10-25T02:30:00+01:00", "2026-10-25T02:30:00Z", id="ov8")
     plan = schedule(layer("low", "ana", None))
     found = [who(plan, f"2026-10-25T{clock}:00Z", late) for clock in ("00:30", "01:29", "01:30", "02:29", "02:30")]
@@ -435,13 +443,13 @@ FEED = (
         ("2026-01-07T10:00:00Z", ""),
     ],
 )
-def test_imported_shifts_are_on_call_as_written_in_the_feed(when, users):
+def test_imported_shifts_are_on_call_as_written_in_the_feed(when: str, users: str) -> None:
     plan = replace(schedule(), feed=FEED)
     assert who(plan, when) == users
     assert on_call(plan, at(when)).layer == ("ical" if users else None)
 
 
-def test_imported_shifts_lie_below_all_layers_and_all_overrides():
+def test_imported_shifts_lie_below_all_layers_and_all_overrides() -> None:
     office = layer("office", "eve", None, Hours(WEEKDAYS, 540, 1020))
     taken = Override(("grace",), "2026-01-05T20:00", "2026-01-05T21:00", "ana")
     plan = replace(schedule(office, overrides=(taken,)), feed=FEED)
@@ -454,14 +462,14 @@ def test_imported_shifts_lie_below_all_layers_and_all_overrides():
     ]
 
 
-def test_the_next_of_a_feed_is_the_next_imported_person():
+def test_the_next_of_a_feed_is_the_next_imported_person() -> None:
     assert next_on_call(replace(schedule(), feed=FEED), at("2026-01-05T09:00:00Z")).users == ("bo",)
 
 
 # ------------------------------------------------------------------------------- shifts, the next
 
 
-def test_shifts_are_cut_to_the_window_joined_and_gaps_are_listed():
+def test_shifts_are_cut_to_the_window_joined_and_gaps_are_listed() -> None:
     plan = schedule(
         layer("one", "ana", Rotation(1, "days", "2026-01-06T09:00")),
         overrides=(Override(("ana",), "2026-01-08T12:00", "2026-01-08T13:00", mode="remove"),),
@@ -477,28 +485,28 @@ def test_shifts_are_cut_to_the_window_joined_and_gaps_are_listed():
     )
 
 
-def test_an_empty_window_has_no_shifts():
+def test_an_empty_window_has_no_shifts() -> None:
     now = at("2026-01-06T00:00:00Z")
     assert shifts(schedule(weekly()), now, now).shifts == ()
 
 
-def test_the_next_on_call_are_the_people_of_the_next_different_shift():
+def test_the_next_on_call_are_the_people_of_the_next_different_shift() -> None:
     plan = schedule(layer("day", "ana ana bo", Rotation(1, "days", "2026-01-05T09:00")))
     assert next_on_call(plan, at("2026-01-05T10:00:00Z")).users == ("bo",)
 
 
-def test_the_same_people_in_another_order_are_not_the_next():
+def test_the_same_people_in_another_order_are_not_the_next() -> None:
     plan = schedule(layer("day", "ana+bo bo+ana chen", Rotation(1, "days", "2026-01-05T09:00")))
     assert next_on_call(plan, at("2026-01-05T10:00:00Z")).users == ("chen",)
 
 
-def test_the_next_on_call_comes_after_a_gap():
+def test_the_next_on_call_comes_after_a_gap() -> None:
     office = layer("office", "eve finn", Rotation(1, "weeks", "2026-01-05T09:00"), Hours(frozenset({MON}), 540, 1020))
     assert next_on_call(schedule(office), at("2026-01-05T10:00:00Z")).users == ("finn",)
     assert next_on_call(schedule(office), at("2026-01-06T10:00:00Z")).users == ("finn",)
 
 
-def test_where_nobody_else_is_ever_on_call_nobody_is_next():
+def test_where_nobody_else_is_ever_on_call_nobody_is_next() -> None:
     found = next_on_call(schedule(weekly("ana")), at("2026-01-06T10:00:00Z"))
     assert found.users == ()
     assert "400 days" in found.because
@@ -518,12 +526,12 @@ def test_where_nobody_else_is_ever_on_call_nobody_is_next():
         ("2026-05-01T10:00:00Z", False),  # a holiday
     ],
 )
-def test_support_hours_are_weekly_hours_without_holidays(when, inside):
+def test_support_hours_are_weekly_hours_without_holidays(when: str, inside: bool) -> None:
     support = Support("Europe/Paris", (Hours(WEEKDAYS, 480, 1080),), ("2026-05-01",))
     assert in_hours(support, at(when)) is inside
 
 
-def test_support_without_hours_is_all_days_but_the_holidays():
+def test_support_without_hours_is_all_days_but_the_holidays() -> None:
     support = Support("Europe/Paris", (), ("2026-05-01",))
     assert [in_hours(support, at(f"2026-05-0{day}T10:00:00Z")) for day in (1, 2)] == [False, True]
 
@@ -539,11 +547,11 @@ def test_support_without_hours_is_all_days_but_the_holidays():
         ("25:00", "write one"),
     ],
 )
-def test_a_bad_local_time_says_what_to_write(text, said):
+def test_a_bad_local_time_says_what_to_write(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         local_instant(text, "Europe/Paris")
 
 
-def test_a_bad_zone_says_what_to_write():
+def test_a_bad_zone_says_what_to_write() -> None:
     with pytest.raises(ValueError, match="Europe/Paris"):
         local_instant("2026-01-05T09:00", "Europe/Pariss")

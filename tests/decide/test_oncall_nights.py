@@ -12,10 +12,12 @@ from typing import NamedTuple
 
 import pytest
 
+from tocsin.decide.oncall.overrides import Mode
 from tocsin.decide.oncall.resolver import local_instant, on_call, shifts, zone_of
 from tocsin.model import DAY, HOUR, MINUTE, Hours, Instant, Layer, Override, Rotation, Schedule, instant, rfc3339
+from tocsin.model.schedules import Unit
 
-UNITS = {"h": "hours", "d": "days", "w": "weeks", "m": "months"}
+UNITS: dict[str, Unit] = {"h": "hours", "d": "days", "w": "weeks", "m": "months"}
 ALL_WEEK = frozenset(range(7))
 
 
@@ -34,7 +36,7 @@ def layer(users: str, rotation: str, name: str = "one", hours: tuple[Hours, ...]
     turns = tuple(tuple(entry.split("+")) for entry in users.split())
     every, _, start = rotation.partition(" ")
     unit = UNITS[every.strip("0123456789")]
-    return Layer(name, turns, Rotation(int(every[:-1]), unit, start.replace(" ", "T")), hours)  # type: ignore[arg-type]
+    return Layer(name, turns, Rotation(int(every[:-1]), unit, start.replace(" ", "T")), hours)
 
 
 def told(plan: Schedule, since: str, until: str) -> tuple[str, ...]:
@@ -277,7 +279,7 @@ NIGHTS = {
 
 
 @pytest.mark.parametrize("night", NIGHTS.values(), ids=NIGHTS)
-def test_the_shifts_of_a_hard_night_are_as_written(night: Night):
+def test_the_shifts_of_a_hard_night_are_as_written(night: Night) -> None:
     plan = Schedule("primary", night.zone, (layer(night.users, night.rotation),))
     assert told(plan, night.since, night.until) == night.expected
 
@@ -378,7 +380,7 @@ WINDOWS = {
 
 
 @pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS)
-def test_hours_in_a_hard_night_are_as_written(window: Window):
+def test_hours_in_a_hard_night_are_as_written(window: Window) -> None:
     days, _, clocks = window.hours.rpartition(" ")
     start, end = (int(clock[:2]) * 60 + int(clock[3:]) for clock in clocks.split("-"))
     hours = Hours(frozenset(map(int, days)) or ALL_WEEK, start, end)
@@ -388,7 +390,7 @@ def test_hours_in_a_hard_night_are_as_written(window: Window):
     assert told(plan, window.since, window.until) == window.expected
 
 
-def test_several_hours_in_one_layer_cover_together_and_overlaps_count_once():
+def test_several_hours_in_one_layer_cover_together_and_overlaps_count_once() -> None:
     week, weekend = frozenset(range(5)), frozenset({5, 6})
     cut = (Hours(week, 18 * 60, 9 * 60), Hours(weekend, 0, 0), Hours(weekend, 540, 1020))
     plan = Schedule("primary", "Europe/Paris", (Layer("off hours", (("eve",),), None, cut),))
@@ -406,8 +408,8 @@ def test_several_hours_in_one_layer_cover_together_and_overlaps_count_once():
 # ------------------------------------------------------------------------------------ overrides
 
 
-def over(user: str, start: str, end: str, replaces: str | None = None, mode: str = "replace") -> Override:
-    return Override(tuple(user.split()), start.replace(" ", "T"), end.replace(" ", "T"), replaces, mode)  # type: ignore[arg-type]
+def over(user: str, start: str, end: str, replaces: str | None = None, mode: Mode = "replace") -> Override:
+    return Override(tuple(user.split()), start.replace(" ", "T"), end.replace(" ", "T"), replaces, mode)
 
 
 OVERRIDES = {
@@ -478,7 +480,9 @@ OVERRIDES = {
 
 @pytest.mark.parametrize(("overrides", "expected"), OVERRIDES.values(), ids=OVERRIDES)
 @pytest.mark.parametrize("run_time", [False, True], ids=["written", "at run time"])
-def test_overrides_cross_handoffs_and_each_other_as_written(overrides, expected, run_time):
+def test_overrides_cross_handoffs_and_each_other_as_written(
+    overrides: tuple[Override, ...], expected: tuple[str, ...], run_time: bool
+) -> None:
     daily = layer("ana bo", "1d 2026-06-01 09:00")
     start, end = (local_instant(f"2026-06-0{day}T09:00", "Europe/Paris") for day in (1, 5))
     plan = Schedule("primary", "Europe/Paris", (daily,), () if run_time else overrides)
@@ -501,14 +505,16 @@ def test_overrides_cross_handoffs_and_each_other_as_written(overrides, expected,
         ("Pacific/Apia", "2011-12-29T12:00", "2011-12-30T12:00", "2011-12-29T12:00-10:00", "2011-12-31T00:00+14:00"),
     ],
 )  # fmt: skip
-def test_an_override_in_a_hard_night_begins_and_ends_as_written(zone, start, end, begins, ends):
+def test_an_override_in_a_hard_night_begins_and_ends_as_written(
+    zone: str, start: str, end: str, begins: str, ends: str
+) -> None:
     plan = Schedule("primary", zone, (Layer("all", (("ana",),), None),), (over("grace", start, end),))
     for at, expected in ((begins, ["ana", "grace"]), (ends, ["grace", "ana"])):
         edge = instant(datetime.fromisoformat(at))
         assert [on_call(plan, Instant(moment)).users[0] for moment in (edge - 1, edge)] == expected
 
 
-def test_an_override_that_lies_in_the_gap_never_is():
+def test_an_override_that_lies_in_the_gap_never_is() -> None:
     written = over("grace", "2026-03-29 02:10", "2026-03-29 02:50")
     plan = Schedule("primary", "Europe/Paris", (Layer("all", (("ana",),), None),), (written,))
     assert told(plan, "2026-03-29 00:00", "2026-03-29 12:00") == ("2026-03-29T00:00+01:00 ana",)
@@ -518,7 +524,7 @@ def test_an_override_that_lies_in_the_gap_never_is():
 
 
 @pytest.mark.parametrize("zone", ["Europe/Paris", "America/Chicago", "Australia/Lord_Howe", "Asia/Tehran", "UTC"])
-def test_ten_years_of_eight_hour_shifts_hand_over_at_nine_five_and_one_to_whoever_is_next(zone):
+def test_ten_years_of_eight_hour_shifts_hand_over_at_nine_five_and_one_to_whoever_is_next(zone: str) -> None:
     plan = Schedule("primary", zone, (layer("ana bo chen dora", "8h 2016-01-04 09:00"),))
     found = shifts(plan, local_instant("2016-01-04T09:00", zone), local_instant("2026-01-04T09:00", zone)).shifts
     clocks = [rfc3339(one.start, zone_of(zone))[11:16] for one in found]
@@ -531,7 +537,7 @@ def test_ten_years_of_eight_hour_shifts_hand_over_at_nine_five_and_one_to_whoeve
     assert lengths <= {7 * HOUR, 9 * HOUR, 8 * HOUR - 30 * MINUTE, 8 * HOUR + 30 * MINUTE}
 
 
-def test_fifty_years_of_weeks_do_not_drift():
+def test_fifty_years_of_weeks_do_not_drift() -> None:
     plan = Schedule("primary", "America/Chicago", (layer("ana bo chen", "1w 1990-01-01 09:00"),))
     found = shifts(
         plan, local_instant("1990-01-01T09:00", plan.timezone), local_instant("2040-01-02T09:00", plan.timezone)

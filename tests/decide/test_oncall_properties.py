@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.decide import oracle
-from tocsin.decide.oncall.resolver import local_instant, next_on_call, on_call, shifts
+from tocsin.decide.oncall.resolver import Gap, Shift, local_instant, next_on_call, on_call, shifts
 from tocsin.model import DAY, MINUTE, Hours, Instant, Layer, Override, Rotation, Schedule, instant
+from tocsin.model.schedules import Unit
 
 # (zone, an UTC day around which its clocks change)
 NIGHTS = [
@@ -82,7 +83,8 @@ def _walked(wall: datetime, step: timedelta, until: datetime) -> list[datetime]:
 
 
 def _monthly(start: datetime, length: int, until: datetime) -> list[datetime]:
-    found, months = [], 0
+    found: list[datetime] = []
+    months = 0
     while True:
         year, month = start.year + (start.month - 1 + months) // 12, (start.month - 1 + months) % 12 + 1
         after = date(year + month // 12, month % 12 + 1, 1) - timedelta(days=1)
@@ -127,7 +129,7 @@ CLOCK = st.integers(0, 47).map(lambda half: half * 30)
 
 @st.composite
 def rotations(draw: st.DrawFn, night: str) -> Rotation:
-    unit = draw(st.sampled_from(["hours", "days", "weeks", "months"]))
+    unit: Unit = draw(st.sampled_from(["hours", "days", "weeks", "months"]))
     back = draw(st.integers(-1, 3 if unit == "hours" else 16))
     start = datetime.fromisoformat(night) - timedelta(days=back) + timedelta(minutes=draw(CLOCK))
     days = draw(st.none() | DAYS) if unit in ("days", "weeks") else None
@@ -171,7 +173,9 @@ def schedules(draw: st.DrawFn) -> tuple[Schedule, Instant]:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(schedules(), st.data())
-def test_the_layers_say_what_a_slow_and_simple_reading_says(drawn, data):
+def test_the_layers_say_what_a_slow_and_simple_reading_says(
+    drawn: tuple[Schedule, Instant], data: st.DataObject
+) -> None:
     plan, start = drawn
     alone = Schedule(plan.name, plan.timezone, plan.layers[:1])
     minutes = clock(plan.timezone, start - 20 * DAY, start + SPAN + 3 * DAY)
@@ -182,10 +186,11 @@ def test_the_layers_say_what_a_slow_and_simple_reading_says(drawn, data):
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(schedules())
-def test_shifts_say_at_every_minute_what_on_call_says(drawn):
+def test_shifts_say_at_every_minute_what_on_call_says(drawn: tuple[Schedule, Instant]) -> None:
     plan, start = drawn
     found = shifts(plan, start, Instant(start + SPAN))
-    pieces = sorted([*found.shifts, *found.gaps], key=lambda piece: piece.start)
+    every: list[Shift | Gap] = [*found.shifts, *found.gaps]
+    pieces = sorted(every, key=lambda piece: piece.start)
     # the window is covered without holes or overlaps
     assert [piece.start for piece in pieces] == [start, *(piece.end for piece in pieces[:-1])]
     assert pieces[-1].end == start + SPAN
@@ -198,7 +203,7 @@ def test_shifts_say_at_every_minute_what_on_call_says(drawn):
 
 @settings(max_examples=100, deadline=None)
 @given(schedules())
-def test_equal_neighbours_are_one_shift(drawn):
+def test_equal_neighbours_are_one_shift(drawn: tuple[Schedule, Instant]) -> None:
     plan, start = drawn
     found = shifts(plan, start, Instant(start + SPAN)).shifts
     touching = [(a, b) for a, b in itertools.pairwise(found) if a.end == b.start]
@@ -207,14 +212,14 @@ def test_equal_neighbours_are_one_shift(drawn):
 
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(NIGHTS), st.integers(-2880, 2880))
-def test_a_local_time_is_the_first_moment_the_clock_shows_it_or_more(night, minutes_away):
+def test_a_local_time_is_the_first_moment_the_clock_shows_it_or_more(night: tuple[str, str], minutes_away: int) -> None:
     zone, day = night
     wall = datetime.fromisoformat(day) + timedelta(minutes=minutes_away)
     middle = instant(datetime.fromisoformat(day + "T00:00Z"))
     assert local_instant(wall.isoformat(), zone) == first_shown(wall, clock(zone, middle - 4 * DAY, middle + 4 * DAY))
 
 
-def test_twenty_thousand_random_schedules_overrides_and_instants_make_no_difference():
+def test_twenty_thousand_random_schedules_overrides_and_instants_make_no_difference() -> None:
     """More of them: `make oracle`."""
     seed = secrets.randbits(32)
     found = oracle.compare(20_000, seed)
@@ -228,7 +233,7 @@ def test_twenty_thousand_random_schedules_overrides_and_instants_make_no_differe
 
 @settings(max_examples=60, deadline=None)
 @given(schedules())
-def test_the_next_are_the_first_other_people_among_the_shifts(drawn):
+def test_the_next_are_the_first_other_people_among_the_shifts(drawn: tuple[Schedule, Instant]) -> None:
     plan, start = drawn
     now = set(on_call(plan, start).users)
     listed = shifts(plan, start, Instant(start + SPAN)).shifts

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tocsin.decide.oncall.overrides import Asked, Window, Wrong, checked, effective, extra_of, state_of
+from tocsin.decide.oncall.overrides import Asked, Mode, Window, Wrong, checked, effective, extra_of, state_of
 from tocsin.decide.oncall.reach import People, whom
 from tocsin.decide.oncall.resolver import local_instant, next_on_call, on_call, shifts
 from tocsin.model import DAY, HOUR, MINUTE, Instant, Layer, MadeOverride, Rotation, Schedule, Settings, Target, User
@@ -28,9 +29,9 @@ minutes = st.integers(-60, SPAN // MINUTE + 60)
 
 
 @st.composite
-def made(draw, number: int = 0) -> MadeOverride:
+def made(draw: st.DrawFn, number: int = 0) -> MadeOverride:
     start, length, created = draw(minutes), draw(st.integers(1, 900)), draw(minutes)
-    mode = draw(st.sampled_from(["replace", "replace", "add", "remove"]))
+    mode: Mode = draw(st.sampled_from(["replace", "replace", "add", "remove"]))
     removed = draw(st.none() | st.integers(created, created + 900))
     return MadeOverride(
         "", "primary",
@@ -65,7 +66,9 @@ def read_plainly(every: list[MadeOverride], at: Instant) -> list[str]:
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(made(), max_size=6), st.lists(st.integers(0, SPAN // MINUTE), min_size=1, max_size=20))
-def test_a_plain_reading_agrees_with_paging_shifts_and_the_look_ahead(every, sampled):
+def test_a_plain_reading_agrees_with_paging_shifts_and_the_look_ahead(
+    every: list[MadeOverride], sampled: list[int]
+) -> None:
     extra = extra_of(every, SETTINGS)
     own = extra.get("primary", ())
     window = shifts(PRIMARY, START, Instant(START + SPAN + MINUTE), own)
@@ -81,7 +84,7 @@ def test_a_plain_reading_agrees_with_paging_shifts_and_the_look_ahead(every, sam
             assert next_on_call(PRIMARY, at, own).users == follows
 
 
-def one(**other) -> MadeOverride:
+def one(**other: Any) -> MadeOverride:
     plain = MadeOverride("o", "primary", ("bo",), START, Instant(START + HOUR), None, "replace", "ana", "", START)
     return replace(plain, **other)
 
@@ -99,7 +102,9 @@ def one(**other) -> MadeOverride:
         ({"created_at": Instant(START + 5), "removed_at": Instant(START + 900)}, None),  # within one second
     ],
 )
-def test_it_counts_from_when_it_was_made_until_it_was_taken_back(facts, window):
+def test_it_counts_from_when_it_was_made_until_it_was_taken_back(
+    facts: dict[str, Any], window: tuple[int, ...] | None
+) -> None:
     found = effective(one(**facts))
     assert found == (None if window is None else tuple(START + minute * MINUTE for minute in window))
 
@@ -108,7 +113,7 @@ def test_it_counts_from_when_it_was_made_until_it_was_taken_back(facts, window):
     ("at", "removed", "state"),
     [(-1, None, "pending"), (0, None, "active"), (59, None, "active"), (60, None, "ended"), (30, 10, "removed")],
 )
-def test_it_is_pending_active_ended_or_removed(at, removed, state):
+def test_it_is_pending_active_ended_or_removed(at: int, removed: int | None, state: str) -> None:
     made = one(removed_at=None if removed is None else Instant(START + removed * MINUTE))
     assert state_of(made, Instant(START + at * MINUTE)) == state
 
@@ -126,12 +131,12 @@ def test_it_is_pending_active_ended_or_removed(at, removed, state):
         (("2026-12-24", "2026-12-25"), "2026-12-23T23:00Z", "2026-12-24T23:00Z"),
     ],
 )
-def test_times_are_read_as_a_schedules_are(written, start, end):
-    found = checked(Asked("primary", ("bo",), *written), SETTINGS, START, [])
+def test_times_are_read_as_a_schedules_are(written: tuple[str, str], start: str, end: str) -> None:
+    found = checked(Asked("primary", ("bo",), start=written[0], end=written[1]), SETTINGS, START, [])
     assert found == Window(local_instant(start[:-1], "UTC"), local_instant(end[:-1], "UTC"))
 
 
-def test_what_the_one_before_did_counts_for_the_next():
+def test_what_the_one_before_did_counts_for_the_next() -> None:
     day = ("2026-10-24 18:00", "2026-10-24 20:00")
     chen = one(users=("chen",), starts_at=START, ends_at=Instant(START + DAY))
     asked = Asked("primary", ("ana",), *day, replaces="bo")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 from collections.abc import Iterator
 
@@ -87,7 +88,9 @@ POISONS = [
 
 
 @pytest.mark.parametrize(("lines", "becomes", "note"), POISONS, ids=[str(lines[-1]) for lines, _, _ in POISONS])
-def test_one_poisoned_event_costs_itself_and_is_told_with_its_line(lines, becomes, note):
+def test_one_poisoned_event_costs_itself_and_is_told_with_its_line(
+    lines: tuple[str, ...], becomes: list[str], note: str | None
+) -> None:
     found = read(poisoned(*lines))
 
     assert [one for one in told(found) if not one.startswith("two")] == OTHERS
@@ -105,7 +108,7 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize(("lines", "note"), UNREADABLE, ids=[str(lines[-1]) for lines, _ in UNREADABLE])
-def test_an_event_that_was_readable_in_the_copy_before_keeps_that_reading(lines, note):
+def test_an_event_that_was_readable_in_the_copy_before_keeps_that_reading(lines: tuple[str, ...], note: str) -> None:
     found = read(poisoned(*lines), BEFORE)
 
     assert told(found) == sorted([*OTHERS, *EARLIER])
@@ -117,7 +120,7 @@ def test_an_event_that_was_readable_in_the_copy_before_keeps_that_reading(lines,
     assert told(read(calendar(event("one")), found)) == OTHERS[:1], "what is gone is gone"
 
 
-def test_a_guess_counts_whatever_the_copy_before_said():
+def test_a_guess_counts_whatever_the_copy_before_said() -> None:
     day = ("DTSTART;VALUE=DATE:20261207", "DTEND;VALUE=DATE:20261207")
 
     assert told(read(poisoned(*day), BEFORE)) == [*OTHERS, "two 26-12-06T23:00 26-12-07T23:00"]
@@ -135,7 +138,7 @@ SERIES = [
 ]
 
 
-def test_a_series_whose_rule_is_broken_stays_and_its_changes_count():
+def test_a_series_whose_rule_is_broken_stays_and_its_changes_count() -> None:
     before = calendar(vevent(*WEEKLY), vevent(*MOVED, SECOND))
     broken = calendar(
         vevent(*WEEKLY[:-1], "RRULE:FREQ=OFTEN"), vevent(*(line.replace("T12", "T13") for line in MOVED), SECOND)
@@ -147,19 +150,19 @@ def test_a_series_whose_rule_is_broken_stays_and_its_changes_count():
 
 
 @pytest.mark.parametrize("damaged", ["RECURRENCE-ID:?", "RECURRENCE-ID", "RECURENCE-ID:20261214T080000Z"])
-def test_a_change_of_which_the_recurrence_id_is_damaged_stays_where_only_one_is_missing(damaged):
+def test_a_change_of_which_the_recurrence_id_is_damaged_stays_where_only_one_is_missing(damaged: str) -> None:
     before = calendar(vevent(*WEEKLY), vevent(*MOVED, SECOND))
 
     assert told(read(calendar(vevent(*WEEKLY), vevent(*MOVED, damaged)), before)) == SERIES
 
 
-def test_a_change_without_its_uid_is_found_by_its_recurrence_id():
+def test_a_change_without_its_uid_is_found_by_its_recurrence_id() -> None:
     before = calendar(vevent(*WEEKLY), vevent(*MOVED, SECOND))
 
     assert told(read(calendar(vevent(*WEEKLY), vevent("UID;:s", *MOVED[1:], SECOND)), before)) == SERIES
 
 
-def test_two_events_with_one_uid_both_count():
+def test_two_events_with_one_uid_both_count() -> None:
     other = ("UID:s", "SUMMARY:other", "DTSTART:20261209T080000Z", "DTEND:20261209T090000Z")
     found = read(calendar(vevent(*WEEKLY), vevent(*other), vevent(*other)))
 
@@ -171,7 +174,7 @@ def test_two_events_with_one_uid_both_count():
     )
 
 
-def test_a_later_version_of_an_event_takes_the_place_of_an_earlier_one():
+def test_a_later_version_of_an_event_takes_the_place_of_an_earlier_one() -> None:
     moved = [line.replace("1207", "1208") for line in WEEKLY]
     found = read(calendar(vevent(*moved, "SEQUENCE:2"), vevent(*WEEKLY, "SEQUENCE:1")))
 
@@ -179,7 +182,7 @@ def test_a_later_version_of_an_event_takes_the_place_of_an_earlier_one():
     assert found.notes == ("line 12: the event 'weekly' is left out: a later version of it is there",)
 
 
-def test_a_change_that_lost_its_recurrence_id_does_not_end_its_series():
+def test_a_change_that_lost_its_recurrence_id_does_not_end_its_series() -> None:
     """It says a later SEQUENCE than its series does: a later version of one event of the two it is not."""
     found = read(calendar(vevent(*WEEKLY, "SEQUENCE:1"), vevent(*MOVED, "SEQUENCE:2")))
 
@@ -187,7 +190,7 @@ def test_a_change_that_lost_its_recurrence_id_does_not_end_its_series():
     assert found.notes == ("line 12: the event 'moved' has the UID of another one; both count",)
 
 
-def test_two_changes_of_one_occurrence_both_count():
+def test_two_changes_of_one_occurrence_both_count() -> None:
     found = read(
         calendar(
             vevent(*WEEKLY),
@@ -200,13 +203,13 @@ def test_two_changes_of_one_occurrence_both_count():
     assert "has the RECURRENCE-ID of another one; both count" in found.notes[0]
 
 
-def test_a_change_without_an_end_lasts_as_its_series_does():
+def test_a_change_without_an_end_lasts_as_its_series_does() -> None:
     assert (
         told(read(calendar(vevent(*WEEKLY), vevent(*MOVED[:-1], SECOND))))[1] == "moved 26-12-15T10:00 26-12-15T11:00"
     )
 
 
-def test_a_change_from_some_day_on_moves_all_that_follow():
+def test_a_change_from_some_day_on_moves_all_that_follow() -> None:
     later = vevent(
         *MOVED[:-2],
         "DTSTART:20261214T100000Z",
@@ -219,7 +222,7 @@ def test_a_change_from_some_day_on_moves_all_that_follow():
     ]  # fmt: skip
 
 
-def test_what_takes_too_long_costs_itself_and_stays_as_it_was():
+def test_what_takes_too_long_costs_itself_and_stays_as_it_was() -> None:
     """Only the process that reads feeds has a clock; here a budget of two series stands for it."""
     endless = vevent(*WEEKLY[:-1], "RRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=31")
 
@@ -234,13 +237,13 @@ def test_what_takes_too_long_costs_itself_and_stays_as_it_was():
     ):
         calls = iter(range(9))
         found = read_feed(
-            calendar(endless, event("one")), PARIS, FROM, TO, before, budget=lambda calls=calls: budget(calls)
+            calendar(endless, event("one")), PARIS, FROM, TO, before, budget=functools.partial(budget, calls)
         )
         assert [one.split("T")[0] for one in told(found)] == ["one 26-01-05", *expected]
         assert "takes too long to spell out; does it repeat without end?" in found.notes[0]
 
 
-def test_one_event_with_too_many_occurrences_costs_itself():
+def test_one_event_with_too_many_occurrences_costs_itself() -> None:
     found = read(
         calendar(
             event("often", "20260101T000000Z", "20260101T000100Z", "RRULE:FREQ=HOURLY;BYMINUTE=0,30"), event("one")
@@ -254,7 +257,7 @@ def test_one_event_with_too_many_occurrences_costs_itself():
 # ------------------------------------------------------------------------------------ structure
 
 
-def test_several_calendars_in_a_file_are_read_together_each_with_its_own_lines():
+def test_several_calendars_in_a_file_are_read_together_each_with_its_own_lines() -> None:
     """RFC 5545, 3.4."""
     found = read(calendar(event("one")) + b"\r\n" + calendar(event("two")) + calendar(event("three", "soon")))
 
@@ -278,7 +281,7 @@ def test_several_calendars_in_a_file_are_read_together_each_with_its_own_lines()
         ("SUMMARY:two\r\n", "SUMMARY:two\r\nEND:VALARM\r\n", "line 15: END:VALARM within an event has no beginning"),
     ],
 )  # fmt: skip
-def test_damaged_frames_cost_no_event(line, instead, note):
+def test_damaged_frames_cost_no_event(line: str, instead: str, note: str) -> None:
     raw = poisoned(START, END).replace(line.encode(), instead.encode(), 1)
     found = read(raw)
 
@@ -290,7 +293,7 @@ ALARM = "BEGIN:VALARM\r\nDURATION:PT5M\r\nUID:x\r\nEND:VALARM\r\n"
 
 
 @pytest.mark.parametrize("first", ["", "BEGIN:VEVNT", "BEGINVEVENT"])
-def test_an_event_without_its_beginning_is_whole_for_all_its_alarms(first):
+def test_an_event_without_its_beginning_is_whole_for_all_its_alarms(first: str) -> None:
     raw = poisoned(START, END).replace(b"SUMMARY:two\r\n", b"SUMMARY:two\r\n" + ALARM.encode())
     damaged = raw.replace(b"BEGIN:VEVENT\r\nUID:2", f"{first}\r\nUID:2".lstrip().encode())
 
@@ -308,7 +311,9 @@ def test_an_event_without_its_beginning_is_whole_for_all_its_alarms(first):
         (("SUMMARY:two", START, END, "DESCRIPTION:", "  DTEND:20261207T100000Z"), ["09"], ()),
     ],
 )  # fmt: skip
-def test_a_property_behind_a_short_line_is_no_fold(lines, ends, note):
+def test_a_property_behind_a_short_line_is_no_fold(
+    lines: tuple[str, ...], ends: list[str], note: tuple[str, ...] | None
+) -> None:
     raw = poisoned("X-HERE:1").replace(b"X-HERE:1\r\nSUMMARY:two", "\r\n".join(lines).encode())
     found = read(raw)
 
@@ -319,7 +324,7 @@ def test_a_property_behind_a_short_line_is_no_fold(lines, ends, note):
 
 
 @pytest.mark.parametrize("end", ["END : VCALENDAR", "END:VCALENDAR=0D=0A=", "end:vcalendar", "END:VCALENDAR \r\n\r\n"])
-def test_a_last_line_that_can_be_told_is_no_cut(end):
+def test_a_last_line_that_can_be_told_is_no_cut(end: str) -> None:
     assert told(read(poisoned(START, END).replace(b"END:VCALENDAR", end.encode()))) == [*OTHERS, f"two {AT}"]
 
 
@@ -330,7 +335,7 @@ def test_a_last_line_that_can_be_told_is_no_cut(end):
         ("cp1252", ("line 14: a line is not in UTF-8, and is read as Windows-1252",)),
     ],
 )  # fmt: skip
-def test_names_are_read_in_the_encodings_that_calendars_come_in(encoding, note):
+def test_names_are_read_in_the_encodings_that_calendars_come_in(encoding: str, note: tuple[str, ...]) -> None:
     raw = poisoned(START, END).replace(b"SUMMARY:two", "SUMMARY:Zoë".encode())
     found = read(raw.decode().encode(encoding))
 
@@ -341,7 +346,7 @@ def test_names_are_read_in_the_encodings_that_calendars_come_in(encoding, note):
 @pytest.mark.parametrize(
     ("line", "named"), [("SUMMARY:Ana", True), ("UMMARY:Ana", True), ("SUMMARY Ana", False), ("SUMMARY;Ana", False)]
 )
-def test_an_organizer_is_not_paged_for_a_title_that_cannot_be_read(line, named):
+def test_an_organizer_is_not_paged_for_a_title_that_cannot_be_read(line: str, named: bool) -> None:
     raw = calendar(vevent("UID:1", START, END, line, "ORGANIZER:mailto:boss@example.org"))
     [found] = read(raw).events
 
@@ -356,7 +361,7 @@ def test_an_organizer_is_not_paged_for_a_title_that_cannot_be_read(line, named):
         ("X-WR-TIMEZONE:Europe/Pari", 7, ("line 4: the zone that the calendar is shown in is not known: 'X-WR-TIMEZONE:Europe/Pari'; what repeats in UTC keeps that clock",)),
     ],
 )  # fmt: skip
-def test_the_zone_a_calendar_is_shown_in_counts_or_is_told(zone, summer, note):
+def test_the_zone_a_calendar_is_shown_in_counts_or_is_told(zone: str, summer: int, note: tuple[str, ...]) -> None:
     raw = calendar(
         zone, vevent("UID:1", "SUMMARY:a", "DTSTART:20260105T070000Z", "DURATION:PT1H", "RRULE:FREQ=MONTHLY;COUNT=7")
     )
@@ -366,7 +371,7 @@ def test_the_zone_a_calendar_is_shown_in_counts_or_is_told(zone, summer, note):
     assert found.notes == note
 
 
-def test_a_calendar_that_was_cut_is_refused_wherever_it_was_cut():
+def test_a_calendar_that_was_cut_is_refused_wherever_it_was_cut() -> None:
     """Shifts that a cut took away must not end: only the last lines may be damaged."""
     raw = sample("google")
     for end in range(40, len(raw.rstrip()) - len("END:VCALENDAR")):
@@ -374,14 +379,14 @@ def test_a_calendar_that_was_cut_is_refused_wherever_it_was_cut():
             read_feed(raw[:end], PARIS, FROM, TO)
 
 
-def test_notes_are_counted_and_only_some_are_told():
+def test_notes_are_counted_and_only_some_are_told() -> None:
     found = read(calendar(*(event(f"e{n}", "soon") for n in range(60)), event("one")))
 
     assert (len(found.notes), found.notes[-1], found.doubtful) == (MOST_NOTES + 1, "and 10 more", 60)
     assert from_json(as_json(found)) == found
 
 
-def test_what_a_version_before_kept_can_be_read():
+def test_what_a_version_before_kept_can_be_read() -> None:
     old = b'{"events":[{"start":1,"end":2,"title":"a","invited":[],"organizer":null,"marked":[]}],"notes":["x"]}'
 
     assert from_json(old) == FeedEvents(from_json(old).events, ("x",), 1, "")
@@ -416,7 +421,7 @@ RULES = [
 
 
 @pytest.mark.parametrize(("lines", "begin"), RULES, ids=[" ".join(lines) for lines, _ in RULES])
-def test_repetitions_are_as_rfc_5545_has_them(lines, begin):
+def test_repetitions_are_as_rfc_5545_has_them(lines: tuple[str, ...], begin: list[str]) -> None:
     found = read(calendar(vevent("UID:1", "SUMMARY:a", *lines)))
 
     assert [one.split()[1] for one in told(found)] == begin
@@ -447,12 +452,12 @@ def test_repetitions_are_as_rfc_5545_has_them(lines, begin):
         (("DTSTART:20261025T020000", "DTEND:20261025T030000"), ["26-10-25T00:00 26-10-25T02:00"]),
     ],
 )  # fmt: skip
-def test_lengths_over_a_change_of_the_clock(lines, spans):
+def test_lengths_over_a_change_of_the_clock(lines: tuple[str, ...], spans: list[str]) -> None:
     assert told(read(calendar(vevent("UID:1", "SUMMARY:a", *lines)))) == [f"a {span}" for span in spans]
 
 
 @pytest.mark.parametrize("shown_in", ["", "X-WR-TIMEZONE:America/New_York"])
-def test_times_without_a_zone_are_the_schedules_whatever_the_calendar_is_shown_in(shown_in):
+def test_times_without_a_zone_are_the_schedules_whatever_the_calendar_is_shown_in(shown_in: str) -> None:
     raw = calendar(
         shown_in,
         vevent("UID:1", "SUMMARY:a", "DTSTART:20260327T090000", "DTEND:20260327T100000", "RRULE:FREQ=DAILY;COUNT=3"),
@@ -492,7 +497,7 @@ OURS = vevent(
 
 @pytest.mark.parametrize("number", range(len(ZONE.splitlines())))
 @pytest.mark.parametrize("damage", ["", "?", "TZOFFSETTO:+1x00"])
-def test_a_damaged_definition_of_a_zone_is_used_as_the_copy_before_has_it(number, damage):
+def test_a_damaged_definition_of_a_zone_is_used_as_the_copy_before_has_it(number: int, damage: str) -> None:
     lines = ZONE.splitlines()
     lines[number] = damage
     moved = OURS.replace("T100000", "T110000")
@@ -513,7 +518,7 @@ def test_a_damaged_definition_of_a_zone_is_used_as_the_copy_before_has_it(number
         ("BYMONTH=10", "BYMONTH=10=0D"), ("RRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=10", "RRULE:FREQ=YEARLY;BYD"),
     ],
 )  # fmt: skip
-def test_what_a_zones_definition_says_unsoundly_is_not_guessed(line, damaged):
+def test_what_a_zones_definition_says_unsoundly_is_not_guessed(line: str, damaged: str) -> None:
     good, bad = calendar(ZONE, OURS), calendar(ZONE.replace(line, damaged), OURS)
 
     assert told(read(bad, good, "Asia/Tokyo")) == told(read(good))
@@ -522,7 +527,7 @@ def test_what_a_zones_definition_says_unsoundly_is_not_guessed(line, damaged):
     )
 
 
-def test_blanks_at_the_ends_of_a_zones_lines_do_not_matter():
+def test_blanks_at_the_ends_of_a_zones_lines_do_not_matter() -> None:
     assert told(read(calendar("\n".join(f"{line} " for line in ZONE.splitlines()), OURS))) == told(
         read(calendar(ZONE, OURS))
     )
@@ -583,7 +588,7 @@ def the_others(found: FeedEvents, but: str) -> list[str]:
 
 @pytest.mark.parametrize("number", range(len(LINES)))
 @pytest.mark.parametrize("with_copy", [True, False], ids=["with a copy", "first read"])
-def test_any_line_of_a_good_feed_damaged_leaves_the_other_events_as_they_were(number, with_copy):
+def test_any_line_of_a_good_feed_damaged_leaves_the_other_events_as_they_were(number: int, with_copy: bool) -> None:
     sound = read(GOOD)
     assert len(sound.events) == 11
     assert sound.notes == ()
@@ -604,14 +609,14 @@ def test_any_line_of_a_good_feed_damaged_leaves_the_other_events_as_they_were(nu
 @given(
     st.integers(0, len(LINES) - 2), st.binary(max_size=40).filter(lambda text: b"\n" not in text and b"\r" not in text)
 )
-def test_whatever_stands_in_a_line_the_other_events_are_as_they_were(number, instead):
+def test_whatever_stands_in_a_line_the_other_events_are_as_they_were(number: int, instead: bytes) -> None:
     mine = OWNERS[number]
     damaged = b"\r\n".join([*LINES[:number], instead, *LINES[number + 1 :], b""])
 
     assert the_others(read(damaged, GOOD), mine) == the_others(read(GOOD), mine)
 
 
-def test_a_day_and_a_time_are_told_from_one_another():
+def test_a_day_and_a_time_are_told_from_one_another() -> None:
     assert (
         Instant(0)
         < read(calendar(vevent("UID:1", "SUMMARY:a", "DTSTART;VALUE=DATE:20261207", "DTEND:20261207T120000Z")))

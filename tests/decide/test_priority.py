@@ -6,7 +6,19 @@ import pytest
 
 from tocsin.decide.routing.priority import assess, by_service, is_higher, reassess, worst
 from tocsin.decide.routing.rules import Verdict
-from tocsin.model import Hours, Impact, Incident, Instant, Millis, Service, Settings, Severity, Support, Urgency
+from tocsin.model import (
+    Hours,
+    Impact,
+    Incident,
+    Instant,
+    Millis,
+    Priority,
+    Service,
+    Settings,
+    Severity,
+    Support,
+    Urgency,
+)
 
 MONDAY_NOON = Instant(1_767_614_400_000)
 MONDAY_NIGHT = Instant(MONDAY_NOON + 10 * 3_600_000)
@@ -34,7 +46,7 @@ VERDICT = Verdict(
         ("low", "info", "low", "P5"), ("never heard of", "critical", "high", "P2"), ("", "info", "low", "P4"),
     ],
 )  # fmt: skip
-def test_the_table(service: str, severity: Severity, urgency: Urgency, priority: str) -> None:
+def test_the_table(service: str, severity: Severity, urgency: Urgency, priority: Priority) -> None:
     found = assess(VERDICT._replace(service=service), severity, SETTINGS, MONDAY_NIGHT)
 
     assert (found.urgency, found.priority) == (urgency, priority)
@@ -68,10 +80,10 @@ def test_what_a_rule_sets_wins_piece_by_piece() -> None:
     assert (set_whole.priority, set_whole.urgency, set_whole.because) == ("P1", "low", "a rule sets the priority")
 
 
-def incident(service: str, severity: Severity, impact: Impact, urgency: Urgency, priority: str) -> Incident:
+def incident(service: str, severity: Severity, impact: Impact, urgency: Urgency, priority: Priority) -> Incident:
     return Incident(
         number=1, key="k", status="triggered", title="t", service=service, severity=severity, impact=impact,
-        urgency=urgency, priority=priority, category="", integration="apps", policy="", policy_hash="",  # type: ignore[arg-type]  # a Priority
+        urgency=urgency, priority=priority, category="", integration="apps", policy="", policy_hash="",
         created_at=Instant(0), updated_at=Instant(0),
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ SETTINGS = Settings(channels={name: ChannelConfig(name, "webhook") for name in (
 
 def judged(
     names: str = "sms voice mail", high: str = "sms voice", *, dead: str = "", failing: str = "", proven: str = ""
-):
+) -> Rings | Unproven | Unreachable:
     contacts = {name: Contact(name, name, "x") for name in names.split()}
     notify = {"high": tuple(NotifyRule((name,)) for name in high.split())} if high else {}
     lines = ContactFacts(
@@ -36,5 +36,7 @@ def judged(
         ({"names": "", "high": ""}, Unreachable("no contact is configured")),
     ],
 )  # fmt: skip
-def test_it_is_judged_by_what_would_wake_the_person(case, found) -> None:
+def test_it_is_judged_by_what_would_wake_the_person(
+    case: dict[str, str], found: Rings | Unproven | Unreachable
+) -> None:
     assert judged(**case) == found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,19 @@ from hypothesis import strategies as st
 
 from tocsin.decide.routing.matchers import parse
 from tocsin.decide.routing.rules import Rulebook, Traced, Verdict, value_of
-from tocsin.model import DAY, HOUR, MINUTE, Alert, Defaults, IntegrationConfig, Rule, RuleSet, Settings
+from tocsin.model import (
+    DAY,
+    HOUR,
+    MINUTE,
+    Alert,
+    Defaults,
+    IntegrationConfig,
+    Millis,
+    Rule,
+    RuleSet,
+    Settings,
+    Severity,
+)
 
 PROMETHEUS = IntegrationConfig("prometheus", "alertmanager")
 NODE_DOWN = Alert(
@@ -26,11 +39,11 @@ NODE_DOWN = Alert(
 )
 
 
-def rule(name: str, *match: str, **rest) -> Rule:
+def rule(name: str, *match: str, **rest: Any) -> Rule:
     return Rule(name, match, **rest)
 
 
-def book(*rules: Rule, **rest) -> Rulebook:
+def book(*rules: Rule, **rest: Any) -> Rulebook:
     return Rulebook(Settings(rules=rules, **rest))
 
 
@@ -41,7 +54,7 @@ def walk(*rules: Rule, alert: Alert = NODE_DOWN, integration: IntegrationConfig 
 # ------------------------------------------------------------------------------- without any rule
 
 
-def test_without_rules_an_alert_stays_what_it_is():
+def test_without_rules_an_alert_stays_what_it_is() -> None:
     assert walk() == Verdict(
         rules=(),
         severity="critical",
@@ -77,8 +90,8 @@ def test_without_rules_an_alert_stays_what_it_is():
     ],
 )
 def test_severity_comes_from_set_then_the_alert_then_the_integration_then_the_defaults(
-    said, default, override, overall, severity
-):
+    said: Severity | None, default: Severity | None, override: Severity | None, overall: Severity, severity: Severity
+) -> None:
     integration = replace(
         PROMETHEUS,
         defaults={"severity": default} if default else {},
@@ -88,12 +101,12 @@ def test_severity_comes_from_set_then_the_alert_then_the_integration_then_the_de
     assert rules.walk(replace(NODE_DOWN, severity=said), integration).severity == severity
 
 
-def test_an_integration_fills_what_an_alert_lacks_and_its_set_beats_what_it_says():
+def test_an_integration_fills_what_an_alert_lacks_and_its_set_beats_what_it_says() -> None:
     integration = replace(
         PROMETHEUS,
         defaults={"service": "infra", "policy": "slow", "labels": {"env": "prod", "cluster": "none"}},
         overrides={"labels": {"team": "ops", "alertname": "Renamed"}},
-        auto_resolve=6 * HOUR,
+        auto_resolve=Millis(6 * HOUR),
     )
     found = walk(integration=integration)
     assert (found.service, found.policy, found.auto_resolve) == ("shop", "slow", 6 * HOUR)
@@ -101,12 +114,12 @@ def test_an_integration_fills_what_an_alert_lacks_and_its_set_beats_what_it_says
     assert walk(alert=replace(NODE_DOWN, service=None), integration=integration).service == "infra"
 
 
-def test_rules_see_what_the_integration_filled_in():
+def test_rules_see_what_the_integration_filled_in() -> None:
     integration = replace(PROMETHEUS, defaults={"labels": {"env": "prod"}})
     assert walk(rule("prod", "env=prod"), integration=integration).rules == ("prod",)
 
 
-def test_two_integrations_do_not_share_what_was_decided():
+def test_two_integrations_do_not_share_what_was_decided() -> None:
     rules = book(rule("mail", "integration=mail", drop=True))
     mail = IntegrationConfig("mail", "webhook")
     assert [rules.walk(NODE_DOWN, one).dropped_by for one in (PROMETHEUS, mail, PROMETHEUS)] == [None, "mail", None]
@@ -115,7 +128,7 @@ def test_two_integrations_do_not_share_what_was_decided():
 # ----------------------------------------------------------------------------------- order, end
 
 
-def test_all_rules_that_match_apply_and_a_later_set_wins():
+def test_all_rules_that_match_apply_and_a_later_set_wins() -> None:
     found = walk(
         rule("one", "cluster=eu", set=RuleSet(category="network", impact="low"), hold=MINUTE, group_by=("cluster",)),
         rule("two", "cluster=us", set=RuleSet(category="never")),
@@ -126,30 +139,30 @@ def test_all_rules_that_match_apply_and_a_later_set_wins():
 
 
 @pytest.mark.parametrize(("end", "dropped"), [({"drop": True}, "end"), ({"stop": True}, None)])
-def test_drop_and_stop_end_the_walk(end, dropped):
+def test_drop_and_stop_end_the_walk(end: dict[str, bool], dropped: str | None) -> None:
     found = walk(
         rule("end", "cluster=eu", set=RuleSet(category="seen"), **end), rule("after", set=RuleSet(category="no"))
     )
     assert (found.rules, found.category, found.dropped_by) == (("end",), "seen", dropped)
 
 
-def test_suppress_is_remembered_and_the_walk_goes_on():
+def test_suppress_is_remembered_and_the_walk_goes_on() -> None:
     found = walk(rule("quiet", suppress=True), rule("after", set=RuleSet(category="network"), suppress=True))
     assert (found.suppressed_by, found.category, found.dropped_by) == ("quiet", "network", None)
 
 
-def test_a_rule_without_matchers_matches_everything():
+def test_a_rule_without_matchers_matches_everything() -> None:
     assert walk(rule("all")).rules == ("all",)
 
 
-def test_join_within_belongs_to_the_last_rule_that_says_it():
+def test_join_within_belongs_to_the_last_rule_that_says_it() -> None:
     grouped = rule("grouped", group_by=("cluster",), join_within=HOUR)
     assert walk(grouped, rule("other", set=RuleSet(category="x"))).join_within == HOUR
     assert walk(grouped, rule("longer", join_within=2 * HOUR)).join_within == 2 * HOUR
     assert walk(grouped, rule("again", group_by=("alertname",))).join_within == DAY
 
 
-def test_what_is_kept_from_the_last_rule_that_says_it():
+def test_what_is_kept_from_the_last_rule_that_says_it() -> None:
     found = walk(rule("a", re_page="never", auto_resolve=HOUR), rule("b", re_page="any"), rule("c"))
     assert (found.re_page, found.auto_resolve) == ("any", HOUR)
 
@@ -159,7 +172,7 @@ def test_what_is_kept_from_the_last_rule_that_says_it():
 NAMED = replace(NODE_DOWN, labels={"severity": "page", "team": "ops"})
 
 
-def test_an_empty_label_is_a_missing_one():
+def test_an_empty_label_is_a_missing_one() -> None:
     assert walk(rule("r", "severity=critical"), alert=replace(NODE_DOWN, labels={"severity": ""})).rules == ("r",)
 
 
@@ -189,7 +202,9 @@ def test_an_empty_label_is_a_missing_one():
         ("description=~.*answer", RuleSet(), True),
     ],
 )
-def test_a_bare_name_is_what_a_rule_set_else_the_label_else_the_field(matcher, before, hits):
+def test_a_bare_name_is_what_a_rule_set_else_the_label_else_the_field(
+    matcher: str, before: RuleSet, hits: bool
+) -> None:
     rules = book(rule("before", set=before), rule("asked", matcher))
     verdict = rules.walk(NAMED, PROMETHEUS)
     assert ("asked" in verdict.rules) is hits
@@ -197,7 +212,7 @@ def test_a_bare_name_is_what_a_rule_set_else_the_label_else_the_field(matcher, b
     assert parse(matcher).hits(value_of(verdict, NAMED, "prometheus")) is hits
 
 
-def test_a_rule_can_make_an_earlier_named_value_match_only_later_rules():
+def test_a_rule_can_make_an_earlier_named_value_match_only_later_rules() -> None:
     found = walk(
         rule("too early", "service=infra", set=RuleSet(category="never")),
         rule("sets", set=RuleSet(service="infra")),
@@ -210,7 +225,7 @@ def test_a_rule_can_make_an_earlier_named_value_match_only_later_rules():
 # ------------------------------------------------------------------------------------- templates
 
 
-def test_texts_are_rendered_from_what_held_before_the_rule():
+def test_texts_are_rendered_from_what_held_before_the_rule() -> None:
     found = walk(
         rule(
             "infra",
@@ -238,7 +253,7 @@ def test_texts_are_rendered_from_what_held_before_the_rule():
         (RuleSet(labels={"a": "{{ labels.zone }}"}), "labels.a: the alert has no label 'zone'"),
     ],
 )
-def test_a_text_that_fails_leaves_the_plain_one_and_is_counted(set_, error):
+def test_a_text_that_fails_leaves_the_plain_one_and_is_counted(set_: RuleSet, error: str) -> None:
     found = walk(rule("broken", set=set_, hold=MINUTE), rule("after", set=RuleSet(category="x")))
     assert found.errors == (("broken", error),)
     assert (found.title, found.service, found.severity) == ("Node down", "shop", "critical")
@@ -246,7 +261,7 @@ def test_a_text_that_fails_leaves_the_plain_one_and_is_counted(set_, error):
     assert (found.hold, found.category) == (MINUTE, "x"), "all else applies"
 
 
-def test_alerts_that_differ_only_in_what_no_rule_reads_keep_what_is_their_own():
+def test_alerts_that_differ_only_in_what_no_rule_reads_keep_what_is_their_own() -> None:
     rules = book(rule("infra", "cluster=eu", set=RuleSet(category="hardware")))
     other = replace(NODE_DOWN, title="Other", source="web-2", labels={**NODE_DOWN.labels, "instance": "web-2"})
     first, second = (rules.walk(alert, PROMETHEUS) for alert in (NODE_DOWN, other))
@@ -267,7 +282,7 @@ def test_alerts_that_differ_only_in_what_no_rule_reads_keep_what_is_their_own():
         "{{ description }}",
     ],
 )
-def test_what_a_template_reads_is_never_remembered_from_another_alert(title):
+def test_what_a_template_reads_is_never_remembered_from_another_alert(title: str) -> None:
     rules = book(rule("titled", set=RuleSet(title=f"x {title}")))
     other = replace(
         NODE_DOWN, title="Other", description="D", source="web-2", labels={**NODE_DOWN.labels, "instance": "web-2"}
@@ -282,7 +297,7 @@ def test_what_a_template_reads_is_never_remembered_from_another_alert(title):
 
 
 @pytest.mark.parametrize("broken", [rule("bad", "a=~["), rule("bad", set=RuleSet(title="{{ x"))])
-def test_a_rule_that_does_not_parse_is_named(broken):
+def test_a_rule_that_does_not_parse_is_named(broken: Rule) -> None:
     with pytest.raises(ValueError, match="rule 'bad'"):
         book(broken)
 
@@ -290,7 +305,7 @@ def test_a_rule_that_does_not_parse_is_named(broken):
 # -------------------------------------------------------------------------------------- trace
 
 
-def test_every_rule_says_yes_or_no_and_why():
+def test_every_rule_says_yes_or_no_and_why() -> None:
     rules = book(
         rule("a", "cluster=us"),
         rule("b", "cluster=eu", 'alertname=~"Node.*"', set=RuleSet(title="{{ labels.zone }}")),
@@ -310,7 +325,7 @@ def test_every_rule_says_yes_or_no_and_why():
 # --------------------------------------------------------------------------- bounded, whatever comes
 
 
-def test_long_values_are_decided_and_not_remembered():
+def test_long_values_are_decided_and_not_remembered() -> None:
     rules = book(rule("big", "blob=~x.*", set=RuleSet(category="big")))
     for number in range(10):
         alert = replace(NODE_DOWN, labels={"blob": f"x{number}" + "y" * 100_000})
@@ -319,7 +334,7 @@ def test_long_values_are_decided_and_not_remembered():
     assert len(desk._memory) == 0
 
 
-def test_what_is_remembered_is_bounded():
+def test_what_is_remembered_is_bounded() -> None:
     rules = book(rule("any", "instance=~.*", set=RuleSet(category="x")))
     for number in range(10_000):
         rules.walk(replace(NODE_DOWN, labels={"instance": str(number)}), PROMETHEUS)
@@ -364,14 +379,16 @@ ALERTS = st.builds(
 def slowly(rules: tuple[Rule, ...], alert: Alert) -> tuple[tuple[str, ...], str, str, str, dict[str, str]]:
     """The manual read word by word: (rules, severity, service, category, labels)."""
     fields = {"severity": alert.severity or "error", "service": alert.service or "", "category": ""}
-    labels, written, applied = dict(alert.labels), set(), []
+    labels = dict(alert.labels)
+    written: set[str] = set()
+    applied: list[str] = []
     for one in rules:
         if not all(_fits(text, fields, labels, written) for text in one.match):
             continue
         applied.append(one.name)
         before, severity = dict(labels), fields["severity"]
-        for name, value in one.set.labels.items():
-            labels[name] = severity if "{{" in value else value
+        for name, text in one.set.labels.items():
+            labels[name] = severity if "{{" in text else text
         for field in ("severity", "service", "category"):
             value = getattr(one.set, field)
             if value is not None and "{{" in value:
@@ -385,7 +402,9 @@ def slowly(rules: tuple[Rule, ...], alert: Alert) -> tuple[tuple[str, ...], str,
 
 
 def _fits(text: str, fields: dict[str, str], labels: dict[str, str], written: set[str]) -> bool:
-    name, op, value = re.fullmatch(r'([\w.]+)(=~|!~|!=|=)"(.*)"', text).groups()
+    read = re.fullmatch(r'([\w.]+)(=~|!~|!=|=)"(.*)"', text)
+    assert read is not None
+    name, op, value = read.groups()
     where, _, bare = name.rpartition(".")
     if where == "label" or (not where and labels.get(bare) and bare not in written):
         actual = labels.get(bare, "")
@@ -397,7 +416,7 @@ def _fits(text: str, fields: dict[str, str], labels: dict[str, str], written: se
 
 @settings(max_examples=300, deadline=None)
 @given(st.data())
-def test_whatever_the_rules_the_fast_walk_says_what_the_manual_says(data):
+def test_whatever_the_rules_the_fast_walk_says_what_the_manual_says(data: st.DataObject) -> None:
     count = data.draw(st.integers(0, 12))
     rules = tuple(data.draw(rules_(number)) for number in range(count))
     compiled = book(*rules)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ INPUTS = {
         ("{{ '<b>' }}", "<b>"),
     ],
 )
-def test_a_template_says_what_its_author_meant(source, said):
+def test_a_template_says_what_its_author_meant(source: str, said: str) -> None:
     assert Template(source).render(INPUTS) == Text(said)
 
 
@@ -63,7 +64,7 @@ def test_a_template_says_what_its_author_meant(source, said):
         ("{{ labels.title() }}", "no label"),
     ],
 )
-def test_what_cannot_be_said_is_broken_with_a_reason(source, because):
+def test_what_cannot_be_said_is_broken_with_a_reason(source: str, because: str) -> None:
     match Template(source).render(INPUTS):
         case Broken(said):
             assert because in said or because == "undefined"
@@ -92,13 +93,13 @@ def test_what_cannot_be_said_is_broken_with_a_reason(source, because):
         ("{{ title is callable }}", "the test 'callable'"),
     ],
 )
-def test_what_could_run_away_is_refused_when_it_is_read(source, said):
+def test_what_could_run_away_is_refused_when_it_is_read(source: str, said: str) -> None:
     with pytest.raises(ValueError) as refused:
         Template(source)
     assert said in str(refused.value)
 
 
-def test_the_output_is_cut():
+def test_the_output_is_cut() -> None:
     rendered = Template("{{ title }}").render({**INPUTS, "title": "x" * 100_000})
     assert rendered == Text("x" * LONGEST)
 
@@ -116,12 +117,12 @@ def test_the_output_is_cut():
         ("{{ severity if service else source }}", set(), {"severity", "service", "source"}),
     ],
 )
-def test_a_template_knows_what_it_reads(source, labels, fields):
+def test_a_template_knows_what_it_reads(source: str, labels: Set[str] | None, fields: Set[str]) -> None:
     template = Template(source)
     assert (template.labels, template.fields) == (labels, fields)
 
 
-def test_the_manual_names_every_filter_and_method():
+def test_the_manual_names_every_filter_and_method() -> None:
     manual = (Path(__file__).parents[2] / "docs" / "rules.md").read_text()
     named = set(re.findall(r"[a-z]+", manual.split("A template is an expression, not a program")[1].split("##")[0]))
     assert (FILTERS - {"d"}) | METHODS <= named

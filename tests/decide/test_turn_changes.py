@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tocsin.decide.oncall.resolver import on_call, shifts
-from tocsin.decide.oncall.turn_changes import in_words, turn_changes
+from tocsin.decide.oncall.turn_changes import TurnMoved, in_words, turn_changes
 from tocsin.model import DAY, Hours, Instant, Layer, Override, Rotation, Schedule, Settings, instant
+from tocsin.model.schedules import Unit
 
+UNITS: dict[str, Unit] = {"h": "hours", "d": "days", "w": "weeks", "o": "months"}
 NOW = instant(datetime.fromisoformat("2026-11-23T08:00:00Z"))  # a Monday, the day before which many turns begin
 
 
-def config(users: str, every: str = "1w", start: str = "2026-01-05T08:00", zone: str = "UTC", **layer) -> Settings:
-    number, unit = int(every.rstrip("hdwmo")), {"h": "hours", "d": "days", "w": "weeks", "o": "months"}[every[-1]]
+def config(users: str, every: str = "1w", start: str = "2026-01-05T08:00", zone: str = "UTC", **layer: Any) -> Settings:
+    number, unit = int(every.rstrip("hdwmo")), UNITS[every[-1]]
     days = layer.pop("days", None)
     turns = tuple(tuple(entry.split("+")) for entry in users.split())
-    week = Layer("week", turns, Rotation(number, unit, start, days), **layer)  # type: ignore[arg-type]
+    week = Layer("week", turns, Rotation(number, unit, start, days), **layer)
     return Settings(schedules=MappingProxyType({"primary": Schedule("primary", zone, (week,))}))
 
 
@@ -28,11 +31,12 @@ def told(before: Settings, after: Settings, now: Instant = NOW, *, done: bool = 
     return list(in_words(turn_changes(before, after, now), done=done))
 
 
-def moved_to(after: Settings, one) -> Schedule:
+def moved_to(after: Settings, one: TurnMoved) -> Schedule:
     """The schedule with the proposal in it."""
     schedule = after.schedules["primary"]
     layer = schedule.layers[0]
     rotation, users = layer.rotation, layer.users
+    assert rotation is not None
     if one.start is not None:
         rotation = Rotation(rotation.length, rotation.unit, one.start, rotation.days)
     else:
@@ -52,7 +56,9 @@ MOVED = [
 
 @pytest.mark.parametrize(("before", "after", "turn", "keeps"), MOVED)
 @pytest.mark.parametrize("weeks", range(5))
-def test_the_proposal_keeps_the_turn_of_whoever_has_it_and_all_handoffs(before, after, turn, keeps, weeks):
+def test_the_proposal_keeps_the_turn_of_whoever_has_it_and_all_handoffs(
+    before: str, after: str, turn: int, keeps: str, weeks: int
+) -> None:
     now = Instant(
         instant(datetime.fromisoformat("2026-01-05T08:00:00Z")) + (turn + weeks * len(before.split())) * 7 * DAY + DAY
     )
@@ -77,7 +83,7 @@ def test_the_proposal_keeps_the_turn_of_whoever_has_it_and_all_handoffs(before, 
     assert f"write start: {one.start.replace('T', ' ')}" in told(old, new, now)[-1]
 
 
-def test_who_is_gone_is_followed_by_the_next_in_line():
+def test_who_is_gone_is_followed_by_the_next_in_line() -> None:
     old, new = config("ana bo chen dora"), config("ana chen dora")
     now = instant(datetime.fromisoformat("2026-02-10T08:00:00Z"))  # the sixth turn: bo's
 
@@ -89,7 +95,7 @@ def test_who_is_gone_is_followed_by_the_next_in_line():
     ]  # fmt: skip
 
 
-def test_who_has_several_turns_keeps_the_one_behind_which_the_same_people_come():
+def test_who_has_several_turns_keeps_the_one_behind_which_the_same_people_come() -> None:
     old, new = config("ana bo ana chen"), config("ana bo ana")
     proposed = 0
     for week in range(48):
@@ -104,7 +110,7 @@ def test_who_has_several_turns_keeps_the_one_behind_which_the_same_people_come()
     assert proposed > 10
 
 
-def test_after_a_reload_it_is_told_as_done():
+def test_after_a_reload_it_is_told_as_done() -> None:
     old, new = config("ana bo chen dora"), config("ana bo dora")
     now = instant(datetime.fromisoformat("2026-02-24T08:00:00Z"))  # the eighth turn: dora's
 
@@ -115,7 +121,7 @@ def test_after_a_reload_it_is_told_as_done():
     ]
 
 
-def test_a_layer_that_does_not_cover_now_is_told_too_and_who_is_on_call_is_not():
+def test_a_layer_that_does_not_cover_now_is_told_too_and_who_is_on_call_is_not() -> None:
     cut = (Hours(frozenset({5}), 0, 60),)
     found = turn_changes(
         config("ana bo chen dora", hours=cut),
@@ -127,7 +133,7 @@ def test_a_layer_that_does_not_cover_now_is_told_too_and_who_is_on_call_is_not()
     assert [one.keeps for one in found.moved] == [("dora",)]
 
 
-def test_what_else_changes_who_is_on_call_is_said_without_a_proposal():
+def test_what_else_changes_who_is_on_call_is_said_without_a_proposal() -> None:
     old = config("ana bo")
     schedule = old.schedules["primary"]
     taken = Schedule("primary", "UTC", schedule.layers, (Override(("eve",), "2026-11-01T00:00", "2026-12-01T00:00"),))
@@ -138,7 +144,7 @@ def test_what_else_changes_who_is_on_call_is_said_without_a_proposal():
     assert told(old, Settings()) == []
 
 
-def test_an_order_is_proposed_where_no_start_keeps_the_handoffs():
+def test_an_order_is_proposed_where_no_start_keeps_the_handoffs() -> None:
     old, new = config("ana bo chen", "1mo", "2026-01-31T08:00"), config("ana chen", "1mo", "2026-01-31T08:00")
     now = instant(datetime.fromisoformat("2026-04-10T08:00:00Z"))  # the third turn: chen's
     [one] = turn_changes(old, new, now).moved
@@ -162,8 +168,14 @@ NAMES = ("ana", "bo", "chen", "dora", "eve")
     st.integers(0, 700),
 )
 def test_whatever_the_rotation_what_is_proposed_keeps_the_turn_and_the_handoffs(
-    users, fewer, every, days, start, zone, day
-):
+    users: tuple[str, ...],
+    fewer: tuple[str, ...],
+    every: str,
+    days: frozenset[int] | None,
+    start: str,
+    zone: str,
+    day: int,
+) -> None:
     days = days if every[-1] in "dw" else None
     old, new = (config(" ".join(who), every, start, zone, days=days) for who in (users, fewer))
     now = Instant(NOW - 300 * DAY + day * DAY)

@@ -26,7 +26,7 @@ def hours(first: int, last: int) -> tuple[Instant, Instant]:
     return Instant(START + first * HOUR), Instant(START + last * HOUR)
 
 
-def test_a_person_who_replaces_another_gains_their_shifts():
+def test_a_person_who_replaces_another_gains_their_shifts() -> None:
     found = between(plan("ana", "bo"), plan("ana", "grace"))
     assert found == (Change(*hours(24, 48), ("bo",), ("grace",)), Change(*hours(72, 96), ("bo",), ("grace",)))
     assert turnover(found) == (
@@ -35,17 +35,17 @@ def test_a_person_who_replaces_another_gains_their_shifts():
     )
 
 
-def test_who_stays_on_call_beside_others_neither_gains_nor_loses():
+def test_who_stays_on_call_beside_others_neither_gains_nor_loses() -> None:
     found = between(plan("ana+bo"), plan("bo+chen"))
     assert [one.user for one in turnover(found)] == ["ana", "chen"]
 
 
-def test_the_same_people_in_another_order_or_layer_are_no_change():
+def test_the_same_people_in_another_order_or_layer_are_no_change() -> None:
     other = Schedule("primary", "UTC", (Layer("renamed", (("bo", "ana"),), None),))
     assert between(plan("ana+bo"), other) == ()
 
 
-def test_spans_that_touch_are_told_once():
+def test_spans_that_touch_are_told_once() -> None:
     [ana, bo, _] = turnover(between(plan("ana", "bo"), plan("chen")))
     assert (ana.loses, bo.loses) == (
         (Span(*hours(0, 24)), Span(*hours(48, 72))),
@@ -54,7 +54,7 @@ def test_spans_that_touch_are_told_once():
     assert turnover(between(plan("ana", "bo"), plan("chen")))[2].gains == (Span(*hours(0, 96)),)
 
 
-def test_a_schedule_that_is_new_is_all_gain():
+def test_a_schedule_that_is_new_is_all_gain() -> None:
     nobody = Schedule("primary", "UTC", ())
     assert turnover(between(nobody, plan("ana"))) == (Turnover("ana", (Span(*hours(0, 96)),), ()),)
 
@@ -63,7 +63,9 @@ crews = st.lists(st.sampled_from(["ana", "bo", "ana+bo", "chen"]), min_size=1, m
 
 
 @given(crews, crews, st.integers(1, 30), st.integers(1, 30))
-def test_at_every_hour_the_changes_are_the_difference_of_who_is_on_call(first, second, every, other):
+def test_at_every_hour_the_changes_are_the_difference_of_who_is_on_call(
+    first: list[str], second: list[str], every: int, other: int
+) -> None:
     before, after = plan(*first, every=every), plan(*second, every=other)
     found = between(before, after)
     for at in range(START, END, HOUR):

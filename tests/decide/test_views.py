@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.decide.views import SMS, headline, in_words, page_outcome, short_text, spoken_text, summary_text
-from tocsin.model import Attempt, Incident, Instant, Page, PageStatus
+from tocsin.model import Attempt, AttemptState, Incident, Instant, Page, PageStatus
 
 INCIDENT = Incident(
     number=7, key="apps/x", status="triggered", title="db down", service="shop", severity="critical", impact="high",
@@ -79,10 +79,10 @@ def test_lengths_are_said_in_two_units_at_most(length: int, words: str) -> None:
     assert in_words(length) == words
 
 
-def attempt(state: str) -> Attempt:
+def attempt(state: AttemptState) -> Attempt:
     return Attempt(
         id="a", page="ab", incident=7, channel="sms", address="+1", number=1, owner="o", started_at=Instant(0),
-        state=state,  # type: ignore[arg-type]  # an AttemptState
+        state=state,
     )  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def attempt(state: str) -> Attempt:
         ("bundled", ["bundled"], "bundled"),
     ],
 )  # fmt: skip
-def test_a_pages_fate_in_one_word(status: PageStatus, states: list[str], fate: str) -> None:
+def test_a_pages_fate_in_one_word(status: PageStatus, states: list[AttemptState], fate: str) -> None:
     page = replace(PAGE, status=status)
 
     assert page_outcome(page, [attempt(state) for state in states]) == fate
