@@ -145,6 +145,6 @@ class PretendMail:
 def tools(
     http: PretendHttp | None = None, mail: PretendMail | None = None, shown: list[str] | None = None, *, seed: int = 1
 ) -> Tools:
-    """What a channel works with; `shown` takes what it prints on the terminal."""
+    """Tools of a channel; `shown` takes what it prints on the terminal."""
     show = shown if shown is not None else []
     return Tools(http or PretendHttp(), mail or PretendMail(), VirtualClock(NOW), SeededChance(seed), show.append)
