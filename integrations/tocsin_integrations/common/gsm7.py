@@ -7,6 +7,7 @@ to plain ones, and texts in other scripts are left alone.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 BASIC = frozenset(
@@ -14,6 +15,7 @@ BASIC = frozenset(
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 EXTENDED = frozenset("^{}\\[~]|€")  # an escape character goes before each: they count double
+GSM = BASIC | EXTENDED
 
 _PLAIN = {
     "‘": "'", "’": "'", "‚": "'", "‛": "'", "′": "'", "`": "'", "´": "'", "ʼ": "'",
@@ -28,6 +30,9 @@ _PLAIN = {
 _SHORTEST_HEAD = 20  # what is left of a text before its end is worth keeping
 _SINGLE, _PART = 160, 153
 _SINGLE_WIDE, _PART_WIDE = 70, 67
+_MOST_FOLDED = 4_096
+_ESCAPED = re.compile(f"[{re.escape(''.join(sorted(EXTENDED)))}]")
+_ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 
 
 def fit(text: str, segments: int = 2, wide: int = 4) -> str:
@@ -37,13 +42,15 @@ def fit(text: str, segments: int = 2, wide: int = 4) -> str:
     with "..." at the cut.
     """
     folded = fold(text)
-    room = _room(folded, segments if is_gsm(folded) else wide)
-    if _length(folded) <= room:
+    is_wide = not GSM.issuperset(folded)
+    room = _room(wide if is_wide else segments, wide=is_wide)
+    if _length(folded, wide=is_wide) <= room:
         return folded
     head, tail = _apart(folded)
-    if not head or _length(tail) > room - _SHORTEST_HEAD:
-        head, tail = folded, ""
-    return _cut(head, room - _length(tail), wide=not is_gsm(folded)) + tail
+    left = room - _length(tail, wide=is_wide)
+    if not head or left < _SHORTEST_HEAD:
+        head, tail, left = folded, "", room
+    return _cut(head, left, wide=is_wide) + tail
 
 
 def _apart(text: str) -> tuple[str, str]:
@@ -60,24 +67,25 @@ def fold(text: str) -> str:
 
     Typographic signs become plain ones, accents unknown to GSM-7 are dropped, emoji left out.
     """
-    plain = "".join(map(_plain, unicodedata.normalize("NFC", text)))
-    if is_gsm(plain):
-        return plain
-    if any(unicodedata.category(c)[0] in "LNM" for c in plain if c not in BASIC and c not in EXTENDED):
+    if GSM.issuperset(text):
         return text
-    return "".join(c for c in plain if c in BASIC or c in EXTENDED)
+    plain = unicodedata.normalize("NFC", text).translate(_FOLDED)
+    foreign = set(plain) - GSM
+    if any(unicodedata.category(char)[0] in "LNM" for char in foreign):
+        return text
+    return plain.translate(dict.fromkeys(map(ord, foreign))) if foreign else plain
 
 
 def is_gsm(text: str) -> bool:
     """Whether every character has a place in GSM-7."""
-    return all(c in BASIC or c in EXTENDED for c in text)
+    return GSM.issuperset(text)
 
 
 def segments(text: str) -> int:
     """The number of segments a carrier bills for this text. A character that counts double is never split."""
     wide = not is_gsm(text)
     single, part = (_SINGLE_WIDE, _PART_WIDE) if wide else (_SINGLE, _PART)
-    if _length(text) <= single:
+    if _length(text, wide=wide) <= single:
         return 1
     count, left = 1, part
     for char in text:
@@ -88,37 +96,51 @@ def segments(text: str) -> int:
     return count
 
 
+class _Folded(dict[int, str]):
+    """Plain characters by code point, each worked out once; bounded, since a sender chooses what is looked up."""
+
+    def __missing__(self, code: int) -> str:
+        if len(self) >= _MOST_FOLDED:
+            self.clear()
+        self[code] = plain = _plain(chr(code))
+        return plain
+
+
+_FOLDED = _Folded()
+
+
 def _plain(char: str) -> str:
-    if char in BASIC or char in EXTENDED:
+    if char in GSM:
         return char
     if char in _PLAIN:
         return _PLAIN[char]
     if unicodedata.category(char) == "Zs":
         return " "
-    bare = "".join(c for c in unicodedata.normalize("NFKD", char) if not unicodedata.combining(c))
-    return bare if bare and is_gsm(bare) else char
+    bare = "".join(part for part in unicodedata.normalize("NFKD", char) if not unicodedata.combining(part))
+    return bare if bare and GSM.issuperset(bare) else char
 
 
-def _length(text: str) -> int:
+def _length(text: str, *, wide: bool) -> int:
     """The length in septets for GSM-7, in UTF-16 units otherwise."""
-    wide = not is_gsm(text)
-    return sum(_units(char, wide=wide) for char in text)
+    if wide:
+        return len(text) + len(_ASTRAL.findall(text))
+    return len(text) + len(_ESCAPED.findall(text))
 
 
-def _room(text: str, segments: int) -> int:
+def _room(segments: int, *, wide: bool) -> int:
     """Units that surely fit: at each border one may be lost to a character that counts double."""
-    single, part = (_SINGLE, _PART) if is_gsm(text) else (_SINGLE_WIDE, _PART_WIDE)
+    single, part = (_SINGLE_WIDE, _PART_WIDE) if wide else (_SINGLE, _PART)
     return single if segments == 1 else part * segments - (segments - 1)
 
 
 def _cut(text: str, room: int, *, wide: bool) -> str:
-    kept, left = [], room - 3
-    for char in text:
-        left -= _units(char, wide=wide)
-        if left < 0:
+    """The longest beginning that has room together with "..."."""
+    end = room - 3
+    for double in (_ASTRAL if wide else _ESCAPED).finditer(text, 0, max(0, end)):
+        if double.start() >= end:
             break
-        kept.append(char)
-    return "".join(kept).rstrip() + "..."
+        end -= 1
+    return text[: max(0, end)].rstrip() + "..."
 
 
 def _units(char: str, *, wide: bool) -> int:
