@@ -1,4 +1,4 @@
-"""What the parts of Tocsin promise each other: the ports, the store, sources and channels.
+"""Contracts between the parts of Tocsin: the ports, the store, sources and channels.
 
 Plug-ins import every name from here.
 """

@@ -25,7 +25,7 @@ class AlertChanges(Protocol):
         """The key minted for the same bytes in the last two minutes."""
 
     async def firing_alerts(self, incident: int) -> list[StoredAlert]:
-        """Its firing alerts, oldest first."""
+        """The firing alerts of an incident, oldest first."""
 
     async def oldest_firing(self, incidents: Sequence[int], limit: int) -> dict[int, list[StoredAlert]]:
         """The one that opened each of these incidents, if it fires, and at most `limit` others; oldest first."""
@@ -84,7 +84,7 @@ class AlertReads(Protocol):
         """(integration, source_key, alert id, content hash, incident) of every firing alert: fills the cache."""
 
     async def live_tombstones(self, now: Instant) -> list[Tombstone]:
-        """All that still hold: fills the cache."""
+        """The ends of identities that still hold: fills the cache."""
 
     async def tombstone(self, integration: str, source_key: str) -> Tombstone | None:
         """The end of this identity, whether it holds or not."""
@@ -93,7 +93,7 @@ class AlertReads(Protocol):
         """Alerts whose wait is over (`waits_until` <= now), the longest overdue first."""
 
     async def next_waiting(self) -> Instant | None:
-        """When the next wait is over."""
+        """The instant at which the next wait is over."""
 
     async def posts(self, since: Instant, until: Instant, limit: int, after: int) -> list[Post]:
         """Bodies received from `since` until `until` (not included) with an id above `after`, by id."""

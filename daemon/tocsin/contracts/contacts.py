@@ -1,4 +1,4 @@
-"""What is known of addresses, and what came back from them, as the store keeps them."""
+"""Addresses of people and what is known of them, and answers that came in, as the store keeps them."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class ContactChanges(Protocol):
     async def contact_state(self, kind: str, address: str) -> ContactState | None: ...
 
     async def verification(self, user: str, kind: str, address: str) -> Verification | None:
-        """What is known of this person's address; locked where others write too."""
+        """The verification of this person's address; locked where others write too."""
 
     async def answers_to(self, door: Door) -> str | None:
-        """What was answered to this provider message before; None: it is new."""
+        """The answer that this provider message got before; None: it is new."""
 
     async def replies_since(self, address: str, since: Instant) -> int:
-        """How many automatic replies went to this address."""
+        """The number of automatic replies that went to this address since then."""
 
     def add_answer(self, door: Door, address: str, answer: str, at: Instant) -> None: ...
 
@@ -45,7 +45,7 @@ class ContactReads(Protocol):
     """The part of `Store` that is about contacts: a recent committed state, without a lock."""
 
     async def contact_states(self) -> list[ContactState]:
-        """What was learnt of every address."""
+        """The state of every address that something was learnt of."""
 
     async def verifications(self) -> list[Verification]:
-        """Of every person and address that a code was ever sent to."""
+        """The verification of every person and address that a code was ever sent to."""

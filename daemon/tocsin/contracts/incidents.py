@@ -22,7 +22,7 @@ class IncidentFilter:
 
 
 class Place(NamedTuple):
-    """Where an incident stands in a list by urgency."""
+    """Position of an incident in a list by urgency."""
 
     priority: str
     answered: bool
@@ -39,7 +39,7 @@ class IncidentChanges(Protocol):
         """By number, and not locked: what is decided by it must bear being some moments old."""
 
     async def due_incidents(self, now: Instant, limit: int) -> list[Incident]:
-        """Whose `due_at` <= now: P1 first, then the oldest due. PostgreSQL: skips rows locked elsewhere."""
+        """Incidents whose `due_at` <= now: P1 first, then the oldest due. PostgreSQL: skips rows locked elsewhere."""
 
     async def next_numbers(self, count: int) -> range:
         """Incident numbers, ascending; gaps are allowed, repeats are not."""
@@ -88,7 +88,7 @@ class IncidentReads(Protocol):
         """Oldest first. The opening is a row the reader makes from the incident itself."""
 
     async def related(self, incident: int, limit: int) -> list[Related]:
-        """What has to do with an incident, in the order it was found."""
+        """Relations of an incident to others, in the order they were found."""
 
     async def policy_version(self, hash: str) -> str | None: ...
 

@@ -18,7 +18,7 @@ class MutingChanges(Protocol):
     """The part of `Tx` that is about what mutes."""
 
     async def silences(self, now: Instant) -> list[Silence]:
-        """Those active at `now`."""
+        """Silences that are active at `now`."""
 
     async def silence(self, id: str) -> Silence | None: ...
 
@@ -52,7 +52,7 @@ class MutingReads(Protocol):
         """The one that ends first is first, behind the one given."""
 
     async def silences_ended(self, by: Instant, limit: int) -> list[Silence]:
-        """Those that have ended by then, the last one first."""
+        """Silences that have ended by then, the last one first."""
 
     async def inhibitors(self) -> list[StoredAlert]:
         """As `Tx.inhibitors`."""

@@ -1,4 +1,4 @@
-"""What rules count, and storms, as the store keeps them."""
+"""Counts that rules ask for, and storms, as the store keeps them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ class NoiseChanges(Protocol):
     """The part of `Tx` that is about storms and what rules count."""
 
     async def tallied(self, asked: Mapping[str, Instant]) -> dict[str, list[tuple[Instant, int, str]]]:
-        """What is counted under each name after an instant: (when, alert, what), oldest first. Hold a key that all
+        """Counts under each name after an instant: (when, alert, what), oldest first. Hold a key that all
         who count under this name hold (`lock_keys`)."""
 
     async def forget_tallies(self, before: Instant, limit: int) -> int:
         """Forget up to `limit` of what was counted before; how many there were."""
 
     async def storms(self, scopes: Sequence[str]) -> dict[str, Storm]:
-        """How it stands with these scopes, held until the end where others write too. Ask for them last.
+        """Storms by scope, held until the end where others write too. Ask for them last.
 
         Empty where somebody else holds one of them and does not let go: nobody waits long for a count.
         """
 
     async def storms_seen(self, scopes: Sequence[str]) -> dict[str, Storm]:
-        """How it stands with these scopes, not held; scopes nothing is known of are absent."""
+        """Storms by scope, not held; scopes nothing is known of are absent."""
 
     async def taken_in(self, storm: int, muted_by: str, limit: int) -> list[Incident]:
         """Triggered incidents that this storm took in and that are muted by this: P1 first, then in order."""
@@ -51,7 +51,7 @@ class NoiseReads(Protocol):
     """The part of `Store` that is about storms and what rules count: a recent committed state, without a lock."""
 
     async def counted(self, tally: str, since: Instant) -> int:
-        """How many different firings or changes are counted under a name after an instant."""
+        """The number of different firings or changes that are counted under a name after an instant."""
 
     async def storms(self) -> list[Storm]: ...
 

@@ -17,7 +17,7 @@ class OnCallChanges(Protocol):
     """The part of `Tx` that is about who is on call."""
 
     async def overrides(self, since: Instant) -> list[MadeOverride]:
-        """Those that end after `since`, taken back or not, in the order they were made."""
+        """Overrides that end after `since`, taken back or not, in the order they were made."""
 
     async def override(self, id: str) -> MadeOverride | None: ...
 
@@ -34,14 +34,14 @@ class OnCallChanges(Protocol):
         """Inserts, or replaces that of the same schedule."""
 
     def touch_feed(self, schedule: str, fetched_at: Instant | None, error: str, since: Instant | None) -> None:
-        """How the last try went; what is kept of the feed stays as it is."""
+        """Remember how the last try went; what is kept of the feed stays as it is."""
 
 
 class OnCallReads(Protocol):
     """The part of `Store` that is about who is on call: a recent committed state, without a lock."""
 
     async def overrides(self, since: Instant, schedule: str | None = None) -> list[MadeOverride]:
-        """Those that end after `since` (0: all that are kept), taken back or not, in the order they were made."""
+        """Overrides that end after `since` (0: all that are kept), taken back or not, in the order they were made."""
 
     async def overrides_made(
         self, schedule: str | None, live_at: Instant | None, limit: int, after: Stand | None
@@ -49,7 +49,7 @@ class OnCallReads(Protocol):
         """In the order they were made, behind the one given; with `live_at` only those that count then, or will."""
 
     async def swaps(self, since: Instant) -> list[Swap]:
-        """Those with a shift that ends after `since`, in the order they were asked for."""
+        """Swaps with a shift that ends after `since`, in the order they were asked for."""
 
     async def swaps_made(
         self, schedule: str | None, user: str | None, live_at: Instant | None, limit: int, after: Stand | None

@@ -26,13 +26,13 @@ class PagingChanges(Protocol):
         """Planned pages (kind "page") of this person on this channel that were put off, due by `until`; not locked."""
 
     async def count_late_pages(self, channel: str, user: str, until: Instant) -> int:
-        """How many these are."""
+        """The number of pages that `late_pages` would give without a limit."""
 
     async def put_off(
         self, channel: str, user: str, now: Instant, at: Instant, because: str, delayed: str, but: Sequence[int]
     ) -> int:
-        """All pages of this person on this channel that are due, but for those of the ranks `but`, wait until `at`;
-        each that was not put off before gets a line in its timeline. How many lines."""
+        """Let this person's due pages on this channel, but for those of the ranks `but`, wait until `at`; each that was
+        not put off before gets a line in its timeline. Returns how many lines."""
 
     async def planned_channels(self) -> list[str]:
         """The names of the channels that planned pages wait for, whenever they are due. Not locked."""
@@ -40,13 +40,13 @@ class PagingChanges(Protocol):
     async def pages(self, ids: Sequence[str]) -> dict[str, Page]: ...
 
     async def pages_of(self, incident: int, cycle: int | None = None) -> list[Page]:
-        """All pages of the incident (and cycle), oldest first."""
+        """Pages of the incident (and cycle), oldest first."""
 
     async def unsent_pages(self, incidents: Sequence[int]) -> list[Page]:
         """Pages of kind "page" with status planned or waiting."""
 
     async def page_keys(self, keys: Sequence[str]) -> set[str]:
-        """Those of these page keys that a page has, whatever became of it."""
+        """The subset of these keys that a page has, whatever became of it."""
 
     async def attempt(self, id: str) -> Attempt | None: ...
 
@@ -61,7 +61,7 @@ class PagingChanges(Protocol):
         """Unknown attempts with confirm_by <= now whose page is `waiting`."""
 
     async def sent_since(self, user: str, channel: str, since: Instant, kinds: Collection[str] = ()) -> list[Instant]:
-        """When attempts to this person over this channel were started, cancelled and failed ones left out;
+        """The starts of attempts to this person over this channel, cancelled and failed ones left out;
         with `kinds` only those for pages of these kinds."""
 
     async def pages_to(self, address: str, since: Instant) -> list[tuple[Page, Attempt]]:
@@ -84,7 +84,7 @@ class PagingReads(Protocol):
         """An incident's pages, the oldest first, with their attempts: at most `limit`, behind the first `after`."""
 
     async def summaries(self, number: int) -> set[str]:
-        """Those of an incident's attempts that went out as one message with pages of other incidents."""
+        """The incident's attempts that went out as one message with pages of other incidents."""
 
     async def page(self, id: str) -> Page | None: ...
 

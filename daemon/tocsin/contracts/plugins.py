@@ -19,7 +19,7 @@ from tocsin.model import (
 
 
 class Source(Protocol):
-    """One kind of alert source: bytes in, alerts out. Pure; no I/O, no clock."""
+    """A kind of alert source: bytes in, alerts out. Pure; no I/O, no clock."""
 
     type: str
     title: str
@@ -35,7 +35,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a channel is given to work with."""
+    """Tools that a channel is given to work with."""
 
     http: Http
     mail: Mail
@@ -45,21 +45,21 @@ class Tools:
 
 
 class Channel(Protocol):
-    """One configured way to reach people."""
+    """A configured way to reach people."""
 
     async def send(self, message: Message, gate: Gate) -> Outcome:
-        """One attempt. Calls the gate (through its transport) before the first byte; never retries.
+        """Make one attempt. Calls the gate (through its transport) before the first byte; never retries.
 
         Raises nothing but cancellation: every trouble is an Outcome.
         """
 
     async def lookup(self, attempt: Attempt) -> Outcome | None:
-        """What the provider knows of this attempt by its own mark; None: it cannot tell.
+        """Look up what the provider knows of this attempt by its own mark; None: it cannot tell.
         Only called where `confirms` is "lookup"."""
 
 
 class ChannelKind(Protocol):
-    """One kind of channel, as a module in the entry-point group `tocsin.channels` gives it."""
+    """A kind of channel, as a module in the entry-point group `tocsin.channels` gives it."""
 
     type: str
     title: str

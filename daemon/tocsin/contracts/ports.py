@@ -14,7 +14,7 @@ from tocsin.model import (
 
 
 class Reading(NamedTuple):
-    """What the machine says of time: its wall clock, which may be stepped, and how long it is up, which may not be.
+    """Readings of the machine's clocks: its wall clock, which may be stepped, and how long it is up, which may not be.
     Milliseconds, all of one moment, give or take `doubt`: a process may be stopped between two questions. `boot` names
     the boot that `elapsed` counts from; `line` is what `now` says."""
 
@@ -41,7 +41,7 @@ class Clock(Protocol):
         """Take up a small difference slowly."""
 
     def set(self, now: Instant, elapsed: int | None = None) -> None:
-        """It is `now`, or was when the machine was up for `elapsed`. At a start, or forward."""
+        """Set the line to `now`, as of when the machine was up for `elapsed`. At a start, or forward."""
 
     def monotonic(self) -> float:
         """Seconds on a clock that no adjustment moves; for lengths only."""
@@ -119,7 +119,7 @@ class Http(Protocol):
         allow_private: bool = True,
         largest: int = 1024 * 1024,
     ) -> Reply:
-        """One request, never retried, no redirect followed; of the body at most `largest` bytes.
+        """Make one request, never retried, no redirect followed; of the body at most `largest` bytes.
 
         Raises NotSent when surely not one byte left (DNS, refused, TLS, connect time-out),
         MaybeSent for a time-out or a reset after that, GateClosed when the gate refused.
@@ -129,7 +129,7 @@ class Http(Protocol):
 
 
 class Mail(Protocol):
-    """One message handed to one SMTP server, under the same deadlines."""
+    """Delivery of one message to one SMTP server, under the same deadlines."""
 
     async def send(
         self,

@@ -1,4 +1,4 @@
-"""Where something stands in a list that is shown in parts."""
+"""Positions in lists that are shown in parts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tocsin.model import (
 
 
 class Stand(NamedTuple):
-    """Where a silence, override or swap stands in a list: by an instant of it, then by its id."""
+    """Position of a silence, override or swap in a list: by an instant of it, then by its id."""
 
     at: Instant
     id: str

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How things stand with some alerts before they are decided."""
+    """Facts about some alerts before they are decided."""
 
     open: dict[tuple[str, str], StoredAlert]
     tombstones: dict[tuple[str, str], Tombstone]
@@ -47,7 +47,7 @@ class Tx(
     UpkeepChanges,
     Protocol,
 ):
-    """One write transaction.
+    """A write transaction.
 
     Reads see everything committed and everything this transaction wrote. Incidents read through it
     are locked against other writers until the end (PostgreSQL: row locks; SQLite: the one writer).
@@ -64,7 +64,7 @@ class Tx(
         incident of each group key, whatever its status; asked together."""
 
     def add_arrivals(self, arrivals: Sequence[Arrival]) -> None:
-        """Each an alert and the incident it opens; the same rows as by `add_alerts` and `add_incidents`."""
+        """Add alerts, each with the incident it opens; the same rows as by `add_alerts` and `add_incidents`."""
 
 
 class Store(
@@ -79,7 +79,7 @@ class Store(
     UpkeepReads,
     Protocol,
 ):
-    """Where everything that must survive is kept. One promise, two implementations.
+    """The database: everything that must survive. One promise, two implementations.
 
     Every method raises StoreUnavailable when the database does not answer. Cancelling a caller of
     `write` never leaves a half-done transaction nor a held lock: the transaction runs to its end in a
@@ -106,7 +106,7 @@ class Store(
         """
 
     def lost(self) -> str:
-        """Why what is written now would be gone at the next start: the file was deleted or replaced. "": it is kept.
+        """The reason why what is written now would be gone at the next start: the file was deleted or replaced; or "".
 
         Cheap, and asks anew each time.
         """

@@ -38,7 +38,7 @@ class UpkeepChanges(Protocol):
     def save_token(self, token: Token) -> None: ...
 
     def touch_token(self, id: str, at: Instant) -> None:
-        """It was used then. Changes nothing else of it, and never to an earlier time."""
+        """Remember when a token was used, never an earlier time; nothing else of it changes."""
 
 
 class UpkeepReads(Protocol):
@@ -53,7 +53,7 @@ class UpkeepReads(Protocol):
     async def set_meta(self, name: str, value: str) -> None: ...
 
     async def add_meta(self, name: str, value: str) -> None:
-        """The same, unless there is a value of that name: of two who do this at once, both find the same afterwards."""
+        """Remember a value, unless there is one of that name: two who do this at once find the same afterwards."""
 
     async def prune(self, alerts_before: Instant, incidents_before: Instant, limit: int) -> int:
         """Delete at most `limit` old rows; 0 when nothing is left to delete."""
@@ -62,7 +62,7 @@ class UpkeepReads(Protocol):
         """From now until this process ends `owner` counts as alive on every replica. Called again: looked after."""
 
     async def alive(self, owners: Collection[str]) -> set[str]:
-        """Those of `owners` that a living process holds. What a killed one held is free within a moment."""
+        """The subset of `owners` that a living process holds. What a killed one held is free within a moment."""
 
     async def check(self) -> None:
         """A write that is rolled back or trivial; raises StoreUnavailable. For readiness."""

@@ -1,4 +1,4 @@
-"""Where is everything kept that must survive? Chooses the database a URL names and opens it."""
+"""The database: chosen by its URL, opened as a store or for reading alone."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ async def open_reader(url: str, clock: Clock) -> Reader:
 
 
 async def _read_its_time(reader: Reader, clock: Clock) -> None:
-    """Its instants lie on a line that a step of the clock took off civil time: so they are read, and compared with."""
+    """Read where the database's line of time lies: a step of the clock took it off civil time."""
     anchor = anchor_of(await reader.meta("clock"))
     if anchor is not None and anchor.ahead != ahead():
         clock.set(Instant(clock.now() + ahead() - anchor.ahead))
@@ -89,7 +89,7 @@ async def _read_its_time(reader: Reader, clock: Clock) -> None:
 
 
 def _postgres() -> Any:
-    """Its driver is imported where it is used: commands beside a SQLite file start without it."""
+    """Import PostgreSQL's driver where it is used: commands beside a SQLite file start without it."""
     return importlib.import_module("tocsin.store.postgres")
 
 

@@ -1,4 +1,4 @@
-"""How a named query is asked: within a transaction, behind the changes made so far, or beside it.
+"""Named queries asked: within a transaction, behind the changes made so far, or beside it.
 
 Changes wait in a `Changes` until the next read or the commit, and then travel with it in one hop.
 """
@@ -29,7 +29,7 @@ class Change:
 
 @dataclass(slots=True)
 class Changes:
-    """What is not yet in the database: for each table the changes in the order they were asked for.
+    """Changes that are not yet in the database, for each table in the order they were asked for.
 
     Tables do not depend on each other, so gathering by table keeps every promise and needs few
     statements however finely the caller mixed its calls.
@@ -50,14 +50,14 @@ class Changes:
         self.by_table.setdefault(table, []).append(Change(name, list(args)))
 
     def take(self) -> list[Change]:
-        """All of them, once."""
+        """Take them all, once."""
         taken = [change for changes in self.by_table.values() for change in changes]
         self.by_table.clear()
         return taken
 
 
 class Session(Protocol):
-    """One open transaction of one database.
+    """An open transaction of one database.
 
     `narrow`: it has statements for arrivals that bind only what varies.
     """
@@ -68,7 +68,7 @@ class Session(Protocol):
         """Apply `changes`, then answer the named query."""
 
     async def ask_all(self, changes: list[Change], asked: Sequence[tuple[str, Sequence[Any]]]) -> list[list[Row]]:
-        """The same for several queries, in as few hops as the database allows."""
+        """Answer several queries behind `changes`, in as few hops as the database allows."""
 
     async def lock(self, keys: Sequence[str]) -> None:
         """Hold these keys until the end."""
@@ -81,14 +81,14 @@ class Session(Protocol):
 
 
 class Asking:
-    """One transaction: named queries and buffered changes."""
+    """Named queries and buffered changes of one transaction."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self.changes = Changes()
 
     async def ask(self, name: str, *args: Any) -> list[Row]:
-        """Any named query, after the changes so far."""
+        """Ask a named query, behind the changes so far."""
         return await self._session.ask(self.changes.take(), name, args)
 
 
@@ -102,7 +102,7 @@ class Looking:
         raise NotImplementedError
 
     async def _search(self, name: str, *args: Any) -> list[Row]:
-        """The same for one that may read all there ever was. Raises Refused where it takes too long."""
+        """Answer a query that may read all there ever was. Raises Refused where it takes too long."""
         raise NotImplementedError
 
 

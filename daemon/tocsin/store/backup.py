@@ -1,4 +1,4 @@
-"""How is a database copied whole, checked, and brought back without waking anybody?
+"""Backup and restore: a database copied whole, checked, and brought back without waking anybody.
 
 A backup is a plain SQLite file, made while the daemon runs or not; of PostgreSQL it is a dump in
 pg_dump's custom format. A restored copy lies in quarantine (`meta.quarantine`): the daemon takes alerts
@@ -139,7 +139,7 @@ def close_log(database: Path) -> None:
 
 
 def problems_of(database: Path) -> list[str]:
-    """What is wrong with a database file; nothing when it is sound and of this Tocsin or an older one."""
+    """Faults of a database file; none when it is sound and of this Tocsin or an older one."""
     try:
         conn = plain_connection(f"file:{quote(str(database))}?mode=ro", uri=True)
         try:

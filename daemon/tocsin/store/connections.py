@@ -1,4 +1,4 @@
-"""How does a function reach a SQLite connection: in a thread of its own, or right here?
+"""SQLite connections, in a thread of their own or right here.
 
 A whole function crosses to the connection in one hop. `ThreadConnection` is production;
 `InlineConnection` runs the same function on the loop's own thread, so that a simulation has one trace.
@@ -27,10 +27,10 @@ BUSY_SECONDS = 5.0
 
 class Connection(Protocol):
     async def run(self, steps: Callable[[sqlite3.Connection], T]) -> T:
-        """What `steps` returns, run where the connection lives. Raises StoreError for SQLite's errors."""
+        """Run `steps` where the connection lives, and return its answer. Raises StoreError for SQLite's errors."""
 
     def here(self, steps: Callable[[sqlite3.Connection], T]) -> T:
-        """The same on the caller's thread, while nothing else runs on the connection: for what is quick."""
+        """Run `steps` on the caller's thread, while nothing else runs on the connection: for what is quick."""
 
     async def close(self) -> None: ...
 
@@ -167,7 +167,7 @@ def plain_connection(target: str, *, uri: bool) -> sqlite3.Connection:
 
 
 def as_store_error(error: Exception) -> StoreError:
-    """What SQLite's complaint means to the caller."""
+    """SQLite's complaint as the store's error."""
     match error:
         case sqlite3.IntegrityError():
             return Conflict(f"a promise of the database would be broken: {error}")

@@ -1,4 +1,4 @@
-"""What was received, answered and sent since a time? Read in slices, so that a week of it needs little memory."""
+"""History: posts, answers and pages since a time, read in slices, so that a week of it needs little memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class History(Looking):
             last = rows[-1][0]
 
     async def answers_since(self, since: Instant) -> AsyncIterator[Answer]:
-        """What people did since then, once for each alert that was open in the incident, in order."""
+        """Answers of people since then, once for each alert that was open in the incident, in order."""
         last = await self._before("entry_near", since)
         while rows := await self._look("answers_after", last, SLICE):
             for row in rows:

@@ -47,7 +47,7 @@ class LockFile:
         return lock
 
     def say(self, *words: str) -> None:
-        """What stands in the file: the process, and what it is about to do."""
+        """Write into the file which process it is, and what it is about to do."""
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, "\n".join([str(os.getpid()), *words, ""]).encode(), 0)
@@ -127,7 +127,7 @@ class DatabaseFile:
         return cls(path, descriptor, lock)
 
     def lost(self) -> str:
-        """Why what is written now would be gone at the next start; "" while all is well. Some microseconds."""
+        """The reason why what is written now would be gone at the next start, or "". Takes some microseconds."""
         if not self._watched or self._descriptor is None:
             return ""
         try:

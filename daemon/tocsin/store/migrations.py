@@ -1,4 +1,4 @@
-"""Which steps lead from the schema a database has to the one this Tocsin needs?
+"""Migrations: the steps from the schema that a database has to the one this Tocsin needs.
 
 Numbered files in `sql/sqlite/` and `sql/postgres/`, each applied in a transaction of its own; the
 number reached is kept in `meta` under `schema`.
@@ -25,7 +25,7 @@ class Migration:
 
 
 def migrations(dialect: str) -> tuple[Migration, ...]:
-    """All steps of "sqlite" or "postgres", in order."""
+    """The steps of "sqlite" or "postgres", in order."""
     found = [file for file in (HERE / dialect).iterdir() if file.name.endswith(".sql")]
     return tuple(
         Migration(int(file.name.split("_")[0]), file.read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""How is everything kept in PostgreSQL, by several replicas at once?
+"""The store in PostgreSQL, written by several replicas at once.
 
 Each write is a transaction of its own on a pooled connection, READ COMMITTED, with row locks taken in
 ascending order and advisory locks on the keys it decides about; the server groups the commits. What
@@ -63,7 +63,7 @@ PROMPT = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How long a session may take, in seconds: over one statement; for a lock; silent inside a transaction.
+    """Time limits of a session, in seconds: for one statement; for a lock; silent inside a transaction.
 
     The client gives up a little after the server. `lock` is below `silent`: what a stopped replica waits for is given
     up before it could get it, and so it holds up the others once, not once for each of its transactions.
@@ -166,7 +166,7 @@ async def open_postgres_reader(url: str, *, clock: Clock) -> PostgresReader:
 
 
 async def session_settings(url: str) -> dict[str, str]:
-    """What every session of ours is set to, as far as this server knows it."""
+    """Settings of every session of ours, as far as this server knows them."""
     settings = {"application_name": "tocsin", "jit": "off", **NETWORK}
     with reached():
         conn = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
@@ -183,7 +183,7 @@ async def session_settings(url: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where the database is, and how its sessions are set."""
+    """Address of the database, and settings of its sessions."""
 
     url: str
     settings: dict[str, str]
@@ -223,7 +223,7 @@ class Server:
 
 
 async def watch_network(conn: Any) -> None:
-    """Our side of the connection notices a silent network too."""
+    """Let our side of the connection notice a silent network too."""
     transport = getattr(conn, "_transport", None)
     sock = transport.get_extra_info("socket") if transport is not None else None
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
@@ -245,7 +245,7 @@ def reached() -> Iterator[None]:
 
 @asynccontextmanager
 async def borrowed(pool: Any, clock: Clock) -> AsyncIterator[Any]:
-    """One of the pool's connections, for a while. Raises StoreUnavailable when there is none to be had.
+    """Borrow one of the pool's connections for a while. Raises StoreUnavailable when there is none to be had.
 
     A connection over which something could not be finished in time is not used again.
     """
@@ -508,7 +508,7 @@ class PostgresStore(PostgresReader, Pruner):
             await self._clock.sleep(Millis(int(self._chance.fraction() * 10 * 2 ** (conflicts + cut_off))))
 
     async def _once(self, work: Callable[[Transaction], Awaitable[T]], bounds: Bounds | None = None) -> T:
-        """One transaction; returns what `work` returned. Raises CutOff."""
+        """Run one transaction and return what `work` returned. Raises CutOff."""
         async with borrowed(self._pool, self._clock) as conn:
             frame = conn.transaction()
             session = PostgresSession(conn, (bounds or BRIEF).client)
@@ -655,7 +655,7 @@ class PostgresStore(PostgresReader, Pruner):
 
 
 class PostgresSession:
-    """One open transaction."""
+    """An open transaction."""
 
     narrow: ClassVar[bool] = False
 
@@ -729,7 +729,7 @@ def held_as(owner: str) -> int:
 
 
 def lock_of(key: str) -> int:
-    """One of a few thousand locks; two keys may share one, which only makes them wait for each other."""
+    """Number of the lock for a key, one of a few thousand; two keys may share one, and then wait for each other."""
     return int.from_bytes(blake2b(key.encode("utf-8", "surrogatepass"), digest_size=4).digest(), "big") % KEYS
 
 

@@ -1,4 +1,4 @@
-"""What is old enough to be forgotten? A few rows at a time, found by age without an index for it.
+"""Retention: what is old is forgotten, a few rows at a time, found by age without an index for it.
 
 Numbers ascend with time, so a slice of them is a slice of time. Firing alerts and incidents that
 still wait for something are never forgotten, however old; the newest of each kind stays, so that a

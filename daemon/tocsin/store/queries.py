@@ -46,7 +46,7 @@ class Queries:
 
 
 def load(dialect: str) -> Queries:
-    """All queries for "sqlite" or "postgres"."""
+    """Load the queries for "sqlite" or "postgres"."""
     found = gathered(HERE, dialect)
     translate = to_sqlite if dialect == "sqlite" else str
     texts: dict[str, str] = {}

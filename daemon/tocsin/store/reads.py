@@ -66,7 +66,7 @@ class Reads(
 
 
 def added_up(rows: Sequence[Repeated]) -> list[Repeated]:
-    """One row an alert, in ascending order: counts summed, the latest sight and start, the last end that was given."""
+    """Add up repeats to one row an alert, ascending: counts summed, the latest sight and start, the last end given."""
     sums: dict[int, Repeated] = {}
     for id, more, seen, expires, began in rows:
         _, before, earlier, end, start = sums.get(id, (id, 0, seen, None, None))

@@ -1,4 +1,4 @@
-"""How does a frozen value become a row, and a row a value again?
+"""Frozen values as rows, and rows as values again.
 
 A table's columns are its dataclass's fields, in the same order, so that writing is an `attrgetter`
 and reading is `Cls(*row)`; only mappings, tuples and flags take a detour (JSON text, 0 and 1).
@@ -43,7 +43,7 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Shape(Generic[V]):
-    """One dataclass as one table's row. `fixed` columns are never changed after the insert."""
+    """Shape of a table's row, made from a dataclass. `fixed` columns are never changed after the insert."""
 
     cls: Callable[..., V]
     columns: tuple[str, ...]
@@ -125,7 +125,7 @@ def plain(hint: Any) -> Any:
 
 
 def detour_of(name: str, hint: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None] | None:
-    """How to load and dump this column's values; None: they go in and come out as they are."""
+    """Functions that load and dump this column's values; None: they go in and come out as they are."""
     hint = plain(hint)
     if hint is bool:
         return bool, None

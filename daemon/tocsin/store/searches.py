@@ -16,7 +16,7 @@ WAITING = 16  # under way, and to come
 
 
 class Searches:
-    """Whose turn it is."""
+    """Turns of those who search."""
 
     def __init__(self) -> None:
         self._one = asyncio.Semaphore(1)

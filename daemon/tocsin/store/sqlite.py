@@ -1,4 +1,4 @@
-"""How is everything kept in one SQLite file, by one writer, so that a commit is cheap and true?
+"""The store in one SQLite file, by one writer, so that a commit is cheap and true.
 
 Works queue in two lanes. A turn of the writer takes everything urgent that queued meanwhile, runs each
 work under its own savepoint, commits once and then answers all of them; then one work of the ingest
@@ -63,7 +63,7 @@ TURNS_BETWEEN_LOOKS = 64
 
 @dataclass(slots=True)
 class Piece:
-    """One work in the queue, and who waits for it."""
+    """A work in the queue, and who waits for it."""
 
     work: Callable[[Transaction], Awaitable[Any]]
     waiter: asyncio.Future[Any]
@@ -295,7 +295,7 @@ class SqliteStore(SqliteReader, Pruner):
                 self._folder.cleanup()
 
     async def _rescue(self, lost: str) -> None:
-        """What a file that has no name any more still holds, as a copy that can be restored."""
+        """Copy what a file that has no name any more still holds, so that it can be restored."""
         number = 1
         while (copy := self.path.with_name(f"{self.path.name}.rescued-{number}")).exists():
             number += 1
@@ -324,7 +324,7 @@ class SqliteStore(SqliteReader, Pruner):
                 answer(piece, StoreUnavailable("the database was closed before this was written"))
 
     def _next_turns(self) -> Iterator[list[Piece]]:
-        """All that is urgent, together; then one of the ingest lane, alone."""
+        """Yield all that is urgent, together; then one of the ingest lane, alone."""
         urgent, ingest = self._lanes["urgent"], self._lanes["ingest"]
         if urgent:
             yield [urgent.popleft() for _ in range(min(len(urgent), MOST_TOGETHER))]
@@ -426,7 +426,7 @@ class OneConnection(SqliteStore):
 
 
 class WriterTurn:
-    """One transaction of the writer. Statements that answer nothing wait for the next hop to the connection."""
+    """A transaction of the writer. Statements that answer nothing wait for the next hop to the connection."""
 
     narrow: ClassVar[bool] = True
 
@@ -480,7 +480,7 @@ class WriterTurn:
         await self._writer.run(self._roll_back)
 
     async def commit(self) -> None:
-        """What was not committed with the last piece."""
+        """Commit what was not committed with the last piece."""
         if self._begun:
             await self._hop([], None, commit=True)
 
@@ -613,7 +613,7 @@ def fetch(conn: sqlite3.Connection, name: str, args: Sequence[Any]) -> list[Row]
 
 
 def briefly(conn: sqlite3.Connection, name: str, args: Sequence[Any], clock: Clock) -> list[Row]:
-    """The same, within its time. Raises Refused."""
+    """Answer a named query within SECONDS. Raises Refused."""
     until = clock.monotonic() + SECONDS
     conn.set_progress_handler(lambda: clock.monotonic() > until, STEPS)
     try:
@@ -628,7 +628,7 @@ def briefly(conn: sqlite3.Connection, name: str, args: Sequence[Any], clock: Clo
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement with all its values, ready to cross to the connection."""
+    """A statement with all its values, ready to cross to the connection."""
 
     text: str
     values: list[Any]
@@ -663,7 +663,7 @@ def _statements(change: Change) -> Iterator[Statement]:
 
 
 def chunk(left: int) -> int:
-    """How many rows go into the next statement: large ones have few sizes, since each is prepared and kept."""
+    """Size of the next statement, in rows: large ones have few sizes, since each is prepared and kept."""
     return left if left < CHUNK else CHUNK * min(left // CHUNK, CHUNKS)
 
 

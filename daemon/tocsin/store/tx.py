@@ -1,4 +1,4 @@
-"""One transaction of either database: the changes and reads of every capability."""
+"""A transaction of either database: the changes and reads of every capability."""
 
 from __future__ import annotations
 

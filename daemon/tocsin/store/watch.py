@@ -1,4 +1,4 @@
-"""What may be watched of a store: the figures behind its metrics."""
+"""Figures of a store for its metrics."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ class Watch(Protocol):
     """Told after the fact; must be quick and raise nothing."""
 
     def commit_seconds(self, seconds: float) -> None:
-        """How long a commit took, from its last statement until it was durable."""
+        """Tell how long a commit took, from its last statement until it was durable."""
 
     def batch_rows(self, rows: int) -> None:
-        """How many rows a commit held."""
+        """Tell how many rows a commit held."""
 
     def error(self, kind: str) -> None:
         """A transaction failed; `kind` is the error's class name."""
 
 
 class Unwatched:
-    """Nobody looks."""
+    """A watch for where nobody looks."""
 
     def commit_seconds(self, seconds: float) -> None: ...
 

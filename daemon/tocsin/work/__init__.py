@@ -1,1 +1,1 @@
-"""What is done: fetch facts, ask `decide/`, write the answer in one transaction."""
+"""The doing: fetch facts, ask `decide/`, write the answer in one transaction."""

@@ -1,4 +1,4 @@
-"""Who steps in for whom, as this process knows it? The overrides made at run time, ready for the resolver."""
+"""Overrides made at run time, as this process knows them, ready for the resolver."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ActiveOverrides:
         self._for = None
 
     def set(self, made: Iterable[MadeOverride], now: Instant) -> None:
-        """These as they are now; those that ended long ago are forgotten."""
+        """Take these overrides as they are now; those that ended long ago are forgotten."""
         changed = {**self._made, **{one.id: one for one in made}}
         self.replace(one for one in changed.values() if one.ends_at > now - BACK)
 

@@ -33,13 +33,13 @@ SAID_AGAIN = 60.0  # seconds until a duty that fails in the same way says so aga
 
 
 def promise(every: Millis) -> Millis:
-    """How late a duty may be that is done `every` so often."""
+    """The time within which a duty must be done that is done `every` so often."""
     return Millis(max(3 * every, 15 * SECOND))
 
 
 @dataclass(slots=True, eq=False)
 class Duty:
-    """One thing that is done again and again. `part`: of several that are one duty to whoever asks, as channels are."""
+    """A thing that is done again and again. `part`: of several that are one duty to whoever asks, as channels are."""
 
     name: str
     work: Callable[[], Awaitable[object]]
@@ -102,7 +102,7 @@ class Duty:
 
 @dataclass(eq=False)
 class Duties:
-    """All duties of one daemon."""
+    """The duties of one daemon."""
 
     clock: Clock
     _all: dict[tuple[str, str], Duty] = field(default_factory=dict)
@@ -125,7 +125,7 @@ class Duties:
         return duty
 
     def drop(self, duty: Duty) -> None:
-        """Nobody promises it any more: a reload removed what it was about."""
+        """Promise it no more: a reload removed what it was about."""
         if self._all.get((duty.name, duty.part)) is duty:
             del self._all[duty.name, duty.part]
 
@@ -136,7 +136,7 @@ class Duties:
         return iter(list(self._all.values()))
 
     def names(self) -> list[str]:
-        """Each name once, in the order in which they were added."""
+        """The names, once each, in the order in which they were added."""
         return list(dict.fromkeys(duty.name for duty in self))
 
     def watched(self) -> float:
@@ -177,5 +177,5 @@ async def each(items: Iterable[T], do: Callable[[T], Awaitable[object]]) -> None
 
 
 async def in_turn(*steps: Callable[[], Awaitable[object]]) -> None:
-    """The same for steps that stand alone."""
+    """Take these steps in turn; the trouble of one holds up none of the others, and is raised behind them."""
     await each(steps, lambda step: step())

@@ -19,13 +19,13 @@ SPOKEN = frozenset({"twilio_voice"})
 
 
 class EndNotices:
-    """`of` an incident that is over, in the transaction that ends it or one of its calls; `again` for what failed."""
+    """Messages about an end: `of` an incident, in the transaction that ends it or its call; `again` for what failed."""
 
     def __init__(self, runtime: Runtime, tx: Tx, now: Instant) -> None:
         self.runtime, self.tx, self.now = runtime, tx, now
 
     async def of(self, incident: Incident) -> list[Page]:
-        """One update for each person and channel target that a page may have reached and that was not told yet."""
+        """Plan an update for each person and channel target that a page may have reached and that was not told yet."""
         if not self.runtime.settings.defaults.notify_resolved:
             return []
         pages = await self.tx.pages_of(incident.number)
@@ -71,7 +71,7 @@ class EndNotices:
         return [contact for contact in found if settings.channels[contact.channel].type not in SPOKEN]
 
     async def again(self, incident: Incident, failed: Page) -> list[Page]:
-        """The same over a contact that was not tried yet; none where there is no other, or it fired again."""
+        """Plan an update over a contact that was not tried yet; none where there is no other, or it fired again."""
         if incident.open or incident.cycle != failed.cycle:
             return []
         pages = await self.tx.pages_of(incident.number, failed.cycle)

@@ -63,7 +63,7 @@ def is_first(incident: Incident) -> bool:
 
 @dataclass(slots=True)
 class Effects:
-    """What a committed transaction means outside it: metrics, the gate, the next wake-up."""
+    """Effects of a committed transaction outside it: metrics, the gate, the next wake-up."""
 
     opened: Counter[tuple[str, Priority]] = field(default_factory=Counter)
     acknowledged: list[tuple[Incident, str]] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Effects:
     collapsed: int = 0  # incidents that a storm took in
 
     def falls_due(self, at: Instant | None) -> None:
-        """Something waits for `at`: the timers must know when it is earlier than what they wait for."""
+        """Note that something waits for `at`: the timers must know when it is earlier than what they wait for."""
         if at is not None and (self.due is None or at < self.due):
             self.due = at
 
@@ -183,13 +183,13 @@ class Ledger:
         return found
 
     async def mutes(self) -> Mutes:
-        """All that mutes, as this transaction leaves it so far; where others write too it is read in it."""
+        """The mutes as this transaction leaves them so far; where others write too it is read in it."""
         if self._mutes is None:
             self.quiet_by(self.runtime.mutes if self.runtime.store.exclusive else await self._mutes_of_all())
         return self.what_mutes
 
     def quiet_by(self, mutes: Mutes) -> None:
-        """This is all that mutes; what was decided here already counts."""
+        """Take these for all that mutes; what was decided here already counts."""
         if self._mutes is None:
             self._turn = self.runtime.mutes.turn
         self._mutes, self._forked = mutes, False
@@ -198,12 +198,12 @@ class Ledger:
 
     @property
     def what_mutes(self) -> Mutes:
-        """The same, once `mutes` was awaited."""
+        """The mutes, once `mutes` was awaited."""
         assert self._mutes is not None
         return self._mutes
 
     def fork_mutes(self) -> Mutes:
-        """The same, to be changed: others hear of it after the commit."""
+        """The mutes, to be changed here: others hear of it after the commit."""
         if not self._forked:
             self._mutes, self._forked = self.what_mutes.fork(), True
         return self.what_mutes
@@ -216,7 +216,7 @@ class Ledger:
             self._wavers = True
 
     async def people(self) -> People:
-        """Who steps in for whom; where others write too it is read in this transaction. Before each `step`."""
+        """The overrides and unusable contacts; where others write too, read in this transaction. Before each `step`."""
         if self._people is None:
             runtime = self.runtime
             self._people = runtime.people()
@@ -227,7 +227,7 @@ class Ledger:
 
     @property
     def people_known(self) -> People:
-        """The same; before `people` was awaited, as this process knows them."""
+        """The overrides and unusable contacts; before `people` was awaited, as this process knows them."""
         return self._people or self.runtime.people()
 
     async def _mutes_of_all(self) -> Mutes:
@@ -356,7 +356,7 @@ class Ledger:
         return self.keep(run_step(incident, policy, runtime.settings, people, self.now, runtime.chance.token))
 
     def around(self, policy: Policy | None, alerts: Sequence[StoredAlert], mutes: Mutes) -> Around:
-        """What `decide/incidents/timers.py` asks for."""
+        """The facts that `decide/incidents/timers.py` asks for."""
         runtime = self.runtime
         people = self._people or runtime.people()
         return Around(runtime.settings, people, mutes, policy, alerts, self.now, runtime.chance.token)
@@ -389,7 +389,7 @@ class Ledger:
         return [(one, incident) for one, incident in found if _is_due(incident, self.now) and is_first(incident)]
 
     def keep(self, run: StepRun) -> Incident:
-        """What a step came to: the incident, its pages and its story. The policy stays as its cycle froze it."""
+        """Keep what a step came to: the incident, its pages and its story. The policy stays as its cycle froze it."""
         incident = run.incident
         before = self._known.get(incident.number)
         if before is not None and before.cycle == incident.cycle:
@@ -427,7 +427,7 @@ class Ledger:
         return self.effects
 
     def _settle(self) -> None:
-        """Who must hear that what keeps others quiet has changed, or may have while this was decided."""
+        """Note who must hear that what keeps others quiet has changed, or may have while this was decided."""
         self.effects.moved = self.moved()
         if self._mutes_by_others and self._mutes is not None:
             self.effects.unsettled |= self._wavers
@@ -467,7 +467,7 @@ class Ledger:
             self._calls_ended[page.incident] = None
 
     def summary_ended(self, carried: Attempt) -> None:
-        """The same for what travelled in a summary."""
+        """Note the end of a call that carried this in a summary: if its incident is over, who heard it is told."""
         if carried.incident is not None:
             self._calls_ended[carried.incident] = None
 

@@ -1,4 +1,4 @@
-"""What every piece of work needs at hand: the ports, the configuration in force, what was learnt."""
+"""Runtime: what every piece of work has at hand, the ports, the configuration in force, what was learnt."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class InForce:
 
 
 class Signals(Protocol):
-    """What one part of the daemon tells another, behind the commit of what it is about."""
+    """Signals from one part of the daemon to another, behind the commit of what it is about."""
 
     def planned(self, channels: set[str], due: Instant | None) -> None:
         """Pages for these channels were planned, or a timer falls due then: wake who waits for a later time."""
 
     def mutes_changed(self) -> None:
-        """Something that mutes began or ended: open incidents follow."""
+        """Let open incidents follow: something that mutes began or ended."""
 
     async def heard(self, heartbeats: Sequence[str], by: str) -> None:
         """Alerts came in that are check-ins of these heartbeats; they count once this returns."""
@@ -93,7 +93,7 @@ class Runtime:
         self.duties = Duties(self.clock)
 
     def fresh_mutes(self) -> Mutes:
-        """What mutes under the configuration in force, with nothing known yet of what fires."""
+        """The mutes of the configuration in force, with nothing known yet of what fires."""
         return Mutes(self.settings, People(unusable=self.is_dead))
 
     @property
@@ -101,14 +101,14 @@ class Runtime:
         return self.live.settings
 
     def people(self) -> People:
-        """What the escalation must know of people beyond the configuration.
+        """Facts about people that the escalation needs beyond the configuration.
 
         Where others write too the overrides may be some seconds old: who decides whom to page asks `Ledger.people`.
         """
         return People(self.active_overrides.by_schedule(self.settings), self.is_dead)
 
     def learn(self, state: ContactState) -> None:
-        """What became known of an address, after its commit; a dead one raises an alarm."""
+        """Take in what became known of an address, after its commit; a dead one raises an alarm."""
         known = (state.channel_kind, state.address)
         who = self.owner_of(state.address)
         key = f"contact/{state.channel_kind}/{who}"
@@ -149,7 +149,7 @@ class Runtime:
         return bool(self.why_dead(contact))
 
     def why_dead(self, contact: Contact) -> str:
-        """Why a contact cannot be used; "" when it can."""
+        """The reason why a contact cannot be used; "" when it can."""
         channel = self.settings.channels.get(contact.channel)
         if channel is None:
             return f"there is no channel {contact.channel}"
@@ -163,7 +163,7 @@ class Runtime:
 
 
 class Stops:
-    """Which cycles were ended in this process: the gate in front of every call looks here first."""
+    """Cycles that were ended in this process: the gate in front of every call looks here first."""
 
     def __init__(self) -> None:
         self._cycles: dict[int, int] = {}

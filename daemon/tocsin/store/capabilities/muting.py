@@ -1,4 +1,4 @@
-"""What mutes: the part of a transaction, and the reads beside it."""
+"""Silences and all else that mutes: the part of a transaction, and the reads beside it."""
 
 from __future__ import annotations
 

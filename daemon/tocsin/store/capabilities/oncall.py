@@ -1,4 +1,4 @@
-"""Who is on call: the part of a transaction, and the reads beside it."""
+"""Overrides, swaps and feeds: the part of a transaction, and the reads beside it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What people and time do to incidents: actions, due timers, Tocsin's alerts about itself."""
+"""Incidents changed by people and by time: actions, due timers, Tocsin's alerts about itself."""

@@ -1,4 +1,4 @@
-"""What people do to incidents, whichever door they come through: one transaction each, durable on return."""
+"""Actions of people on incidents, whichever door they come through: one transaction each, durable on return."""
 
 from __future__ import annotations
 
@@ -310,6 +310,6 @@ class Actions:
 
 
 def _ended(alert: StoredAlert, now: Instant) -> StoredAlert:
-    """The same alert, over with its incident."""
+    """The alert as it is once its incident is over."""
     terms = without_wait(alert.terms)
     return replace(alert, status="resolved", ended_at=now, expires_at=None, waits_until=None, terms=terms)

@@ -88,7 +88,7 @@ class Overtaken:
         return known
 
     async def _postpone(self, stuck: Sequence[StoredAlert]) -> None:
-        """They were tried and wait still."""
+        """Let those wait on that were tried and wait still."""
         if not stuck:
             return
 

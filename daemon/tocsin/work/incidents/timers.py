@@ -1,4 +1,4 @@
-"""What is due: steps, ack timeouts, ends of snoozes and silences, expiries. Claimed, decided, written.
+"""Timers: steps, ack timeouts, ends of snoozes and silences, expiries. What is due is claimed, decided, written.
 
 Sleep until the earliest due time, wake on commit, take rows without sleeping while rows come back. A
 row that fails is postponed and counted; it never stops the loop.
@@ -72,7 +72,7 @@ class Timers:
             self._waits_until = None
 
     def due_at(self, at: Instant) -> None:
-        """Something falls due then: wake up, unless that is later than what is waited for anyway."""
+        """Wake up for what falls due then, unless that is later than what is waited for anyway."""
         if self._waits_until is None or at < self._waits_until:
             self.wake.set()
 
@@ -100,7 +100,7 @@ class Timers:
         return count
 
     async def _batch(self, work: Work) -> int:
-        """One transaction over up to AT_ONCE rows; when it fails, row by row with the culprits postponed."""
+        """Run one transaction over up to AT_ONCE rows; when it fails, row by row with the culprits postponed."""
         try:
             return await self._commit(work, AT_ONCE)
         except StoreUnavailable:
@@ -189,7 +189,7 @@ class Timers:
     async def _around(
         self, ledger: Ledger, incident: Incident, oldest: Mapping[int, list[StoredAlert]]
     ) -> timers.Around:
-        """What has a say in it; read only where it has, and as far as it may change the answer."""
+        """The facts that have a say in it, read only where they have, and as far as they may change the answer."""
         mutes, settings = await ledger.mutes(), self.runtime.settings
         alerts: list[StoredAlert] = []
         if timers.asks_alerts(incident, settings, mutes):
@@ -202,7 +202,7 @@ class Timers:
     # ------------------------------------------------------------------------- support hours
 
     async def _begin_support_hours(self) -> None:
-        """What nobody has yet gets its urgency back. Hours begin with a minute: it looks once in each."""
+        """Give what nobody has yet its urgency back. Hours begin with a minute: it looks once in each."""
         now, failed = self.runtime.clock.now(), None
         for service in self.runtime.settings.services.values():
             hours = service.support_hours

@@ -1,4 +1,4 @@
-"""When something that mutes begins or ends, open incidents follow: woken by what happened, and by the windows' clock.
+"""Changes of what mutes: open incidents follow, woken by what happened and by the windows' clock.
 
 Silences, maintenance windows, inhibitions and parents that are down all come through here. What is missed in spite of
 it (a crash between two commits, another replica's) is found at the next start, by the next look of a shared database,
@@ -89,7 +89,7 @@ class MuteChanges:
         return look if edge is None else min(edge, look)
 
     async def _look(self, woken: bool) -> None:
-        """Each step for itself: what one cannot do holds up none of the others, least of all the incidents."""
+        """Take each step for itself: what one cannot do holds up none of the others, least of all the incidents."""
         shared, before = not self.runtime.store.exclusive, len(self._told)
         mutes = (self.runtime.mutes.inhibited, self.runtime.mutes.parents)
         failed: Exception | None = None
@@ -239,7 +239,7 @@ async def _follow_those(runtime: Runtime, numbers: Sequence[int]) -> None:
 
 
 async def _changing(runtime: Runtime, found: Sequence[Incident]) -> list[int]:
-    """Which of these would be muted or not muted any more, as far as this process knows."""
+    """The incidents among these that would be muted, or not any more, as far as this process knows."""
     mutes, now = runtime.mutes, runtime.clock.now()
     asked = [one for one in found if mutes or one.muted_by is not None]
     alerts = await _telling(runtime, asked, mutes, now) if mutes else {}
@@ -265,7 +265,7 @@ async def _telling(
 
 
 async def follow(runtime: Runtime, tx: Tx, numbers: Sequence[int], *, anew: bool = False) -> Effects:
-    """These incidents follow, in this transaction; `anew`: it made or changed a silence itself."""
+    """Let these incidents follow, in this transaction; `anew`: it made or changed a silence itself."""
     ledger = Ledger(runtime, tx, runtime.clock.now())
     await ledger.load(sorted(numbers))  # first: of two replicas the later one sees what the earlier one decided
     mutes, _ = await ledger.mutes(), await ledger.people()

@@ -72,7 +72,7 @@ class Silences:
         return await self._keep(work)
 
     async def expire(self, id: str, actor: Actor) -> Silence:  # the name of the field
-        """It ends now; what it alone muted pages on at once."""
+        """End it now; what it alone muted pages on at once."""
 
         async def work(tx: Tx) -> Sequence[Silence]:
             found = await tx.silence(id)
@@ -93,7 +93,7 @@ class Silences:
         )
 
     async def ended(self, limit: int) -> Sequence[Silence]:
-        """Those that ended last."""
+        """The silences that ended last."""
         return await self.runtime.store.silences_ended(self.runtime.clock.now(), limit)
 
     async def find(self, id: str) -> Silence | None:  # the name of the field
@@ -101,7 +101,7 @@ class Silences:
         return await self.runtime.store.silence(id)
 
     async def mutes(self) -> Mutes:
-        """All that mutes, with the silences of this instant; what is compiled already is used again."""
+        """The mutes, with the silences of this instant; what is compiled already is used again."""
         found = await self.runtime.store.silences(active_at=self.runtime.clock.now(), limit=ALL)
         return self.runtime.mutes.among(found)
 

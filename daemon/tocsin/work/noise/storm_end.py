@@ -1,4 +1,4 @@
-"""Is the storm over, or answered? Then what it took in goes on: acknowledged with it, or paging by itself."""
+"""The end of a storm, and answers to it: what it took in is acknowledged with it, or pages by itself."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class StormEnd:
             self._passed_on.pop(ended.incident, None)
 
     async def _decide(self, ledger: Ledger, scope: str) -> Ended | None:
-        """What becomes of the storm of this scope; the ended one, if it is over."""
+        """Decide what becomes of the storm of this scope; returns the ended one, if it is over."""
         state = (await self.storms.read(ledger.tx, [scope]))[scope]
         if state.incident is None or not state.held:
             return None

@@ -43,7 +43,7 @@ class Storms:
         return self.runtime.settings.storm
 
     async def load(self) -> None:
-        """What was known when the last process ended; before any alert is taken."""
+        """Read what was known when the last process ended; before any alert is taken."""
         if self.runtime.store.exclusive:
             self.states = {row.scope: decide.state_of(row) for row in await self.runtime.store.storms()}
 
@@ -121,7 +121,7 @@ class Storms:
             ledger.take(lifecycle.retrigger(after, ledger.now, because, "storm"))
 
     async def _open(self, ledger: Ledger, state: StormState, incident: Incident, name: str) -> None:
-        """One incident for all; it pages by the service's policy, in this very transaction.
+        """Open one incident for all; it pages by the service's policy, in this very transaction.
 
         `name`: the alert's that it is for, and the first that it takes in.
         """
@@ -193,7 +193,7 @@ class Storms:
     # --------------------------------------------------------------------------- out of a storm
 
     async def leave(self, ledger: Ledger, incident: Incident) -> bool:
-        """One that was taken in is due: it follows the answer to its storm, waits on, or pages (True) by itself."""
+        """Decide about one that was taken in and is due: it follows its storm's answer, waits on, or pages (True)."""
         number = incident.storm or 0
         await ledger.look_at([number])
         storm = ledger.seen(number)
@@ -229,7 +229,7 @@ def mute_of(state: StormState, storm: int) -> str:
 
 
 def _answer_of(storm: Incident | None, incident: Incident) -> Actor | None:
-    """Who answered the storm when this incident was there already: it is answered with it. A snooze is no answer."""
+    """The actor whose answer to the storm answers this incident, which was there already. A snooze is no answer."""
     if storm is None or storm.snoozed_until is not None:
         return None
     if storm.acknowledged_at is not None and storm.acknowledged_by and incident.created_at <= storm.acknowledged_at:
