@@ -154,9 +154,3 @@ async def in_slices(values: AsyncIterator[list[T]], view: Callable[[T], object],
                 await clock.turn()
                 made, began = bytearray(), clock.monotonic()
         yield bytes(made)
-
-
-async def one_list(values: list[T], size: int = 200) -> AsyncIterator[list[T]]:
-    """A list that is there already, in slices."""
-    for start in range(0, len(values), size):
-        yield values[start : start + size]

@@ -386,7 +386,10 @@ class Ledger:
         this transaction ended or silenced."""
         taken, self._firsts = self._firsts, []
         found = [(first, self._known[first.number]) for first in taken]
-        return [(one, incident) for one, incident in found if _is_due(incident, self.now) and is_first(incident)]
+        return [
+            (one, incident) for one, incident in found
+            if is_first(incident) and incident.due_at is not None and incident.due_at <= self.now
+        ]  # fmt: skip
 
     def keep(self, run: StepRun) -> Incident:
         """Keep what a step came to: the incident, its pages and its story. The policy stays as its cycle froze it."""
@@ -488,7 +491,3 @@ class Ledger:
             about = self._known.get(page.incident or 0)
             if about is not None:
                 self._pages.extend(await ends.again(about, page))
-
-
-def _is_due(incident: Incident, now: Instant) -> bool:
-    return incident.due_at is not None and incident.due_at <= now

@@ -41,11 +41,6 @@ def firing_in(incident: Incident) -> Firing | None:
     return Firing(severity, counts.get(RULED_ONES, 0) > 0, everybody)
 
 
-def with_alert(incident: Incident, alert: StoredAlert) -> Incident:
-    """Count an alert that fires in this incident from now on; how many there are is counted by the caller."""
-    return replace(incident, counts=counts_with(incident, kinds(alert)))
-
-
 def counts_with(incident: Incident, more: Sequence[str]) -> Mapping[str, int]:
     """Its counts with one more alert, which counts as these `kinds`."""
     return _moved(incident, (), more)

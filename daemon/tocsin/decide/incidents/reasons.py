@@ -22,7 +22,7 @@ def _reasons(alert: StoredAlert, rules: tuple[Rule, ...]) -> Iterator[str]:
             yield f"{alert.muted_by} kept it quiet when it came"
         if alert.hold_until is not None:
             yield _held(alert.hold_until, _holder(alert, rules))
-    yield alert.because or _alone(alert)
+    yield alert.because or ("no rule groups it" if alert.incident is not None else "")
 
 
 def _quiet(alert: StoredAlert) -> Iterator[str]:
@@ -43,7 +43,3 @@ def _held(until: Instant, rule: str) -> str:
 def _holder(alert: StoredAlert, rules: tuple[Rule, ...]) -> str:
     """The last of its rules that holds; "" where the configuration has changed since."""
     return next((rule.name for rule in reversed(rules) if rule.hold and rule.name in alert.rules), "")
-
-
-def _alone(alert: StoredAlert) -> str:
-    return "no rule groups it" if alert.incident is not None else ""

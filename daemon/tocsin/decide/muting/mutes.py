@@ -330,11 +330,10 @@ def counts_as_source(alert: StoredAlert, settings: Settings) -> bool:
     waits until a threshold is reached."""
     if alert.ended_at is not None:
         return False
-    return alert.status == "firing" or (alert.status == "suppressed" and _by_a_rule(alert, settings))
-
-
-def _by_a_rule(alert: StoredAlert, settings: Settings) -> bool:
-    return any(rule.suppress and rule.name in alert.rules for rule in settings.rules)
+    by_a_rule = alert.status == "suppressed" and any(
+        rule.suppress and rule.name in alert.rules for rule in settings.rules
+    )
+    return by_a_rule or alert.status == "firing"
 
 
 def identity_of(alert: StoredAlert) -> str:

@@ -39,21 +39,18 @@ class StormEnd:
     async def look(self) -> None:
         """Storms that are over end, answers to a storm are passed on, counts are kept for the next start."""
         await in_turn(
-            self._look_after_all,
+            self._look_after_each,
             lambda: each(self._ended, self._let_go),
             lambda: self._keep(self.runtime.clock.now()),
         )
         now = self.runtime.clock.now()
         self._ended = [one for one in self._ended if now - one.at < AGAIN]
 
-    async def _look_after_all(self) -> None:
-        await each(await self._on(), self._look_after)
-
-    async def _on(self) -> list[str]:
-        """Scopes where a storm is on."""
-        if self.runtime.store.exclusive:
-            return [one.scope for one in self.storms.states.values() if one.incident is not None]
-        return [row.scope for row in await self.runtime.store.storms() if row.incident is not None]
+    async def _look_after_each(self) -> None:
+        """Look after the scopes where a storm is on."""
+        exclusive = self.runtime.store.exclusive
+        known = self.storms.states.values() if exclusive else await self.runtime.store.storms()
+        await each([one.scope for one in known if one.incident is not None], self._look_after)
 
     # ------------------------------------------------------------------------------- one storm
 
@@ -79,7 +76,9 @@ class StormEnd:
         if storm is None or not storm.open:
             return self._end(ledger, state)
         limit = self.storms.limit
-        self._call_it(ledger, storm, decide.title(state, limit))
+        title = decide.title(state, limit)  # by its newest count
+        if title != storm.title:
+            ledger.put(replace(storm, title=title, updated_at=ledger.now, version=storm.version + 1))
         if decide.is_calm(state, limit, ledger.now):
             return self._resolve(ledger, state, storm.number)
         await ledger.people()
@@ -87,11 +86,6 @@ class StormEnd:
             wake(ledger, storm.number, mute_of(state, storm.number), FOREVER)
         self._pass_on(ledger, state, storm)
         return None
-
-    def _call_it(self, ledger: Ledger, storm: Incident, title: str) -> None:
-        """By its newest count."""
-        if title != storm.title:
-            ledger.put(replace(storm, title=title, updated_at=ledger.now, version=storm.version + 1))
 
     def _resolve(self, ledger: Ledger, state: StormState, number: int) -> Ended:
         storm, close_after = ledger.get(number), self.runtime.settings.defaults.close_after
