@@ -15,7 +15,7 @@ from twilio.request_validator import RequestValidator  # type: ignore[import-unt
 from tests.integrations.samples import SAMPLES
 from tocsin.errors import BadBody
 from tocsin.model import Failed, Millis, Secret, Unknown
-from tocsin_integrations.channels.twilio import protocol
+from tocsin_integrations.channels.twilio import error_codes, signatures, twiml
 
 VECTORS = orjson.loads((SAMPLES / "signatures/twilio.json").read_bytes())
 
@@ -23,10 +23,12 @@ VECTORS = orjson.loads((SAMPLES / "signatures/twilio.json").read_bytes())
 def check(vector: dict[str, Any], **changes: Any) -> bool:
     headers = {name.lower(): value for name, value in vector["header"].items()}
     given: dict[str, Any] = {
-        "urls": vector["url"], "params": vector.get("params", {}), "signature": headers[protocol.SIGNATURE],
+        "urls": vector["url"], "params": vector.get("params", {}), "signature": headers[signatures.SIGNATURE],
         "secret": Secret((vector["auth_token"],)), "raw": vector.get("body", "").encode(), "headers": headers, **changes,
     }  # fmt: skip
-    return protocol.verify(given.pop("urls"), given.pop("params"), given.pop("signature"), given.pop("secret"), **given)
+    return signatures.verify(
+        given.pop("urls"), given.pop("params"), given.pop("signature"), given.pop("secret"), **given
+    )
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
@@ -73,12 +75,12 @@ def test_what_the_vendors_validator_accepts_is_accepted_with_the_port_and_withou
     signature = signer.compute_signature(
         url.replace(port, "", 1) if left_out and port else url, form, algorithm or None
     )
-    headers = {protocol.SETTINGS: f"key=x,algorithm={algorithm}"} if algorithm else {}
+    headers = {signatures.SETTINGS: f"key=x,algorithm={algorithm}"} if algorithm else {}
 
     assert signer.validate(url, form, signature, algorithm or None)
-    assert protocol.verify(url, form, signature, Secret(("old", "token")), headers=headers)
-    assert not protocol.verify(url, form, signature, Secret(("old",)), headers=headers)
-    assert not protocol.verify(url.replace("/x", "/y"), form, signature, Secret(("token",)), headers=headers)
+    assert signatures.verify(url, form, signature, Secret(("old", "token")), headers=headers)
+    assert not signatures.verify(url, form, signature, Secret(("old",)), headers=headers)
+    assert not signatures.verify(url.replace("/x", "/y"), form, signature, Secret(("token",)), headers=headers)
 
 
 def test_one_of_several_addresses_is_enough() -> None:
@@ -86,7 +88,7 @@ def test_one_of_several_addresses_is_enough() -> None:
 
 
 def test_an_unknown_algorithm_is_refused() -> None:
-    assert not check(VECTORS[0], headers={protocol.SETTINGS: "key=x,algorithm=HMAC_MD5"})
+    assert not check(VECTORS[0], headers={signatures.SETTINGS: "key=x,algorithm=HMAC_MD5"})
 
 
 def test_a_body_that_is_no_form_must_be_covered_by_its_digest() -> None:
@@ -100,10 +102,10 @@ def test_a_body_that_is_no_form_must_be_covered_by_its_digest() -> None:
 
 
 def test_a_repeated_field_is_verified_as_twilio_signs_it() -> None:
-    form = protocol.parse_form(b"Body=b&Body=a&Body=b&From=%2B1")
+    form = signatures.parse_form(b"Body=b&Body=a&Body=b&From=%2B1")
     signature = RequestValidator("token").compute_signature("https://t.example/x", form)
 
-    assert protocol.verify("https://t.example/x", form, signature, Secret(("token",)))
+    assert signatures.verify("https://t.example/x", form, signature, Secret(("token",)))
 
 
 # ------------------------------------------------------------------------------------------ forms
@@ -111,14 +113,14 @@ def test_a_repeated_field_is_verified_as_twilio_signs_it() -> None:
 
 @pytest.mark.parametrize("path", sorted((SAMPLES / "twilio").glob("*.txt")), ids=lambda path: path.stem)
 def test_sample_forms_are_read_field_by_field(path: Any) -> None:
-    form = protocol.parse_form(path.read_bytes())
+    form = signatures.parse_form(path.read_bytes())
 
     assert form["AccountSid"].startswith("AC")
     assert urlencode(list(form.items())) == path.read_text().strip()
 
 
 def test_texts_keep_their_spaces_and_empty_fields_count() -> None:
-    assert list(protocol.parse_form(b"Body=+4+&ToCity=").items()) == [("Body", " 4 "), ("ToCity", "")]
+    assert list(signatures.parse_form(b"Body=+4+&ToCity=").items()) == [("Body", " 4 "), ("ToCity", "")]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +134,7 @@ def test_texts_keep_their_spaces_and_empty_fields_count() -> None:
 )
 def test_a_form_out_of_bounds_is_refused(raw: bytes, status: int) -> None:
     with pytest.raises(BadBody) as refused:
-        protocol.parse_form(raw)
+        signatures.parse_form(raw)
 
     assert refused.value.status == status
 
@@ -140,7 +142,7 @@ def test_a_form_out_of_bounds_is_refused(raw: bytes, status: int) -> None:
 @given(st.binary(max_size=400))
 def test_any_bytes_are_a_form_or_a_refusal(raw: bytes) -> None:
     try:
-        form = protocol.parse_form(raw)
+        form = signatures.parse_form(raw)
     except BadBody:
         return
     assert all(isinstance(value, str) for value in form.values())
@@ -150,9 +152,7 @@ def test_any_bytes_are_a_form_or_a_refusal(raw: bytes) -> None:
 
 
 def test_a_menu_is_said_three_times_waits_for_one_key_each_and_hangs_up() -> None:
-    response = ElementTree.fromstring(
-        protocol.voice_menu("INC 42 <db> & more. Press 4.", "https://t.example/v?a=1&b=2")
-    )
+    response = ElementTree.fromstring(twiml.voice_menu("INC 42 <db> & more. Press 4.", "https://t.example/v?a=1&b=2"))
 
     verbs = [verb.tag for verb in response]
     assert verbs == ["Gather", "Gather", "Gather", "Say", "Hangup"]
@@ -164,7 +164,7 @@ def test_a_menu_is_said_three_times_waits_for_one_key_each_and_hangs_up() -> Non
 
 
 def test_a_goodbye_is_said_and_the_line_is_cut() -> None:
-    response = ElementTree.fromstring(protocol.voice_goodbye("Incident 42 acknowledged. Goodbye."))
+    response = ElementTree.fromstring(twiml.voice_goodbye("Incident 42 acknowledged. Goodbye."))
 
     assert [(verb.tag, verb.text) for verb in response] == [
         ("Say", "Incident 42 acknowledged. Goodbye."),
@@ -173,8 +173,8 @@ def test_a_goodbye_is_said_and_the_line_is_cut() -> None:
 
 
 def test_a_reply_is_one_message_and_silence_is_an_empty_response() -> None:
-    said = ElementTree.fromstring(protocol.sms_reply("INC 42 acknowledged by you."))
-    silent = ElementTree.fromstring(protocol.sms_reply(None))
+    said = ElementTree.fromstring(twiml.sms_reply("INC 42 acknowledged by you."))
+    silent = ElementTree.fromstring(twiml.sms_reply(None))
 
     assert [(verb.tag, verb.text) for verb in said] == [("Message", "INC 42 acknowledged by you.")]
     assert list(silent) == []
@@ -182,7 +182,7 @@ def test_a_reply_is_one_message_and_silence_is_an_empty_response() -> None:
 
 @given(st.text(alphabet=st.characters(), max_size=200))
 def test_any_text_becomes_xml_that_can_be_read(text: str) -> None:
-    for document in (protocol.sms_reply(text), protocol.voice_menu(text, "/x"), protocol.voice_goodbye(text)):
+    for document in (twiml.sms_reply(text), twiml.voice_menu(text, "/x"), twiml.voice_goodbye(text)):
         ElementTree.fromstring(document.encode())
 
 
@@ -198,14 +198,14 @@ def test_any_text_becomes_xml_that_can_be_read(text: str) -> None:
     ],
 )  # fmt: skip
 def test_what_a_code_asks_us_to_do(code: int | str | None, fate: str) -> None:
-    assert protocol.fate(code) == fate
+    assert error_codes.fate(code) == fate
 
 
 def test_a_late_retry_is_asked_for_at_most_an_hour_ahead() -> None:
-    assert protocol.refusal(429, 20429, "", "999999") == Failed(
+    assert error_codes.refusal(429, 20429, "", "999999") == Failed(
         "twilio answered 429, error 20429", retry_after=Millis(3_600_000)
     )
-    assert protocol.refusal(429, None, "", "Fri, 20 Nov 2026 03:14:08 GMT") == Failed("twilio answered 429")
+    assert error_codes.refusal(429, None, "", "Fri, 20 Nov 2026 03:14:08 GMT") == Failed("twilio answered 429")
     noon, soon = "Fri, 20 Nov 2026 12:00:00 GMT", "Fri, 20 Nov 2026 12:01:30 GMT"
-    assert protocol.refusal(429, None, "", soon, noon) == Failed("twilio answered 429", retry_after=Millis(90_000))
-    assert isinstance(protocol.refusal(503, None, "", "5"), Unknown)
+    assert error_codes.refusal(429, None, "", soon, noon) == Failed("twilio answered 429", retry_after=Millis(90_000))
+    assert isinstance(error_codes.refusal(503, None, "", "5"), Unknown)

@@ -16,7 +16,7 @@ from tests.vendors import twilio as vendor
 from tests.vendors.twilio import PretendTwilio
 from tocsin.contracts import ChannelKind
 from tocsin.model import Message, Outcome, Secret, Unknown
-from tocsin_integrations.channels.twilio import protocol, voice
+from tocsin_integrations.channels.twilio import signatures, twiml, voice
 from tocsin_integrations.channels.twilio import sms as twilio_sms
 
 PUBLIC = "https://tocsin.example.org"
@@ -31,18 +31,18 @@ class Callbacks:
 
     async def hear(self, request: web.Request) -> web.Response:
         raw = await request.read()
-        form = protocol.parse_form(raw)
-        signature = request.headers[protocol.SIGNATURE]
-        if not protocol.verify(PUBLIC + request.raw_path, form, signature, Secret((vendor.TOKEN,))):
+        form = signatures.parse_form(raw)
+        signature = request.headers[signatures.SIGNATURE]
+        if not signatures.verify(PUBLIC + request.raw_path, form, signature, Secret((vendor.TOKEN,))):
             return web.Response(status=403)
         self.forms.append(dict(form))
         if "/status/" in request.path:
             return web.Response(status=204)
         if "Body" in form:
-            return web.Response(text=protocol.sms_reply(f"you said {form['Body']}" if form["Body"] != "hush" else None))
+            return web.Response(text=twiml.sms_reply(f"you said {form['Body']}" if form["Body"] != "hush" else None))
         if form.get("Digits") == "4":
-            return web.Response(text=protocol.voice_goodbye("Acknowledged."))
-        return web.Response(text=protocol.voice_menu("Press 4.", PUBLIC + request.path))
+            return web.Response(text=twiml.voice_goodbye("Acknowledged."))
+        return web.Response(text=twiml.voice_menu("Press 4.", PUBLIC + request.path))
 
     def states(self, name: str) -> list[str]:
         return [form[name] for form in self.forms if name in form and "Body" not in form]

@@ -16,7 +16,7 @@ from tocsin.model import ChannelConfig, Secret, Settings
 from tocsin.web.daemon import Daemon
 from tocsin.web.limits import MAX_FORM, read_body
 from tocsin.web.problem_json import BASE_HEADERS, Handler, Problem, guarded
-from tocsin_integrations.channels.twilio import protocol
+from tocsin_integrations.channels.twilio import signatures, twiml
 
 TWIML_HEADERS: Mapping[str, str] = {"Content-Type": "text/xml; charset=utf-8", **BASE_HEADERS}
 MESSAGE_SIDS = ("MessageSid", "SmsSid", "SmsMessageSid")  # the second and third are older names of the first
@@ -41,7 +41,7 @@ def sms(daemon: Daemon) -> Handler:
             message_id,
             form.get("OptOutType", ""),
         )
-        return twiml(protocol.sms_reply(reply))
+        return as_xml(twiml.sms_reply(reply))
 
     return sms
 
@@ -57,10 +57,10 @@ def voice(daemon: Daemon) -> Handler:
             form["AccountSid"], request.match_info["attempt"], call_id, form.get("Digits") or None
         )
         if turn is None:
-            return twiml(protocol.voice_goodbye(GOODBYE))
+            return as_xml(twiml.voice_goodbye(GOODBYE))
         if turn.menu:
-            return twiml(protocol.voice_menu(turn.say, public_url(daemon.live.settings, request)))
-        return twiml(protocol.voice_goodbye(turn.say))
+            return as_xml(twiml.voice_menu(turn.say, public_url(daemon.live.settings, request)))
+        return as_xml(twiml.voice_goodbye(turn.say))
 
     return voice
 
@@ -105,7 +105,7 @@ def state_of(form: Form) -> str:
 async def signed_form(daemon: Daemon, request: web.Request, door: str) -> Form:
     """The fields of a rightly signed form. Raises Problem 403 for any other, without a hint."""
     raw = await read_body(request, daemon.clock, MAX_FORM)
-    form = protocol.parse_form(raw)
+    form = signatures.parse_form(raw)
     if not is_signed(daemon.live.settings, request, raw, form):
         daemon.metrics.signature_failures.labels(f"twilio_{door}").inc()
         raise Problem(403, "not signed by Twilio for this address and account")
@@ -118,7 +118,7 @@ def is_signed(settings: Settings, request: web.Request, raw: bytes, form: Form) 
     secret = account_secret(settings, form.get("AccountSid", ""))
     if secret is None or not signature or not settings.server.public_url:
         return False
-    return protocol.verify(public_url(settings, request), form, signature, secret, raw=raw, headers=request.headers)
+    return signatures.verify(public_url(settings, request), form, signature, secret, raw=raw, headers=request.headers)
 
 
 def account_secret(settings: Settings, account: str) -> Secret | None:
@@ -146,5 +146,5 @@ def public_url(settings: Settings, request: web.Request) -> str:
     return (settings.server.public_url or "") + request.raw_path
 
 
-def twiml(document: str) -> web.Response:
+def as_xml(document: str) -> web.Response:
     return web.Response(body=document.encode(), headers=TWIML_HEADERS)

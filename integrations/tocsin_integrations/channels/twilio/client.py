@@ -2,7 +2,7 @@
 
 The package's async client is not used for the connection: it ignores its time-out and retries behind
 one's back. Ours passes each request to the Http port, gate and all, and keeps the whole reply, of
-which the package's exceptions lose the headers. Loaded when a Twilio channel is opened; see `protocol.py`.
+which the package's exceptions lose the headers. It is heavy: loaded when a Twilio channel is opened.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from twilio.rest import Client  # type: ignore[import-untyped]
 from tocsin.contracts import Clock, Gate, Http, Reply, Tools
 from tocsin.errors import GateClosed, MaybeSent, NotSent
 from tocsin.model import Accepted, Cancelled, Failed, Instant, Outcome, Secret, Unknown
-from tocsin_integrations.channels.twilio.protocol import refusal
+from tocsin_integrations.channels.twilio.error_codes import refusal
 
 API = "https://api.twilio.com"
 

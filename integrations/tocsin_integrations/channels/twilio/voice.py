@@ -39,7 +39,7 @@ class VoiceKind:
     def open(self, name: str, options: Mapping[str, Any], tools: Tools) -> Channel:
         """A channel that calls from `from`. Loads Twilio's client."""
         client = importlib.import_module("tocsin_integrations.channels.twilio.client")
-        twiml = importlib.import_module("tocsin_integrations.channels.twilio.protocol")
+        twiml = importlib.import_module("tocsin_integrations.channels.twilio.twiml")
         return Voice(client.Account.of(options, tools), twiml.voice_goodbye, options.get("ring") or Millis(30_000))
 
 
