@@ -37,7 +37,7 @@ def ended_in_silence(alert: StoredAlert, now: Instant) -> StoredAlert:
 
 
 def ended_in(incident: Incident, alert: StoredAlert, close_after: Millis, now: Instant) -> tuple[Move, ...]:
-    """One alert of an incident has ended: it is counted; the last one resolves the incident."""
+    """Count an alert of an incident that has ended; the last one resolves the incident."""
     if not incident.open:
         return ()
     firing, resolved = max(0, incident.firing - 1), incident.resolved + 1

@@ -86,7 +86,7 @@ def run_catch_all(
 
 
 class _Run:
-    """One run of `run_step`: gathers pages and entries as it walks on."""
+    """A run of `run_step`: gathers pages and entries as it walks on."""
 
     def __init__(
         self,

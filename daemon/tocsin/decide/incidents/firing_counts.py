@@ -16,7 +16,7 @@ RULED_ONES, ACKNOWLEDGED = "ruled", "acked"
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """All firing alerts of an incident in short. `severity`: the worst; None: nothing fires. `ruled`: a rule set how
+    """Summary of the firing alerts of an incident. `severity`: the worst; None: nothing fires. `ruled`: a rule set how
     urgent one of them is. `acknowledged`: each was, by its source."""
 
     severity: Severity | None
@@ -42,12 +42,12 @@ def firing_in(incident: Incident) -> Firing | None:
 
 
 def counts_with(incident: Incident, more: Sequence[str]) -> Mapping[str, int]:
-    """Its counts with one more alert, which counts as these `kinds`."""
+    """The incident's counts with one more alert, which counts as these `kinds`."""
     return _moved(incident, (), more)
 
 
 def counts_without(incident: Incident, alert: StoredAlert) -> Mapping[str, int]:
-    """Its counts with one less: this alert has ended."""
+    """The incident's counts without this alert, which has ended."""
     return _moved(incident, kinds(alert), ())
 
 

@@ -38,7 +38,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """Nothing changes, and why."""
+    """No move, and the reason."""
 
     because: str
 
@@ -46,7 +46,7 @@ class Stay:
 def acknowledge(
     incident: Incident, actor: Actor, via: str, now: Instant, ack_timeout: Millis | None, evidence: str = ""
 ) -> Move | Stay:
-    """Somebody has it: paging stops. A second one, or one that is too late, is a polite no-op.
+    """Acknowledge it: somebody has it, and paging stops. A second one, or one that is too late, is a polite no-op.
 
     Only what is triggered can be muted: whether a silence still holds is asked anew when paging begins again.
     """
@@ -126,7 +126,7 @@ def _where(incident: Incident) -> Literal["step", "again"]:
 def resolve(
     incident: Incident, actor: Actor, via: str, now: Instant, close_after: Millis, because: str = ""
 ) -> Move | Stay:
-    """It is over. Nothing is paged any more; it closes by itself after `close_after`."""
+    """Resolve it: nothing is paged any more; it closes by itself after `close_after`."""
     if not incident.open:
         return Stay(f"INC {incident.number} is {incident.status} already.")
     after = replace(
@@ -144,7 +144,7 @@ def resolve(
 
 
 def cancel(incident: Incident, actor: Actor, via: str, now: Instant, because: str = "") -> Move | Stay:
-    """It should not have been: no page, no count among the resolved."""
+    """Cancel what should not have been: no page, no count among the resolved."""
     if not incident.open:
         return Stay(f"INC {incident.number} is {incident.status} already.")
     after = replace(
@@ -251,19 +251,19 @@ def _unmuted(incident: Incident, now: Instant, because: str) -> Move:
 
 
 def rested(incident: Incident, until: Instant, now: Instant) -> Incident:
-    """The same incident, its step in hand put off: what fires is quiet just now, or comes and goes."""
+    """Put its step in hand off: what fires is quiet just now, or comes and goes."""
     return replace(_moved(incident, now), due_at=until, planned_at=until, muted_left=Millis(0))
 
 
 def roused(incident: Incident, now: Instant) -> Incident:
-    """It fires again: the step that was put off runs now. The same incident where none was."""
+    """Run the step that was put off, since it fires again; where none was, the incident stays as it is."""
     if incident.status != "triggered" or not incident.resting:
         return incident
     return replace(_moved(incident, now), due_at=now, planned_at=now, muted_left=None)
 
 
 def held(incident: Incident, until: Instant | None, now: Instant) -> Incident:
-    """The same incident, with nobody paged before `until`; None: from now on. A silence still counts."""
+    """Hold it: nobody is paged before `until`; None: from now on. A silence still counts."""
     due = now if until is None else until
     after = replace(_moved(incident, now), held_until=until)
     return after if after.muted_by is not None else replace(after, due_at=due, planned_at=due)
@@ -272,7 +272,7 @@ def held(incident: Incident, until: Instant | None, now: Instant) -> Incident:
 def reassessed(
     incident: Incident, severity: Severity, impact: Impact, urgency: Urgency, priority: Priority, now: Instant
 ) -> Incident:
-    """The same incident under a new assessment; its timer is not touched."""
+    """Assess it anew; its timer is not touched."""
     same = (incident.severity, incident.impact, incident.urgency, incident.priority)
     if same == (severity, impact, urgency, priority):
         return incident

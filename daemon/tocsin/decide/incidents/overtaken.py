@@ -64,7 +64,7 @@ def waits_behind(tombstone: Tombstone | None, started_at: Instant | None, now: I
 
 
 def waits_on(waiting: StoredAlert, started_at: Instant | None, now: Instant) -> Instant | None:
-    """The same of one that waits already and is heard again: a newer firing does not wait."""
+    """When one fires that waits already and is heard again; None: at once, as a newer firing does."""
     until = waiting.waits_until
     if until is None or until <= now or started_at is None or started_at > waiting.started_at:
         return None
@@ -72,7 +72,7 @@ def waits_on(waiting: StoredAlert, started_at: Instant | None, now: Instant) -> 
 
 
 def waits_behind_clear(cleared: StoredAlert, started_at: Instant | None, now: Instant) -> Instant | None:
-    """The same of an alert that its source resolved and that has not ended yet (resolve_after, flap)."""
+    """When a firing fires whose alert its source resolved and that has not ended yet (resolve_after, flap)."""
     if cleared.waits_until is not None:
         return waits_on(cleared, started_at, now)
     if cleared.cleared_at is None or started_at is None or started_at > cleared.started_at:

@@ -67,7 +67,7 @@ class Suppress(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """It may have been overtaken by its own resolve: it fires at `until`, unless it is resolved again."""
+    """A firing that its own resolve may have overtaken: it fires at `until`, unless it is resolved again."""
 
     alert: StoredAlert
     because: str
@@ -76,7 +76,7 @@ class Wait(NamedTuple):
 
 
 class Repeat(NamedTuple):
-    """It says what it said before: that is counted."""
+    """A repeat of what was said before: it is counted."""
 
     alert: StoredAlert  # with this repetition
     because: str
@@ -85,7 +85,7 @@ class Repeat(NamedTuple):
 
 
 class Open(NamedTuple):
-    """It opens an incident. Nobody is paged while that is muted or held."""
+    """The opening of an incident. Nobody is paged while that is muted or held."""
 
     alert: StoredAlert
     because: str
@@ -103,7 +103,7 @@ class Open(NamedTuple):
 
 
 class Join(NamedTuple):
-    """It joins an incident that is open. The first of `moves` counts it there."""
+    """An alert that joins an open incident. The first of `moves` counts it there."""
 
     alert: StoredAlert
     because: str
@@ -114,7 +114,7 @@ class Join(NamedTuple):
 
 
 class Reopen(NamedTuple):
-    """Its incident was resolved a short while ago: that goes on."""
+    """An alert whose incident was resolved a short while ago: that goes on."""
 
     alert: StoredAlert
     because: str
@@ -126,7 +126,7 @@ class Reopen(NamedTuple):
 
 
 class Update(NamedTuple):
-    """It says something else than before, or fires again before its end; in the incident it is in."""
+    """An alert that says something else than before, or fires again before its end, in the incident it is in."""
 
     alert: StoredAlert
     because: str
@@ -139,7 +139,7 @@ class Update(NamedTuple):
 
 
 class Clear(NamedTuple):
-    """Its source says that it is over; it ends when it stayed quiet."""
+    """An alert that its source calls over; it ends when it stayed quiet."""
 
     alert: StoredAlert
     because: str
@@ -148,7 +148,7 @@ class Clear(NamedTuple):
 
 
 class End(NamedTuple):
-    """It is over. The last one resolves its incident."""
+    """The end of an alert. The last one resolves its incident."""
 
     alert: StoredAlert
     because: str
@@ -158,7 +158,7 @@ class End(NamedTuple):
 
 
 class Acknowledge(NamedTuple):
-    """Its source says that somebody has it. An incident whose alerts all are acknowledged is so too."""
+    """An alert that somebody has, as its source says. An incident whose alerts all are acknowledged is so too."""
 
     alert: StoredAlert
     because: str
@@ -173,7 +173,7 @@ class Remark(NamedTuple):
 
 
 class Ignore(NamedTuple):
-    """Nothing becomes of it. `outcome`: as it is counted; "": it is not."""
+    """A post of which nothing becomes. `outcome`: as it is counted; "": it is not."""
 
     because: str
     outcome: str

@@ -116,7 +116,7 @@ def quiet_until(alert: Alert, verdict: Verdict, now: Instant) -> Instant | None:
 
 
 class _Firing:
-    """One alert that fires, while it is placed."""
+    """An alert that fires, while it is placed."""
 
     __slots__ = (
         "actor", "alert", "because", "counts", "existing", "expires_at", "facts", "gathered", "hold_until", "id", "now",
@@ -162,7 +162,7 @@ class _Firing:
         return Repeat(again, "it says what it said before: its repetition is counted", self.expires_at, started_at)
 
     def _waits_cleared(self, existing: StoredAlert, until: Instant) -> Wait:
-        """It has not ended yet, and will not before it is known whether it fires again."""
+        """Let it wait: it has not ended yet, and will not before it is known whether it fires again."""
         kept = as_sent(self.alert, self.facts.key, self.facts.integration)
         after = changed(
             existing, waits_until=until, terms={**existing.terms, WAITS: kept},
@@ -218,7 +218,7 @@ class _Firing:
         return moves
 
     def _fired_again(self, incident: Incident, before: StoredAlert) -> tuple[Move, ...]:
-        """Its story is told once, not with each change; a step that rested runs."""
+        """Tell that it fires again once, not with each change; a step that rested runs."""
         told: tuple[Entry, ...] = ()
         if not flaps(before.settles_at, self.now):
             told = (self._told(incident, "fired_again", before.title, {"alert": before.id}),)
@@ -406,7 +406,7 @@ class _Firing:
         return Reopen(kept, because, before, mute, moves, gathered, self.counts)
 
     def _gathered(self, number: int) -> tuple[StoredAlert, ...]:
-        """Those that waited for the threshold, as they are kept in the incident that reached it."""
+        """The alerts that waited for the threshold, as they are kept in the incident that reached it."""
         if not self.gathered:
             return ()
         quiet = self.verdict.auto_resolve

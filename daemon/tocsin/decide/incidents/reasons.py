@@ -11,7 +11,7 @@ from tocsin.model import Instant, Rule, StoredAlert, rfc3339
 
 
 def because(alert: StoredAlert, rules: Iterable[Rule] = ()) -> str:
-    """All reasons, the strongest first; `rules` as they are configured now name the one that holds it."""
+    """The reasons, the strongest first; `rules` as they are configured now name the one that holds it."""
     return "; ".join(_reasons(alert, tuple(rules)))
 
 

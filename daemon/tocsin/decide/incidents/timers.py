@@ -24,7 +24,7 @@ Deed = Move | StepRun
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """All that decides beside the incident itself. `policy`: as frozen for its cycle. `alerts`: its firing ones,
+    """Facts that decide beside the incident itself. `policy`: as frozen for its cycle. `alerts`: its firing ones,
     wherever `asks_alerts` is true; the oldest of them alone where those `suffice`."""
 
     settings: Settings
@@ -117,7 +117,7 @@ def again(incident: Incident, around: Around, because: str) -> tuple[Deed, ...]:
 
 
 def policy_of_new_cycle(incident: Incident, settings: Settings, frozen: Policy | None) -> Policy | None:
-    """Each cycle freezes its policy anew; one that is gone from the configuration stays as it was."""
+    """The policy that a new cycle freezes; one that is gone from the configuration stays as it was."""
     return settings.policies.get(incident.policy, frozen)
 
 
@@ -134,7 +134,7 @@ def unmute_due(incident: Incident, around: Around) -> tuple[Deed, ...]:
 
 
 def follow_mutes(incident: Incident, around: Around) -> tuple[Deed, ...]:
-    """Something that mutes began, changed or ended: it is muted while all its firing alerts are, whatever by."""
+    """Follow what mutes as it begins, changes or ends: muted while all its firing alerts are, whatever by."""
     mute = still_muted(incident, around)
     if mute is not None:
         told_so = incident.muted_by == mute.reason and (incident.due_at or 0) > around.now
@@ -205,5 +205,5 @@ def _done(move: Move | Stay) -> tuple[Deed, ...]:
 
 
 def _idle(incident: Incident) -> Move:
-    """It waits for nothing any more."""
+    """Let it wait for nothing any more."""
     return Move(replace(incident, due_at=None, due_kind=None), ())

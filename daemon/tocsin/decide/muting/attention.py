@@ -21,7 +21,7 @@ def is_attended(incident: Incident, settings: Settings, people: People, now: Ins
 
 
 def is_told(incident: Incident, settings: Settings, people: People, now: Instant) -> bool:
-    """The same, but that the catch-all is paged where nobody else is does for this: somebody hears of it."""
+    """Whether somebody hears of it: it is attended, or the catch-all is paged since nobody else is."""
     return is_attended(incident, settings, people, now) or (
         _pages(incident, now) and _catch_all_is_reached(settings, people, now)
     )

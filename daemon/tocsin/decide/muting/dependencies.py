@@ -71,14 +71,14 @@ class Parents:
         return tuple(name for _, name in sorted(found))
 
     def fork(self) -> Parents:
-        """The same, to be changed on its own."""
+        """A copy, to be changed on its own."""
         other = self.empty()
         other._down = {place: dict(numbers) for place, numbers in self._down.items()}
         other._as = dict(self._as)
         return other
 
     def empty(self) -> Parents:
-        """The same dependencies, and nothing that is down."""
+        """A copy of the dependencies with nothing that is down."""
         other = Parents()
         other._above, other.services = self._above, self.services
         return other
@@ -93,7 +93,7 @@ class Parents:
 
 
 def above(name: str, needs: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
-    """All that a service needs, the nearest first; itself left out, whatever circles there are."""
+    """The services that one needs, the nearest first; itself left out, whatever circles there are."""
     found: dict[str, None] = {}
     nearest = [name]
     while nearest:

@@ -95,7 +95,7 @@ class Inhibitions:
 
     @property
     def incidents(self) -> Collection[int]:
-        """Those that sources are in."""
+        """The incidents that sources are in."""
         return self._of.keys()
 
     def changes(self, incident: int, *, told: bool) -> bool:
@@ -130,7 +130,7 @@ class Inhibitions:
         return None
 
     def fork(self) -> Inhibitions:
-        """The same, to be changed on its own."""
+        """A copy, to be changed on its own."""
         other = self.empty()
         other._standing = dict(self._standing)
         other._sources = [{equal: dict(group) for equal, group in sources.items()} for sources in self._sources]
@@ -139,7 +139,7 @@ class Inhibitions:
         return other
 
     def empty(self) -> Inhibitions:
-        """The same inhibitions, and nothing that fires."""
+        """A copy of the inhibitions with nothing that fires."""
         other = Inhibitions()
         other.rules, other._sources = self.rules, [{} for _ in self.rules]
         other._named, other._unnamed = self._named, self._unnamed

@@ -35,8 +35,11 @@ class Mute:
 
 
 class Mutes:
-    """All that mutes, as far as this process knows. Silences are refreshed from the store and changed with each one
-    made here; windows, inhibitions and dependencies are the configuration's, with the sources and parents in force."""
+    """Silences and all else that mutes, as far as this process knows.
+
+    Silences are refreshed from the store and changed with each one made here; windows, inhibitions and dependencies
+    are the configuration's, with the sources and parents in force.
+    """
 
     def __init__(self, settings: Settings | None = None, people: People = NOBODY_ELSE) -> None:
         self._silences: dict[str, tuple[Silence, tuple[Matcher, ...]]] = {}
@@ -67,7 +70,7 @@ class Mutes:
         self.turn += 1
 
     def learn(self, sources: Iterable[StoredAlert], incidents: Iterable[Incident], now: Instant) -> None:
-        """These sources fire and these incidents of sources and parents are open, and no others."""
+        """Learn that these sources fire and these incidents of sources and parents are open, and no others."""
         fresh = Mutes(None, self._people)
         fresh._settings = self._settings
         fresh.inhibited, fresh.parents = self.inhibited.empty(), self.parents.empty()
@@ -120,13 +123,13 @@ class Mutes:
             self._versions = {number: one.version for number, one in self._seen.items()}
 
     def forget(self, alerts: Iterable[StoredAlert]) -> bool:
-        """These alerts end; whether one of them kept others quiet."""
+        """Forget these alerts, which end; whether one of them kept others quiet."""
         ended = [self.inhibited.ends(identity_of(alert)) for alert in alerts] if self.inhibited else ()
         self.turn += any(ended)
         return any(ended)
 
     def fork(self) -> Mutes:
-        """The same, for one piece of work that knows of more."""
+        """A copy for one piece of work that knows of more."""
         other = Mutes(None, self._people)
         other._settings = self._settings
         other._silences, other.windows, other.turn = self._silences, self.windows, self.turn
@@ -134,7 +137,7 @@ class Mutes:
         return other
 
     def replace(self, silences: Iterable[Silence]) -> None:
-        """These silences and no others; what was compiled is used again."""
+        """Take these silences and no others; what was compiled is used again."""
         before, self._silences = self._silences, {}
         self.unreadable = {}
         for one in silences:
@@ -154,7 +157,7 @@ class Mutes:
         self, silences: Iterable[Silence], sources: Iterable[StoredAlert] | None = None,
         incidents: Iterable[Incident] = (), now: Instant = NEVER,
     ) -> Mutes:  # fmt: skip
-        """These silences, and with `sources` these firing ones and their incidents and those of parents, instead; what
+        """A copy with these silences, and with `sources` these firing ones, their incidents and those of parents; what
         was compiled here is used again."""
         others = Mutes(None, self._people)
         others._settings, others.windows, others.turn = self._settings, self.windows, self.turn
@@ -175,7 +178,7 @@ class Mutes:
         self._silences = dict(other._silences)
 
     def set(self, silence: Silence) -> None:
-        """One as it is now. One whose matchers cannot be read mutes nothing: its alerts page."""
+        """Take a silence as it is now. One whose matchers cannot be read mutes nothing: its alerts page."""
         try:
             found = self._prepared.get(silence.matchers) or tuple(parse(text, small=True) for text in silence.matchers)
         except ValueError as wrong:
@@ -217,7 +220,7 @@ class Mutes:
         return any(one.starts_at == now for one, _ in self._silences.values()) or self.windows.starts_at(now)
 
     def hitting(self, value_of: Callable[[str], str], now: Instant) -> list[Silence]:
-        """All active silences whose matchers hit, the one that ends last first."""
+        """The active silences whose matchers hit, the one that ends last first."""
         hit = [
             silence
             for silence, matchers in self._silences.values()
@@ -276,7 +279,7 @@ class Windows:
         self._holds = (Instant(0), Instant(0))
 
     def in_force(self, now: Instant) -> tuple[tuple[MaintenanceWindow, tuple[Matcher, ...]], ...]:
-        """Those in force; worked out anew only after one began or ended."""
+        """The windows in force; worked out anew only after one began or ended."""
         since, until = self._holds
         if not since <= now < until:
             found = zip(self.planned, self._matchers, strict=True)

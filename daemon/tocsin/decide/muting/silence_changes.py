@@ -28,5 +28,5 @@ def changed(before: Silence, asked: Silence, now: Instant) -> Silence | None:
 
 
 def ended(before: Silence, now: Instant) -> Silence:
-    """The same, over."""
+    """The silence, over."""
     return replace(before, ends_at=min(before.ends_at, now), starts_at=min(before.starts_at, now))

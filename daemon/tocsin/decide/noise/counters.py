@@ -9,7 +9,7 @@ from tocsin.model import Instant, Millis
 
 
 class Mark(NamedTuple):
-    """One firing or change of an alert. `what` tells a repetition from another one."""
+    """A firing or change of an alert, as it is counted. `what` tells a repetition from another one."""
 
     at: Instant
     alert: int
@@ -32,6 +32,6 @@ def firing_mark(integration: str, source_key: str, started_at: Instant) -> str:
 
 
 def in_window(marks: Iterable[Mark], within: Millis, now: Instant) -> list[Mark]:
-    """Those not older than `within`, each once, oldest first; also what another replica counted a moment later."""
+    """The marks not older than `within`, each once, oldest first; also what another replica counted a moment later."""
     fresh = sorted(mark for mark in marks if mark.at > now - within)
     return list({mark.what: mark for mark in reversed(fresh)}.values())[::-1]

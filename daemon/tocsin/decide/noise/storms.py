@@ -72,7 +72,7 @@ def is_critical(incident: Incident) -> bool:
 
 
 def arrive(state: StormState, name: str, limit: StormLimit, now: Instant) -> None:
-    """One more that is about to page for the first time."""
+    """Count one more that is about to page for the first time."""
     forget(state, limit, now)
     piece = max(1, limit.within // GRAIN)
     at = now // piece * piece
@@ -101,7 +101,7 @@ def forget(state: StormState, limit: StormLimit, now: Instant) -> None:
 
 
 def begin(state: StormState, incident: int, now: Instant) -> None:
-    """This incident stands for the storm from now on. What paged by itself before is known, and counted no more."""
+    """Let this incident stand for the storm from now on. What paged by itself before is known, and counted no more."""
     state.incident, state.since, state.collected, state.changed = incident, now, 0, True
     state.names = Counter(dict.fromkeys(state.names, 0))
 
