@@ -9,7 +9,6 @@ from typing import Any
 
 from tocsin.clock import SeededChance, SystemClock
 from tocsin.contracts import Tools
-from tocsin.errors import GateClosed
 from tocsin.model import Instant, Message, Millis
 from tocsin.transport import AioHttp, AioSmtp
 
@@ -43,19 +42,6 @@ PAGE = Message(
 def page(**changes: Any) -> Message:
     """The page above, with changes."""
     return replace(PAGE, **changes)
-
-
-@dataclass
-class Gatekeeper:
-    """A gate that counts, and stays shut when `reason` is given."""
-
-    reason: str = ""
-    asked: int = 0
-
-    async def __call__(self) -> None:
-        self.asked += 1
-        if self.reason:
-            raise GateClosed(self.reason)
 
 
 @dataclass

@@ -14,12 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.integrations.messages import Gatekeeper, Shown, page, real_tools
+from tests.integrations.messages import Shown, page, real_tools
 from tests.vendors import twilio as vendor
 from tests.vendors.sink import Answer, WebhookSink
 from tests.vendors.smtp import PretendMailServer
 from tests.vendors.twilio import PretendTwilio, Trouble
 from tocsin.model import Accepted, Cancelled, Failed, Instant, Message, Millis, Outcome, PageKind, Secret, Unknown
+from tocsin.testing import CountingGate
 from tocsin_integrations.channels import console, smtp, webhook
 from tocsin_integrations.channels.twilio import sms as twilio_sms
 from tocsin_integrations.channels.twilio import voice
@@ -38,7 +39,7 @@ async def test_the_console_shows_who_is_paged_for_what_and_how_to_answer() -> No
     shown = Shown()
     incident = {"number": 42, "service": "checkout", "severity": "critical", "policy": ""}
     async with real_tools(shown) as tools:
-        outcome = await console.CHANNEL.open("terminal", {}, tools).send(page(incident=incident), Gatekeeper())
+        outcome = await console.CHANNEL.open("terminal", {}, tools).send(page(incident=incident), CountingGate())
 
     assert outcome == Accepted(ref="a" * 32)
     assert "service checkout, severity critical\n" in shown.pages[0]
@@ -57,7 +58,7 @@ async def test_the_console_prints_no_escape_sequences() -> None:
     shown = Shown()
     async with real_tools(shown) as tools:
         await console.CHANNEL.open("terminal", {}, tools).send(
-            page(title="\x1b[2Jgone\x07", body="\x1b]0;x\x07"), Gatekeeper()
+            page(title="\x1b[2Jgone\x07", body="\x1b]0;x\x07"), CountingGate()
         )
 
     assert "\x1b" not in shown.pages[0]
@@ -67,7 +68,7 @@ async def test_the_console_prints_no_escape_sequences() -> None:
 async def test_the_console_shows_nothing_when_the_gate_is_shut() -> None:
     shown = Shown()
     async with real_tools(shown) as tools:
-        outcome = await console.CHANNEL.open("terminal", {}, tools).send(page(), Gatekeeper("acknowledged"))
+        outcome = await console.CHANNEL.open("terminal", {}, tools).send(page(), CountingGate("acknowledged"))
 
     assert (outcome, shown.pages) == (Cancelled("acknowledged"), [])
 
@@ -75,10 +76,10 @@ async def test_the_console_shows_nothing_when_the_gate_is_shut() -> None:
 # ---------------------------------------------------------------------------------------- webhook
 
 
-async def hook(sink: WebhookSink, message: Message, gate: Gatekeeper | None = None, **options: Any) -> Outcome:
+async def hook(sink: WebhookSink, message: Message, gate: CountingGate | None = None, **options: Any) -> Outcome:
     given = {"url": sink.url, "secret": Secret((SECRET, "older")), "allow_private": True, **options}
     async with real_tools() as tools:
-        return await webhook.CHANNEL.open("hook", given, tools).send(message, gate or Gatekeeper())
+        return await webhook.CHANNEL.open("hook", given, tools).send(message, gate or CountingGate())
 
 
 async def test_a_webhook_page_is_the_signed_document_of_the_manual() -> None:
@@ -196,7 +197,7 @@ async def test_a_webhook_to_this_machine_needs_permission() -> None:
 
 async def test_a_shut_gate_cancels_a_webhook_page() -> None:
     async with WebhookSink() as sink:
-        outcome = await hook(sink, page(), Gatekeeper("acknowledged meanwhile"))
+        outcome = await hook(sink, page(), CountingGate("acknowledged meanwhile"))
 
     assert (outcome, sink.pages) == (Cancelled("acknowledged meanwhile"), [])
 
@@ -207,14 +208,14 @@ KINDS = {"sms": twilio_sms.CHANNEL, "voice": voice.CHANNEL}
 
 
 async def through(
-    twilio: PretendTwilio, kind: str, message: Message, gate: Gatekeeper | None = None, **options: Any
+    twilio: PretendTwilio, kind: str, message: Message, gate: CountingGate | None = None, **options: Any
 ) -> Outcome:
     given = {
         "account_sid": twilio.account, "auth_token": Secret((twilio.token,)), "from": twilio.number,
         "api_base": twilio.url, "allow_private": False, **options,
     }  # fmt: skip
     async with real_tools() as tools:
-        return await KINDS[kind].open(kind, given, tools).send(message, gate or Gatekeeper())
+        return await KINDS[kind].open(kind, given, tools).send(message, gate or CountingGate())
 
 
 async def test_an_sms_carries_its_callback_and_dies_when_stale() -> None:
@@ -333,7 +334,7 @@ async def test_a_wrong_auth_token_is_a_trouble_of_the_account() -> None:
 
 @pytest.mark.parametrize("kind", ["sms", "voice"])
 async def test_a_shut_gate_cancels_before_twilio_hears_of_it(kind: str) -> None:
-    gate = Gatekeeper("acknowledged meanwhile")
+    gate = CountingGate("acknowledged meanwhile")
     async with PretendTwilio() as twilio:
         outcome = await through(twilio, kind, page(), gate)
 
@@ -372,10 +373,10 @@ def test_twilios_heavy_client_is_loaded_by_the_first_twilio_channel_only() -> No
 # ------------------------------------------------------------------------------------------- mail
 
 
-async def post(server: PretendMailServer, message: Message, gate: Gatekeeper | None = None) -> Outcome:
+async def post(server: PretendMailServer, message: Message, gate: CountingGate | None = None) -> Outcome:
     options = {"host": "localhost", "port": server.port, "security": "none", "from": "tocsin@example.org"}
     async with real_tools() as tools:
-        return await smtp.CHANNEL.open("mail", options, tools).send(message, gate or Gatekeeper())
+        return await smtp.CHANNEL.open("mail", options, tools).send(message, gate or CountingGate())
 
 
 async def test_a_mail_is_plain_text_threaded_by_incident_and_marked_automatic() -> None:
@@ -433,7 +434,7 @@ async def test_a_mail_whose_receipt_got_lost_is_unknown() -> None:
 async def test_a_shut_gate_cancels_a_mail() -> None:
     server = PretendMailServer()
     await server.start()
-    outcome = await post(server, page(to="ana@example.org"), Gatekeeper("acknowledged"))
+    outcome = await post(server, page(to="ana@example.org"), CountingGate("acknowledged"))
     await server.stop()
 
     assert (outcome, server.mails) == (Cancelled("acknowledged"), [])

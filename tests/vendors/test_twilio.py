@@ -11,11 +11,12 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from tests.integrations.messages import Gatekeeper, page, real_tools
+from tests.integrations.messages import page, real_tools
 from tests.vendors import twilio as vendor
 from tests.vendors.twilio import PretendTwilio
 from tocsin.contracts import ChannelKind
 from tocsin.model import Message, Outcome, Secret, Unknown
+from tocsin.testing import CountingGate
 from tocsin_integrations.channels.twilio import signatures, twiml, voice
 from tocsin_integrations.channels.twilio import sms as twilio_sms
 
@@ -68,7 +69,7 @@ async def through(pretend: PretendTwilio, kind: ChannelKind, message: Message) -
         "account_sid": pretend.account, "auth_token": Secret((pretend.token,)), "from": pretend.number, "api_base": pretend.url,
     }  # fmt: skip
     async with real_tools() as tools:
-        return await kind.open("it", options, tools).send(message, Gatekeeper())
+        return await kind.open("it", options, tools).send(message, CountingGate())
 
 
 async def test_an_sms_is_delivered_with_signed_states() -> None:
