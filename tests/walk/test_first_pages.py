@@ -12,7 +12,8 @@ from tocsin.decide.incidents import lifecycle
 from tocsin.decide.incidents.opening import opened
 from tocsin.decide.routing.priority import Assessment
 from tocsin.model import HOUR, Actor, Millis
-from tocsin.work.ledger import Effects, Ledger
+from tocsin.work.effects import Effects
+from tocsin.work.ledger import Ledger
 
 
 async def open_many(town: Town, count: int, *, storms: bool, answered: bool = False) -> None:

@@ -11,7 +11,8 @@ import pytest
 from tests.walk.conftest import Build
 from tests.walk.town import Town, laid_over
 from tocsin.contracts import Tx
-from tocsin.work.ledger import Effects, Ledger
+from tocsin.work.effects import Effects
+from tocsin.work.ledger import Ledger
 
 NEEDS = """
 throttle: {sms: ["1000/1m"]}

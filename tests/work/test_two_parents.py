@@ -12,7 +12,7 @@ from tocsin.contracts import Tx
 from tocsin.model import Actor, Alert, ContactState, Incident, Instant, Parsed
 from tocsin.settings import load
 from tocsin.wiring import Daemon, system_ports
-from tocsin.work.ledger import Effects
+from tocsin.work.effects import Effects
 
 CONFIGURATION = """
 server: {listen: "127.0.0.1:0"}

@@ -29,8 +29,9 @@ from tocsin.model import (
     StoredAlert,
     Target,
 )
+from tocsin.work.effects import Effects
 from tocsin.work.ingest.intake import Intake
-from tocsin.work.ledger import Effects, Ledger
+from tocsin.work.ledger import Ledger
 from tocsin.work.runtime import Runtime
 
 SLICE = 200  # alerts that end with their incident before the event loop gets a turn

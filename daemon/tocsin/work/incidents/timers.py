@@ -22,9 +22,10 @@ from tocsin.errors import StoreUnavailable
 from tocsin.model import MINUTE, SECOND, Incident, Instant, Millis, StoredAlert
 from tocsin.model.civil import unix
 from tocsin.work.duties import TIMERS, Duty
+from tocsin.work.effects import Effects
 from tocsin.work.ingest.intake import Intake
 from tocsin.work.ingest.reassessment import sink, take_end
-from tocsin.work.ledger import Effects, Ledger, is_first
+from tocsin.work.ledger import Ledger, is_first
 from tocsin.work.noise.storms import Storms
 from tocsin.work.runtime import Runtime
 

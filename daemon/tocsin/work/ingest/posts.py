@@ -19,8 +19,8 @@ from tocsin.model import (
     Threshold,
     Tombstone,
 )
+from tocsin.work.effects import Effects
 from tocsin.work.ingest.evaluation import Judged
-from tocsin.work.ledger import Effects
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from tocsin.decide.routing.matchers import Matcher, parse, refuse_typographic
 from tocsin.decide.text import clean
 from tocsin.errors import Refused
 from tocsin.model import DAY, Actor, Instant, Silence
-from tocsin.work.ledger import Effects
+from tocsin.work.effects import Effects
 from tocsin.work.muting.mute_changes import follow, follow_all
 from tocsin.work.runtime import Runtime
 

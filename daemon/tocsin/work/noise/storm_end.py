@@ -10,7 +10,8 @@ from tocsin.decide.noise import storms as decide
 from tocsin.decide.noise.storms import StormState
 from tocsin.model import MINUTE, SECOND, TOCSIN, Incident, Instant, Millis
 from tocsin.work.duties import each, in_turn
-from tocsin.work.ledger import Effects, Ledger
+from tocsin.work.effects import Effects
+from tocsin.work.ledger import Ledger
 from tocsin.work.noise.storms import FOREVER, Storms, mute_of, wake
 from tocsin.work.runtime import Runtime
 

@@ -28,7 +28,7 @@ from tocsin.model import (
     User,
     Verification,
 )
-from tocsin.work.ledger import Effects
+from tocsin.work.effects import Effects
 from tocsin.work.paging.test_replies import ANSWERED
 from tocsin.work.paging.verification_codes import Codes
 from tocsin.work.runtime import Runtime

@@ -28,7 +28,8 @@ from tocsin.model import (
     Page,
     Unknown,
 )
-from tocsin.work.ledger import Effects, Ledger
+from tocsin.work.effects import Effects
+from tocsin.work.ledger import Ledger
 from tocsin.work.paging.channels import Line, Lines
 from tocsin.work.paging.delivery import Delivery, place_in_cycle
 from tocsin.work.runtime import Runtime

@@ -16,8 +16,8 @@ from tocsin.contracts import Tools, Tx
 from tocsin.errors import GateClosed, StoreUnavailable
 from tocsin.model import Cancelled, Instant, Millis, Outcome, Unknown
 from tocsin.work.duties import CLAIMS
+from tocsin.work.effects import Effects
 from tocsin.work.incidents.self_alerts import SelfAlerts
-from tocsin.work.ledger import Effects
 from tocsin.work.paging.ack_links import Links
 from tocsin.work.paging.channels import Line, Lines
 from tocsin.work.paging.claim import Claim, free_slots

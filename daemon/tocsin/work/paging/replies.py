@@ -32,8 +32,8 @@ from tocsin.decide.text import cut
 from tocsin.decide.views import headline, spoken_text
 from tocsin.errors import NoSuchIncident, Refused
 from tocsin.model import DAY, HOUR, Actor, Attempt, ContactState, Incident, Instant, Page, User
+from tocsin.work.effects import Effects
 from tocsin.work.incidents.actions import Actions, Done
-from tocsin.work.ledger import Effects
 from tocsin.work.paging.ack_links import Claim, Links
 from tocsin.work.paging.channels import Lines
 from tocsin.work.paging.outcomes import OutcomeRecord

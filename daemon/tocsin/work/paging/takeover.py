@@ -13,7 +13,8 @@ from tocsin.decide.paging.delivery_plan import Facts, why_not_as_planned
 from tocsin.errors import StoreUnavailable
 from tocsin.model import MINUTE, Incident, Instant, Millis, Page
 from tocsin.work.duties import TAKEOVER
-from tocsin.work.ledger import Effects, Ledger
+from tocsin.work.effects import Effects
+from tocsin.work.ledger import Ledger
 from tocsin.work.paging.channels import Lines
 from tocsin.work.paging.claim import Withdrawals, still_planned
 from tocsin.work.paging.outcomes import POLL, OutcomeRecord

@@ -12,7 +12,7 @@ from tocsin.contracts import Tx
 from tocsin.errors import StoreUnavailable
 from tocsin.model import Accepted, Attempt, Failed, Instant, Millis
 from tocsin.work.duties import CONFIRMATIONS
-from tocsin.work.ledger import Effects
+from tocsin.work.effects import Effects
 from tocsin.work.paging.channels import Line, Lines
 from tocsin.work.paging.outcomes import BREATH, OutcomeRecord
 from tocsin.work.runtime import Runtime
