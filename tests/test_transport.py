@@ -19,7 +19,7 @@ from tests.vendors.smtp import PretendMailServer
 from tocsin.clock import SystemClock
 from tocsin.errors import GateClosed, MaybeSent, NotSent
 from tocsin.model import Millis
-from tocsin.transport import AioHttp, AioSmtp, Names, is_public
+from tocsin.transport import AioHttp, AioSmtp, NameResolver, is_public
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Kept: Yes\r\n\r\nok"
 
@@ -487,8 +487,8 @@ def server() -> Iterator[NameServer]:
 
 
 async def test_slow_names_hold_up_neither_another_name_nor_other_work(server: NameServer) -> None:
-    names = Names(SystemClock(), server)
-    http, mail = AioHttp(SystemClock(), connect=Millis(3_000), names=names), Names(SystemClock(), server)
+    names = NameResolver(SystemClock(), server)
+    http, mail = AioHttp(SystemClock(), connect=Millis(3_000), names=names), NameResolver(SystemClock(), server)
     async with playing(answers(OK)) as peer:
         waiting = [asyncio.ensure_future(names.addresses(f"slow{n % 40}.example.org", 443)) for n in range(400)]
         port = peer.url.rpartition(":")[2]
@@ -513,7 +513,7 @@ async def test_slow_names_hold_up_neither_another_name_nor_other_work(server: Na
 async def test_while_the_name_servers_are_down_a_name_has_the_addresses_it_had(
     server: NameServer, trouble: OSError
 ) -> None:
-    names = Names(SystemClock(), server)
+    names = NameResolver(SystemClock(), server)
     before = await names.addresses("api.example.org", 443)
     server.down = trouble
 
@@ -527,7 +527,7 @@ async def test_while_the_name_servers_are_down_a_name_has_the_addresses_it_had(
 
 async def test_a_name_whose_answer_is_late_has_the_addresses_it_had(server: NameServer) -> None:
     server.go.set()
-    names = Names(SystemClock(), server)
+    names = NameResolver(SystemClock(), server)
     before = await names.addresses("slow.example.org", 443)
     server.go.clear()
 
@@ -537,7 +537,7 @@ async def test_a_name_whose_answer_is_late_has_the_addresses_it_had(server: Name
 
 async def test_a_name_that_is_none_is_surely_not_sent(server: NameServer) -> None:
     server.down = UnicodeError("label too long")  # type: ignore[assignment]
-    http = AioHttp(SystemClock(), names=Names(SystemClock(), server))
+    http = AioHttp(SystemClock(), names=NameResolver(SystemClock(), server))
 
     with pytest.raises(NotSent):
         await http.request("POST", "http://api.example.org/", body=b"x")

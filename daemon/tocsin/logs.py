@@ -46,7 +46,7 @@ KINDS = 64  # that are counted apart
 
 
 @dataclass(slots=True)
-class Window:
+class LineWindow:
     """The lines of one kind within one minute: how many were kept back, and one of them."""
 
     ends: float
@@ -55,12 +55,12 @@ class Window:
     last: dict[str, Any] = field(default_factory=dict)
 
 
-class Counting:
+class LineCounting:
     """Keep refusals from filling a disk: the first lines of a kind in a minute, and then their number."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._windows: dict[tuple[str, ...], Window] = {}
+        self._windows: dict[tuple[str, ...], LineWindow] = {}
 
     def __call__(self, _: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
         """Count an event, as a processor of structlog. Raises DropEvent for what is only counted."""
@@ -73,7 +73,7 @@ class Counting:
             kind = (str(name),)
             window = self._windows.get(kind)
         if window is None:
-            window = self._windows[kind] = Window(now + WINDOW)
+            window = self._windows[kind] = LineWindow(now + WINDOW)
         if window.lines < LINES:
             window.lines += 1
             return event
@@ -90,7 +90,7 @@ class Counting:
         return [{"of": kind[0], "count": window.more, **window.last} for kind, window in ended if window.more]
 
 
-_counting: list[Counting] = []  # where `configure` was given a clock
+_counting: list[LineCounting] = []  # where `configure` was given a clock
 
 
 async def tell_counted() -> None:
@@ -116,7 +116,7 @@ def configure(*, level: str = "info", style: str = "auto", monotonic: Callable[[
 
     With a clock, lines that anybody can cause are counted beyond the first ten a minute of each kind.
     """
-    _counting[:] = [] if monotonic is None else [Counting(monotonic)]
+    _counting[:] = [] if monotonic is None else [LineCounting(monotonic)]
     plain = style == "plain" or (style == "auto" and sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if plain else structlog.processors.JSONRenderer()

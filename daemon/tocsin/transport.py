@@ -36,10 +36,10 @@ MOST_NAMES = 500  # whose addresses are remembered
 
 # ----------------------------------------------------------------------------------------- names
 
-Address = tuple[int, int, int, str, tuple[Any, ...]]  # as getaddrinfo has it
+ResolvedAddress = tuple[int, int, int, str, tuple[Any, ...]]  # as getaddrinfo has it
 
 
-class Names(AbstractResolver):
+class NameResolver(AbstractResolver):
     """The addresses of names. A slow name holds up nobody who asks for another one, nor any other work.
 
     Each look-up has a thread of its own, one at a time for each name: the loop's threads are few and shared by all.
@@ -50,10 +50,10 @@ class Names(AbstractResolver):
     def __init__(self, clock: Clock, look_up: Callable[..., Any] = socket.getaddrinfo) -> None:
         self._clock = clock
         self._look_up = look_up
-        self._asked: dict[tuple[str, int], asyncio.Future[list[Address]]] = {}
-        self._known: dict[tuple[str, int], list[Address]] = {}
+        self._asked: dict[tuple[str, int], asyncio.Future[list[ResolvedAddress]]] = {}
+        self._known: dict[tuple[str, int], list[ResolvedAddress]] = {}
 
-    async def addresses(self, host: str, port: int, family: int = socket.AF_UNSPEC) -> list[Address]:
+    async def addresses(self, host: str, port: int, family: int = socket.AF_UNSPEC) -> list[ResolvedAddress]:
         """Resolve a name as getaddrinfo does, for TCP. Raises OSError where there is no address."""
         name = (host, family)
         asked, known = self._asked.get(name) or self._ask(name), self._known.get(name)
@@ -80,11 +80,11 @@ class Names(AbstractResolver):
     async def close(self) -> None:
         """Do nothing: no connection is held; lookups under way still end by themselves."""
 
-    def _ask(self, name: tuple[str, int]) -> asyncio.Future[list[Address]]:
+    def _ask(self, name: tuple[str, int]) -> asyncio.Future[list[ResolvedAddress]]:
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[list[Address]] = loop.create_future()
+        answer: asyncio.Future[list[ResolvedAddress]] = loop.create_future()
 
-        def told(found: list[Address] | BaseException) -> None:
+        def told(found: list[ResolvedAddress] | BaseException) -> None:
             del self._asked[name]
             if isinstance(found, BaseException):
                 answer.set_exception(found)
@@ -138,10 +138,10 @@ class AioHttp:
         trust: ssl.SSLContext | None = None,
         connect: Millis = CONNECT,
         total: Millis = TOTAL,
-        names: Names | None = None,
+        names: NameResolver | None = None,
     ) -> None:
         self._clock = clock
-        self._names = names or Names(clock)
+        self._names = names or NameResolver(clock)
         self._trust = trust
         self._connect = connect
         self._total = total
@@ -356,7 +356,7 @@ class AioSmtp:
     trust: ssl.SSLContext | None = None
     connect: Millis = CONNECT
     total: Millis = TOTAL
-    names: Names | None = None
+    names: NameResolver | None = None
     hostname: str = field(default_factory=lambda: _ehlo_name(socket.gethostname()))
 
     async def send(
@@ -420,7 +420,7 @@ class AioSmtp:
     async def _dial(self, host: str, port: int) -> socket.socket:
         """A connected socket to the first address that answers."""
         loop = asyncio.get_running_loop()
-        self.names = self.names or Names(self.clock)
+        self.names = self.names or NameResolver(self.clock)
         refused: OSError = OSError(f"{host} has no address")
         async with self.clock.timeout(self.connect):
             for family, kind, protocol, _, where in await self.names.addresses(host, port):

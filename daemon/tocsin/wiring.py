@@ -29,7 +29,7 @@ from tocsin.logs import tell_counted
 from tocsin.metrics import Metrics
 from tocsin.model import Instant, Millis, Problem, Settings, Where
 from tocsin.model.civil import unix
-from tocsin.settings import Difference, LastGood, Loaded, difference, load
+from tocsin.settings import LastGood, Loaded, ReloadDifference, difference, load
 from tocsin.settings.document.reading import stumbling
 from tocsin.settings.last_good import packed
 from tocsin.store import open_store
@@ -178,7 +178,7 @@ class Daemon:
         self._settings: Settings = loaded.settings
         self._started = loaded.settings  # its addresses and database hold until the end of the process
         self._runners: list[web.AppRunner] = []
-        self._doors: list[asyncio.Server] = []  # of the main address
+        self._listeners: list[asyncio.Server] = []  # of the main address
         self._front: Front | None = None
         self._admin: asyncio.Server | None = None
         self._control: Control | None = None
@@ -328,8 +328,8 @@ class Daemon:
         """Close the doors, let what is under way end, close the store last."""
         if self._control is not None:
             await self._control.stop()
-        for door in (*self._doors, *([self._admin] if self._admin is not None else [])):
-            door.close()
+        for listener in (*self._listeners, *([self._admin] if self._admin is not None else [])):
+            listener.close()
         if self._front is not None:
             await self._front.close()
         for runner in self._runners:
@@ -360,20 +360,20 @@ class Daemon:
         runner = await self._set_up(app)
         assert runner.server is not None
         connections = Connections(lambda: self.live.settings.server.trusted_proxies)
-        doors = (app[RECEPTION], self.clock, self.metrics, HEAD_TIME, connections)
-        self._front = front = Front(runner.server, *doors)
+        shared = (app[RECEPTION], self.clock, self.metrics, HEAD_TIME, connections)
+        self._front = front = Front(runner.server, *shared)
         loop = asyncio.get_running_loop()
         if sockets:
-            self._doors = [await loop.create_server(front, sock=one, backlog=BACKLOG) for one in sockets]
+            self._listeners = [await loop.create_server(front, sock=one, backlog=BACKLOG) for one in sockets]
         else:
-            self._doors = [
+            self._listeners = [
                 await loop.create_server(front, server.host, server.port, backlog=BACKLOG, reuse_address=True)
             ]
         if server.admin_port is not None:
             admin = await self._set_up(make_admin_app(self))
             host = server.admin_host or "127.0.0.1"
             assert admin.server is not None
-            watched = Front(admin.server, *doors, learns=False)
+            watched = Front(admin.server, *shared, learns=False)
             self._admin = await loop.create_server(
                 watched, host, server.admin_port, backlog=BACKLOG, reuse_address=True
             )
@@ -390,7 +390,7 @@ class Daemon:
     @property
     def port(self) -> int:
         """The port that is listened on: the system's choice where the configuration says 0."""
-        return int(self._doors[0].sockets[0].getsockname()[1])
+        return int(self._listeners[0].sockets[0].getsockname()[1])
 
     # -------------------------------------------------------------------------- configuration
 
@@ -543,7 +543,7 @@ class Daemon:
             await self.heartbeats.begin(was_down=True)
 
 
-def _compared(before: Settings, after: Settings, started: Settings) -> tuple[Difference, Rulebook]:
+def _compared(before: Settings, after: Settings, started: Settings) -> tuple[ReloadDifference, Rulebook]:
     """Compare two configurations and compile the new rules: for a thread, since two thousand rules take their time."""
     return difference(before, after, started), Rulebook(after)
 

@@ -11,7 +11,7 @@ from typing import Any
 from tocsin.settings import json_schema
 from tocsin.settings.catalogue import SECTIONS
 from tocsin.settings.document.shapes import Either, Key, Many, Never, Record, Shape, Table
-from tocsin.settings.plugins import COMING, INSTALLED, Broken
+from tocsin.settings.plugins import COMING, INSTALLED, BrokenKind
 from tocsin.settings.sections.plugin_options import Kinded, shape_of
 
 MANUAL = Path(__file__).parent.parent.parent / "docs" / "configuration.md"
@@ -60,7 +60,7 @@ def test_the_manual_names_every_option_of_every_kind_and_no_other() -> None:
     for group in ("sources", "channels"):
         for type in INSTALLED.types(group):
             kind = INSTALLED.kind(group, type)
-            assert not isinstance(kind, Broken)
+            assert not isinstance(kind, BrokenKind)
             options = COMING[group][type] if kind is None else kind.options
             word = "Integration" if group == "sources" else "Channel"
             below = {

@@ -21,7 +21,7 @@ from tocsin.cli.trouble import REFUSED, UNREACHABLE, WRONG, Trouble
 from tocsin.decide.whatif.outcomes import Case, Comparison, Difference, Figures, Weakened, compare, comparison_view
 from tocsin.errors import StoreError
 from tocsin.model import Settings, rfc3339
-from tocsin.replay.twice import Duty, Variant, play_twice, read_records
+from tocsin.replay.twice import OnCallExtras, Variant, play_twice, read_records
 
 CANDIDATE = (
     "rules", "lookups", "inhibitions", "maintenance", "storm", "throttle", "categories", "policies", "services",
@@ -71,10 +71,10 @@ def backtest(
         raise typer.Exit(REFUSED)
 
 
-def _duty(settings: Settings) -> dict[str, Duty]:
+def _duty(settings: Settings) -> dict[str, OnCallExtras]:
     """Shifts of feeds and run-time overrides, by schedule: who was on call beyond what the files say."""
     made = known_overrides(settings)
-    return {name: Duty(one.feed, tuple(made.get(name, ()))) for name, one in settings.schedules.items()}
+    return {name: OnCallExtras(one.feed, tuple(made.get(name, ()))) for name, one in settings.schedules.items()}
 
 
 def _check(after: Variant) -> None:

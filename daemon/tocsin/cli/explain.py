@@ -28,7 +28,7 @@ from tocsin.errors import BadBody, StoreError
 from tocsin.model import SEVERITIES, Alert, Instant, IntegrationConfig, Millis, Parsed, Settings, Severity
 from tocsin.model.civil import unix
 from tocsin.settings.document.trusted_files import Unreadable, read_whole
-from tocsin.settings.plugins import Broken, Kinds
+from tocsin.settings.plugins import BrokenKind, Kinds
 from tocsin.store import Reader, is_absent, open_reader
 from tocsin.work.whatif.explain import Asked, answer, limits_of, people_in
 
@@ -184,7 +184,7 @@ def _label(text: str) -> tuple[str, str]:
 
 def _parsed(file: str, integration: IntegrationConfig, now: Instant) -> Parsed:
     source = Kinds().kind("sources", integration.type)
-    if source is None or isinstance(source, Broken):
+    if source is None or isinstance(source, BrokenKind):
         raise Trouble(f"alerts of type {integration.type!r} cannot be read by this version", REFUSED)
     return _read_by(source, _raw(file), file, integration, now)
 
@@ -230,7 +230,7 @@ def channel_kinds(settings: Settings) -> dict[str, ChannelKind]:
     kinds, found = Kinds(), dict[str, ChannelKind]()
     for channel in settings.channels.values():
         kind = kinds.kind("channels", channel.type)
-        if kind is not None and not isinstance(kind, Broken):
+        if kind is not None and not isinstance(kind, BrokenKind):
             found[channel.type] = kind
     return found
 

@@ -18,7 +18,7 @@ from tocsin.contracts import Source
 from tocsin.decide.whatif.recordings import line_of
 from tocsin.errors import StoreError
 from tocsin.model import DAY, Instant, Settings
-from tocsin.settings.plugins import Broken, Kinds
+from tocsin.settings.plugins import BrokenKind, Kinds
 from tocsin.store import Reader, open_reader
 from tocsin.work.whatif.recordings import Recorded
 
@@ -70,7 +70,9 @@ async def write_lines(settings: Settings, since: Instant, to: IO[bytes], tell: C
 def sources_of(settings: Settings) -> dict[str, Source]:
     kinds = Kinds()
     found = {one.type: kinds.kind("sources", one.type) for one in settings.integrations.values()}
-    return {type_: source for type_, source in found.items() if source is not None and not isinstance(source, Broken)}
+    return {
+        type_: source for type_, source in found.items() if source is not None and not isinstance(source, BrokenKind)
+    }
 
 
 def written_to(path: Path) -> IO[bytes]:

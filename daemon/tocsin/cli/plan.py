@@ -15,7 +15,7 @@ from tocsin.cli.configured import asked_for, control_socket, errors_in, locate, 
 from tocsin.cli.explain import beside
 from tocsin.cli.known_feeds import with_known_feeds
 from tocsin.cli.oncall import settings_without_secrets, this_second
-from tocsin.cli.plan_answer import Known
+from tocsin.cli.plan_answer import DatabaseFacts
 from tocsin.cli.tables import print_json, warn
 from tocsin.cli.times import length
 from tocsin.cli.trouble import REFUSED, WRONG, Trouble
@@ -28,7 +28,7 @@ from tocsin.settings.document.files import gather
 from tocsin.settings.document.reading import Reading
 from tocsin.settings.last_good import unpacked
 from tocsin.settings.loading import Loaded, compiled
-from tocsin.settings.plugins import INSTALLED, Broken, Kinds
+from tocsin.settings.plugins import INSTALLED, BrokenKind, Kinds
 from tocsin.store import Reader
 from tocsin.work.whatif.explain import people_in
 from tocsin.work.whatif.plan import History, Sides, affected, replayed
@@ -120,21 +120,21 @@ def _reading() -> Reading:
 # ------------------------------------------------------------------------------------ the database
 
 
-async def _known(before: Settings, after: Settings, since: Instant, now: Instant) -> Known:
-    async def look(reader: Reader) -> Known:
+async def _known(before: Settings, after: Settings, since: Instant, now: Instant) -> DatabaseFacts:
+    async def look(reader: Reader) -> DatabaseFacts:
         sides = Sides(before, after, await people_in(reader, before), await people_in(reader, after))
         return await _look(reader, sides, since, now)
 
     found = await beside(before, look, PATIENCE)
-    return found if found is not None else Known()
+    return found if found is not None else DatabaseFacts()
 
 
-async def _look(history: History, sides: Sides, since: Instant, now: Instant) -> Known:
+async def _look(history: History, sides: Sides, since: Instant, now: Instant) -> DatabaseFacts:
     clock = SystemClock()
     tally = await replayed(history, sides, _sources(sides), since, now, clock, _progress)
     _progress_ends()
     people = sides.people_before, sides.people_after
-    return Known(tally, await affected(history, sides, now), *(one.overrides for one in people))
+    return DatabaseFacts(tally, await affected(history, sides, now), *(one.overrides for one in people))
 
 
 def _sources(sides: Sides) -> dict[str, Source]:
@@ -142,7 +142,7 @@ def _sources(sides: Sides) -> dict[str, Source]:
     for settings in (sides.before, sides.after):
         for integration in settings.integrations.values():
             kind = kinds.kind("sources", integration.type)
-            if kind is not None and not isinstance(kind, Broken):
+            if kind is not None and not isinstance(kind, BrokenKind):
                 found[integration.type] = kind
     return found
 

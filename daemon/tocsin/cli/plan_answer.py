@@ -14,7 +14,7 @@ from tocsin.decide.whatif import config_diff
 from tocsin.decide.whatif.escalation_forecast import Planned
 from tocsin.decide.whatif.replay import Group, Tally
 from tocsin.model import EMPTY, Instant, Millis, Settings, rfc3339
-from tocsin.settings import Difference, difference
+from tocsin.settings import ReloadDifference, difference
 from tocsin.settings.reload_diff import PLAIN
 from tocsin.work.whatif.plan import Affected
 
@@ -22,7 +22,7 @@ TOLD_GROUPS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class DatabaseFacts:
     """Facts from the database that the change touches; empty where there is no database."""
 
     tally: Tally | None = None
@@ -40,7 +40,7 @@ class Compared:
     now: Instant
     ahead: Millis
     since: Instant
-    known: Known
+    known: DatabaseFacts
 
 
 def as_json(found: Compared, origin: str, new: str) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def as_json(found: Compared, origin: str, new: str) -> dict[str, Any]:
     }
 
 
-def _sections(changed: Difference) -> dict[str, Any]:
+def _sections(changed: ReloadDifference) -> dict[str, Any]:
     return {
         name: {"added": list(names.added), "removed": list(names.removed), "changed": list(names.changed)}
         for name, names in changed.names.items()

@@ -58,9 +58,9 @@ def run(
     logs.configure(level=log_level, style=log, monotonic=SystemClock().monotonic)
     allow_many_connections()
     loaded, because = usable(main, yes=yes)
-    doors = inherited_sockets(os.environ, os.getpid())
+    sockets = inherited_sockets(os.environ, os.getpid())
     try:
-        _run(loaded, because, beside, doors)
+        _run(loaded, because, beside, sockets)
     except NotStarted as failed:
         trouble = _trouble(failed.cause, loaded)
         kept = None if because else last_good(main)
@@ -68,7 +68,7 @@ def run(
             raise trouble from failed.cause
         warn(f"tocsin: {main}: {trouble}. {ON_LAST_GOOD}")
         try:
-            _run(kept, f"with the one asked for: {trouble}", beside, doors)
+            _run(kept, f"with the one asked for: {trouble}", beside, sockets)
         except NotStarted as again:
             raise _trouble(again.cause, kept) from again.cause
 
@@ -81,10 +81,10 @@ class NotStarted(Exception):
         self.cause = cause
 
 
-def _run(loaded: settings.Loaded, because: str, beside: Beside | None, doors: Sequence[socket.socket]) -> None:
+def _run(loaded: settings.Loaded, because: str, beside: Beside | None, sockets: Sequence[socket.socket]) -> None:
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(loaded, because, beside, [door.dup() for door in doors]))
+            runner.run(_serve(loaded, because, beside, [socket_.dup() for socket_ in sockets]))
     except StoreError as closed:
         raise Trouble(str(closed), UNREACHABLE) from None
 
@@ -165,10 +165,12 @@ def _lost(main: Path, current: Settings) -> tuple[str, ...]:
     return settings.emptied(kept.settings, current) if kept is not None and kept.settings is not None else ()
 
 
-async def _serve(loaded: settings.Loaded, because: str, beside: Beside | None, doors: Sequence[socket.socket]) -> None:
+async def _serve(
+    loaded: settings.Loaded, because: str, beside: Beside | None, sockets: Sequence[socket.socket]
+) -> None:
     signals, notify = Signals(), Notify(os.environ, os.getpid())
     signals.listen(asyncio.get_running_loop())
-    daemon = await _started(loaded, because, doors)
+    daemon = await _started(loaded, because, sockets)
     try:
         await leave_token(daemon)
         if beside is not None:
@@ -180,10 +182,10 @@ async def _serve(loaded: settings.Loaded, because: str, beside: Beside | None, d
         await daemon.stop()
 
 
-async def _started(loaded: settings.Loaded, because: str, doors: Sequence[socket.socket]) -> Daemon:
+async def _started(loaded: settings.Loaded, because: str, sockets: Sequence[socket.socket]) -> Daemon:
     try:
         daemon = Daemon(loaded, state=state_folder(loaded.main), on_last_good=because)
-        await daemon.start(sockets=doors)
+        await daemon.start(sockets=sockets)
     except BaseException as cause:  # whatever keeps it from starting; the last good configuration may not
         if not is_bug(cause):
             raise

@@ -68,7 +68,7 @@ async def play(
     first = next(together, None)
     if first is None:
         return Played()
-    replay = await Replay.begin(loaded, first[0].received_at)
+    replay = await ReplayRun.begin(loaded, first[0].received_at)
     try:
         done = 0
         while first is not None:
@@ -188,7 +188,7 @@ class Awaited:
 
 
 @dataclass(slots=True)
-class Replay:
+class ReplayRun:
     """A configuration, a stretch of time, and what happens in it."""
 
     daemon: ReplayDaemon
@@ -204,7 +204,7 @@ class Replay:
     _count: int = 0
 
     @classmethod
-    async def begin(cls, loaded: Loaded, start: Instant) -> Replay:
+    async def begin(cls, loaded: Loaded, start: Instant) -> ReplayRun:
         clock = ReplayClock(start)
         settings = _for_replay(loaded)
         nowhere = Nowhere()

@@ -17,8 +17,8 @@ from tocsin.errors import BadBody
 from tocsin.model import Instant, IntegrationConfig, Millis, Settings, Where
 from tocsin.replay.engine import play
 from tocsin.settings import Loaded
-from tocsin.settings.plugins import Broken, Kinds
-from tocsin.settings.rule_tests import NEVER, Coming, Expected, Trial
+from tocsin.settings.plugins import BrokenKind, Kinds
+from tocsin.settings.rule_tests import NEVER, Expected, Trial, TrialAlert
 
 BENCH = b"""
 database: {url: "sqlite:tocsin.db"}
@@ -50,13 +50,13 @@ async def run_trial(trial: Trial, loaded: Loaded) -> tuple[Differs, ...]:
     start = local_instant(trial.start, loaded.settings.defaults.timezone)
     try:
         records = _records(trial, loaded.settings, start)
-    except Unreadable as wrong:
+    except UnreadableAlert as wrong:
         return (Differs(wrong.where, str(wrong)),)
     played = await play(loaded, records, until=Instant(start + trial.until))
     return tuple(_differences(trial, played))
 
 
-class Unreadable(Exception):
+class UnreadableAlert(Exception):
     """An alert of a test that cannot be posted as it is written."""
 
     def __init__(self, where: Where, message: str) -> None:
@@ -76,44 +76,46 @@ def _records(trial: Trial, settings: Settings, start: Instant) -> list[Record]:
     ]
 
 
-def _posted(coming: Coming, post: int, settings: Settings, kinds: Kinds, at: Instant) -> Iterator[Record]:
+def _posted(coming: TrialAlert, post: int, settings: Settings, kinds: Kinds, at: Instant) -> Iterator[Record]:
     name = coming.integration or ""
     config = settings.integrations.get(name)
     if config is None:
         known = ", ".join(settings.integrations) or "none"
-        raise Unreadable(coming.where, f"integration: there is no integration '{name}'; there are: {known}")
+        raise UnreadableAlert(coming.where, f"integration: there is no integration '{name}'; there are: {known}")
     source = kinds.kind("sources", config.type)
-    if source is None or isinstance(source, Broken):
-        raise Unreadable(coming.where, f"integration: alerts of type {config.type} cannot be read by this version")
+    if source is None or isinstance(source, BrokenKind):
+        raise UnreadableAlert(coming.where, f"integration: alerts of type {config.type} cannot be read by this version")
     raw = orjson.dumps(coming.body if coming.body is not None else _body(coming, config, at))
     for alert in _parsed(source, raw, config, coming, at):
         yield Signal(at, name, post, alert, "" if alert.source_key else hashlib.sha256(raw).hexdigest())
 
 
-def _parsed(source: Source, raw: bytes, config: IntegrationConfig, coming: Coming, at: Instant) -> tuple[Any, ...]:
+def _parsed(source: Source, raw: bytes, config: IntegrationConfig, coming: TrialAlert, at: Instant) -> tuple[Any, ...]:
     try:
         parsed = source.parse(raw, {"content-type": "application/json"}, config, at)
     except BadBody as wrong:
-        raise Unreadable(coming.where, f"the source refuses it: {wrong.detail}") from None
+        raise UnreadableAlert(coming.where, f"the source refuses it: {wrong.detail}") from None
     if parsed.rejected:
-        raise Unreadable(coming.where, f"the source refuses it: {parsed.rejected[0].detail}")
+        raise UnreadableAlert(coming.where, f"the source refuses it: {parsed.rejected[0].detail}")
     return parsed.alerts
 
 
-def _body(coming: Coming, config: IntegrationConfig, at: Instant) -> Any:
+def _body(coming: TrialAlert, config: IntegrationConfig, at: Instant) -> Any:
     parts = coming.parts
     if config.type.startswith("alertmanager"):
         return {"version": "4", "alerts": [_of_alertmanager(coming, at)]}
     if config.type == "webhook" and not config.options.get("map"):
         identity = parts.get("dedup_key") or _identity(parts)
         return {"status": "firing", "dedup_key": identity, **parts}
-    raise Unreadable(coming.where, f"alerts of type {config.type} are tested by their payload: write payload: {{…}}")
+    raise UnreadableAlert(
+        coming.where, f"alerts of type {config.type} are tested by their payload: write payload: {{…}}"
+    )
 
 
-def _of_alertmanager(coming: Coming, at: Instant) -> dict[str, Any]:
+def _of_alertmanager(coming: TrialAlert, at: Instant) -> dict[str, Any]:
     strange = [name for name in coming.parts if name not in ("status", "labels", "annotations", "dedup_key")]
     if strange:
-        raise Unreadable(coming.where, f"{strange[0]}: an Alertmanager sends labels and annotations only")
+        raise UnreadableAlert(coming.where, f"{strange[0]}: an Alertmanager sends labels and annotations only")
     body = {"status": "firing", "labels": {}, "annotations": {}, **coming.parts}
     key = body.pop("dedup_key", None)
     return {**body, "fingerprint": key} if key else body

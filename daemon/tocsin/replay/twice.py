@@ -24,7 +24,7 @@ _progress: Any = None  # of a worker: where it tells how far it is
 
 
 @dataclass(frozen=True, slots=True)
-class Duty:
+class OnCallExtras:
     """Facts of a schedule that the files do not hold: the shifts of its feed, and the overrides made at run time."""
 
     feed: tuple[FeedShift, ...]
@@ -38,7 +38,7 @@ class Variant:
     main: Path
     others: tuple[Path, ...] = ()
     always: tuple[str, ...] = ()
-    duty: Mapping[str, Duty] = field(default_factory=dict)  # by schedule
+    duty: Mapping[str, OnCallExtras] = field(default_factory=dict)  # by schedule
 
     def load(self, only: tuple[str, ...] = ()) -> Loaded:
         return load_over(self.main, self.others, always=self.always, only=only)
@@ -86,9 +86,9 @@ def _play(side: Side, variant: Variant, file: Path) -> Played:
         return asyncio.run(play(known, read_records(file), tell=tell))
 
 
-def with_duty(settings: Settings, duty: Mapping[str, Duty]) -> Settings:
+def with_duty(settings: Settings, duty: Mapping[str, OnCallExtras]) -> Settings:
     """Overrides made at run time go after the written ones, as they do when people are paged."""
-    nothing = Duty((), ())
+    nothing = OnCallExtras((), ())
     schedules = {}
     for name, one in settings.schedules.items():
         known = duty.get(name, nothing)

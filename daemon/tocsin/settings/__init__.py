@@ -4,11 +4,11 @@ from tocsin.settings.last_good import LastGood
 from tocsin.settings.loading import Loaded, load
 from tocsin.settings.overlay import load_alone, load_over
 from tocsin.settings.paths import find, state_directory
-from tocsin.settings.reload_diff import Difference, difference, emptied
+from tocsin.settings.reload_diff import ReloadDifference, difference, emptied
 from tocsin.settings.schema import json_schema
 
 __all__ = [
-    "Difference",
+    "ReloadDifference",
     "LastGood",
     "Loaded",
     "difference",

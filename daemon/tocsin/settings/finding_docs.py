@@ -21,7 +21,7 @@ _MEANT = re.compile(r"\(did you mean '([^']+)'\?\)")
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class FindingDoc:
     """A section of the manual: `levels` it comes with, a `title`, `why` it matters, what to write (`fix`)."""
 
     name: str
@@ -37,18 +37,18 @@ class Code:
 
 
 @lru_cache(maxsize=1)
-def codes() -> Mapping[str, Code]:
+def codes() -> Mapping[str, FindingDoc]:
     """The documented codes by name, in the manual's order."""
     text = MANUAL.read_text(encoding="utf-8")
     return MappingProxyType({found[1]: _code(found[1], found[2]) for found in _SECTION.finditer(text)})
 
 
-def _code(name: str, body: str) -> Code:
+def _code(name: str, body: str) -> FindingDoc:
     found = _BODY.match(body)
     if found is None:
         raise ValueError(f"{PAGE}: the section {name} lacks its level, Why or Write")
     levels, title, why, fix = (" ".join(part.split()) for part in found.groups())
-    return Code(name, tuple(levels.split(", ")), title, why, fix, f"## `{name}`\n{body}".rstrip())
+    return FindingDoc(name, tuple(levels.split(", ")), title, why, fix, f"## `{name}`\n{body}".rstrip())
 
 
 def why(problem: Problem) -> str:

@@ -35,7 +35,7 @@ COMING: Mapping[Group, Mapping[str, Mapping[str, Option]]] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class BrokenKind:
     """A kind that is installed and cannot be loaded."""
 
     because: str
@@ -58,13 +58,13 @@ class Kinds:
             return list(self.given.get(group, {}))
         return list(self._entry_points(group))
 
-    def kind(self, group: Group, type: str) -> Any | Broken | None:
+    def kind(self, group: Group, type: str) -> Any | BrokenKind | None:
         """The kind itself; Broken when its module cannot be imported; None when there is no such type."""
         if (group, type) not in self._loaded:
             self._loaded[group, type] = self._load(group, type)
         return self._loaded[group, type]
 
-    def _load(self, group: Group, type: str) -> Any | Broken | None:
+    def _load(self, group: Group, type: str) -> Any | BrokenKind | None:
         if self.given is not None:
             return self.given.get(group, {}).get(type)
         point = self._entry_points(group).get(type)
@@ -73,7 +73,7 @@ class Kinds:
         try:
             return point.load()
         except (ImportError, AttributeError) as error:
-            return Broken(str(error))
+            return BrokenKind(str(error))
 
     def _entry_points(self, group: Group) -> dict[str, EntryPoint]:
         if group not in self._points:

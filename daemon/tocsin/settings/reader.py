@@ -19,11 +19,11 @@ from tocsin.settings.catalogue import SECTIONS, Section
 from tocsin.settings.document import shapes
 from tocsin.settings.document.files import File
 from tocsin.settings.document.nodes import Mapping as MappingNode
-from tocsin.settings.document.nodes import Node, Refused, Scalar, Sequence, plain
+from tocsin.settings.document.nodes import Node, RefusedNode, Scalar, Sequence, plain
 from tocsin.settings.document.reading import SINGULAR, Reading
 from tocsin.settings.document.scalars import did_you_mean, nearest
 from tocsin.settings.document.shapes import Nothing, Shape, Table
-from tocsin.settings.document.source_map import Entry, Merged, Written, damaged
+from tocsin.settings.document.source_map import Entry, Merged, SourceMap, damaged
 from tocsin.settings.sections import alerts, muting, people, rules
 
 
@@ -34,7 +34,7 @@ class Draft:
     """
 
     settings: Settings
-    written: Written
+    written: SourceMap
     damaged: frozenset[Entry]
     incomplete: bool
 
@@ -69,7 +69,7 @@ _HIDING = frozenset({"duplicate-key", "include", "documents"})
 
 
 def _draft(settings: Settings, merged: Mapping[str, Merged], main: Path, reading: Reading) -> Draft:
-    written = Written(merged, _ONCE, Where(str(main), 1, 1))
+    written = SourceMap(merged, _ONCE, Where(str(main), 1, 1))
     hidden = any(problem.level == "error" and problem.code in _HIDING for problem in reading.problems)
     places = [*(problem.where for problem in reading.problems if problem.level == "error"), *reading.unsure]
     harmed = frozenset() if reading.full else damaged(merged, _ONCE, places)  # nothing is linted then
@@ -95,7 +95,7 @@ def _merge(files: Seq[File], reading: Reading) -> dict[str, Merged]:
 
 
 def _add(name: str, node: Node, merged: Merged, reading: Reading, *, is_main: bool) -> None:
-    if isinstance(node, Refused):
+    if isinstance(node, RefusedNode):
         reading.incomplete = True
         return
     if name == "include" and not is_main:

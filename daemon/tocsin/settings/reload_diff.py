@@ -18,7 +18,7 @@ PLAIN = (
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class NameChanges:
     """Names of a section that came, went, or say something else; each in its configuration's order."""
 
     added: tuple[str, ...] = ()
@@ -26,12 +26,12 @@ class Names:
     changed: tuple[str, ...] = ()
 
     @property
-    def count(self) -> Change:
-        return Change(len(self.added), len(self.removed), len(self.changed))
+    def count(self) -> ChangeCounts:
+        return ChangeCounts(len(self.added), len(self.removed), len(self.changed))
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ChangeCounts:
     """The number of names of a section that came, went, or say something else."""
 
     added: int = 0
@@ -44,14 +44,14 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ReloadDifference:
     """`counts` by section, only those that changed; `names`: the same by name, where a section has names.
     `needs_restart`: what a reload cannot apply. `removes_most`: sections that lose more than half of their names: ask
     first. `empties`: sections that had something and have nothing left, so that nobody would be paged: ask first.
     `moved`: the rules that stay are walked in another order."""
 
-    counts: Mapping[str, Change]
-    names: Mapping[str, Names]
+    counts: Mapping[str, ChangeCounts]
+    names: Mapping[str, NameChanges]
     needs_restart: tuple[str, ...] = ()
     removes_most: tuple[str, ...] = ()
     empties: tuple[str, ...] = ()
@@ -74,17 +74,17 @@ class Difference:
         return f"{said}; needs a restart: {', '.join(self.needs_restart)}" if self.needs_restart else said
 
 
-def difference(old: Settings, new: Settings, started: Settings | None = None) -> Difference:
+def difference(old: Settings, new: Settings, started: Settings | None = None) -> ReloadDifference:
     """Compare `new` with `old`, which it replaces. `started`: the configuration the daemon began with, whose addresses
     hold.
     """
     names = {name: _compare(getattr(old, name), getattr(new, name)) for name in NAMED}
     names["rules"] = _compare(_rules(old), _rules(new))
     counts = {name: found.count for name, found in names.items()}
-    counts |= {name: Change(changed=int(_plain(old, name) != _plain(new, name))) for name in PLAIN}
-    return Difference(
-        counts={name: change for name, change in counts.items() if change != Change()},
-        names={name: found for name, found in names.items() if found != Names()},
+    counts |= {name: ChangeCounts(changed=int(_plain(old, name) != _plain(new, name))) for name in PLAIN}
+    return ReloadDifference(
+        counts={name: change for name, change in counts.items() if change != ChangeCounts()},
+        names={name: found for name, found in names.items() if found != NameChanges()},
         needs_restart=tuple(_needs_restart(started or old, new)),
         removes_most=tuple(name for name in GUARDED if 2 * counts[name].removed > _size(old, name)),
         empties=emptied(old, new),
@@ -97,8 +97,8 @@ def emptied(old: Settings, new: Settings) -> tuple[str, ...]:
     return tuple(name for name in NEVER_EMPTIED if getattr(old, name) and not getattr(new, name))
 
 
-def _compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> Names:
-    return Names(
+def _compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> NameChanges:
+    return NameChanges(
         tuple(name for name in new if name not in old),
         tuple(name for name in old if name not in new),
         tuple(name for name in old if name in new and old[name] != new[name]),

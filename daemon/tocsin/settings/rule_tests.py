@@ -27,7 +27,7 @@ from tocsin.settings.document.shapes import (
     Record,
     Shape,
     Table,
-    Whole,
+    WholeNumber,
     Word,
     text,
 )
@@ -43,7 +43,7 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Coming:
+class TrialAlert:
     """An alert of a test. `body`: as posted, where the test wrote a payload; else `parts` of an alert."""
 
     where: Where
@@ -71,7 +71,7 @@ class Trial:
     start: str
     until: Millis
     integration: str | None
-    alerts: tuple[Coming, ...]
+    alerts: tuple[TrialAlert, ...]
     incidents: tuple[Expected, ...] | None
     totals: Expected
 
@@ -127,7 +127,7 @@ START_TIME = Word(local_time, "a local time", "", "2026-01-05 09:00")
 PARTS = ("status", "dedup_key", "title", "description", "severity", "service", "source", "labels", "annotations")
 
 
-def _coming(got: Got, reading: Reading) -> Coming | Nothing:
+def _coming(got: Got, reading: Reading) -> TrialAlert | Nothing:
     parts = {name: got.get(name) for name in PARTS if name in got.values}
     if got.has("payload") and parts:
         reading.error(got.at(next(iter(parts))), "both", "stands beside a payload, which says everything itself")
@@ -135,7 +135,7 @@ def _coming(got: Got, reading: Reading) -> Coming | Nothing:
     if not got.has("payload") and not ({"title", "labels"} & parts.keys()) and parts.get("status") != "resolved":
         reading.error(got.node, "empty", "this alert says nothing; write a title, labels or a payload")
         return BROKEN
-    return Coming(got.node.at, got.get("at", Millis(0)), got.get("integration"), got.get("payload"), parts or EMPTY)
+    return TrialAlert(got.node.at, got.get("at", Millis(0)), got.get("integration"), got.get("payload"), parts or EMPTY)
 
 
 ALERT = Record(
@@ -188,10 +188,10 @@ INCIDENT = Record(
         "severity": Key(SEVERITY, "its severity"),
         "priority": Key(PRIORITY, "its priority"),
         "status": Key(Choice(("triggered", "acknowledged", "resolved", "canceled")), "how it stands at the end"),
-        "alerts": Key(Whole(0), "how many alerts it has"),
+        "alerts": Key(WholeNumber(0), "how many alerts it has"),
         "self_healed": Key(Flag(), "whether it ended before anybody was paged"),
         "paged": Key(PAGED, "`never`, or when and whom the first page went to: {after: 2m, who: [ana]}"),
-        "pages": Key(Whole(0), "how many pages went out"),
+        "pages": Key(WholeNumber(0), "how many pages went out"),
     },
     _expected,
 )
@@ -200,15 +200,15 @@ EXPECT = Record(
     "what is expected",
     {
         "incidents": Key(Many(INCIDENT), "every incident, in the order they opened"),
-        "without_incident": Key(Whole(0), "how many alerts are kept without an incident"),
-        "pages": Key(Whole(0), "how many pages go out in all"),
+        "without_incident": Key(WholeNumber(0), "how many alerts are kept without an incident"),
+        "pages": Key(WholeNumber(0), "how many pages go out in all"),
     },
     _expected,
 )
 
 
 def _trial(got: Got, reading: Reading) -> Trial | Nothing:
-    alerts: tuple[Coming, ...] = got.get("alerts", ())
+    alerts: tuple[TrialAlert, ...] = got.get("alerts", ())
     for before, after in itertools.pairwise(alerts):
         if after.at < before.at:
             message = "at: comes before the alert above it; write them in order of time"

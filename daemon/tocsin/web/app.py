@@ -15,13 +15,13 @@ from tocsin.web import callbacks
 from tocsin.web.api import calendars, heartbeats, openapi
 from tocsin.web.api.endpoints import ENDPOINTS
 from tocsin.web.api.guard import handler_of
-from tocsin.web.budget import BUDGET, Budget, released
+from tocsin.web.budget import BUDGET, BodyBudget, released
 from tocsin.web.compat import alertmanager
 from tocsin.web.daemon import Daemon
 from tocsin.web.ingest import pagerduty
 from tocsin.web.ingest.webhooks import Reception
 from tocsin.web.limits import HEAD_TIME, MAX_BODY, handler_args
-from tocsin.web.problem_json import BASE_HEADERS, JSON_HEADERS, TRUSTED, Handler, Problem, refuse
+from tocsin.web.problem_json import BASE_HEADERS, JSON_HEADERS, TRUSTED, Handler, HttpProblem, refuse
 from tocsin.web.turns import TURNS, Turns
 from tocsin.web.ui import html, incidents, login, manual, one_tap, overview, schedules, silences
 
@@ -41,8 +41,8 @@ def make_app(daemon: Daemon, *, head_time: float = HEAD_TIME) -> web.Application
     """
     app = web.Application(client_max_size=MAX_BODY, handler_args=handler_args(head_time))
     app[TRUSTED] = lambda: daemon.live.settings.server.trusted_proxies
-    app[BUDGET], app[TURNS] = Budget(daemon.clock), Turns(daemon.clock)
-    add_alert_doors(app, daemon)
+    app[BUDGET], app[TURNS] = BodyBudget(daemon.clock), Turns(daemon.clock)
+    add_alert_routes(app, daemon)
     add_api(app, daemon)
     add_callbacks(app, daemon)
     add_pages(app, daemon)
@@ -56,13 +56,13 @@ def make_admin_app(daemon: Daemon) -> web.Application:
     """Metrics and probes alone, for an address of their own."""
     app = web.Application(client_max_size=MAX_BODY, handler_args=handler_args())
     app[TRUSTED] = lambda: daemon.live.settings.server.trusted_proxies
-    app[BUDGET], app[TURNS] = Budget(daemon.clock), Turns(daemon.clock)
+    app[BUDGET], app[TURNS] = BodyBudget(daemon.clock), Turns(daemon.clock)
     add_probes(app, daemon)
     add_rest(app)
     return app
 
 
-def add_alert_doors(app: web.Application, daemon: Daemon) -> None:
+def add_alert_routes(app: web.Application, daemon: Daemon) -> None:
     app[RECEPTION] = reception = Reception(daemon)
     add(app, "POST", "/v1/webhooks/{integration}", reception.webhook())
     add(app, "POST", "/v2/enqueue", pagerduty.events_v2(reception))
@@ -80,7 +80,7 @@ def add_api(app: web.Application, daemon: Daemon) -> None:
     add(app, "GET", "/v1/users/{key}.ics", calendars.person_file(daemon, versions))
     for endpoint in ENDPOINTS:
         add(app, endpoint.method, endpoint.path.replace("{number}", NUMBER), handler_of(daemon, endpoint))
-    alertmanager.add_doors(lambda method, path, handler: add(app, method, path, handler), daemon)
+    alertmanager.add_routes(lambda method, path, handler: add(app, method, path, handler), daemon)
 
 
 def add_callbacks(app: web.Application, daemon: Daemon) -> None:
@@ -171,10 +171,10 @@ def add_rest(app: web.Application) -> None:
     async def rest(request: web.Request) -> web.StreamResponse:
         allowed = set().union(*[(await route.resolve(request))[1] for route in routes])
         if not allowed:
-            return refuse(request, Problem(404, "there is nothing here; /docs lists what there is"))
+            return refuse(request, HttpProblem(404, "there is nothing here; /docs lists what there is"))
         methods = {"Allow": ", ".join(sorted({*allowed, hdrs.METH_OPTIONS}))}
         if request.method == hdrs.METH_OPTIONS:
             return web.Response(status=204, headers={**BASE_HEADERS, **methods})
-        return refuse(request, Problem(405, f"{request.method[:20]} is not for this path", headers=methods))
+        return refuse(request, HttpProblem(405, f"{request.method[:20]} is not for this path", headers=methods))
 
     app.router.add_route("*", "/{rest:.*}", rest)

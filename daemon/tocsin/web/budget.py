@@ -27,7 +27,7 @@ LITTLE = 64 << 10  # bytes of a body that are read for the sake of the connectio
 REFUSED_UNREAD = frozenset({401, 403, 404, 405, 413, 415, 422, 429, 503})  # before the body was read, where it is not
 
 
-class Crowded(Exception):
+class NoRoom(Exception):
     """The error where there is no room for a body now; `whose`: the sender whose share is used up, "" for
     everybody's.
     """
@@ -37,7 +37,7 @@ class Crowded(Exception):
         self.whose = whose
 
 
-class Budget:
+class BodyBudget:
     """Bytes of request bodies held in memory now, in all and by sender. One budget for all listeners of a daemon."""
 
     def __init__(self, clock: Clock, total: int = TOTAL, each: int = EACH) -> None:
@@ -50,9 +50,9 @@ class Budget:
         small = size <= SMALL
         mine = self._by_sender.get(sender, 0)
         if not small and mine + size > self.each:
-            raise Crowded(sender)
+            raise NoRoom(sender)
         if self.held + size > (self.total + SPARE if small else self.total):
-            raise Crowded("")
+            raise NoRoom("")
         self.held += size
         self._by_sender[sender] = mine + size
 
@@ -69,12 +69,12 @@ class Budget:
         return self._by_sender.get(sender, 0)
 
 
-class Held:
+class HeldBytes:
     """The bytes of one request, until it is answered."""
 
     __slots__ = ("_budget", "_sender", "size")
 
-    def __init__(self, budget: Budget, sender: str) -> None:
+    def __init__(self, budget: BodyBudget, sender: str) -> None:
         self._budget, self._sender, self.size = budget, sender, 0
 
     def reach(self, size: int) -> None:
@@ -86,15 +86,15 @@ class Held:
         self.size = size
 
 
-BUDGET: web.AppKey[Budget] = web.AppKey("budget")
-HELD: web.RequestKey[Held] = web.RequestKey("held", Held)
+BUDGET: web.AppKey[BodyBudget] = web.AppKey("budget")
+HELD: web.RequestKey[HeldBytes] = web.RequestKey("held", HeldBytes)
 
 
-def holding(request: web.Request, sender: str) -> Held:
+def holding(request: web.Request, sender: str) -> HeldBytes:
     """The share of the budget this request holds; `released` gives it back."""
-    held: Held | None = request.get(HELD)
+    held: HeldBytes | None = request.get(HELD)
     if held is None:
-        held = request[HELD] = Held(request.app[BUDGET], sender)
+        held = request[HELD] = HeldBytes(request.app[BUDGET], sender)
     return held
 
 
@@ -106,7 +106,7 @@ def released(handler: Handler) -> Handler:
         try:
             response = await handler(request)
         finally:
-            held: Held | None = request.get(HELD)
+            held: HeldBytes | None = request.get(HELD)
             if held is not None:
                 held.reach(0)
         if response.status in REFUSED_UNREAD and not request.content.is_eof():

@@ -15,7 +15,7 @@ from multidict import MultiDict
 from tocsin.model import ChannelConfig, Secret, Settings
 from tocsin.web.daemon import Daemon
 from tocsin.web.limits import MAX_FORM, read_body
-from tocsin.web.problem_json import BASE_HEADERS, Handler, Problem, guarded
+from tocsin.web.problem_json import BASE_HEADERS, Handler, HttpProblem, guarded
 from tocsin_integrations.channels.twilio import signatures, twiml
 
 TWIML_HEADERS: Mapping[str, str] = {"Content-Type": "text/xml; charset=utf-8", **BASE_HEADERS}
@@ -82,7 +82,7 @@ def status(daemon: Daemon) -> Handler:
 
 
 def sid_of(form: Form, *names: str) -> str:
-    """Twilio's id of the message or call. Raises Problem 400 without one: nothing tells a second delivery.
+    """Twilio's id of the message or call. Raises HttpProblem 400 without one: nothing tells a second delivery.
 
     A signature covers names and values run together, so that of `MessageSid=SM…&NumMedia=0` is good for
     `MessageSid=SM…NumMedia0` too: what stands behind an id is no part of it, or a message that was overheard
@@ -90,7 +90,7 @@ def sid_of(form: Form, *names: str) -> str:
     """
     found = next((sid for name in names if (sid := form.get(name, "").strip())), "")
     if not found:
-        raise Problem(400, f"the form has no {names[0]}")
+        raise HttpProblem(400, f"the form has no {names[0]}")
     shaped = SID.match(found)
     return shaped[0] if shaped else found
 
@@ -102,13 +102,13 @@ def state_of(form: Form) -> str:
     return form.get("MessageStatus") or form.get("CallStatus") or ""
 
 
-async def signed_form(daemon: Daemon, request: web.Request, door: str) -> Form:
-    """The fields of a rightly signed form. Raises Problem 403 for any other, without a hint."""
+async def signed_form(daemon: Daemon, request: web.Request, callback: str) -> Form:
+    """The fields of a rightly signed form. Raises HttpProblem 403 for any other, without a hint."""
     raw = await read_body(request, daemon.clock, MAX_FORM)
     form = signatures.parse_form(raw)
     if not is_signed(daemon.live.settings, request, raw, form):
-        daemon.metrics.signature_failures.labels(f"twilio_{door}").inc()
-        raise Problem(403, "not signed by Twilio for this address and account")
+        daemon.metrics.signature_failures.labels(f"twilio_{callback}").inc()
+        raise HttpProblem(403, "not signed by Twilio for this address and account")
     return form
 
 

@@ -24,7 +24,7 @@ KEPT_BACK = 256  # descriptors, at most, for everything else; of a few a third
 SHARE = 2  # one address may have MOST divided by this
 
 
-class Connection(Protocol):
+class CountedConnection(Protocol):
     """An open connection as Connections counts it."""
 
     @property
@@ -40,13 +40,13 @@ class Connections:
     def __init__(self, trusted: Callable[[], tuple[str, ...]], most: int | None = None) -> None:
         self.most = room() if most is None else most
         self._trusted = trusted
-        self._open: OrderedDict[Connection, None] = OrderedDict()
+        self._open: OrderedDict[CountedConnection, None] = OrderedDict()
         self._of: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def opened(self, one: Connection) -> bool:
+    def opened(self, one: CountedConnection) -> bool:
         """Count it, after room was made for it; False: there is none, and it is to be left."""
         address = one.address
         if self._of.get(address, 0) >= max(LEAST, self.most // SHARE) and not is_among(address, self._trusted()):
@@ -60,14 +60,14 @@ class Connections:
         self._of[address] = self._of.get(address, 0) + 1
         return True
 
-    def used(self, one: Connection) -> None:
+    def used(self, one: CountedConnection) -> None:
         """Note that data arrived on the connection."""
         try:  # costs nothing where it is counted, as nearly all are
             self._open.move_to_end(one)
         except KeyError:
             return
 
-    def closed(self, one: Connection) -> None:
+    def closed(self, one: CountedConnection) -> None:
         if one not in self._open:
             return
         del self._open[one]

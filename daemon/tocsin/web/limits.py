@@ -18,8 +18,8 @@ from aiohttp.web_protocol import RequestPayloadError
 
 from tocsin.contracts import Clock
 from tocsin.model import Millis
-from tocsin.web.budget import Crowded, Held, holding
-from tocsin.web.problem_json import Problem, overloaded, peer_of
+from tocsin.web.budget import HeldBytes, NoRoom, holding
+from tocsin.web.problem_json import HttpProblem, overloaded, peer_of
 from tocsin_integrations.common import json_fields
 
 MAX_BODY = 4 * 1024 * 1024  # bytes, as sent and inflated
@@ -33,7 +33,7 @@ log = structlog.stdlib.get_logger("tocsin.web")
 
 
 async def read_body(request: web.Request, clock: Clock, most: int = MAX_BODY, sender: str = "") -> bytes:
-    """The whole body, inflated. Raises Problem: 400 broken, 408 late, 413 too long, 415 another coding, 429 for a
+    """The whole body, inflated. Raises HttpProblem: 400 broken, 408 late, 413 too long, 415 another coding, 429 for a
     sender (by name, else by its address) that has too much under way already, 503 where everybody together has.
 
     aiohttp (3.14.5) does not wake a reader whose chunks break half-way: these run into the deadline.
@@ -54,14 +54,14 @@ async def read_body(request: web.Request, clock: Clock, most: int = MAX_BODY, se
             return body
         return inflate_within(body, coding, most, holding(request, sender or peer_of(request)))
     except RequestPayloadError as error:
-        raise Problem(400, f"the body's transfer is broken: {one_line(error)}", close=True) from None
+        raise HttpProblem(400, f"the body's transfer is broken: {one_line(error)}", close=True) from None
     except ConnectionError:
-        raise Problem(400, "the sender hung up before the end of its body", close=True) from None
-    except Crowded as crowded:
+        raise HttpProblem(400, "the sender hung up before the end of its body", close=True) from None
+    except NoRoom as crowded:
         raise no_room(crowded) from None
 
 
-async def collect(request: web.Request, clock: Clock, most: int, held: Held) -> bytes:
+async def collect(request: web.Request, clock: Clock, most: int, held: HeldBytes) -> bytes:
     """A body that arrives in pieces, within its deadline; nothing of it is read before there is room for all of it."""
     content = request.content
     held.reach(request.content_length or 0)
@@ -75,11 +75,11 @@ async def collect(request: web.Request, clock: Clock, most: int, held: Held) -> 
                 if len(body) > held.size:
                     held.reach(len(body))
     except TimeoutError:
-        raise Problem(408, f"the body did not arrive within {BODY_TIME // 1000} seconds", close=True) from None
+        raise HttpProblem(408, f"the body did not arrive within {BODY_TIME // 1000} seconds", close=True) from None
     return bytes(body)
 
 
-def no_room(crowded: Crowded) -> Problem:
+def no_room(crowded: NoRoom) -> HttpProblem:
     """The body stays with its sender for now; the connection is closed, since nobody reads it."""
     if crowded.whose:
         problem = overloaded("too many bytes of yours are under way already; send this again in a moment", 429)
@@ -89,12 +89,12 @@ def no_room(crowded: Crowded) -> Problem:
     return problem
 
 
-def too_long(most: int) -> Problem:
+def too_long(most: int) -> HttpProblem:
     instead = "send it in several posts" if most == MAX_BODY else "that is the most this takes"
-    return Problem(413, f"the body is longer than {most // 1024} KiB; {instead}", close=True)
+    return HttpProblem(413, f"the body is longer than {most // 1024} KiB; {instead}", close=True)
 
 
-def inflate_within(body: bytes, coding: str, most: int, held: Held) -> bytes:
+def inflate_within(body: bytes, coding: str, most: int, held: HeldBytes) -> bytes:
     """`inflate`, with room for all that it may become. Raises Crowded too."""
     held.reach(held.size + min(most, len(body) * 1032))  # deflate makes no more of a byte
     plain = inflate(body, coding, most)
@@ -109,7 +109,7 @@ def inflate(body: bytes, coding: str, most: int = MAX_BODY) -> bytes:
             return body
         case "gzip" | "x-gzip":
             return gunzip(body, most)
-    raise Problem(415, "this Content-Encoding is not read here; send gzip, once, or nothing")
+    raise HttpProblem(415, "this Content-Encoding is not read here; send gzip, once, or nothing")
 
 
 def gunzip(body: bytes, most: int) -> bytes:
@@ -117,18 +117,18 @@ def gunzip(body: bytes, most: int) -> bytes:
     try:
         plain = machine.decompress(body, most + 1)
     except zlib.error as error:
-        raise Problem(400, f"the body is not the gzip it says: {error}") from None
+        raise HttpProblem(400, f"the body is not the gzip it says: {error}") from None
     if len(plain) > most:
         raise too_long(most)
     if not machine.eof:
-        raise Problem(400, "the body's gzip is cut short")
+        raise HttpProblem(400, "the body's gzip is cut short")
     if machine.unused_data:
-        raise Problem(400, "there is something after the end of the body's gzip")
+        raise HttpProblem(400, "there is something after the end of the body's gzip")
     return plain
 
 
 def read_json(raw: bytes) -> Any:
-    """The JSON of a request to the API, read as the doors for alerts read it; nothing at all counts as `{}`.
+    """The JSON of a request to the API, read as posts of alerts are read; nothing at all counts as `{}`.
 
     Raises BadBody.
     """

@@ -32,7 +32,7 @@ MAX_ERRORS = 100
 RETRY_AFTER = "5"  # seconds; long enough for a full queue to drain, short enough for a page
 
 
-class Problem(Exception):
+class HttpProblem(Exception):
     """The request cannot be served; `errors` point at each culprit (RFC 6901, "" = the whole body)."""
 
     def __init__(
@@ -59,42 +59,42 @@ def guarded(handler: Handler) -> Handler:
     async def guard(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)
-        except (Problem, BadBody, Refused, SettingsError, StoreUnavailable) as error:
+        except (HttpProblem, BadBody, Refused, SettingsError, StoreUnavailable) as error:
             return refuse(request, as_problem(error))
 
     return guard
 
 
-def as_problem(error: Exception) -> Problem:
+def as_problem(error: Exception) -> HttpProblem:
     """The problem that an error of ours stands for."""
     match error:
-        case Problem():
+        case HttpProblem():
             return error
         case BadBody():
             culprits = (Rejected(error.pointer, error.detail),) if error.pointer else ()
-            return Problem(error.status, error.detail, errors=culprits)
+            return HttpProblem(error.status, error.detail, errors=culprits)
         case Refused():
             errors = tuple(Rejected(pointer, detail) for pointer, detail in error.culprits)
-            return Problem(error.status, error.because, errors=errors)
+            return HttpProblem(error.status, error.because, errors=errors)
         case SettingsError():
             found = tuple(Rejected("", str(problem)) for problem in error.problems)
-            return Problem(422, "the configuration has mistakes; nothing was changed", errors=found)
+            return HttpProblem(422, "the configuration has mistakes; nothing was changed", errors=found)
         case StoreUnavailable():
             return overloaded("the database does not answer; try again in a moment", 503)
     raise error
 
 
-def overloaded(detail: str, status: int) -> Problem:
-    return Problem(status, detail, headers={"Retry-After": RETRY_AFTER})
+def overloaded(detail: str, status: int) -> HttpProblem:
+    return HttpProblem(status, detail, headers={"Retry-After": RETRY_AFTER})
 
 
-def refuse(request: web.Request, problem: Problem) -> web.Response:
+def refuse(request: web.Request, problem: HttpProblem) -> web.Response:
     """Answer with the problem, and leave one line about it."""
     log_refusal(request, problem)
     return answer(problem)
 
 
-def log_refusal(request: web.Request, problem: Problem) -> None:
+def log_refusal(request: web.Request, problem: HttpProblem) -> None:
     """The one line about a refusal; logs.py counts what comes too often."""
     log.info(
         "refused",
@@ -125,7 +125,7 @@ def is_among(address: str, networks: tuple[str, ...]) -> bool:
     return any(found in ip_network(network, strict=False) for network in networks)
 
 
-def answer(problem: Problem) -> web.Response:
+def answer(problem: HttpProblem) -> web.Response:
     response = web.Response(
         status=problem.status, body=body_of(problem), headers={**PROBLEM_HEADERS, **problem.headers}
     )
@@ -134,7 +134,7 @@ def answer(problem: Problem) -> web.Response:
     return response
 
 
-def body_of(problem: Problem) -> bytes:
+def body_of(problem: HttpProblem) -> bytes:
     """The RFC 9457 document; `type` about:blank means that `title` is the status's own."""
     document: dict[str, object] = {
         "type": "about:blank",

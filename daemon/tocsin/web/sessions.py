@@ -17,7 +17,7 @@ from itsdangerous import BadData, URLSafeSerializer
 from tocsin.model import HOUR, Instant, Millis, Role, Settings, Token
 from tocsin.web.daemon import Daemon
 from tocsin.web.limits import MAX_FORM, read_body
-from tocsin.web.problem_json import Problem
+from tocsin.web.problem_json import HttpProblem
 
 LIVES = Millis(12 * HOUR)
 SALT, FORM_SALT = "tocsin.session.v1", "tocsin.form.v1"
@@ -27,7 +27,7 @@ RANK: Mapping[Role, int] = {"viewer": 0, "responder": 1, "admin": 2}
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class BrowserSession:
     """A person at a browser, by the token they signed in with. `form` goes into every form of their pages."""
 
     token: Token
@@ -39,7 +39,7 @@ class Session:
         return RANK[self.token.role] >= RANK[role]
 
 
-async def session_of(daemon: Daemon, request: web.Request) -> Session | None:
+async def session_of(daemon: Daemon, request: web.Request) -> BrowserSession | None:
     """The session of this request; None when it has none, it has expired, or its token or user is gone."""
     facts = _unsigned(daemon, request.cookies.get(_name(daemon), ""), SALT)
     match facts:
@@ -51,33 +51,36 @@ async def session_of(daemon: Daemon, request: web.Request) -> Session | None:
         return None
     if token is None or token.user is None or token.user not in daemon.live.settings.users:
         return None
-    return Session(token, token.user, mark, _signed(daemon, mark, FORM_SALT))
+    return BrowserSession(token, token.user, mark, _signed(daemon, mark, FORM_SALT))
 
 
-async def submitted(daemon: Daemon, request: web.Request, role: Role = "responder") -> tuple[Session, dict[str, str]]:
-    """The session that sent this form, and the form's fields. Raises Problem: not from our pages, not signed in, not
-    allowed.
+async def submitted(
+    daemon: Daemon, request: web.Request, role: Role = "responder"
+) -> tuple[BrowserSession, dict[str, str]]:
+    """The session that sent this form, and the form's fields.
+
+    Raises HttpProblem: not from our pages, not signed in, not allowed.
     """
     fields = await form_of(daemon, request)
     session = await session_of(daemon, request)
     if session is None:
-        raise Problem(401, "you are not signed in, or no longer: go to /login")
+        raise HttpProblem(401, "you are not signed in, or no longer: go to /login")
     if _unsigned(daemon, fields.pop("form", ""), FORM_SALT) != session.mark:
-        raise Problem(403, "this form is of an older session: open the page again")
+        raise HttpProblem(403, "this form is of an older session: open the page again")
     if not session.may(role):
-        raise Problem(403, f"your token has the role {session.token.role}; this needs {role}")
+        raise HttpProblem(403, f"your token has the role {session.token.role}; this needs {role}")
     return session, fields
 
 
 async def form_of(daemon: Daemon, request: web.Request) -> dict[str, str]:
-    """The fields of a form that one of our own pages sent. Raises Problem 403 for any other page."""
+    """The fields of a form that one of our own pages sent. Raises HttpProblem 403 for any other page."""
     if not is_ours(daemon.live.settings, request):
-        raise Problem(403, "this form comes from another site")
+        raise HttpProblem(403, "this form comes from another site")
     raw = await read_body(request, daemon.clock, MAX_FORM)
     try:
         return dict(parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=FIELDS, errors="strict"))
     except ValueError:
-        raise Problem(400, "this is no form that can be read") from None
+        raise HttpProblem(400, "this is no form that can be read") from None
 
 
 def is_ours(settings: Settings, request: web.Request) -> bool:
@@ -109,7 +112,7 @@ def begin(daemon: Daemon, token: Token, answer: web.Response) -> None:
     )  # fmt: skip
 
 
-async def end(daemon: Daemon, session: Session | None, answer: web.Response) -> None:
+async def end(daemon: Daemon, session: BrowserSession | None, answer: web.Response) -> None:
     """The browser forgets its session, and so do we: a copy of its cookie is good for nothing."""
     if session is not None:
         await daemon.access.sign_out(session.mark, Instant(daemon.clock.now() + LIVES))

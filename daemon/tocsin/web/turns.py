@@ -46,7 +46,7 @@ class Turns:
 
     @contextmanager
     def admit(self, sender: str) -> Iterator[None]:
-        """Count a request of this sender. Raises Problem: 429 with EACH of them under way, 503 with EVERYBODY's."""
+        """Count a request of this sender. Raises HttpProblem: 429 with EACH of them under way, 503 with EVERYBODY's."""
         mine = self._of.get(sender, 0)
         if mine >= EACH:
             raise overloaded(f"{mine} requests of yours are under way already; ask again in a moment", 429)

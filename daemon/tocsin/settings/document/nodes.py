@@ -59,7 +59,7 @@ class Mapping(Node):
 
 
 @dataclass(slots=True, eq=False)
-class Refused(Node):
+class RefusedNode(Node):
     """Stands where something was that is reported already."""
 
 
@@ -186,7 +186,7 @@ class _Composer:
             self._problem(self._at(event), "key", "a key must be text, not a list or mapping")
             self.waiting[-1] = ("", self._at(event))
             self.skipping = 1
-            self._place(Refused(self._at(event), "", self._at(event)), keep_key=True)
+            self._place(RefusedNode(self._at(event), "", self._at(event)), keep_key=True)
             return
         if len(self.open) >= MAX_DEPTH:
             self._refuse(
@@ -222,7 +222,7 @@ class _Composer:
             self.waiting[-1] = ("", self._at(event))
             return
         key, key_at = self._context(event)
-        self._place(Refused(self._at(event), key, key_at))
+        self._place(RefusedNode(self._at(event), key, key_at))
 
     def _place(self, node: Node, *, keep_key: bool = False) -> None:
         """Hang `node` where it belongs; of a key written twice the first value stays."""
@@ -277,7 +277,7 @@ class _Composer:
         match self.top:
             case Mapping():
                 return self.top
-            case None | Refused():
+            case None | RefusedNode():
                 return Mapping(self.start, "", self.start)
             case Scalar() if self.top.empty:
                 return Mapping(self.start, "", self.start)

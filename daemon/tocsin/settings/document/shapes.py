@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from tocsin.errors import is_bug
-from tocsin.settings.document.nodes import Mapping, Node, Refused, Scalar, Sequence
+from tocsin.settings.document.nodes import Mapping, Node, RefusedNode, Scalar, Sequence
 from tocsin.settings.document.reading import Reading
 from tocsin.settings.document.scalars import Mistake, did_you_mean, nearest, whole
 
@@ -59,7 +59,7 @@ def tried(read: Callable[[], T | Nothing], node: Node, reading: Reading) -> T | 
 
 def wrong_kind(node: Node, reading: Reading, wanted: str) -> Nothing:
     """Reports that something else than `wanted` stands here, unless it is reported already."""
-    if not isinstance(node, Refused):
+    if not isinstance(node, RefusedNode):
         reading.error(node, "wrong-kind", f"{_kind(node)} stands where {wanted} is expected")
     return BROKEN
 
@@ -122,7 +122,7 @@ def text(wanted: str = "text", *, longest: int = 10_000) -> Word[str]:
 
 
 @dataclass(frozen=True, eq=False)
-class Whole(Shape[int]):
+class WholeNumber(Shape[int]):
     """A whole number within bounds."""
 
     least: int | None = None
@@ -215,7 +215,7 @@ class Many(Shape[tuple[T, ...]]):
                 return node.items
             case Scalar() if node.empty:
                 return []
-            case _ if self.alone and not isinstance(node, Refused):
+            case _ if self.alone and not isinstance(node, RefusedNode):
                 return [node]
             case _:
                 return None

@@ -27,7 +27,7 @@ class Merged:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class SourceMap:
     """The sections as they are written, merged. `once`: the sections that are written in one place."""
 
     sections: Mapping[str, Merged]

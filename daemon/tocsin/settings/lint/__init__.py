@@ -19,10 +19,10 @@ from tocsin.settings.lint import (
     secrets,
     windows,
 )
-from tocsin.settings.lint.facts import Doubts, Facts
+from tocsin.settings.lint.facts import Doubts, LintFacts
 from tocsin.settings.loading import Loaded
 
-ASKED: tuple[Callable[[Facts], Iterator[Problem]], ...] = (
+ASKED: tuple[Callable[[LintFacts], Iterator[Problem]], ...] = (
     doors.findings,
     integrations.findings,
     secrets.findings,
@@ -45,11 +45,11 @@ def lint(loaded: Loaded, now: Instant, doubts: Doubts = NO_DOUBTS) -> tuple[Prob
     errors = sum(problem.level == "error" for problem in loaded.problems)
     if loaded.draft is None or errors >= MOST_PROBLEMS:  # not all of them are known then
         return ()
-    facts = Facts(loaded.draft, now, loaded.paths, loaded.problems, doubts)
+    facts = LintFacts(loaded.draft, now, loaded.paths, loaded.problems, doubts)
     return tuple(dict.fromkeys(problem for ask in ASKED for problem in _asked(ask, facts)))
 
 
-def _asked(ask: Callable[[Facts], Iterator[Problem]], facts: Facts) -> Iterator[Problem]:
+def _asked(ask: Callable[[LintFacts], Iterator[Problem]], facts: LintFacts) -> Iterator[Problem]:
     """Yield the findings of `ask`; an error of ours ends these, is told, and leaves the other findings be."""
     try:
         yield from ask(facts)

@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 
 from tocsin.model import HOUR, MINUTE, Limit, Problem
 from tocsin.settings.document.scalars import is_loopback, spell
-from tocsin.settings.lint.facts import Facts
+from tocsin.settings.lint.facts import LintFacts
 
 EVERYBODY = ("0.0.0.0/0", "::/0")
 
 
-def findings(facts: Facts) -> Iterator[Problem]:
+def findings(facts: LintFacts) -> Iterator[Problem]:
     if facts.sound("server"):
         yield from _open_admin(facts)
         yield from _public_url(facts)
@@ -21,7 +21,7 @@ def findings(facts: Facts) -> Iterator[Problem]:
         yield from _throttle(facts)
 
 
-def _open_admin(facts: Facts) -> Iterator[Problem]:
+def _open_admin(facts: LintFacts) -> Iterator[Problem]:
     server = facts.settings.server
     if not is_loopback(server.host) and server.admin_host is None:
         message = f"listens on {server.host} and has no admin_listen, so everyone who reaches it reads /metrics"
@@ -29,7 +29,7 @@ def _open_admin(facts: Facts) -> Iterator[Problem]:
         yield facts.warn(where, "open-admin", f"listen: {message}", "write admin_listen: 127.0.0.1:8421")
 
 
-def _public_url(facts: Facts) -> Iterator[Problem]:
+def _public_url(facts: LintFacts) -> Iterator[Problem]:
     url = facts.settings.server.public_url
     reaching = any(channel.type != "console" for channel in facts.settings.channels.values())
     if url is None and reaching:
@@ -42,7 +42,7 @@ def _public_url(facts: Facts) -> Iterator[Problem]:
         yield facts.warn(facts.at("server", "public_url"), "insecure-url", message, fix)
 
 
-def _proxies(facts: Facts) -> Iterator[Problem]:
+def _proxies(facts: LintFacts) -> Iterator[Problem]:
     for place, proxy in enumerate(facts.settings.server.trusted_proxies):
         if proxy in EVERYBODY:
             message = f"trusted_proxies: {proxy} is everybody, so each client may claim any address for itself"
@@ -50,7 +50,7 @@ def _proxies(facts: Facts) -> Iterator[Problem]:
             yield facts.warn(where, "trusts-everyone", message, "write the addresses of your own proxies")
 
 
-def _throttle(facts: Facts) -> Iterator[Problem]:
+def _throttle(facts: LintFacts) -> Iterator[Problem]:
     """Warn of throttles that may hold a page about a P1 back for long. One slot of a window is kept for P1 where it has
     several.
     """

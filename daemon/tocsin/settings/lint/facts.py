@@ -9,7 +9,7 @@ from pathlib import Path
 from tocsin.decide.oncall.resolver import local_instant
 from tocsin.model import Instant, Layer, Policy, Problem, Rule, Schedule, Settings, Step, Target, Where
 from tocsin.settings.document.reading import one_line
-from tocsin.settings.document.source_map import Written
+from tocsin.settings.document.source_map import SourceMap
 from tocsin.settings.reader import Draft
 
 Doubts = Mapping[tuple[str, str], str]
@@ -18,7 +18,7 @@ SECTION_OF = {"user": "users", "schedule": "schedules", "team": "teams", "manage
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class LintFacts:
     """A draft of settings at an instant. Whatever is damaged counts as being all right: nothing is said about it."""
 
     draft: Draft
@@ -32,7 +32,7 @@ class Facts:
         return self.draft.settings
 
     @property
-    def written(self) -> Written:
+    def written(self) -> SourceMap:
         return self.draft.written
 
     def sound(self, section: str, name: str | int = "") -> bool:

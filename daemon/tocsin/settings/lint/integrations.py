@@ -11,19 +11,19 @@ from jmespath.exceptions import JMESPathError
 from jmespath.functions import Functions
 
 from tocsin.model import IntegrationConfig, Problem
-from tocsin.settings.lint.facts import Facts
+from tocsin.settings.lint.facts import LintFacts
 from tocsin.settings.sections.plugin_options import LITERAL_MAP_KEYS
 
 KNOWN: dict[str, Any] = Functions.FUNCTION_TABLE
 
 
-def findings(facts: Facts) -> Iterator[Problem]:
+def findings(facts: LintFacts) -> Iterator[Problem]:
     for name, integration in facts.settings.integrations.items():
         if facts.sound("integrations", name):
             yield from _maps(facts, name, integration)
 
 
-def _maps(facts: Facts, name: str, integration: IntegrationConfig) -> Iterator[Problem]:
+def _maps(facts: LintFacts, name: str, integration: IntegrationConfig) -> Iterator[Problem]:
     """Functions that JMESPath does not have, or that are given too few or too many arguments."""
     written = integration.options.get("map") if integration.type == "webhook" else None
     for part, expression in (written or {}).items():

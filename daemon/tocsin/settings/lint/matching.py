@@ -10,7 +10,7 @@ from tocsin.decide.routing.matchers import Matcher, parse
 from tocsin.model import SEVERITIES, Problem
 from tocsin.settings.document.scalars import nearest
 from tocsin.settings.document.source_map import Path
-from tocsin.settings.lint.facts import Facts
+from tocsin.settings.lint.facts import LintFacts
 
 _LITERAL = re.compile(r"[\w /:@,-]+")
 _GLOB = re.compile(r"[\w-]*\w\*")
@@ -18,7 +18,7 @@ _PATTERN = re.compile(r"[\w-]*\.?\*[\w-]*|[\w-]+(\|[\w-]+)+")  # what only a pat
 ONE_LINE = Matcher("", "=~", ".*")
 
 
-def findings(facts: Facts) -> Iterator[Problem]:
+def findings(facts: LintFacts) -> Iterator[Problem]:
     for path, called in _lists(facts):
         found = _parsed(facts.written.texts(*path))
         yield from _together(found, path, called, facts)
@@ -27,7 +27,7 @@ def findings(facts: Facts) -> Iterator[Problem]:
                 yield from _alone(matcher, (*path, place), called, facts)
 
 
-def _lists(facts: Facts) -> Iterator[tuple[Path, str]]:
+def _lists(facts: LintFacts) -> Iterator[tuple[Path, str]]:
     """Every list of matchers, and what messages call its owner."""
     keys = {"rules": ("match",), "inhibitions": ("source", "target"), "maintenance": ("match",)}
     for section, names in keys.items():
@@ -53,7 +53,7 @@ def _parsed(texts: Sequence[str]) -> list[Matcher | None]:
 # --------------------------------------------------------------------------------- several of them
 
 
-def impossible(matchers: Sequence[Matcher], facts: Facts) -> int | None:
+def impossible(matchers: Sequence[Matcher], facts: LintFacts) -> int | None:
     """The place of the first matcher that no value can fit together with those before it."""
     for place, matcher in enumerate(matchers):
         same = [other for other in matchers[: place + 1] if other.name == matcher.name]
@@ -62,14 +62,14 @@ def impossible(matchers: Sequence[Matcher], facts: Facts) -> int | None:
     return None
 
 
-def _never(same: Sequence[Matcher], name: str, facts: Facts) -> bool:
+def _never(same: Sequence[Matcher], name: str, facts: LintFacts) -> bool:
     values = _values(name, facts)
     if values is None:
         return never(same) is True
     return not any(all(matcher.accepts(value) for matcher in same) for value in values)
 
 
-def _values(name: str, facts: Facts) -> Sequence[str] | None:
+def _values(name: str, facts: LintFacts) -> Sequence[str] | None:
     """The values a field may have, where they are known; else None."""
     if name == "field.severity":
         return SEVERITIES
@@ -78,7 +78,7 @@ def _values(name: str, facts: Facts) -> Sequence[str] | None:
     return None
 
 
-def _together(found: Sequence[Matcher | None], path: Path, called: str, facts: Facts) -> Iterator[Problem]:
+def _together(found: Sequence[Matcher | None], path: Path, called: str, facts: LintFacts) -> Iterator[Problem]:
     matchers = [matcher for matcher in found if matcher is not None]
     place = impossible(matchers, facts)
     if place is None or len(matchers) != len(found) or not matchers:
@@ -96,7 +96,7 @@ def _together(found: Sequence[Matcher | None], path: Path, called: str, facts: F
         yield _never_matches(culprit, called, f"fits no value at all{known}", path, place, facts)
 
 
-def _never_matches(matcher: Matcher, called: str, because: str, path: Path, place: int, facts: Facts) -> Problem:
+def _never_matches(matcher: Matcher, called: str, because: str, path: Path, place: int, facts: LintFacts) -> Problem:
     fix = f'for alerts without it write {matcher.name}="", or remove the matcher'
     return facts.warn(facts.at(*path, place), "never-matches", f"{called}: {matcher.text} {because}", fix)
 
@@ -104,7 +104,7 @@ def _never_matches(matcher: Matcher, called: str, because: str, path: Path, plac
 # ---------------------------------------------------------------------------------------- one alone
 
 
-def _alone(matcher: Matcher, path: Path, called: str, facts: Facts) -> Iterator[Problem]:
+def _alone(matcher: Matcher, path: Path, called: str, facts: LintFacts) -> Iterator[Problem]:
     where, text = facts.at(*path), matcher.text
     if matcher.op in ("=~", "!~"):
         yield from _pattern(matcher, path, called, facts)
@@ -121,7 +121,7 @@ def _alone(matcher: Matcher, path: Path, called: str, facts: Facts) -> Iterator[
         yield facts.warn(where, "unknown-service", *said)
 
 
-def _misspelt(kind: str, matcher: Matcher, called: str, facts: Facts) -> Iterator[tuple[str, str]]:
+def _misspelt(kind: str, matcher: Matcher, called: str, facts: LintFacts) -> Iterator[tuple[str, str]]:
     """(message, fix) for what is nearly a configured name: others may come from an alert, and need no section."""
     section = f"{kind}s"
     if matcher.name not in (kind, f"field.{kind}") or matcher.op not in ("=", "!="):
@@ -134,7 +134,7 @@ def _misspelt(kind: str, matcher: Matcher, called: str, facts: Facts) -> Iterato
         yield message, fix
 
 
-def _text(matcher: Matcher, path: Path, called: str, facts: Facts) -> Problem:
+def _text(matcher: Matcher, path: Path, called: str, facts: LintFacts) -> Problem:
     pattern = re.sub(r"(?<!\.)\*", ".*", matcher.value)
     message = f"{called}: {matcher.text} compares with the text '{matcher.value}' itself; it is no pattern"
     fix = f'write {matcher.name}{matcher.op[0]}~"{pattern}"'
@@ -147,7 +147,7 @@ def _plain(matcher: Matcher) -> Matcher:
     return Matcher(matcher.name, op, matcher.value)  # type: ignore[arg-type]  # one of four
 
 
-def _pattern(matcher: Matcher, path: Path, called: str, facts: Facts) -> Iterator[Problem]:
+def _pattern(matcher: Matcher, path: Path, called: str, facts: LintFacts) -> Iterator[Problem]:
     where, name, value = facts.at(*path), matcher.name, matcher.value
     if _GLOB.fullmatch(value):
         meant = f"{value[:-1]}.*"

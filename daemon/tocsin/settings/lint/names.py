@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from tocsin.model import Problem
 from tocsin.settings.document.nodes import Scalar, walk
 from tocsin.settings.document.reading import SINGULAR
-from tocsin.settings.lint.facts import Facts, people_of_schedule
+from tocsin.settings.lint.facts import LintFacts, people_of_schedule
 from tocsin.settings.sections.shared import is_template
 
 
-def findings(facts: Facts) -> Iterator[Problem]:
+def findings(facts: LintFacts) -> Iterator[Problem]:
     """Services and integrations are used from outside, so nothing is said about them."""
     if facts.draft.incomplete:
         return
@@ -34,7 +34,7 @@ def findings(facts: Facts) -> Iterator[Problem]:
                 yield facts.warn(facts.at(section, name), "unused", message, fix)
 
 
-def _mentioned(facts: Facts) -> set[str]:
+def _mentioned(facts: LintFacts) -> set[str]:
     """Beside errors: every word anywhere, so that a name in a broken entry is no unused one; nor is one that an
     unknown name was probably meant to be."""
     written = {word for text in facts.written.mentions() for word in (text, *re.split("[:/@]", text)[1:])}
@@ -42,7 +42,7 @@ def _mentioned(facts: Facts) -> set[str]:
     return written | meant
 
 
-def _used_users(facts: Facts) -> set[str]:
+def _used_users(facts: LintFacts) -> set[str]:
     settings = facts.settings
     on_call = {user for schedule in settings.schedules.values() for user in people_of_schedule(schedule)}
     in_teams = {user for team in settings.teams.values() for user in (*team.members, *team.managers)}
@@ -50,12 +50,12 @@ def _used_users(facts: Facts) -> set[str]:
     return on_call | in_teams | office | {target.name for target in facts.targets() if target.kind == "user"}
 
 
-def _used_teams(facts: Facts) -> set[str]:
+def _used_teams(facts: LintFacts) -> set[str]:
     owners = {service.owner for service in facts.settings.services.values() if service.owner}
     return owners | {target.name for target in facts.targets() if target.kind in ("team", "managers")}
 
 
-def _used_policies(facts: Facts) -> set[str]:
+def _used_policies(facts: LintFacts) -> set[str]:
     """The policies in use; all of them where a template may name any."""
     settings = facts.settings
     by_rule = {rule.set.policy for rule in settings.rules if rule.set.policy}
@@ -68,7 +68,7 @@ def _used_policies(facts: Facts) -> set[str]:
     return by_rule | by_service | by_integration | heartbeats | {settings.defaults.policy or ""}
 
 
-def _used_channels(facts: Facts) -> set[str]:
+def _used_channels(facts: LintFacts) -> set[str]:
     """A contact names its channel, left out or not."""
     users = facts.written.sections["users"].entries.values()
     contacts = {word for user in users for node in walk(user) for word in (node.key, getattr(node, "text", ""))}
@@ -79,7 +79,7 @@ def _used_channels(facts: Facts) -> set[str]:
     return contacts | fixed | written | targets
 
 
-def _words_of(section: str, facts: Facts) -> set[str]:
+def _words_of(section: str, facts: LintFacts) -> set[str]:
     part = facts.written.sections[section]
     nodes = [node for entry in (*part.nodes, *part.entries.values()) for node in walk(entry)]
     return {node.text for node in nodes if isinstance(node, Scalar)}

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from tocsin.model import Millis, Policy, Problem, User
 from tocsin.settings.document.scalars import spell
-from tocsin.settings.lint.facts import Facts
+from tocsin.settings.lint.facts import LintFacts
 
 
-def findings(facts: Facts) -> Iterator[Problem]:
+def findings(facts: LintFacts) -> Iterator[Problem]:
     paged = {key for target in facts.targets() for key in facts.people_of(target)}
     for key, user in facts.settings.users.items():
         if key in paged and facts.sound("users", key):
@@ -17,7 +17,7 @@ def findings(facts: Facts) -> Iterator[Problem]:
             yield from _late_rules(user, facts)
 
 
-def _contacts(user: User, facts: Facts) -> Iterator[Problem]:
+def _contacts(user: User, facts: LintFacts) -> Iterator[Problem]:
     if not user.contacts:
         message = f"{user.key}: may be paged and has no usable contact"
         fix = 'write contacts: {sms: "+351…"}, with a channel that exists'
@@ -31,7 +31,7 @@ def _contacts(user: User, facts: Facts) -> Iterator[Problem]:
             yield facts.warn(where, "unverified-contact", message)
 
 
-def _late_rules(user: User, facts: Facts) -> Iterator[Problem]:
+def _late_rules(user: User, facts: LintFacts) -> Iterator[Problem]:
     """Personal rules that begin when every policy that pages this person is over."""
     lengths = [_length(policy) for policy in facts.policies() if _pages(policy, user, facts)]
     if not lengths or None in lengths:
@@ -49,7 +49,7 @@ def _late_rules(user: User, facts: Facts) -> Iterator[Problem]:
                 yield facts.warn(where, "late-notify", message, fix)
 
 
-def _pages(policy: Policy, user: User, facts: Facts) -> bool:
+def _pages(policy: Policy, user: User, facts: LintFacts) -> bool:
     return any(user.key in facts.people_of(target) for step in policy.steps for target in step.notify)
 
 

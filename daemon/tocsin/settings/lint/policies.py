@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from tocsin.model import DAY, Only, Policy, Problem, Step
 from tocsin.settings.document.scalars import spell
-from tocsin.settings.lint.facts import Facts
+from tocsin.settings.lint.facts import LintFacts
 from tocsin.settings.lint.situations import DECIDED_BY, applies, ever, openings, spelled, sure_openings
 
 LONGEST_WAIT = DAY
 
 
-def findings(facts: Facts) -> Iterator[Problem]:
+def findings(facts: LintFacts) -> Iterator[Problem]:
     for policy in facts.policies():
         yield from _silent(policy, facts)
         yield from _one_person(policy, facts)
@@ -22,7 +22,7 @@ def findings(facts: Facts) -> Iterator[Problem]:
     yield from _catch_all(facts)
 
 
-def _silent(policy: Policy, facts: Facts) -> Iterator[Problem]:
+def _silent(policy: Policy, facts: LintFacts) -> Iterator[Problem]:
     """Incidents for which no step applies reach the catch-all alone, if there is one."""
     all_ = sure_openings(policy.name, facts)
     silent = frozenset(one for one in all_ if not any(applies(step, one) for step in policy.steps))
@@ -36,7 +36,7 @@ def _silent(policy: Policy, facts: Facts) -> Iterator[Problem]:
         yield facts.warn(where, "silent-end", message, "write catch_all: [user:…], or repeat: forever")
 
 
-def _one_person(policy: Policy, facts: Facts) -> Iterator[Problem]:
+def _one_person(policy: Policy, facts: LintFacts) -> Iterator[Problem]:
     """Whoever does not hear the first step does not hear the others either."""
     targets = [target for step in policy.steps for target in step.notify]
     if len(policy.steps) < 2 or any(target.kind == "channel" or facts.is_fed(target) for target in targets):
@@ -50,7 +50,7 @@ def _one_person(policy: Policy, facts: Facts) -> Iterator[Problem]:
         yield facts.warn(facts.at("policies", policy.name), "one-person", message, fix)
 
 
-def _step(policy: Policy, place: int, step: Step, facts: Facts) -> Iterator[Problem]:
+def _step(policy: Policy, place: int, step: Step, facts: LintFacts) -> Iterator[Problem]:
     path = ("policies", policy.name, "steps", place)
     called = f"{policy.name}: step {place + 1}"
     if not any(map(facts.may_reach, step.notify)):
@@ -67,7 +67,7 @@ def _step(policy: Policy, place: int, step: Step, facts: Facts) -> Iterator[Prob
         yield facts.warn(facts.at(*path, "wait"), "long-wait", message, "write a wait of minutes, for example 10m")
 
 
-def _no_policy(facts: Facts) -> Iterator[Problem]:
+def _no_policy(facts: LintFacts) -> Iterator[Problem]:
     settings = facts.settings
     if settings.integrations and settings.defaults.policy is None and facts.no_catch_all and facts.whole("defaults"):
         message = "defaults: there is neither defaults.policy nor catch_all, so an unknown service pages nobody"
@@ -75,7 +75,7 @@ def _no_policy(facts: Facts) -> Iterator[Problem]:
         yield facts.warn(facts.at("defaults"), "no-policy", message, fix)
 
 
-def _catch_all(facts: Facts) -> Iterator[Problem]:
+def _catch_all(facts: LintFacts) -> Iterator[Problem]:
     """Warn of a catch-all that leads to nobody. Where a person is named among others, the missing contact is told
     already.
     """

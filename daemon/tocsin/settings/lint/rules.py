@@ -10,7 +10,7 @@ from tocsin.decide.routing.matchers import Matcher, parse
 from tocsin.decide.routing.templates import template
 from tocsin.model import DAY, Problem, Rule
 from tocsin.settings.document.scalars import spell
-from tocsin.settings.lint.facts import Facts
+from tocsin.settings.lint.facts import LintFacts
 
 VOLATILE = frozenset(
     {"value", "timestamp", "time", "date", "description", "message", "summary", "pid", "uuid", "pod", "pod_name",
@@ -20,7 +20,7 @@ VOLATILE = frozenset(
 VOLATILE_KEYS = frozenset({"value", "timestamp", "time", "date", "started_at", "startsAt", "duration"})
 
 
-def findings(facts: Facts) -> Iterator[Problem]:
+def findings(facts: LintFacts) -> Iterator[Problem]:
     yield from _unreachable(facts)
     for place, rule in facts.rules():
         yield from _volatile(place, rule, facts)
@@ -32,7 +32,7 @@ def findings(facts: Facts) -> Iterator[Problem]:
 # ------------------------------------------------------------------------------------ out of reach
 
 
-def _unreachable(facts: Facts) -> Iterator[Problem]:
+def _unreachable(facts: LintFacts) -> Iterator[Problem]:
     """A rule is out of reach when an earlier one surely ends the walk for everything that it could match."""
     rules = list(facts.rules())
     parsed = [tuple(map(parse, rule.match)) for _, rule in rules]
@@ -82,7 +82,7 @@ def _implied(matcher: Matcher, narrow: Sequence[Matcher]) -> bool:
 
 
 def _unchanged(
-    before: int, at: int, matchers: Sequence[Matcher], rules: Sequence[tuple[int, Rule]], facts: Facts
+    before: int, at: int, matchers: Sequence[Matcher], rules: Sequence[tuple[int, Rule]], facts: LintFacts
 ) -> bool:
     """Whether no rule in between may change what these matchers look at, seen or unreadable."""
     between = rules[before + 1 : at]
@@ -99,7 +99,7 @@ def _may_change(rule: Rule, name: str) -> bool:
     return enriches or bare in fields | rule.set.labels.keys() or name in rule.set.labels
 
 
-def _drops_everything(facts: Facts) -> Iterator[Problem]:
+def _drops_everything(facts: LintFacts) -> Iterator[Problem]:
     """The last word of a list of exceptions may be to drop the rest; the first word may not."""
     for place, rule in facts.rules():
         if _surely_ends(rule) and not rule.drop:
@@ -115,7 +115,7 @@ def _drops_everything(facts: Facts) -> Iterator[Problem]:
 # ------------------------------------------------------------------------------------ keys, lengths
 
 
-def _volatile(place: int, rule: Rule, facts: Facts) -> Iterator[Problem]:
+def _volatile(place: int, rule: Rule, facts: LintFacts) -> Iterator[Problem]:
     for which, name in enumerate(rule.group_by or ()):
         if re.search(r"[,;|]|\w\s+\w", name):
             yield _several(facts, name, rule.name, "rules", place, "group_by", which)
@@ -126,26 +126,26 @@ def _volatile(place: int, rule: Rule, facts: Facts) -> Iterator[Problem]:
         yield _changes(facts, name, rule.name, "rules", place, "set", "dedup_key")
 
 
-def _several(facts: Facts, name: str, called: str, *path: str | int) -> Problem:
+def _several(facts: LintFacts, name: str, called: str, *path: str | int) -> Problem:
     message = f"{called}: '{name}' is one name here, and no label is called that: nothing is grouped"
     names = ", ".join(filter(None, re.split(r"[,;|\s]+", name)))
     return facts.warn(facts.at(*path), "several-names", message, f"write a list: [{names}]")
 
 
-def _volatile_maps(facts: Facts) -> Iterator[Problem]:
+def _volatile_maps(facts: LintFacts) -> Iterator[Problem]:
     for name in facts.written.sections["integrations"].entries:
         words = re.findall(r"[A-Za-z_]\w*", facts.written.text("integrations", name, "map", "dedup_key"))
         if words and words[-1] in VOLATILE_KEYS:
             yield _changes(facts, words[-1], name, "integrations", name, "map", "dedup_key")
 
 
-def _changes(facts: Facts, name: str, called: str, *path: str | int) -> Problem:
+def _changes(facts: LintFacts, name: str, called: str, *path: str | int) -> Problem:
     message = f"{called}: '{name}' changes from post to post, so each would open an incident of its own"
     fix = "name what stays the same while the trouble lasts: alertname, instance, service, cluster"
     return facts.warn(facts.at(*path), "volatile-key", message, fix)
 
 
-def _hold(place: int, rule: Rule, facts: Facts) -> Iterator[Problem]:
+def _hold(place: int, rule: Rule, facts: LintFacts) -> Iterator[Problem]:
     """A hold is for trouble that heals by itself within minutes."""
     if not rule.hold:
         return

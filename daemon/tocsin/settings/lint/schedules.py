@@ -8,7 +8,7 @@ from dataclasses import replace
 from tocsin.decide.oncall.resolver import Gap, Shift, local_instant, shifts, zone_of
 from tocsin.model import DAY, HOUR, Instant, Layer, Override, Policy, Problem, Schedule, Step, Support
 from tocsin.model.civil import civil
-from tocsin.settings.lint.facts import Facts, every_day, has_ended
+from tocsin.settings.lint.facts import LintFacts, every_day, has_ended
 from tocsin.settings.lint.situations import DECIDED_BY, services_of
 
 AHEAD = 30 * DAY
@@ -19,7 +19,7 @@ SHOWN = 3
 Gaps = list[tuple[Instant, Instant]]
 
 
-def findings(facts: Facts) -> Iterator[Problem]:
+def findings(facts: LintFacts) -> Iterator[Problem]:
     yield from _gaps(facts)
     for name, schedule in facts.settings.schedules.items():
         if facts.sound("schedules", name):
@@ -30,7 +30,7 @@ def findings(facts: Facts) -> Iterator[Problem]:
 # ------------------------------------------------------------------------------------------- gaps
 
 
-def _gaps(facts: Facts) -> Iterator[Problem]:
+def _gaps(facts: LintFacts) -> Iterator[Problem]:
     """Warn, for each step that asks schedules alone, of the hours for which none of them names anybody."""
     told: set[str] = set()
     for policy, _, step in facts.steps():
@@ -48,7 +48,7 @@ def _gaps(facts: Facts) -> Iterator[Problem]:
     yield from _without_layers(facts)
 
 
-def _uncovered(policy: Policy, step: Step, asked: Sequence[Schedule], facts: Facts) -> Gaps:
+def _uncovered(policy: Policy, step: Step, asked: Sequence[Schedule], facts: LintFacts) -> Gaps:
     left: Gaps = [(facts.now, Instant(facts.now + AHEAD))]
     for schedule in asked:
         left = _both(left, _as_pairs(shifts(schedule, facts.now, Instant(facts.now + AHEAD)).gaps))
@@ -59,7 +59,7 @@ def _uncovered(policy: Policy, step: Step, asked: Sequence[Schedule], facts: Fac
     return left
 
 
-def _asked_for(policy: Policy, step: Step, facts: Facts) -> Gaps:
+def _asked_for(policy: Policy, step: Step, facts: LintFacts) -> Gaps:
     """The hours in which a step with `only: {hours: …}` may run at all: always, where a service has no support
     hours.
     """
@@ -88,7 +88,7 @@ def _both(some: Gaps, others: Gaps) -> Gaps:
     return [(start, end) for start, end in cut if start < end]
 
 
-def _gap(schedule: Schedule, others: Sequence[str], found: Gaps, facts: Facts) -> Problem:
+def _gap(schedule: Schedule, others: Sequence[str], found: Gaps, facts: LintFacts) -> Problem:
     total = sum(end - start for start, end in found)
     who = f"{schedule.name} (with {', '.join(others)})" if others else schedule.name
     if total >= AHEAD:
@@ -117,7 +117,7 @@ def _hours(length: int) -> str:
     return f"{length / HOUR:.1f}".removesuffix(".0") + " h"
 
 
-def _without_layers(facts: Facts) -> Iterator[Problem]:
+def _without_layers(facts: LintFacts) -> Iterator[Problem]:
     used = {target.name for target in facts.targets() if target.kind == "schedule"}
     for name, schedule in facts.settings.schedules.items():
         idle = not schedule.layers and not facts.feed_acts(name)
@@ -125,7 +125,7 @@ def _without_layers(facts: Facts) -> Iterator[Problem]:
             yield _gap(schedule, (), [(facts.now, Instant(facts.now + AHEAD))], facts)
 
 
-def _is_in_step(name: str, facts: Facts) -> bool:
+def _is_in_step(name: str, facts: LintFacts) -> bool:
     """Whether a step asks schedules alone and this one first: then the gap is told already."""
     return any(
         step.notify[0].name == name and all(target.kind == "schedule" for target in step.notify)
@@ -137,7 +137,7 @@ def _is_in_step(name: str, facts: Facts) -> bool:
 # ----------------------------------------------------------------------------------------- layers
 
 
-def _layers(schedule: Schedule, facts: Facts) -> Iterator[Problem]:
+def _layers(schedule: Schedule, facts: LintFacts) -> Iterator[Problem]:
     for place, layer in enumerate(schedule.layers):
         path = ("schedules", schedule.name, "layers", place)
         called = f"'{layer.name}'" if layer.name else f"{place + 1}"
@@ -166,7 +166,7 @@ def _begins(layer: Layer, schedule: Schedule) -> Instant:
     return local_instant(layer.rotation.start, layer.zone(schedule))
 
 
-def _covers_no_day(layer: Layer, facts: Facts) -> bool:
+def _covers_no_day(layer: Layer, facts: LintFacts) -> bool:
     """Whether it covers holidays only, and all of these are over (in whatever zone)."""
     if layer.holidays is None or layer.holidays.mode != "only" or not layer.holidays.dates:
         return False  # a calendar without any is told where it is named
@@ -174,7 +174,7 @@ def _covers_no_day(layer: Layer, facts: Facts) -> bool:
     return layer.holidays.dates[-1] < yesterday
 
 
-def _covers_always(layer: Layer, schedule: Schedule, facts: Facts) -> bool:
+def _covers_always(layer: Layer, schedule: Schedule, facts: LintFacts) -> bool:
     whole = not layer.hours or any(len(cut.days) == 7 and cut.start == cut.end for cut in layer.hours)
     if layer.end is not None or not every_day(layer):
         return False
@@ -184,7 +184,7 @@ def _covers_always(layer: Layer, schedule: Schedule, facts: Facts) -> bool:
 # -------------------------------------------------------------------------------------- overrides
 
 
-def _overrides(schedule: Schedule, facts: Facts) -> Iterator[Problem]:
+def _overrides(schedule: Schedule, facts: LintFacts) -> Iterator[Problem]:
     for place, override in enumerate(schedule.overrides):
         where = facts.at("schedules", schedule.name, "overrides", place)
         start, end = (local_instant(text, schedule.timezone) for text in (override.start, override.end))

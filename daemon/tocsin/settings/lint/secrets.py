@@ -11,8 +11,8 @@ from tocsin.model import Problem, Secret, Where
 from tocsin.settings.document.nodes import Node, Scalar, Sequence
 from tocsin.settings.document.scalars import is_loopback
 from tocsin.settings.document.source_map import Path
-from tocsin.settings.lint.facts import Facts
-from tocsin.settings.plugins import COMING, INSTALLED, Broken, Group
+from tocsin.settings.lint.facts import LintFacts
+from tocsin.settings.plugins import COMING, INSTALLED, BrokenKind, Group
 
 SHORTEST = 16  # characters; with fewer, a patient stranger gets in
 FEWEST = 5  # different characters
@@ -20,7 +20,7 @@ PLACEHOLDERS = ("change-me", "changeme", "secret", "password", "example", "your-
 GROUPS: Mapping[str, Group] = {"integrations": "sources", "channels": "channels"}
 
 
-def findings(facts: Facts) -> Iterator[Problem]:
+def findings(facts: LintFacts) -> Iterator[Problem]:
     yield from _database(facts)
     for section in GROUPS:
         if section == "channels" or not _trying_out(facts):
@@ -31,7 +31,7 @@ def findings(facts: Facts) -> Iterator[Problem]:
     yield from _shared(facts)
 
 
-def _trying_out(facts: Facts) -> bool:
+def _trying_out(facts: LintFacts) -> bool:
     """A configuration that nobody can reach and that reaches nobody, such as the starter: its tokens guard nothing."""
     settings = facts.settings
     host = urlsplit(settings.server.public_url or "http://127.0.0.1").hostname or ""
@@ -42,7 +42,7 @@ def _trying_out(facts: Facts) -> bool:
 # ------------------------------------------------------------------------------------ in plain text
 
 
-def _plain(section: str, facts: Facts) -> Iterator[Problem]:
+def _plain(section: str, facts: LintFacts) -> Iterator[Problem]:
     for name in facts.written.sections[section].entries:
         for path in _secret_paths(section, name, facts):
             for node in _values(facts.written.node(*path)):
@@ -50,19 +50,19 @@ def _plain(section: str, facts: Facts) -> Iterator[Problem]:
                 yield _told(node, f"{name}: {key} stands here in plain text", f"{name}_{key}", facts)
 
 
-def _heartbeats(facts: Facts) -> Iterator[Problem]:
+def _heartbeats(facts: LintFacts) -> Iterator[Problem]:
     for name in facts.written.sections["heartbeats"].entries:
         for node in _values(facts.written.node("heartbeats", name, "token")):
             yield _told(node, f"{name}: token stands here in plain text", f"{name}_token", facts)
 
 
-def _told(node: Scalar, message: str, file: str, facts: Facts) -> Problem:
+def _told(node: Scalar, message: str, file: str, facts: LintFacts) -> Problem:
     everybody = "; everybody on this machine can read the file" if _readable(node.at, facts) else ""
     fix = f"write {{file: {file.replace('-', '_')}}} and put it into that file, mode 600; then change the secret"
     return facts.warn(node.at, "plain-secret", f"{message}{everybody}", fix)
 
 
-def _secret_paths(section: str, name: str, facts: Facts) -> Iterator[Path]:
+def _secret_paths(section: str, name: str, facts: LintFacts) -> Iterator[Path]:
     type = facts.written.text(section, name, "type")
     for key, option in _options(GROUPS[section], type).items():
         if option.kind == "secret":
@@ -76,7 +76,7 @@ def _secret_paths(section: str, name: str, facts: Facts) -> Iterator[Path]:
 
 def _options(group: Group, type: str) -> Mapping[str, Any]:
     kind = INSTALLED.kind(group, type)
-    if kind is None or isinstance(kind, Broken):
+    if kind is None or isinstance(kind, BrokenKind):
         return COMING[group].get(type, {})
     options: Mapping[str, Any] = kind.options
     return options
@@ -92,7 +92,7 @@ def _values(node: Node | None) -> Iterator[Scalar]:
             return
 
 
-def _readable(where: Where, facts: Facts) -> bool:
+def _readable(where: Where, facts: LintFacts) -> bool:
     path = facts.paths.get(where.file)
     try:
         return path is not None and bool(path.stat().st_mode & stat.S_IROTH)
@@ -100,7 +100,7 @@ def _readable(where: Where, facts: Facts) -> bool:
         return False
 
 
-def _database(facts: Facts) -> Iterator[Problem]:
+def _database(facts: LintFacts) -> Iterator[Problem]:
     written = facts.written.text("database", "url")
     if facts.sound("database") and _password(written):
         message = "url: the database's password stands here in plain text"
@@ -118,7 +118,7 @@ def _password(url: str) -> str | None:
 # ------------------------------------------------------------------------------------ weak, shared
 
 
-def _weak(facts: Facts) -> Iterator[Problem]:
+def _weak(facts: LintFacts) -> Iterator[Problem]:
     for name, path, value in _tokens(facts):
         because = _why_weak(value)
         if because:
@@ -134,7 +134,7 @@ def _why_weak(value: str) -> str:
     return "is a placeholder" if value.lower().startswith(PLACEHOLDERS) else ""
 
 
-def _shared(facts: Facts) -> Iterator[Problem]:
+def _shared(facts: LintFacts) -> Iterator[Problem]:
     """Warn of a token that integrations of two types share (of one type that is an error already)."""
     owners: dict[str, str] = {}
     for name, path, value in _tokens(facts):
@@ -145,7 +145,7 @@ def _shared(facts: Facts) -> Iterator[Problem]:
             yield facts.warn(facts.at(*path), "shared-token", message, "give each its own: openssl rand -hex 32")
 
 
-def _tokens(facts: Facts) -> Iterator[tuple[str, Path, str]]:
+def _tokens(facts: LintFacts) -> Iterator[tuple[str, Path, str]]:
     """(integration, where, value) of everything that lets somebody post."""
     for name, config in facts.settings.integrations.items():
         if not facts.sound("integrations", name):

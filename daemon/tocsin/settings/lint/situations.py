@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tocsin.decide.routing.priority import LATER
 from tocsin.model import PRIORITIES, URGENCY_OF, Impact, Service, Step
-from tocsin.settings.lint.facts import Facts
+from tocsin.settings.lint.facts import LintFacts
 from tocsin.settings.sections.shared import is_template
 
 UNKNOWN = Service("")  # a name that is not configured: impact medium, no support hours
@@ -29,7 +29,7 @@ class Situation(NamedTuple):
     hours: str
 
 
-def services_of(policy: str, facts: Facts) -> list[Service]:
+def services_of(policy: str, facts: LintFacts) -> list[Service]:
     """The services whose incidents may go by this policy; UNKNOWN for those that are not configured."""
     settings = facts.settings
     if _is_given(policy, facts):
@@ -39,7 +39,7 @@ def services_of(policy: str, facts: Facts) -> list[Service]:
     return [*named, UNKNOWN] if default else named
 
 
-def _is_given(policy: str, facts: Facts) -> bool:
+def _is_given(policy: str, facts: LintFacts) -> bool:
     """Whether a rule or an integration may give it to an incident of any service."""
     by_rule = {rule.set.policy for rule in facts.settings.rules if rule.set.policy}
     fills = [filled for each in facts.settings.integrations.values() for filled in (each.defaults, each.overrides)]
@@ -49,12 +49,12 @@ def _is_given(policy: str, facts: Facts) -> bool:
     return policy in by_rule | by_integration | heartbeats or any(is_template(text) for text in by_rule)
 
 
-def openings(policy: str, facts: Facts) -> frozenset[Situation]:
+def openings(policy: str, facts: LintFacts) -> frozenset[Situation]:
     """The situations in which an incident of this policy may open, without a person's hand."""
     return frozenset(one for service in services_of(policy, facts) for one in _of_service(service, facts))
 
 
-def sure_openings(policy: str, facts: Facts) -> frozenset[Situation]:
+def sure_openings(policy: str, facts: LintFacts) -> frozenset[Situation]:
     """The subset of `openings` that no error elsewhere can put in doubt."""
     if facts.whole(*DECIDED_BY):
         return openings(policy, facts)
@@ -65,14 +65,14 @@ def sure_openings(policy: str, facts: Facts) -> frozenset[Situation]:
     return frozenset(one for service in named for one in _by_table(service, {service.impact}, facts))
 
 
-def _of_service(service: Service, facts: Facts) -> Iterator[Situation]:
+def _of_service(service: Service, facts: LintFacts) -> Iterator[Situation]:
     rules = facts.settings.rules
     yield from _by_table(service, {service.impact, *(rule.set.impact for rule in rules if rule.set.impact)}, facts)
     for priority in {rule.set.priority for rule in rules if rule.set.priority}:
         yield from (Situation(priority, urgency, hours) for urgency in URGENCIES for hours in _hours(service))
 
 
-def _by_table(service: Service, impacts: Iterable[Impact], facts: Facts) -> Iterator[Situation]:
+def _by_table(service: Service, impacts: Iterable[Impact], facts: LintFacts) -> Iterator[Situation]:
     table = facts.settings.priorities
     for impact, urgency, hours in product(impacts, URGENCIES, _hours(service)):
         priority = table[impact][urgency]

@@ -8,11 +8,11 @@ from tocsin.decide.oncall.resolver import local_instant
 from tocsin.decide.routing.matchers import Matcher, parse
 from tocsin.model import DAY, Problem
 from tocsin.settings.document import scalars
-from tocsin.settings.lint.facts import Facts
+from tocsin.settings.lint.facts import LintFacts
 from tocsin.settings.lint.rules import covers
 
 
-def findings(facts: Facts) -> Iterator[Problem]:
+def findings(facts: LintFacts) -> Iterator[Problem]:
     for place in range(facts.written.count("inhibitions")):
         if facts.sound("inhibitions", place):
             yield from _inhibition(place, facts)
@@ -21,7 +21,7 @@ def findings(facts: Facts) -> Iterator[Problem]:
             yield from _maintenance(place, facts)
 
 
-def _inhibition(place: int, facts: Facts) -> Iterator[Problem]:
+def _inhibition(place: int, facts: LintFacts) -> Iterator[Problem]:
     source, target = (_matchers(facts, "inhibitions", place, key) for key in ("source", "target"))
     if covers(source, target) and covers(target, source):
         called = facts.written.text("inhibitions", place, "name") or f"inhibition {place + 1}"
@@ -30,11 +30,11 @@ def _inhibition(place: int, facts: Facts) -> Iterator[Problem]:
         yield facts.warn(facts.at("inhibitions", place, "target"), "self-inhibition", message, fix)
 
 
-def _matchers(facts: Facts, *path: str | int) -> list[Matcher]:
+def _matchers(facts: LintFacts, *path: str | int) -> list[Matcher]:
     return [parse(text) for text in facts.written.texts(*path)]
 
 
-def _maintenance(place: int, facts: Facts) -> Iterator[Problem]:
+def _maintenance(place: int, facts: LintFacts) -> Iterator[Problem]:
     text = facts.written.text
     called = text("maintenance", place, "name")
     every, to = text("maintenance", place, "every"), text("maintenance", place, "to")

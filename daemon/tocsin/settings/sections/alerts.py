@@ -23,7 +23,7 @@ from tocsin.settings.document.shapes import (
     Nothing,
     Record,
     Table,
-    Whole,
+    WholeNumber,
     Word,
     text,
 )
@@ -274,7 +274,7 @@ CATEGORIES = Either(
 STORM = Record(
     "a storm limit",
     {
-        "new_incidents": Key(Whole(2, 1_000_000), "more new incidents than these …", required=True),
+        "new_incidents": Key(WholeNumber(2, 1_000_000), "more new incidents than these …", required=True),
         "within": Key(SOME_TIME, "… in this time become one", required=True),
         "per": Key(Choice(("service", "integration", "all")), "counted per", shown="service"),
     },

@@ -26,12 +26,12 @@ from tocsin.settings.document.shapes import (
     Record,
     Shape,
     Table,
-    Whole,
+    WholeNumber,
     Word,
     text,
     wrong_kind,
 )
-from tocsin.settings.plugins import COMING, INSTALLED, Broken, Group
+from tocsin.settings.plugins import COMING, INSTALLED, BrokenKind, Group
 from tocsin.settings.sections.phones import PHONE
 
 SINGULAR: Mapping[Group, str] = {"sources": "integration", "channels": "channel"}
@@ -78,7 +78,7 @@ class Kinded(Shape[Any]):
     def _read_as(self, written: Scalar, node: nodes.Mapping, reading: Reading) -> Any | Nothing:
         type = written.text
         kind = reading.kinds.kind(self.group, type)
-        if isinstance(kind, Broken):
+        if isinstance(kind, BrokenKind):
             reading.error(
                 written, "unknown-type", f"the {SINGULAR[self.group]} type '{type}' cannot be loaded: {kind.because}"
             )
@@ -118,7 +118,7 @@ class Kinded(Shape[Any]):
 
     def _when(self, type: str) -> dict[str, Any]:
         kind = INSTALLED.kind(self.group, type)
-        if kind is None or isinstance(kind, Broken):
+        if kind is None or isinstance(kind, BrokenKind):
             kind = None
         options = COMING[self.group].get(type, {}) if kind is None else kind.options
         record = Record("", self._keys(type, kind, options), lambda got, _reading: got).schema()
@@ -180,7 +180,7 @@ def shape_of(type: str, name: str, option: Option) -> Shape[Any]:
         case "url":
             return URL
         case "int":
-            return Whole(option.least, option.most)
+            return WholeNumber(option.least, option.most)
         case "flag":
             return Flag()
         case "duration":

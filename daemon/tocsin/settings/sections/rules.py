@@ -22,7 +22,7 @@ from tocsin.settings.document.shapes import (
     Record,
     Shape,
     Table,
-    Whole,
+    WholeNumber,
     Word,
     text,
 )
@@ -97,7 +97,7 @@ _SET = Record(
 _THRESHOLD = Record(
     "a threshold",
     {
-        "count": Key(Whole(2, 10_000), "so many firings …", required=True),
+        "count": Key(WholeNumber(2, 10_000), "so many firings …", required=True),
         "within": Key(SOME_TIME, "… within this time", required=True),
     },
     lambda got, _reading: Threshold(**got.values),
@@ -106,7 +106,7 @@ _THRESHOLD = Record(
 _FLAP = Record(
     "a flap",
     {
-        "changes": Key(Whole(2, 1_000), "so many changes between firing and resolved …", required=True),
+        "changes": Key(WholeNumber(2, 1_000), "so many changes between firing and resolved …", required=True),
         "within": Key(SOME_TIME, "… within this time", required=True),
         "settle": Key(SOME_TIME, "quiet for so long: no longer flapping", shown="15m"),
     },

@@ -22,7 +22,7 @@ from tocsin.settings.document.shapes import (
     Record,
     Shape,
     Table,
-    Whole,
+    WholeNumber,
     Word,
 )
 from tocsin.settings.sections.coverage import HOLIDAYS, HOURS
@@ -239,7 +239,7 @@ POLICIES = Table(
         "a policy",
         {
             "steps": Key(Many(STEP, least=1), "whom to page, one step after the other", required=True),
-            "repeat": Key(Never(Whole(0, 1000), "forever", None), "how often the steps are repeated", shown="2"),
+            "repeat": Key(Never(WholeNumber(0, 1000), "forever", None), "how often the steps are repeated", shown="2"),
             "ack_timeout": Key(NEVER_OR_TIME, "acknowledged but not resolved for so long: page again", shown="30m"),
         },
         lambda got, _reading: Policy(got.name, got.get("steps"), got.get("repeat", 2), got.get("ack_timeout", _THIRTY)),

@@ -11,17 +11,17 @@ from tocsin.decide import views
 from tocsin.model import Actor, Rejected, Settings
 from tocsin.settings.document.scalars import did_you_mean, target
 from tocsin.web.api import bodies
-from tocsin.web.api.endpoint import Act, Ask, Endpoint
+from tocsin.web.api.endpoint import Ask, Endpoint, EndpointHandler
 from tocsin.web.api.guard import actor_of
 from tocsin.web.api.incidents import INCIDENT
 from tocsin.web.api.parameters import end_of
-from tocsin.web.problem_json import Problem, json_answer
+from tocsin.web.problem_json import HttpProblem, json_answer
 from tocsin.work.incidents.actions import Actions, Done
 
 Verb = Literal["acknowledge", "unacknowledge", "resolve", "escalate", "cancel", "close"]
 
 
-def plain(verb: Verb) -> Act:
+def plain(verb: Verb) -> EndpointHandler:
     """An action that needs nobody's word but the actor's."""
 
     async def act(ask: Ask) -> web.Response:
@@ -73,11 +73,11 @@ async def page_somebody(ask: Ask) -> web.Response:
 
 
 def must_be_target(settings: Settings, whom: str, pointer: str) -> None:
-    """Raises Problem 422 unless `whom` names somebody or something of the configuration."""
+    """Raise HttpProblem 422 unless `whom` names somebody or something of the configuration."""
     try:
         found = target(whom)
     except ValueError as error:
-        raise Problem(422, str(error), errors=(Rejected(pointer, str(error)),)) from None
+        raise HttpProblem(422, str(error), errors=(Rejected(pointer, str(error)),)) from None
     known: Mapping[str, Any] = {
         "user": settings.users,
         "schedule": settings.schedules,
@@ -87,7 +87,7 @@ def must_be_target(settings: Settings, whom: str, pointer: str) -> None:
     }[found.kind]
     if found.name not in known:
         detail = f"no such {found.kind} {found.name!r}{did_you_mean(found.name, known)}"
-        raise Problem(422, detail, errors=(Rejected(pointer, detail),))
+        raise HttpProblem(422, detail, errors=(Rejected(pointer, detail),))
 
 
 async def trigger(ask: Ask) -> web.Response:
@@ -95,7 +95,7 @@ async def trigger(ask: Ask) -> web.Response:
     actor = actor_of(ask, body.user)
     if body.policy is not None and body.policy not in ask.settings.policies:
         detail = f"no such policy {body.policy!r}{did_you_mean(body.policy, ask.settings.policies)}"
-        raise Problem(422, detail, errors=(Rejected("/policy", detail),))
+        raise HttpProblem(422, detail, errors=(Rejected("/policy", detail),))
     done = await ask.daemon.actions.trigger(
         body.title,
         actor,

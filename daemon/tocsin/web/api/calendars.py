@@ -17,7 +17,7 @@ from tocsin.web.api.guard import actor_of
 from tocsin.web.api.oncall import schedule_named
 from tocsin.web.credentials import credential
 from tocsin.web.daemon import Daemon
-from tocsin.web.problem_json import BASE_HEADERS, Handler, Problem, guarded, json_answer
+from tocsin.web.problem_json import BASE_HEADERS, Handler, HttpProblem, guarded, json_answer
 from tocsin.web.turns import TURNS, in_turn
 
 Kind = Literal["schedule", "user"]
@@ -87,13 +87,13 @@ async def _may_read(daemon: Daemon, request: web.Request, kind: Kind, name: str)
         refuse_others(token, kind, name)
         return
     detail = f"this calendar opens by its own link: GET /v1/{kind}s/…/ical-link tells it; it may have been taken back"
-    raise Problem(401, detail, headers={"WWW-Authenticate": 'Bearer realm="tocsin"'})
+    raise HttpProblem(401, detail, headers={"WWW-Authenticate": 'Bearer realm="tocsin"'})
 
 
 def refuse_others(token: Token, kind: Kind, name: str) -> None:
-    """Raises Problem 403 for a person's calendar that is neither one's own nor an admin's to see."""
+    """Raise HttpProblem 403 for a person's calendar that is neither one's own nor an admin's to see."""
     if kind == "user" and token.user != name and token.role != "admin":
-        raise Problem(403, "only its owner, or an admin's token, may read a person's calendar")
+        raise HttpProblem(403, "only its owner, or an admin's token, may read a person's calendar")
 
 
 async def _overrides(daemon: Daemon, since: Instant) -> Mapping[str, Sequence[Override]]:
@@ -119,7 +119,7 @@ def _knows(request: web.Request, digest: str) -> bool:
 
 def _user_named(settings: Settings, key: str) -> None:
     if key not in settings.users:
-        raise Problem(404, f"no such user {key[:80]!r}{did_you_mean(key[:80], settings.users)}")
+        raise HttpProblem(404, f"no such user {key[:80]!r}{did_you_mean(key[:80], settings.users)}")
 
 
 # ------------------------------------------------------------------------------------------- links
@@ -149,7 +149,7 @@ async def new_person_link(ask: Ask) -> web.Response:
     key = ask.request.match_info["key"]
     _user_named(ask.settings, key)
     if actor_of(ask, None) != Actor("user", key) and ask.token.role != "admin":
-        raise Problem(403, "only its owner, or an admin's token, may take back the link to a person's calendar")
+        raise HttpProblem(403, "only its owner, or an admin's token, may take back the link to a person's calendar")
     return await _renewed(ask, "user", key)
 
 

@@ -14,7 +14,7 @@ from tocsin.settings.document.scalars import did_you_mean, duration
 from tocsin.web.api import bodies
 from tocsin.web.api.endpoint import Ask, Endpoint, Param, bad_value
 from tocsin.web.api.guard import actor_of, sees_all
-from tocsin.web.problem_json import Problem, json_answer
+from tocsin.web.problem_json import HttpProblem, json_answer
 from tocsin.work.paging.contacts import ContactView, Sent
 
 LONGEST_WAIT = 10 * SECOND
@@ -56,10 +56,10 @@ def contact_view(one: ContactView) -> dict[str, Any]:
 
 
 def user_of(ask: Ask) -> User:
-    """The person of the path. Raises Problem 404 with the key that may be meant."""
+    """The person of the path. Raises HttpProblem 404 with the key that may be meant."""
     key, users = ask.request.match_info["key"], ask.settings.users
     if key not in users:
-        raise Problem(404, f"no such user {key[:80]!r}{did_you_mean(key[:80], users)}")
+        raise HttpProblem(404, f"no such user {key[:80]!r}{did_you_mean(key[:80], users)}")
     return users[key]
 
 
@@ -96,12 +96,12 @@ async def show_sent(ask: Ask) -> web.Response:
 
 
 def own_or_admins(ask: Ask, user: User, named: str | None) -> Actor:
-    """The person this request acts as: `user` or an admin. Raises Problem 403 for anybody else: a phone is not
+    """The person this request acts as: `user` or an admin. Raises HttpProblem 403 for anybody else: a phone is not
     everybody's to ring.
     """
     actor = actor_of(ask, named)
     if ask.token.role != "admin" and actor.name != user.key:
-        raise Problem(403, f"only {user.key} or an admin may do this to the contacts of {user.key}")
+        raise HttpProblem(403, f"only {user.key} or an admin may do this to the contacts of {user.key}")
     return actor
 
 

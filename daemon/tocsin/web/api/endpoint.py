@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from tocsin.model import Instant, Rejected, Role, Settings, Token
 from tocsin.web.daemon import Daemon
-from tocsin.web.problem_json import Problem
+from tocsin.web.problem_json import HttpProblem
 from tocsin.web.turns import TURNS
 
 M = TypeVar("M", bound=BaseModel)
@@ -41,7 +41,7 @@ class Ask:
         return int(self.request.match_info["number"])
 
     def param(self, name: str) -> str | None:
-        """A query parameter; None when absent or empty. Raises Problem 400 for text no database takes."""
+        """A query parameter; None when absent or empty. Raises HttpProblem 400 for text no database takes."""
         value = self.request.query.get(name)
         if value and not storable(value):
             raise bad_value(name, "holds characters that no text has")
@@ -56,7 +56,7 @@ class Ask:
         return cast(M, self.body)
 
 
-Act = Callable[[Ask], Awaitable[web.StreamResponse]]
+EndpointHandler = Callable[[Ask], Awaitable[web.StreamResponse]]
 TEXT_VALUE: Mapping[str, Any] = {"type": "string", "pattern": "^[^\\u0000]*$"}
 
 
@@ -76,7 +76,7 @@ class Endpoint:
     method: Literal["GET", "POST", "DELETE"]
     path: str
     role: Role
-    act: Act
+    act: EndpointHandler
     summary: str
     tag: str
     answers: type[BaseModel]
@@ -85,9 +85,9 @@ class Endpoint:
     status: int = 200
 
 
-def bad_value(name: str, detail: str) -> Problem:
+def bad_value(name: str, detail: str) -> HttpProblem:
     """400 for a query parameter; its pointer is the parameter's name."""
-    return Problem(400, f"{name}: {detail}", errors=(Rejected(f"/{name}", detail),))
+    return HttpProblem(400, f"{name}: {detail}", errors=(Rejected(f"/{name}", detail),))
 
 
 def storable(text: str) -> bool:

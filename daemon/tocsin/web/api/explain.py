@@ -28,7 +28,7 @@ from tocsin.model.civil import unix
 from tocsin.settings.document.scalars import did_you_mean, duration
 from tocsin.web.api.bodies import Body, Length, Line, Name, RejectedShape, Shape, Text, When
 from tocsin.web.api.endpoint import Ask, Endpoint
-from tocsin.web.problem_json import Problem, json_answer
+from tocsin.web.problem_json import HttpProblem, json_answer
 from tocsin.web.turns import TURNS
 from tocsin.work.whatif.explain import Asked
 
@@ -186,7 +186,7 @@ def _alert(asked: AskedAlert) -> Parsed:
 
 
 def _parsed(ask: Ask, integration: IntegrationConfig, payload: Any, at: Instant) -> Parsed:
-    """Parse the payload as its source does. Raises Problem 422 with the place in the payload."""
+    """Parse the payload as its source does. Raises HttpProblem 422 with the place in the payload."""
     source = ask.daemon.live.sources.get(integration.type)
     if source is None:
         raise _wrong("/integration", f"alerts of type {integration.type!r} cannot be read by this daemon")
@@ -205,8 +205,8 @@ def _as_posted(payload: Any) -> bytes:
         return json.dumps(payload).encode()
 
 
-def _wrong(pointer: str, detail: str) -> Problem:
-    return Problem(422, detail, errors=(Rejected(pointer, detail),))
+def _wrong(pointer: str, detail: str) -> HttpProblem:
+    return HttpProblem(422, detail, errors=(Rejected(pointer, detail),))
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (

@@ -14,7 +14,7 @@ from tocsin.web.api.endpoint import Ask, Endpoint, bad_value
 from tocsin.web.credentials import api_credential
 from tocsin.web.daemon import Daemon
 from tocsin.web.limits import MAX_ASKED, read_body, read_json
-from tocsin.web.problem_json import Handler, Problem, guarded
+from tocsin.web.problem_json import Handler, HttpProblem, guarded
 from tocsin.web.turns import TURNS
 
 RANK: Mapping[Role, int] = {"viewer": 0, "responder": 1, "admin": 2}
@@ -39,7 +39,7 @@ def handler_of(daemon: Daemon, endpoint: Endpoint) -> Handler:
 
 
 def refuse_unknown(request: web.Request, known: Sequence[str]) -> None:
-    """Raises Problem 400 for a query parameter that this path does not have: it would be left out without a word."""
+    """Raise HttpProblem 400 for a query parameter that this path does not have: it would be ignored in silence."""
     for name in request.query:
         if name not in known and name != "token":
             takes = f"this takes {', '.join(known)}" if known else "this takes none"
@@ -47,27 +47,27 @@ def refuse_unknown(request: web.Request, known: Sequence[str]) -> None:
 
 
 async def signed_in(daemon: Daemon, request: web.Request, role: Role) -> Token:
-    """The token of the request. Raises Problem: 401 no or a wrong one, 403 when its role is too small."""
+    """The token of the request. Raises HttpProblem: 401 no or a wrong one, 403 when its role is too small."""
     given = api_credential(request)
     token = await daemon.access.check(given) if given else None
     if token is None:
-        raise Problem(
+        raise HttpProblem(
             401,
             "send an API token: `Authorization: Bearer …`; `tocsin token create` makes one",
             headers={"WWW-Authenticate": 'Bearer realm="tocsin"'},
         )
     if RANK[token.role] < RANK[role]:
-        raise Problem(403, f"this token has the role {token.role}; this needs {role}")
+        raise HttpProblem(403, f"this token has the role {token.role}; this needs {role}")
     return token
 
 
 async def read_as(daemon: Daemon, request: web.Request, token: Token, model: type[BaseModel]) -> BaseModel:
-    """The JSON body as `model`. Raises Problem 422 with a pointer to each mistake."""
+    """The JSON body as `model`. Raises HttpProblem 422 with a pointer to each mistake."""
     document = read_json(await read_body(request, daemon.clock, MAX_ASKED, f"token:{token.id}"))
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise Problem(422, "the body is not what this expects", errors=bodies.culprits(error)) from None
+        raise HttpProblem(422, "the body is not what this expects", errors=bodies.culprits(error)) from None
 
 
 def actor_of(ask: Ask, named: str | None, pointer: str = "/user") -> Actor:
@@ -76,7 +76,7 @@ def actor_of(ask: Ask, named: str | None, pointer: str = "/user") -> Actor:
     if named is None or named == token.user:
         return Actor("user", own_user(ask))
     if token.role != "admin":
-        raise Problem(403, "only an admin's token may act in another person's name")
+        raise HttpProblem(403, "only an admin's token may act in another person's name")
     if named not in ask.settings.users:
         raise unknown_user(ask.settings, named, pointer)
     return Actor("user", named)
@@ -85,15 +85,15 @@ def actor_of(ask: Ask, named: str | None, pointer: str = "/user") -> Actor:
 def own_user(ask: Ask) -> str:
     user = ask.token.user
     if user is None:
-        raise Problem(403, WITHOUT_USER)
+        raise HttpProblem(403, WITHOUT_USER)
     if user not in ask.settings.users:
-        raise Problem(403, f"this token belongs to {user!r}, who is not in the configuration any more")
+        raise HttpProblem(403, f"this token belongs to {user!r}, who is not in the configuration any more")
     return user
 
 
-def unknown_user(settings: Settings, named: str, pointer: str) -> Problem:
+def unknown_user(settings: Settings, named: str, pointer: str) -> HttpProblem:
     detail = f"no such user {named!r}{did_you_mean(named, settings.users)}"
-    return Problem(422, detail, errors=(Rejected(pointer, detail),))
+    return HttpProblem(422, detail, errors=(Rejected(pointer, detail),))
 
 
 def sees_all(ask: Ask) -> bool:

@@ -14,7 +14,7 @@ from tocsin.web.api import bodies
 from tocsin.web.api.endpoint import Ask, Endpoint
 from tocsin.web.credentials import api_credential, credential
 from tocsin.web.ingest.webhooks import Reception, may_post
-from tocsin.web.problem_json import JSON_HEADERS, Handler, Problem, as_problem, guarded, json_answer, refuse
+from tocsin.web.problem_json import JSON_HEADERS, Handler, HttpProblem, as_problem, guarded, json_answer, refuse
 
 NO_HINT = "there is no such heartbeat, or the token opens no door for alerts"
 NOBODY = Secret(("compared with when there is no such heartbeat",))
@@ -42,7 +42,7 @@ def ping(reception: Reception) -> Handler:
         try:
             name, by = await admit(reception, request)
             beat = await daemon.heartbeats.check_in(name, by)
-        except (Problem, StoreUnavailable) as error:
+        except (HttpProblem, StoreUnavailable) as error:
             return refuse(request, as_problem(error))
         document = {
             "result": "PONG - Heartbeat received",
@@ -55,16 +55,16 @@ def ping(reception: Reception) -> Handler:
 
 
 async def admit(reception: Reception, request: web.Request) -> tuple[str, str]:
-    """(the heartbeat, who checks in). Raises Problem: 401 for a wrong token, whatever the name."""
+    """(the heartbeat, who checks in). Raises HttpProblem: 401 for a wrong token, whatever the name."""
     name, given = request.match_info["name"], key_of(request)
     configured = reception.daemon.live.settings.heartbeats
     by = opener(reception, configured.get(name), given) if given else ""
     by = by or await token_of(reception, request)
     if not by:
-        raise Problem(401, NO_HINT, headers={"WWW-Authenticate": "Bearer"})
+        raise HttpProblem(401, NO_HINT, headers={"WWW-Authenticate": "Bearer"})
     if name not in configured:
         hint = did_you_mean(name[:80], configured)
-        raise Problem(404, f"no heartbeat is named {name[:80]!r}{hint}; see `heartbeats:` in the configuration")
+        raise HttpProblem(404, f"no heartbeat is named {name[:80]!r}{hint}; see `heartbeats:` in the configuration")
     return name, by
 
 
@@ -78,9 +78,9 @@ def opener(reception: Reception, heartbeat: Heartbeat | None, given: str) -> str
     """Name the key that was given: the heartbeat's own token, or an integration's; "" when it is neither."""
     own = heartbeat.token if heartbeat is not None and heartbeat.token is not None else NOBODY
     found = "own token" if secret_matches(given, own) and own is not NOBODY else ""
-    for door in reception.doors.by_name.values():
-        if secret_matches(given, door.accepts) and not found:
-            found = f"integration:{door.config.name}"
+    for integration in reception.integrations.by_name.values():
+        if secret_matches(given, integration.accepts) and not found:
+            found = f"integration:{integration.config.name}"
     return found
 
 
@@ -91,7 +91,7 @@ async def token_of(reception: Reception, request: web.Request) -> str:
     if token is None:
         return ""
     if not may_post(token):
-        raise Problem(403, f"this token has the role {token.role}; a check-in needs responder")
+        raise HttpProblem(403, f"this token has the role {token.role}; a check-in needs responder")
     return f"token:{token.name}"
 
 

@@ -19,7 +19,7 @@ from tocsin.web.api.endpoint import Ask, Endpoint, Param, bad_value
 from tocsin.web.api.guard import sees_all
 from tocsin.web.api.parameters import LIMIT, MOST, PAGED, PAGED_LINES, TIMELINE_MOST, cursor, one_of, whole
 from tocsin.web.daemon import Daemon
-from tocsin.web.problem_json import Problem, json_answer
+from tocsin.web.problem_json import HttpProblem, json_answer
 
 _PLACE = re.compile(r"(P[1-5])\.([01])\.([1-9][0-9]{0,17})", re.ASCII)  # of an incident in a list by urgency
 SORTS = ("newest", "priority")
@@ -196,8 +196,8 @@ async def must_exist(ask: Ask) -> None:
         raise no_incident(ask.number)
 
 
-def no_incident(number: int) -> Problem:
-    return Problem(404, f"there is no incident {number}")
+def no_incident(number: int) -> HttpProblem:
+    return HttpProblem(404, f"there is no incident {number}")
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (

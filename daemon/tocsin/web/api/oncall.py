@@ -14,7 +14,7 @@ from tocsin.settings.document.scalars import did_you_mean
 from tocsin.web.api import bodies
 from tocsin.web.api.endpoint import Ask, Endpoint, Param, bad_value
 from tocsin.web.api.parameters import AT, MOMENT, time_of
-from tocsin.web.problem_json import Problem, json_answer
+from tocsin.web.problem_json import HttpProblem, json_answer
 
 SHIFTS_AHEAD = Millis(30 * DAY)
 SHIFTS_MOST = Millis(2 * 366 * DAY)
@@ -87,7 +87,7 @@ def shifts_answer(schedule: Schedule, start: Instant, end: Instant, extra: Seque
 def schedule_named(settings: Settings, name: str) -> Schedule:
     found = settings.schedules.get(name)
     if found is None:
-        raise Problem(404, f"no such schedule {name[:80]!r}{did_you_mean(name[:80], settings.schedules)}")
+        raise HttpProblem(404, f"no such schedule {name[:80]!r}{did_you_mean(name[:80], settings.schedules)}")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of every door, made of the same table and models that route and validate."""
+"""The OpenAPI 3.1 document of every route, made of the same table and models that route and validate."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from tocsin.errors import Refused
 from tocsin.model import Actor, Instant, MadeOverride, Settings, Swap, rfc3339
 from tocsin.settings.document.scalars import duration
 from tocsin.web.api import bodies
-from tocsin.web.api.endpoint import Act, Ask, Endpoint, Param, bad_value
+from tocsin.web.api.endpoint import Ask, Endpoint, EndpointHandler, Param, bad_value
 from tocsin.web.api.guard import actor_of
 from tocsin.web.api.oncall import schedule_named
 from tocsin.web.api.parameters import FLAG, PAGED_MADE, part_of
@@ -216,7 +216,7 @@ async def ask_swap(ask: Ask) -> web.Response:
     return json_answer(swap_view(swap, ask.settings, ask.now), 201)
 
 
-def answer_swap(verb: Literal["accept", "decline", "withdraw"]) -> Act:
+def answer_swap(verb: Literal["accept", "decline", "withdraw"]) -> EndpointHandler:
     async def act(ask: Ask) -> web.Response:
         swaps = ask.daemon.swaps
         deeds: dict[str, Callable[[str, Actor], Awaitable[Swap]]] = {

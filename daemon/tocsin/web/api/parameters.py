@@ -12,7 +12,7 @@ from tocsin.model import Instant, MadeOverride, Rejected, Schedule, Silence, Swa
 from tocsin.settings.document.scalars import duration
 from tocsin.web.api import bodies
 from tocsin.web.api.endpoint import Ask, Param, bad_value
-from tocsin.web.problem_json import Problem
+from tocsin.web.problem_json import HttpProblem
 
 LIMIT, MOST = 50, 200
 TIMELINE_MOST = 1000
@@ -108,10 +108,10 @@ def instant_of(ask: Ask, name: str, default: Instant) -> Instant:
 
 
 def end_of(ask: Ask, start: Instant, end: str | None, length: str | None, pointer: str) -> Instant:
-    """The end a body names, as a time or as a length from `start`. Raises Problem 422 when it is past."""
+    """The end a body names, as a time or as a length from `start`. Raises HttpProblem 422 when it is past."""
     found = bodies.moment(end) if end is not None else Instant(start + duration(length or ""))
     if found <= max(start, ask.now):
         detail = f"{rfc3339(found)} is not in the future" if found <= ask.now else "it ends before it starts"
         where = pointer if end is not None else "/for"
-        raise Problem(422, detail, errors=(Rejected(where, detail),))
+        raise HttpProblem(422, detail, errors=(Rejected(where, detail),))
     return found

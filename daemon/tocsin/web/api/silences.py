@@ -12,7 +12,7 @@ from tocsin.web.api import bodies
 from tocsin.web.api.endpoint import Ask, Endpoint, Param, bad_value, storable
 from tocsin.web.api.guard import actor_of
 from tocsin.web.api.parameters import FLAG, PAGED_MADE, end_of, part_of
-from tocsin.web.problem_json import Problem, json_answer
+from tocsin.web.problem_json import HttpProblem, json_answer
 
 
 async def list_silences(ask: Ask) -> web.Response:
@@ -36,7 +36,7 @@ async def silence_of(ask: Ask) -> Silence:
     wanted = ask.request.match_info["id"]
     found = await ask.daemon.silences.find(wanted) if storable(wanted) else None
     if found is None:
-        raise Problem(404, f"there is no silence {wanted[:80]!r}")
+        raise HttpProblem(404, f"there is no silence {wanted[:80]!r}")
     return found
 
 

@@ -26,7 +26,7 @@ from tocsin.web.api.guard import RANK, WITHOUT_USER
 from tocsin.web.credentials import credential
 from tocsin.web.daemon import Daemon
 from tocsin.web.limits import MAX_ASKED, read_body, read_json
-from tocsin.web.problem_json import BASE_HEADERS, JSON_HEADERS, Handler, Problem, as_problem, log, log_refusal
+from tocsin.web.problem_json import BASE_HEADERS, JSON_HEADERS, Handler, HttpProblem, as_problem, log, log_refusal
 from tocsin.web.turns import LOOP_TIME, TURNS, in_slices, stream
 
 AT_ONCE = 500  # alerts or silences that are read at once
@@ -35,7 +35,7 @@ INCIDENTS_AT_ONCE = 25
 MOST_FILTERS = 32
 RECEIVER = "tocsin"
 ORIGINAL = "# served by tocsin\nroute:\n  receiver: tocsin\nreceivers:\n  - name: tocsin\n"
-Facts = Callable[["Call"], Awaitable[web.StreamResponse]]
+CallHandler = Callable[["AlertmanagerCall"], Awaitable[web.StreamResponse]]
 
 
 class MatcherShape(BaseModel):
@@ -60,7 +60,7 @@ class PostedSilence(BaseModel):
     comment: str = ""
 
 
-class Call:
+class AlertmanagerCall:
     """An authenticated request to Alertmanager's API."""
 
     def __init__(self, daemon: Daemon, request: web.Request, token: Token, since: Instant) -> None:
@@ -75,7 +75,7 @@ class Call:
         """The request's matchers. Compiling one may take milliseconds, so other requests get their turn in between."""
         texts = self.request.query.getall("filter", [])
         if len(texts) > MOST_FILTERS:
-            raise Problem(400, f"bad matcher format: {len(texts)} filters are too many, {MOST_FILTERS} at most")
+            raise HttpProblem(400, f"bad matcher format: {len(texts)} filters are too many, {MOST_FILTERS} at most")
         found = []
         for text in texts:
             found.append(self._parsed(text, "bad matcher format"))
@@ -92,10 +92,10 @@ class Call:
         try:
             return parse(text, small=True)
         except ValueError as wrong:
-            raise Problem(400, f"{what}: {wrong}") from None
+            raise HttpProblem(400, f"{what}: {wrong}") from None
 
 
-def door(daemon: Daemon, role: Role, act: Facts) -> Handler:
+def guarded_handler(daemon: Daemon, role: Role, act: CallHandler) -> Handler:
     """The call behind its guard; errors are JSON strings, as the vendor's."""
     since = daemon.clock.now()
 
@@ -103,12 +103,12 @@ def door(daemon: Daemon, role: Role, act: Facts) -> Handler:
     async def handler(request: web.Request) -> web.StreamResponse:
         try:
             token = await signed_in(daemon, request, role)
-            call = Call(daemon, request, token, since)
+            call = AlertmanagerCall(daemon, request, token, since)
             if role != "viewer":
                 return await act(call)
             with request.app[TURNS].admit(token.id):
                 return await act(call)
-        except (Problem, BadBody, Refused, StoreUnavailable) as error:
+        except (HttpProblem, BadBody, Refused, StoreUnavailable) as error:
             problem = as_problem(error)
             log_refusal(request, problem)
             headers = {**JSON_HEADERS, **problem.headers}
@@ -117,7 +117,7 @@ def door(daemon: Daemon, role: Role, act: Facts) -> Handler:
     return handler
 
 
-def said(problem: Problem) -> str:
+def said(problem: HttpProblem) -> str:
     details = [f"{one.pointer}: {one.detail}" for one in problem.errors]
     return "; ".join(details or [problem.detail]).encode("utf-8", "replace").decode()
 
@@ -126,18 +126,18 @@ async def signed_in(daemon: Daemon, request: web.Request, role: Role) -> Token:
     given = credential(request, acts=request.method not in (hdrs.METH_GET, hdrs.METH_HEAD))
     token = await daemon.access.check(given) if given else None
     if token is None:
-        raise Problem(401, "send an API token, as a bearer or as the password of basic authentication",
+        raise HttpProblem(401, "send an API token, as a bearer or as the password of basic authentication",
                       headers={"WWW-Authenticate": 'Basic realm="tocsin"'})  # fmt: skip
     if RANK[token.role] < RANK[role]:
-        raise Problem(403, f"this token has the role {token.role}; this needs {role}")
+        raise HttpProblem(403, f"this token has the role {token.role}; this needs {role}")
     if request.method == hdrs.METH_POST and request.content_type != "application/json":
-        raise Problem(415, "send JSON: Content-Type: application/json")
+        raise HttpProblem(415, "send JSON: Content-Type: application/json")
     return token
 
 
-def add_doors(add: Callable[[str, str, Handler], None], daemon: Daemon) -> None:
+def add_routes(add: Callable[[str, str, Handler], None], daemon: Daemon) -> None:
     """Add every path of Alertmanager's API, with and without a slash at its end."""
-    doors: tuple[tuple[Literal["GET", "POST", "DELETE"], str, Role, Facts], ...] = (
+    routes: tuple[tuple[Literal["GET", "POST", "DELETE"], str, Role, CallHandler], ...] = (
         ("GET", "/silences", "viewer", list_silences),
         ("POST", "/silences", "responder", post_silence),
         ("GET", "/silence/{id}", "viewer", show_silence),
@@ -147,8 +147,8 @@ def add_doors(add: Callable[[str, str, Handler], None], daemon: Daemon) -> None:
         ("GET", "/status", "viewer", show_status),
         ("GET", "/receivers", "viewer", list_receivers),
     )
-    for method, path, role, act in doors:
-        handler = door(daemon, role, act)
+    for method, path, role, act in routes:
+        handler = guarded_handler(daemon, role, act)
         add(method, f"/api/v2{path}", handler)
         add(method, f"/api/v2{path}/", handler)
     for path in ("/-/healthy", "/-/ready"):
@@ -166,7 +166,7 @@ def probe(daemon: Daemon, path: str) -> Handler:
 # --------------------------------------------------------------------------------------- silences
 
 
-async def list_silences(call: Call) -> web.StreamResponse:
+async def list_silences(call: AlertmanagerCall) -> web.StreamResponse:
     filters = await call.filters()
 
     def view(silence: Silence) -> object:
@@ -176,7 +176,7 @@ async def list_silences(call: Call) -> web.StreamResponse:
     return await stream(call.request, in_slices(silences_since(call), view, call.daemon.clock))
 
 
-async def silences_since(call: Call) -> AsyncIterator[list[Silence]]:
+async def silences_since(call: AlertmanagerCall) -> AsyncIterator[list[Silence]]:
     """Silences that have not ended, or did within RETENTION, in the order they end. Yields slices, each read when it is
     reached.
     """
@@ -191,27 +191,27 @@ def fits(silence: Silence, filters: Sequence[Matcher]) -> bool:
     return all(matcher.accepts(values.get(matcher.name, "")) for matcher in filters)
 
 
-async def show_silence(call: Call) -> web.StreamResponse:
+async def show_silence(call: AlertmanagerCall) -> web.StreamResponse:
     return answer(silence_view(await silence_of(call, call.request.match_info["id"]), call.now))
 
 
-async def silence_of(call: Call, wanted: str) -> Silence:
+async def silence_of(call: AlertmanagerCall, wanted: str) -> Silence:
     for id in dict.fromkeys((wanted, wanted.replace("-", ""))) if storable(wanted) else ():
         found = await call.daemon.silences.find(id)
         if found is not None:
             return found
-    raise Problem(404, f"silence {wanted[:80]} not found")
+    raise HttpProblem(404, f"silence {wanted[:80]} not found")
 
 
-async def post_silence(call: Call) -> web.StreamResponse:
+async def post_silence(call: AlertmanagerCall) -> web.StreamResponse:
     """A new silence, or a change of the one whose id is given: under its id or a new one, as with Alertmanager."""
     body = await posted(call)
     actor = actor_of(call)
     starts, ends = instant(body.startsAt, "startsAt"), instant(body.endsAt, "endsAt")
     if ends <= call.now:
-        raise Problem(400, "invalid silence: end time can't be in the past")
+        raise HttpProblem(400, "invalid silence: end time can't be in the past")
     if ends <= starts:
-        raise Problem(400, "invalid silence: start time must be before end time")
+        raise HttpProblem(400, "invalid silence: start time must be before end time")
     id = (await silence_of(call, body.id)).id if body.id else None
     starts = starts if id is not None else max(starts, call.now)
     made = await call.daemon.silences.add(
@@ -221,27 +221,27 @@ async def post_silence(call: Call) -> web.StreamResponse:
     return answer({"silenceID": made.id})
 
 
-async def posted(call: Call) -> PostedSilence:
+async def posted(call: AlertmanagerCall) -> PostedSilence:
     raw = await read_body(call.request, call.daemon.clock, MAX_ASKED)
     try:
         return PostedSilence.model_validate(read_json(raw))
     except ValidationError as wrong:
         first = wrong.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise Problem(400, f"{where or 'body'}: {first['msg']}") from None
+        raise HttpProblem(400, f"{where or 'body'}: {first['msg']}") from None
 
 
 def instant(text: str, name: str) -> Instant:
     try:
         return bodies.moment(text)
     except ValueError:
-        raise Problem(400, f"{name}: {text[:40]!r} is not an RFC 3339 time with its offset") from None
+        raise HttpProblem(400, f"{name}: {text[:40]!r} is not an RFC 3339 time with its offset") from None
 
 
-def actor_of(call: Call) -> Actor:
+def actor_of(call: AlertmanagerCall) -> Actor:
     user = call.token.user
     if user is None or user not in call.daemon.live.settings.users:
-        raise Problem(403, WITHOUT_USER)
+        raise HttpProblem(403, WITHOUT_USER)
     return Actor("user", user)
 
 
@@ -250,7 +250,7 @@ def author(named: str, actor: Actor) -> str:
     return named if not named or named == actor.name or named.endswith(f"({actor.name})") else f"{named} ({actor.name})"
 
 
-async def expire_silence(call: Call) -> web.StreamResponse:
+async def expire_silence(call: AlertmanagerCall) -> web.StreamResponse:
     actor = actor_of(call)
     await call.daemon.silences.expire((await silence_of(call, call.request.match_info["id"])).id, actor)
     return web.Response(status=200, headers=BASE_HEADERS)
@@ -301,19 +301,19 @@ def milliseconds(at: Instant) -> str:
 # ------------------------------------------------------------------------------------ what fires
 
 
-async def list_alerts(call: Call) -> web.StreamResponse:
+async def list_alerts(call: AlertmanagerCall) -> web.StreamResponse:
     """List the firing alerts that the filters select, newest first."""
     view = await viewer(call)
     return await stream(call.request, in_slices(firing(call), view, call.daemon.clock))
 
 
-async def list_groups(call: Call) -> web.StreamResponse:
+async def list_groups(call: AlertmanagerCall) -> web.StreamResponse:
     """List the firing alerts that the filters select, grouped by their incident."""
     view = await viewer(call)
     return await stream(call.request, grouped(firing_by_incident(call), view, call.daemon.clock))
 
 
-async def viewer(call: Call) -> Callable[[StoredAlert], dict[str, Any] | None]:
+async def viewer(call: AlertmanagerCall) -> Callable[[StoredAlert], dict[str, Any] | None]:
     """A function that gives the JSON of an alert, or None for an alert this request did not ask for."""
     filters, receives = await call.filters(), call.receives()
     mutes = await call.daemon.silences.mutes()
@@ -334,7 +334,7 @@ async def viewer(call: Call) -> Callable[[StoredAlert], dict[str, Any] | None]:
     return view
 
 
-async def firing(call: Call) -> AsyncIterator[list[StoredAlert]]:
+async def firing(call: AlertmanagerCall) -> AsyncIterator[list[StoredAlert]]:
     """Yield every alert that fires, newest first, slice by slice."""
     before: int | None = None
     while found := await call.daemon.store.alerts(integration=None, status="firing", limit=AT_ONCE, before=before):
@@ -342,7 +342,7 @@ async def firing(call: Call) -> AsyncIterator[list[StoredAlert]]:
         before = found[-1].id
 
 
-async def firing_by_incident(call: Call) -> AsyncIterator[list[StoredAlert]]:
+async def firing_by_incident(call: AlertmanagerCall) -> AsyncIterator[list[StoredAlert]]:
     """Yield every alert that fires, those of an incident behind each other; the newest incidents first."""
     store, below = call.daemon.store, None
     while incidents := await store.incidents(IncidentFilter(tuple(sorted(OPEN))), INCIDENTS_AT_ONCE, below):
@@ -429,7 +429,7 @@ def fingerprint(labels: Mapping[str, str]) -> str:
 # ---------------------------------------------------------------------------------------- the rest
 
 
-async def show_status(call: Call) -> web.StreamResponse:
+async def show_status(call: AlertmanagerCall) -> web.StreamResponse:
     return answer(
         {
             "cluster": {"status": "disabled", "peers": []},
@@ -443,7 +443,7 @@ async def show_status(call: Call) -> web.StreamResponse:
     )  # fmt: skip
 
 
-async def list_receivers(call: Call) -> web.StreamResponse:
+async def list_receivers(call: AlertmanagerCall) -> web.StreamResponse:
     return answer([{"name": RECEIVER}])
 
 

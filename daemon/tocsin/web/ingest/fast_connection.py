@@ -17,7 +17,7 @@ from tocsin.contracts import Clock
 from tocsin.metrics import Metrics
 from tocsin.model import Millis
 from tocsin.web.connections import Connections
-from tocsin.web.ingest.integrations import Door
+from tocsin.web.ingest.integrations import InboundIntegration
 from tocsin.web.ingest.known_heads import Head, whole
 from tocsin.web.ingest.responses import Receipts
 from tocsin.web.ingest.webhooks import Reception
@@ -31,7 +31,7 @@ WAITING = "_messages"  # aiohttp's: requests behind it
 UNTIL_IDLE = "_next_keepalive_close_time"  # aiohttp's: when a connection on which nothing comes is closed
 
 
-class Turn(Enum):
+class ConnectionState(Enum):
     """The party that handles the next bytes of a connection."""
 
     SENDER = "nothing is under way"
@@ -55,25 +55,26 @@ class Front:
         self.open = learns and hasattr(web.RequestHandler, UNTIL_IDLE)
         self.under_way = 0
         self._all_answered = asyncio.Event()
-        self._lines: dict[web.RequestHandler, Line] = {}
+        self._lines: dict[web.RequestHandler, FastConnection] = {}
         if learns:
             reception.opened = self.opened
 
     def __call__(self) -> asyncio.Protocol:
-        return Line(self)
+        return FastConnection(self)
 
-    def connected(self, line: Line, handler: web.RequestHandler) -> None:
+    def connected(self, line: FastConnection, handler: web.RequestHandler) -> None:
         self._lines[handler] = line
 
     def disconnected(self, handler: web.RequestHandler) -> None:
         self._lines.pop(handler, None)
 
-    def opened(self, request: web.Request, door: Door) -> None:
+    def opened(self, request: web.Request, integration: InboundIntegration) -> None:
         """A request that aiohttp parsed was let in by its own token, and is about to be answered."""
-        line, doors = self._lines.get(request.protocol), self.reception.doors
+        line, integrations = self._lines.get(request.protocol), self.reception.integrations
         head = line.given_back() if line is not None else None
-        if head is not None and doors.by_name.get(door.config.name) is door:  # it was not another configuration's
-            self.reception.heads.learn(head, request, door, doors)
+        if head is None or integrations.by_name.get(integration.config.name) is not integration:
+            return  # not lent by us, or another configuration's
+        self.reception.heads.learn(head, request, integration, integrations)
 
     def answered(self) -> None:
         self.under_way -= 1
@@ -94,7 +95,7 @@ class Front:
                 log.warning("not_answered", posts=self.under_way)
 
 
-class Line(asyncio.Protocol):
+class FastConnection(asyncio.Protocol):
     """A connection to the main address."""
 
     __slots__ = (
@@ -104,7 +105,7 @@ class Line(asyncio.Protocol):
 
     def __init__(self, front: Front) -> None:
         self._front = front
-        self._turn = Turn.SENDER
+        self._turn = ConnectionState.SENDER
         self._head: Head | None = None  # of the request that is lent
         self._asked = self._behind = b""  # the post under way, and what came after it
         self._choked = False  # the sender does not read its answers
@@ -117,14 +118,14 @@ class Line(asyncio.Protocol):
         self._handler = self._front.server()
         self.address = address_of(transport)
         if not self._front.connections.opened(self):
-            self._turn = Turn.AIOHTTP
+            self._turn = ConnectionState.AIOHTTP
             self._transport.abort()
         self._front.connected(self, self._handler)
         self._handler.connection_made(transport)
 
     def is_idle(self) -> bool:
         """Whether no whole request is under way: nothing came, or half of one, or the answer has gone."""
-        if self._turn is Turn.OURS or getattr(self._handler, WAITING, None):
+        if self._turn is ConnectionState.OURS or getattr(self._handler, WAITING, None):
             return False
         request: web.BaseRequest | None = getattr(self._handler, CURRENT, None)
         return request is None or not request.content.is_eof()
@@ -152,20 +153,20 @@ class Line(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._front.connections.used(self)
-        if self._turn is Turn.SENDER:
+        if self._turn is ConnectionState.SENDER:
             self._begin(data)
-        elif self._turn is Turn.OURS:
+        elif self._turn is ConnectionState.OURS:
             self._behind += data
             self._attend()
         else:
-            self._turn = Turn.AIOHTTP  # whose answer has come and whose has not is no longer known here
+            self._turn = ConnectionState.AIOHTTP  # whose answer has come and whose has not is no longer known here
             self._handler.data_received(data)
 
     def given_back(self) -> Head | None:
         """aiohttp is about to answer; the head of the request it had, where it had that alone."""
-        if self._turn is not Turn.LENT:
+        if self._turn is not ConnectionState.LENT:
             return None
-        self._turn = Turn.SENDER
+        self._turn = ConnectionState.SENDER
         return self._head
 
     def leave_if_choked(self) -> None:
@@ -179,13 +180,13 @@ class Line(asyncio.Protocol):
             self._transport.write(self._front.receipts.kept_alive(taken))
         self._front.seconds.observe(self._front.clock.monotonic() - self._started)
         self._keep_open(1)
-        self._go_on(Turn.SENDER)
+        self._go_on(ConnectionState.SENDER)
 
     def not_stored(self) -> None:
         """Let the ordinary way try once more: the post was not stored, or nobody knows. It says so if that is no
         better.
         """
-        self._go_on(Turn.AIOHTTP, self._asked)
+        self._go_on(ConnectionState.AIOHTTP, self._asked)
 
     def _begin(self, data: bytes) -> None:
         """Take bytes that arrive while nothing is under way."""
@@ -194,25 +195,25 @@ class Line(asyncio.Protocol):
             self._asked = data
             return
         self._head = one.head if one is not None else None
-        self._turn = Turn.LENT if one is not None else Turn.AIOHTTP
+        self._turn = ConnectionState.LENT if one is not None else ConnectionState.AIOHTTP
         self._handler.data_received(data)
 
     def _take(self, head: Head, body: bytes) -> bool:
         """Whether this post is taken here: its head is known, and nothing about its body wants explaining."""
         front = self._front
         reception = front.reception
-        seen = reception.heads.find(head, reception.doors)
+        seen = reception.heads.find(head, reception.integrations)
         if seen is None:
             return False
         self._started = front.clock.monotonic()
-        if not reception.take_at_once(seen.door, body, seen.headers, Pending(self)):
+        if not reception.take_at_once(seen.integration, body, seen.headers, Pending(self)):
             return False
-        self._turn = Turn.OURS
+        self._turn = ConnectionState.OURS
         front.under_way += 1
         self._keep_open(2)
         return True
 
-    def _go_on(self, turn: Turn, again: bytes = b"") -> None:
+    def _go_on(self, turn: ConnectionState, again: bytes = b"") -> None:
         behind, self._behind, self._asked, self._turn = self._behind, b"", b"", turn
         self._front.answered()
         self._attend()
@@ -224,8 +225,8 @@ class Line(asyncio.Protocol):
 
         On a connection that is aiohttp's, aiohttp alone pauses and resumes.
         """
-        deaf = (self._turn is Turn.OURS and bool(self._behind)) or (
-            self._choked and self._turn in (Turn.OURS, Turn.SENDER)
+        deaf = (self._turn is ConnectionState.OURS and bool(self._behind)) or (
+            self._choked and self._turn in (ConnectionState.OURS, ConnectionState.SENDER)
         )
         if deaf != self._deaf and not self._transport.is_closing():
             self._deaf = deaf
@@ -247,8 +248,8 @@ class Pending:
 
     __slots__ = ("_line",)
 
-    def __init__(self, line: Line) -> None:
-        self._line: Line | None = line
+    def __init__(self, line: FastConnection) -> None:
+        self._line: FastConnection | None = line
 
     def done(self) -> bool:
         return self._line is None

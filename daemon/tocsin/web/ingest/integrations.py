@@ -11,7 +11,7 @@ from tocsin.model import EMPTY, IntegrationConfig, Secret, Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class InboundIntegration:
     """An integration as its posts find it. `accepts`: the secrets, any of which lets a post in."""
 
     config: IntegrationConfig
@@ -20,18 +20,18 @@ class Door:
 
 
 @dataclass(frozen=True, slots=True)
-class Doors:
+class InboundIntegrations:
     """The integrations of a configuration: by name, and by the hash of a routing key."""
 
     settings: Settings
-    by_name: Mapping[str, Door]
-    by_key: Mapping[bytes, Door]
+    by_name: Mapping[str, InboundIntegration]
+    by_key: Mapping[bytes, InboundIntegration]
 
 
-def doors_of(settings: Settings, sources: Mapping[str, Source]) -> Doors:
-    """The doors of `settings`; an integration whose kind is not installed has none."""
-    by_name: dict[str, Door] = {}
-    by_key: dict[bytes, Door] = {}
+def inbound_integrations(settings: Settings, sources: Mapping[str, Source]) -> InboundIntegrations:
+    """The integrations of `settings` as posts find them, but those whose kind is not installed."""
+    by_name: dict[str, InboundIntegration] = {}
+    by_key: dict[bytes, InboundIntegration] = {}
     for config in settings.integrations.values():
         source = sources.get(config.type)
         if source is None:
@@ -39,11 +39,11 @@ def doors_of(settings: Settings, sources: Mapping[str, Source]) -> Doors:
         keyed = routing_keys(config)
         own = (config.token,) if config.token else ()
         accepts = Secret(tuple(value for secret in (*own, *(key for key, _ in keyed)) for value in secret.values))
-        by_name[config.name] = Door(config, source, accepts)
+        by_name[config.name] = InboundIntegration(config, source, accepts)
         for key, service in keyed:
-            door = Door(for_service(config, service), source, key)
-            by_key.update({digest(value): door for value in key.values})
-    return Doors(settings, by_name, by_key)
+            integration = InboundIntegration(for_service(config, service), source, key)
+            by_key.update({digest(value): integration for value in key.values})
+    return InboundIntegrations(settings, by_name, by_key)
 
 
 def routing_keys(config: IntegrationConfig) -> list[tuple[Secret, str | None]]:

@@ -2,8 +2,8 @@
 again.
 
 A sender says the same head with every post, but for the length of the body. Once aiohttp has parsed such a head and
-its token opened a door, whoever sends these very bytes again means that door: there is nothing left to parse, and
-nothing to check. Nothing else is concluded from bytes here.
+its token let it in, whoever sends these very bytes again means the same integration: there is nothing left to parse,
+and nothing to check. Nothing else is concluded from bytes here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from aiohttp import HttpVersion11, hdrs, web
 
-from tocsin.web.ingest.integrations import Door, Doors
+from tocsin.web.ingest.integrations import InboundIntegration, InboundIntegrations
 
 LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: (\d{1,7})\r\n")
 USUAL = b"\r\nContent-Length: "  # found faster than by a pattern
@@ -28,7 +28,7 @@ Head = tuple[bytes, bytes]
 """What stands before the digits of Content-Length, and after them."""
 
 
-class Whole(NamedTuple):
+class WholeRequest(NamedTuple):
     """Bytes that look like one whole request with a body, and nothing more."""
 
     head: Head
@@ -36,36 +36,38 @@ class Whole(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class KnownHead:
     """The integration a known head leads to, and its headers."""
 
-    door: Door
+    integration: InboundIntegration
     headers: Mapping[str, str]
 
 
-class Heads:
-    """The heads that opened a door of the configuration in force."""
+class KnownHeads:
+    """Heads that were let in under the configuration in force."""
 
     def __init__(self) -> None:
-        self._doors: Doors | None = None
-        self._seen: dict[Head, Seen] = {}
+        self._integrations: InboundIntegrations | None = None
+        self._seen: dict[Head, KnownHead] = {}
 
-    def find(self, head: Head, doors: Doors) -> Seen | None:
-        """The integration and headers of a known head; None for another, or when `doors` are not those it was learnt
-        under.
+    def find(self, head: Head, integrations: InboundIntegrations) -> KnownHead | None:
+        """The integration and headers of a known head; None for another head, or under other `integrations` than those
+        it was learnt under.
         """
-        return self._seen.get(head) if doors is self._doors else None
+        return self._seen.get(head) if integrations is self._integrations else None
 
-    def learn(self, head: Head, request: web.Request, door: Door, doors: Doors) -> None:
-        """Remember the head of `request`, whose own token was accepted by `door`."""
+    def learn(
+        self, head: Head, request: web.Request, integration: InboundIntegration, integrations: InboundIntegrations
+    ) -> None:
+        """Remember the head of `request`, whose own token was accepted by `integration`."""
         if not plain(request) or len(head[0]) + len(head[1]) > LONGEST:
             return
-        if doors is not self._doors or len(self._seen) >= MOST:
-            self._doors, self._seen = doors, {}
-        self._seen[head] = Seen(door, request.headers)
+        if integrations is not self._integrations or len(self._seen) >= MOST:
+            self._integrations, self._seen = integrations, {}
+        self._seen[head] = KnownHead(integration, request.headers)
 
 
-def whole(data: bytes) -> Whole | None:
+def whole(data: bytes) -> WholeRequest | None:
     """`data` as one whole request: a head, and as many bytes as its first Content-Length says."""
     end = data.find(END)
     if end < 0:
@@ -76,7 +78,7 @@ def whole(data: bytes) -> Whole | None:
         return None
     start, stop = length.span(1)
     body = data[end + 4 :]
-    return Whole((data[:start], data[stop:end]), body) if len(body) == int(data[start:stop]) else None
+    return WholeRequest((data[:start], data[stop:end]), body) if len(body) == int(data[start:stop]) else None
 
 
 def plain(request: web.Request) -> bool:

@@ -13,10 +13,10 @@ import orjson
 from aiohttp import web
 
 from tocsin.errors import BadBody, StoreUnavailable
-from tocsin.web.ingest.integrations import Door, digest
+from tocsin.web.ingest.integrations import InboundIntegration, digest
 from tocsin.web.ingest.webhooks import Reception
 from tocsin.web.limits import read_body
-from tocsin.web.problem_json import BASE_HEADERS, JSON_HEADERS, Handler, Problem, as_problem, log_refusal, refuse
+from tocsin.web.problem_json import BASE_HEADERS, JSON_HEADERS, Handler, HttpProblem, as_problem, log_refusal, refuse
 from tocsin_integrations.common import json_fields
 
 WRONG_LENGTH = "Length of 'routing_key' is incorrect (should be 32 characters)"
@@ -31,12 +31,12 @@ def events_v2(reception: Reception) -> Handler:
     def said(key: str) -> dict[str, str]:
         return {"status": "success", "message": "Event processed", "dedup_key": key}
 
-    return event_door(reception, "routing_key", 202, said)
+    return event_handler(reception, "routing_key", 202, said)
 
 
 def changes_v2(reception: Reception) -> Handler:
     """POST /v2/change/enqueue: kept as context, never an incident."""
-    return event_door(
+    return event_handler(
         reception, "routing_key", 202, lambda _: {"status": "success", "message": "Change event processed"}
     )
 
@@ -47,22 +47,22 @@ def events_v1(reception: Reception) -> Handler:
     def said(key: str) -> dict[str, str]:
         return {"status": "success", "message": "Event processed", "incident_key": key}
 
-    return event_door(reception, "service_key", 200, said)
+    return event_handler(reception, "service_key", 200, said)
 
 
-def event_door(reception: Reception, field: str, status: int, said: Any) -> Handler:
+def event_handler(reception: Reception, field: str, status: int, said: Any) -> Handler:
     """A handler of the Events API: `field` of the body names the integration, `said` makes the answer for a key."""
 
     async def event(request: web.Request) -> web.StreamResponse:
         try:
             raw = await read_body(request, reception.daemon.clock, MOST)
-            door = door_of(reception, raw, field)
-            taken = await reception.take(door, raw, request.headers)
+            integration = integration_of(reception, raw, field)
+            taken = await reception.take(integration, raw, request.headers)
         except BadBody as error:
             return invalid(request, vendor_errors(error.detail))
         except StoreUnavailable as error:
             return refuse(request, as_problem(error))
-        except Problem as problem:
+        except HttpProblem as problem:
             return refuse_event(request, problem)
         key = taken.keys[0] if taken.keys else ""
         return web.Response(status=status, body=orjson.dumps(said(key)), headers=JSON_HEADERS)
@@ -70,13 +70,13 @@ def event_door(reception: Reception, field: str, status: int, said: Any) -> Hand
     return event
 
 
-def door_of(reception: Reception, raw: bytes, field: str) -> Door:
+def integration_of(reception: Reception, raw: bytes, field: str) -> InboundIntegration:
     """The integration whose key the body holds. Raises BadBody in the vendor's words."""
     given = key_in(raw, field)
-    door = reception.doors.by_key.get(digest(given))
-    if door is None:
+    integration = reception.integrations.by_key.get(digest(given))
+    if integration is None:
         raise BadBody((WRONG_LENGTH if len(given) != KEY_LENGTH else UNKNOWN_KEY).replace("routing_key", field))
-    return door
+    return integration
 
 
 def key_in(raw: bytes, field: str) -> str:
@@ -96,7 +96,7 @@ def vendor_errors(detail: str) -> list[str]:
     return [line for line in detail.splitlines() if line]
 
 
-def refuse_event(request: web.Request, problem: Problem) -> web.Response:
+def refuse_event(request: web.Request, problem: HttpProblem) -> web.Response:
     """The vendor's 400 for what is invalid; other codes (413, 429, 503 ...) need no such body."""
     if problem.status != 400:
         return refuse(request, problem)
@@ -104,7 +104,7 @@ def refuse_event(request: web.Request, problem: Problem) -> web.Response:
 
 
 def invalid(request: web.Request, errors: list[str]) -> web.Response:
-    log_refusal(request, Problem(400, "; ".join(errors)))
+    log_refusal(request, HttpProblem(400, "; ".join(errors)))
     shown = [error.encode("utf-8", "replace").decode() for error in errors]
     document = {"status": "invalid event", "message": "Event object is invalid", "errors": shown}
     return web.Response(

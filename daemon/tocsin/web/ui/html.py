@@ -21,8 +21,8 @@ from tocsin.errors import Refused, StoreUnavailable
 from tocsin.model import Instant, Settings
 from tocsin.model.civil import civil
 from tocsin.web.daemon import Daemon
-from tocsin.web.problem_json import BASE_HEADERS, Handler, Problem, as_problem, log_refusal
-from tocsin.web.sessions import Session, session_of
+from tocsin.web.problem_json import BASE_HEADERS, Handler, HttpProblem, as_problem, log_refusal
+from tocsin.web.sessions import BrowserSession, session_of
 
 HERE = Path(__file__).parent
 POLICY = (
@@ -64,7 +64,7 @@ def html(template: str, status: int = 200, **facts: Any) -> web.Response:
     return web.Response(status=status, body=text.encode("utf-8", "replace"), headers=HTML_HEADERS)
 
 
-def form_page(template: str, signed_in: Session | None, status: int = 200, **facts: Any) -> web.Response:
+def form_page(template: str, signed_in: BrowserSession | None, status: int = 200, **facts: Any) -> web.Response:
     """A page that may hold forms: the browser names us as their origin (with `no-referrer` it says `null`)."""
     answer = html(template, status, **facts, signed_in_as=signed_in.user if signed_in is not None else "")
     answer.headers["Referrer-Policy"] = "same-origin"
@@ -79,7 +79,7 @@ def in_words(daemon: Daemon) -> Callable[[Handler], Handler]:
         async def guard(request: web.Request) -> web.StreamResponse:
             try:
                 return await handler(request)
-            except (Problem, Refused, StoreUnavailable) as error:
+            except (HttpProblem, Refused, StoreUnavailable) as error:
                 problem = as_problem(error)
                 log_refusal(request, problem)
                 session = None

@@ -8,7 +8,7 @@ from tocsin.decide import views
 from tocsin.web.api.changes import change_view, changes_beside
 from tocsin.web.api.incidents import related_to, told
 from tocsin.web.daemon import Daemon
-from tocsin.web.problem_json import Handler, Problem, guarded
+from tocsin.web.problem_json import Handler, HttpProblem, guarded
 from tocsin.web.turns import TURNS, in_turn
 from tocsin.web.ui.html import html, name_of, zone_of
 from tocsin.web.ui.readers import may_look, signed_in_as
@@ -26,7 +26,7 @@ def incident(daemon: Daemon) -> Handler:
         settings, number = daemon.live.settings, int(request.match_info["number"])
         found = await daemon.store.incident(number)
         if found is None:
-            raise Problem(404, f"there is no incident {number}")
+            raise HttpProblem(404, f"there is no incident {number}")
         entries = await daemon.store.timeline(number, ENTRIES + 1, None)
         pages = await daemon.store.pages(number, PAGES + 1)
         known_as, related = await signed_in_as(daemon, request), await related_to(daemon, found)

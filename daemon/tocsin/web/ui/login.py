@@ -8,7 +8,7 @@ from aiohttp import web
 
 from tocsin.web import sessions
 from tocsin.web.daemon import Daemon
-from tocsin.web.problem_json import BASE_HEADERS, Handler, Problem, guarded, log, peer_of
+from tocsin.web.problem_json import BASE_HEADERS, Handler, HttpProblem, guarded, log, peer_of
 from tocsin.web.ui.html import form_page, in_words, name_of
 
 
@@ -51,7 +51,7 @@ def logout(daemon: Daemon) -> Handler:
         session = None
         try:
             session, _ = await sessions.submitted(daemon, request, "viewer")
-        except Problem as problem:
+        except HttpProblem as problem:
             if problem.status != 401:  # nobody was signed in: there is nothing to end
                 raise
         answer = see_other("/")

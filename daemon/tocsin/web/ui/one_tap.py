@@ -8,7 +8,7 @@ from tocsin.decide import views
 from tocsin.errors import Refused, StoreUnavailable
 from tocsin.web.daemon import Daemon
 from tocsin.web.limits import MAX_FORM, read_body
-from tocsin.web.problem_json import Handler, Problem, as_problem, log
+from tocsin.web.problem_json import Handler, HttpProblem, as_problem, log
 from tocsin.web.ui.html import html, name_of, zone_of
 from tocsin.work.paging.replies import LinkView
 
@@ -33,7 +33,7 @@ def press_link(daemon: Daemon) -> Handler:
         try:
             await read_body(request, daemon.clock, MAX_FORM)
             view = await daemon.answers.press(request.match_info["token"], "acknowledge")
-        except (StoreUnavailable, Refused, Problem) as error:
+        except (StoreUnavailable, Refused, HttpProblem) as error:
             return trouble(error)
         return dead_link() if view is None else link_page(daemon, view)
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from tocsin.model import Settings
 from tocsin.web.credentials import credential
 from tocsin.web.daemon import Daemon
-from tocsin.web.problem_json import Problem
+from tocsin.web.problem_json import HttpProblem
 from tocsin.web.sessions import session_of
 
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
@@ -27,7 +27,7 @@ async def may_look(daemon: Daemon, request: web.Request) -> None:
         return
     given = credential(request)
     if not given or await daemon.access.check(given) is None:
-        raise Problem(
+        raise HttpProblem(
             401,
             "sign in with an API token as the password, under any name; `tocsin token create` makes one",
             headers={"WWW-Authenticate": 'Basic realm="Tocsin", charset="UTF-8"'},

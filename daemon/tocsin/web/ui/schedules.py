@@ -18,7 +18,7 @@ from tocsin.web import sessions
 from tocsin.web.api.oncall import schedule_named
 from tocsin.web.daemon import Daemon
 from tocsin.web.problem_json import Handler, guarded
-from tocsin.web.sessions import Session
+from tocsin.web.sessions import BrowserSession
 from tocsin.web.turns import TURNS, in_turn
 from tocsin.web.ui.html import LINES, form_page, in_words, name_of
 from tocsin.web.ui.login import see_other
@@ -120,7 +120,7 @@ async def schedule_page(
     daemon: Daemon,
     request: web.Request,
     schedule: Schedule,
-    session: Session | None,
+    session: BrowserSession | None,
     refused: Refused | None = None,
     fields: Mapping[str, str] = NO_FORM,
 ) -> web.Response:

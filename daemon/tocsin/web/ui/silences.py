@@ -15,7 +15,7 @@ from tocsin.settings.document.scalars import Mistake, duration
 from tocsin.web import sessions
 from tocsin.web.daemon import Daemon
 from tocsin.web.problem_json import Handler, guarded
-from tocsin.web.sessions import Session
+from tocsin.web.sessions import BrowserSession
 from tocsin.web.turns import TURNS, in_turn
 from tocsin.web.ui.html import form_page, in_words, name_of, shown
 from tocsin.web.ui.login import see_other
@@ -87,7 +87,7 @@ def span_in(daemon: Daemon, fields: Mapping[str, str]) -> tuple[Instant, Instant
 async def silences_page(
     daemon: Daemon,
     request: web.Request,
-    session: Session | None,
+    session: BrowserSession | None,
     refused: Refused | None = None,
     fields: Mapping[str, str] = NO_FORM,
 ) -> web.Response:
