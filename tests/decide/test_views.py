@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.decide.views import SMS, headline, in_words, page_outcome, short_text, spoken_text, summary_text
+from tocsin.decide.page_texts import SMS, headline, short_text, spoken_text, summary_text
+from tocsin.decide.views import in_words, page_outcome
 from tocsin.model import Attempt, AttemptState, Incident, Instant, Page, PageStatus
 
 INCIDENT = Incident(

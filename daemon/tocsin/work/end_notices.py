@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from tocsin.contracts import Tx
 from tocsin.decide.incidents.escalation import UPDATE
 from tocsin.decide.oncall.reach import usable_contacts
-from tocsin.decide.views import over_text
+from tocsin.decide.page_texts import over_text
 from tocsin.model import Contact, Incident, Instant, Page
 from tocsin.work.runtime import Runtime
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from tocsin.decide.page_texts import headline
 from tocsin.decide.paging.replies import SHORT, Command, Verb
 from tocsin.decide.text import cut
-from tocsin.decide.views import headline, in_words
+from tocsin.decide.views import in_words
 from tocsin.model import SECOND, Incident, Instant, Millis
 
 READ_WITHIN = Millis(10 * SECOND)

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 from tocsin.decide.oncall.reach import People, personal_rules, usable_contacts
 from tocsin.decide.oncall.resolver import shifts
+from tocsin.decide.page_texts import headline
 from tocsin.decide.paging import swap_notices
 from tocsin.decide.text import cut
-from tocsin.decide.views import headline
 from tocsin.model import (
     DAY,
     HOUR,

@@ -7,19 +7,19 @@ from typing import NamedTuple
 
 import structlog
 
-from tocsin.decide.paging.replies import code_of
-from tocsin.decide.paging.verification import code_text, spoken_code
-from tocsin.decide.views import (
+from tocsin.decide.page_texts import (
     all_resolved_body,
     all_resolved_text,
     headline,
-    incident_view,
     long_text,
     short_text,
     spoken_text,
     summary_body,
     summary_text,
 )
+from tocsin.decide.paging.replies import code_of
+from tocsin.decide.paging.verification import code_text, spoken_code
+from tocsin.decide.views import incident_view
 from tocsin.model import EMPTY, MINUTE, Incident, Message, Millis, User
 from tocsin.work.paging.ack_links import Links
 from tocsin.work.paging.channels import Line

@@ -16,6 +16,7 @@ import structlog
 from tocsin.contracts import Door, Tx
 from tocsin.decide.oncall.overrides import extra_of
 from tocsin.decide.oncall.resolver import on_call
+from tocsin.decide.page_texts import headline, spoken_text
 from tocsin.decide.paging.many_replies import Paged, choose, in_short, last_word, state_of, told_of_many
 from tocsin.decide.paging.replies import (
     SHORT,
@@ -29,7 +30,6 @@ from tocsin.decide.paging.replies import (
     parse,
 )
 from tocsin.decide.text import cut
-from tocsin.decide.views import headline, spoken_text
 from tocsin.errors import NoSuchIncident, Refused
 from tocsin.model import DAY, HOUR, Actor, Attempt, ContactState, Incident, Instant, Page, User
 from tocsin.work.effects import Effects

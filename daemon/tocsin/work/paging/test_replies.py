@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import structlog
 
 from tocsin.contracts import Tx
+from tocsin.decide.page_texts import headline
 from tocsin.decide.paging.replies import Command, NotUnderstood
 from tocsin.decide.paging.still_wanted import why_stale
 from tocsin.decide.paging.verification import spoken_code
 from tocsin.decide.text import clean
-from tocsin.decide.views import headline
 from tocsin.model import HOUR, OPEN, Attempt, Instant, Page, User
 from tocsin.work.paging.verification_codes import Codes
 from tocsin.work.runtime import Runtime
