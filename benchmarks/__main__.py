@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal
 
 import orjson
 import uvloop
@@ -82,15 +83,16 @@ async def _measure(names: list[str], *, quick: bool) -> tuple[list[Row], dict[st
 
 def _table(rows: list[Row]) -> Table:
     table = Table(title="Tocsin, measured")
-    for heading, side in (
+    columns: list[tuple[str, Literal["left", "right"]]] = [
         ("what", "left"),
         ("figure", "right"),
         ("unit", "left"),
         ("reach", "right"),
         ("", "left"),
         ("beside", "left"),
-    ):
-        table.add_column(heading, justify=side)  # type: ignore[arg-type]
+    ]
+    for heading, side in columns:
+        table.add_column(heading, justify=side)
     for row in rows:
         mark = {True: "[green]yes", False: "[red]no", None: ""}[row.reached]
         table.add_row(row.name, _shown(row.value), row.unit, row.reach, mark, _beside(row))

@@ -50,11 +50,13 @@ class Peer:
 async def playing(scene: Callable[[Peer], Talk], trust: ssl.SSLContext | None = None) -> AsyncIterator[Peer]:
     peer = Peer()
     talk = scene(peer)
-    done: set[asyncio.Task[None]] = set()
+    done: set[asyncio.Task[Any]] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer.connections += 1
-        done.add(asyncio.current_task())  # type: ignore[arg-type]
+        task = asyncio.current_task()
+        assert task is not None
+        done.add(task)
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             await talk(reader, writer)
         writer.close()
@@ -467,7 +469,7 @@ class NameServer:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
-        self.down: OSError | None = None
+        self.down: OSError | UnicodeError | None = None
         self.go = threading.Event()
 
     def __call__(self, host: str, *_: object) -> object:
@@ -536,7 +538,7 @@ async def test_a_name_whose_answer_is_late_has_the_addresses_it_had(server: Name
 
 
 async def test_a_name_that_is_none_is_surely_not_sent(server: NameServer) -> None:
-    server.down = UnicodeError("label too long")  # type: ignore[assignment]
+    server.down = UnicodeError("label too long")
     http = AioHttp(SystemClock(), names=NameResolver(SystemClock(), server))
 
     with pytest.raises(NotSent):

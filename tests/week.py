@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tocsin.decide.whatif.recordings import Answer, Record, Signal, line_of
-from tocsin.model import DAY, HOUR, MINUTE, SECOND, Alert, Instant, Millis
+from tocsin.model import DAY, HOUR, MINUTE, SECOND, Alert, Instant, Millis, Severity
 
 MONDAY = Instant(1_767_571_200_000)  # 2026-01-05T00:00Z
 WEEK = Millis(7 * DAY)
@@ -88,11 +88,11 @@ class Story:
         yield Answer(Instant(answered), INTEGRATION, alert.source_key, "acknowledged", self.chance.choice(PEOPLE), at)
         yield self.posted(answered + self.chance.randrange(300, 6_000) * SECOND, over(alert))
 
-    def alert(self, name: str, severity: str, *, service: str = "", cluster: str = "") -> Alert:
+    def alert(self, name: str, severity: Severity, *, service: str = "", cluster: str = "") -> Alert:
         number = self.chance.randrange(1_000_000)
         labels = {"alertname": name, "cluster": cluster or self.chance.choice(CLUSTERS), "instance": f"n{number % 300}"}
         return Alert(
-            "firing", f"{name}/{number}", severity, f"{name} on n{number % 300}",  # type: ignore[arg-type]  # a Severity
+            "firing", f"{name}/{number}", severity, f"{name} on n{number % 300}",
             service=service or self.chance.choice(SERVICES), labels=labels,
         )  # fmt: skip
 

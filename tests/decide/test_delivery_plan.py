@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -86,8 +87,8 @@ def page(
     )  # fmt: skip
 
 
-def facts(limits: Sequence[Limit] = ONE, **changed: object) -> Facts:
-    return replace(Facts("sms", "sms", limits, SETTINGS, People(), INCIDENTS), **changed)  # type: ignore[arg-type]
+def facts(limits: Sequence[Limit] = ONE, **changed: Any) -> Facts:
+    return replace(Facts("sms", "sms", limits, SETTINGS, People(), INCIDENTS), **changed)
 
 
 def at(*minutes: float) -> list[Instant]:

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]  # ships no types
+from twilio.request_validator import RequestValidator
 
 from tests.integrations.samples import SAMPLES
 from tocsin.errors import BadBody

@@ -58,7 +58,7 @@ async def town(**options: Any) -> AsyncIterator[tuple[PretendTwilio, Callbacks]]
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    base = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"  # type: ignore[union-attr]
+    base = f"http://127.0.0.1:{runner.addresses[0][1]}"
     async with PretendTwilio(reach={PUBLIC: base}, sms_url=PUBLIC + "/v1/callbacks/twilio/sms", **options) as pretend:
         yield pretend, ours
     await runner.cleanup()

@@ -142,7 +142,7 @@ async def told(story: list[Any], rules: str) -> None:
                     assert not isinstance(heard, BaseException) or isinstance(
                         heard, (StoreError, BadBody, NoSuchIncident)
                     )
-                town.daemon.store.undoing.clear()  # type: ignore[attr-defined]  # a CountedStore
+                town.counted_store.undoing.clear()
                 await town.settle()
                 await agrees(town)
             await take(town, [over(key) for key in "abc"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -291,10 +292,10 @@ async def test_an_outcome_that_the_store_refuses_at_first_is_kept_in_the_end(bui
     await town.alert("db down")
     kept = town.daemon.store.write
 
-    async def refuse(*args: object, **how: object) -> object:
+    async def refuse(*args: Any, **how: Any) -> object:
         if town.minutes < 0.5:
             raise StoreError("a row that cannot be kept")
-        return await kept(*args, **how)  # type: ignore[arg-type]  # passed on
+        return await kept(*args, **how)
 
     town.daemon.store.write = refuse  # type: ignore[method-assign,assignment]  # a store that refuses
     await town.pass_time(minutes=1)

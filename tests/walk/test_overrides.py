@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.walk.conftest import Build
@@ -13,9 +15,9 @@ from tocsin.model import HOUR, MINUTE, MadeOverride
 WEEK = "2026-01-05 09:00"  # Ana's, until Bo's on the 12th
 
 
-async def step_in(town: Town, user: str = "bo", *, by: str = "ana", **asked: object) -> MadeOverride:
-    how = {"length": HOUR, **asked}
-    made = await town.daemon.overrides.add(Asked("primary", (user,), **how), town.actor(by))  # type: ignore[arg-type]
+async def step_in(town: Town, user: str = "bo", *, by: str = "ana", **asked: Any) -> MadeOverride:
+    how: dict[str, Any] = {"length": HOUR, **asked}
+    made = await town.daemon.overrides.add(Asked("primary", (user,), **how), town.actor(by))
     await town.settle()
     return made
 
@@ -158,10 +160,10 @@ async def test_there_is_nothing_to_take_back(town: Town, when: str) -> None:
 ANA, BO = ("2026-01-06 09:00", "2026-01-07 09:00"), ("2026-01-13 09:00", "2026-01-14 09:00")
 
 
-async def ask(town: Town, *, favour: bool = False, **other: object) -> str:
+async def ask(town: Town, *, favour: bool = False, **other: Any) -> str:
     back = {} if favour else {"back_start": BO[0], "back_end": BO[1]}
     facts = {"schedule": "primary", "asked": "bo", "start": ANA[0], "end": ANA[1], **back, **other}
-    return (await town.daemon.swaps.ask(AskedSwap(**facts), town.actor("ana"))).id  # type: ignore[arg-type]
+    return (await town.daemon.swaps.ask(AskedSwap(**facts), town.actor("ana"))).id
 
 
 async def who(town: Town, *minutes_after: float) -> list[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from tests.walk.conftest import Build
-from tests.walk.town import Town
+from tests.walk.town import Town, Trouble
 
 CALM = 'throttle: {sms: ["1000/1m"], mail: ["1000/1m"]}\n'
 TWO_WAYS = (
@@ -32,11 +33,11 @@ ENDS: dict[str, tuple[End, str]] = {
 
 @pytest.mark.parametrize("how", ENDS)
 @pytest.mark.parametrize("call", ["slow to answer", "hangs"])
-async def test_whoever_is_being_called_as_it_ends_hears_of_the_end(how: str, call: str, build: Build) -> None:
+async def test_whoever_is_being_called_as_it_ends_hears_of_the_end(how: str, call: Trouble, build: Build) -> None:
     """The provider has the request and has not answered yet, or never does: it may have gone out."""
     town = await build(CALM)
     end, text = ENDS[how]
-    town.trouble("sms", call)  # type: ignore[arg-type]
+    town.trouble("sms", call)
     await town.alert("db down")
     await end(town)
     assert town.updates == []
@@ -150,14 +151,14 @@ async def test_word_of_a_delivery_before_the_answer_is_enough(build: Build) -> N
 
 
 @pytest.mark.parametrize("trouble", ["bad number", "unreachable", "undelivered", "stopped"])
-async def test_an_end_that_does_not_get_through_goes_another_way(trouble: str, build: Build) -> None:
+async def test_an_end_that_does_not_get_through_goes_another_way(trouble: Any, build: Build) -> None:
     town = await build(TWO_WAYS)
     town.expected_errors |= {"own_trouble"}
     await town.alert("db down")
     if trouble == "stopped":
         await town.phones["ana"].reply("STOP")
     elif trouble != "undelivered":
-        town.trouble("sms", trouble, times=None)  # type: ignore[arg-type]
+        town.trouble("sms", trouble, times=None)
     await town.clear("db down")
     if trouble == "undelivered":
         await town.phones["ana"].receipt("undelivered", "30003")

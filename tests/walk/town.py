@@ -20,7 +20,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import parse_qs
 
 import orjson
@@ -624,13 +624,18 @@ class Town:
         to = None if user is None else PHONES[user]
         self.outside.troubles.append(Planned(channel, to, what, times))
 
+    @property
+    def counted_store(self) -> CountedStore:
+        """The daemon's store, with what a test may do to it."""
+        return cast(CountedStore, self.daemon.store)
+
     def store_fails(self, *calls: str) -> None:
         """These calls of the store raise StoreUnavailable, until `store_works`."""
-        self.daemon.store.failing = frozenset(calls)  # type: ignore[attr-defined]  # a CountedStore
+        self.counted_store.failing = frozenset(calls)
 
     def store_undoes(self, *errors: Exception | None) -> None:
         """The next transactions end in these errors, one each, when all their work is done; None: it is kept."""
-        self.daemon.store.undoing.extend(errors)  # type: ignore[attr-defined]  # a CountedStore
+        self.counted_store.undoing.extend(errors)
 
     def store_works(self) -> None:
         self.store_fails()

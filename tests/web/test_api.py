@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from tests.web.conftest import Client
 from tests.web.fakes import NOW, FakeDaemon
 from tocsin.errors import SettingsError, StoreUnavailable
-from tocsin.model import Instant, rfc3339
+from tocsin.model import Instant, Role, rfc3339
 from tocsin.web.api.endpoints import ENDPOINTS
 from tocsin.web.api.guard import RANK
 
@@ -74,7 +74,7 @@ async def test_a_role_opens_what_it_is_for_and_nothing_else(
 
     if not role:
         assert answer.status == 401
-    elif RANK[role] < RANK[endpoint.role]:  # type: ignore[index]  # a Role by now
+    elif RANK[cast(Role, role)] < RANK[endpoint.role]:
         assert answer.status == 403
     else:
         assert answer.status == endpoint.status
@@ -463,7 +463,7 @@ async def test_a_reload_is_asked_for_and_its_mistakes_are_listed(client: Client,
         raise SettingsError(("config/tocsin.yaml:3:1: no such key 'polices'",))
 
     done = await client.post("/v1/reload", json={"yes": True}, headers=ADMIN)
-    daemon.reload = mistaken  # type: ignore[method-assign]
+    daemon.reload = mistaken  # type: ignore[method-assign]  # the file is wrong
     refused = await client.post("/v1/reload", headers=ADMIN)
 
     assert (await done.json(), daemon.reloads) == ({"said": "1 service added"}, [True])

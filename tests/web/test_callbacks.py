@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from xml.etree import ElementTree
 
 import pytest
-from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]  # ships no types
+from twilio.request_validator import RequestValidator
 from yarl import URL
 
 from tests.web.conftest import Client

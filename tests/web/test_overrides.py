@@ -12,6 +12,7 @@ from pytest_aiohttp import AiohttpClient
 
 from tests.web.conftest import Client
 from tests.web.test_whole import CONFIGURATION
+from tocsin.model import Role
 from tocsin.settings import load
 from tocsin.web.app import make_app
 from tocsin.wiring import Daemon
@@ -38,9 +39,12 @@ async def client(aiohttp_client: AiohttpClient, daemon: Daemon) -> Client:
 @pytest.fixture
 async def people(daemon: Daemon) -> dict[str, dict[str, str]]:
     found = {}
-    for name, role, user in (("ana", "responder", "ana"), ("bo", "responder", "bo"), ("root", "admin", "ana"),
-                             ("wall", "viewer", "ana"), ("robot", "responder", None)):  # fmt: skip
-        _, bearer = await daemon.access.create(name, role, user)  # type: ignore[arg-type]  # roles by name
+    roles: list[tuple[str, Role, str | None]] = [
+        ("ana", "responder", "ana"), ("bo", "responder", "bo"), ("root", "admin", "ana"), ("wall", "viewer", "ana"),
+        ("robot", "responder", None),
+    ]  # fmt: skip
+    for name, role, user in roles:
+        _, bearer = await daemon.access.create(name, role, user)
         found[name] = {"Authorization": f"Bearer {bearer}"}
     return found
 

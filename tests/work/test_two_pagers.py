@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon import until
-from tocsin.model import Actor, Alert, Parsed
+from tocsin.model import Actor, Alert, Parsed, Severity
 from tocsin.settings import load
 from tocsin.wiring import Daemon, Ports, system_ports
 
@@ -38,9 +38,9 @@ class Pair:
     daemons: list[Daemon] = field(default_factory=list)
     shown: list[str] = field(default_factory=list)
 
-    async def alert(self, daemon: Daemon, key: str, severity: str) -> int:
+    async def alert(self, daemon: Daemon, key: str, severity: Severity) -> int:
         config = daemon.runtime.settings.integrations["apps"]
-        alert = Alert("firing", key, severity, title=key)  # type: ignore[arg-type]  # a severity
+        alert = Alert("firing", key, severity, title=key)
         return (await daemon.intake.take(config, key.encode(), Parsed((alert,)))).incidents[0]
 
 

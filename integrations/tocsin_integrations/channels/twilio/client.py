@@ -17,10 +17,10 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import orjson
-from twilio.base.exceptions import TwilioException  # type: ignore[import-untyped]
-from twilio.http import AsyncHttpClient  # type: ignore[import-untyped]
-from twilio.http.response import Response  # type: ignore[import-untyped]
-from twilio.rest import Client  # type: ignore[import-untyped]
+from twilio.base.exceptions import TwilioException
+from twilio.http import AsyncHttpClient
+from twilio.http.response import Response
+from twilio.rest import Client
 
 from tocsin.contracts import Clock, Gate, Http, Reply, Tools
 from tocsin.errors import GateClosed, MaybeSent, NotSent

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from multidict import MultiDict
-from twilio.request_validator import RequestValidator, get_signature_algorithm  # type: ignore[import-untyped]
+from twilio.request_validator import RequestValidator, get_signature_algorithm
 
 from tocsin.errors import BadBody
 from tocsin.model import Secret

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from twilio.twiml.messaging_response import MessagingResponse  # type: ignore[import-untyped]
-from twilio.twiml.voice_response import Gather, VoiceResponse  # type: ignore[import-untyped]
+from twilio.twiml.messaging_response import MessagingResponse
+from twilio.twiml.voice_response import Gather, VoiceResponse
 
 from tocsin_integrations.common.gsm7 import fit
 
