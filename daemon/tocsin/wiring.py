@@ -65,7 +65,7 @@ from tocsin.work.paging.verification_codes import Codes
 from tocsin.work.runtime import InForce, Runtime
 from tocsin.work.signing_keys import Keys
 from tocsin.work.upkeep.api_tokens import Access
-from tocsin.work.upkeep.clock_watch import Attendance, ClockWatch
+from tocsin.work.upkeep.clock_watch import Attendance, ClockWatch, Followers
 from tocsin.work.upkeep.health import Health
 from tocsin.work.upkeep.housekeeping import DOWN, Housekeeping
 from tocsin.work.upkeep.late_duties import LateDuties
@@ -526,9 +526,11 @@ class Daemon:
 
     async def _start_watching(self) -> None:
         watch = self.watch
-        watch.runtime, watch.alarm = self.runtime, self.self_alerts.tell
-        watch.after += [self._look_at_calendars, self.silences.refresh, self.overrides.refresh, self.feeds.load,
-                        self.heartbeats.follow_step, self.mute_changes.learn]  # fmt: skip
+        follow = (
+            self._look_at_calendars, self.silences.refresh, self.overrides.refresh, self.feeds.load,
+            self.heartbeats.follow_step, self.mute_changes.learn,
+        )  # fmt: skip
+        watch.followers = Followers(self.runtime, self.self_alerts.tell, follow)
         if watch.stepped:
             await self.heartbeats.follow_step()
             await watch.tell_step_over_start()

@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from tocsin.model import (
-    ChangeEvent,
-    Instant,
-    Post,
-    Repeated,
-    StoredAlert,
-    Tombstone,
-)
+from tocsin.model import ChangeEvent, Instant, Post, Repeated, StoredAlert, Tombstone
 
 
 class AlertChanges(Protocol):

@@ -5,11 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from tocsin.model import (
-    ContactState,
-    Instant,
-    Verification,
-)
+from tocsin.model import ContactState, Instant, Verification
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from tocsin.model import (
-    Beat,
-)
+from tocsin.model import Beat
 
 
 class HeartbeatChanges(Protocol):

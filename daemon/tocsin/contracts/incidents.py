@@ -6,12 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from tocsin.model import (
-    Entry,
-    Incident,
-    Instant,
-    Related,
-)
+from tocsin.model import Entry, Incident, Instant, Related
 
 
 @dataclass(frozen=True, slots=True)

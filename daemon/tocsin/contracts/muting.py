@@ -6,12 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from tocsin.contracts.stand import Stand
-from tocsin.model import (
-    Incident,
-    Instant,
-    Silence,
-    StoredAlert,
-)
+from tocsin.model import Incident, Instant, Silence, StoredAlert
 
 
 class MutingChanges(Protocol):

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from tocsin.model import (
-    Incident,
-    Instant,
-    Storm,
-)
+from tocsin.model import Incident, Instant, Storm
 
 
 class NoiseChanges(Protocol):

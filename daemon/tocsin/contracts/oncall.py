@@ -5,12 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from tocsin.contracts.stand import Stand
-from tocsin.model import (
-    FeedCopy,
-    Instant,
-    MadeOverride,
-    Swap,
-)
+from tocsin.model import FeedCopy, Instant, MadeOverride, Swap
 
 
 class OnCallChanges(Protocol):

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from tocsin.model import (
-    Attempt,
-    Instant,
-    Page,
-)
+from tocsin.model import Attempt, Instant, Page
 
 EVERY_RANK = 1 << 30
 """Above the rank of whatever waits to be sent."""

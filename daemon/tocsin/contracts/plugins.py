@@ -7,15 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from tocsin.contracts.ports import Chance, Clock, Gate, Http, Mail
-from tocsin.model import (
-    Attempt,
-    Instant,
-    IntegrationConfig,
-    Message,
-    Option,
-    Outcome,
-    Parsed,
-)
+from tocsin.model import Attempt, Instant, IntegrationConfig, Message, Option, Outcome, Parsed
 
 
 class Source(Protocol):

@@ -7,10 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
-from tocsin.model import (
-    Instant,
-    Millis,
-)
+from tocsin.model import Instant, Millis
 
 
 class Reading(NamedTuple):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tocsin.model import (
-    Instant,
-)
+from tocsin.model import Instant
 
 
 class Stand(NamedTuple):

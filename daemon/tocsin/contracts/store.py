@@ -15,13 +15,7 @@ from tocsin.contracts.noise import NoiseChanges, NoiseReads
 from tocsin.contracts.oncall import OnCallChanges, OnCallReads
 from tocsin.contracts.paging import PagingChanges, PagingReads
 from tocsin.contracts.upkeep import UpkeepChanges, UpkeepReads
-from tocsin.model import (
-    Arrival,
-    Incident,
-    Instant,
-    StoredAlert,
-    Tombstone,
-)
+from tocsin.model import Arrival, Incident, Instant, StoredAlert, Tombstone
 
 T = TypeVar("T")
 
@@ -90,11 +84,7 @@ class Store(
     """True when no other process can write (SQLite): what is cached in this process is the truth."""
 
     async def write(
-        self,
-        work: Callable[[Tx], Awaitable[T]],
-        *,
-        lane: Literal["urgent", "ingest"] = "urgent",
-        paging: bool = False,
+        self, work: Callable[[Tx], Awaitable[T]], *, lane: Literal["urgent", "ingest"] = "urgent", paging: bool = False
     ) -> T:
         """Run `work` in one transaction and return what it returned once it is durable.
 

@@ -6,11 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from tocsin.model import (
-    Instant,
-    Millis,
-    Token,
-)
+from tocsin.model import Instant, Millis, Token
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ class Session(Protocol):
         """The arguments that carry these pairs into a query."""
 
 
-class Asking:
+class TransactionBase:
     """Named queries and buffered changes of one transaction."""
 
     def __init__(self, session: Session) -> None:
@@ -92,7 +92,7 @@ class Asking:
         return await self._session.ask(self.changes.take(), name, args)
 
 
-class Looking:
+class ReaderBase:
     """A recent committed state, beside whatever is being written."""
 
     _clock: Clock

@@ -10,14 +10,14 @@ from tocsin.decide.whatif.noise_report import Heard
 from tocsin.decide.whatif.outcomes import Case, Sent
 from tocsin.decide.whatif.recordings import Answer
 from tocsin.model import Instant, Post
-from tocsin.store.asking import Looking
+from tocsin.store.asking import ReaderBase
 from tocsin.store.rows import POST, Row
 
 SLICE = 500
 MANY = 5_000
 
 
-class History(Looking):
+class History(ReaderBase):
     """The reads of `contracts.Store` that look back; slices are read when they are reached."""
 
     async def posts_since(self, since: Instant) -> AsyncIterator[Post]:

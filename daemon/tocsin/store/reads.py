@@ -9,15 +9,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from tocsin.model import Repeated, later_start
-from tocsin.store.capabilities.alerts import AlertReads
-from tocsin.store.capabilities.contacts import ContactReads
-from tocsin.store.capabilities.heartbeats import HeartbeatReads
-from tocsin.store.capabilities.incidents import IncidentReads
-from tocsin.store.capabilities.muting import MutingReads
-from tocsin.store.capabilities.noise import NoiseReads
-from tocsin.store.capabilities.oncall import OnCallReads
-from tocsin.store.capabilities.paging import PagingReads
-from tocsin.store.capabilities.upkeep import UpkeepReads
+from tocsin.store.capabilities.alerts import AlertReader
+from tocsin.store.capabilities.contacts import ContactReader
+from tocsin.store.capabilities.heartbeats import HeartbeatReader
+from tocsin.store.capabilities.incidents import IncidentReader
+from tocsin.store.capabilities.muting import MutingReader
+from tocsin.store.capabilities.noise import NoiseReader
+from tocsin.store.capabilities.oncall import OnCallReader
+from tocsin.store.capabilities.paging import PagingReader
+from tocsin.store.capabilities.upkeep import UpkeepReader
 from tocsin.store.history import History
 from tocsin.store.tx import Transaction
 
@@ -29,15 +29,15 @@ FOR_PAGES = frozenset(
 
 
 class Reads(
-    AlertReads,
-    IncidentReads,
-    PagingReads,
-    ContactReads,
-    MutingReads,
-    NoiseReads,
-    OnCallReads,
-    HeartbeatReads,
-    UpkeepReads,
+    AlertReader,
+    IncidentReader,
+    PagingReader,
+    ContactReader,
+    MutingReader,
+    NoiseReader,
+    OnCallReader,
+    HeartbeatReader,
+    UpkeepReader,
     History,
 ):
     """The reading half of a store, and the small writes that need no decision."""

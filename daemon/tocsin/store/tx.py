@@ -8,28 +8,28 @@ from typing import Any
 from tocsin.contracts import Standing
 from tocsin.model import Arrival, Incident, Instant
 from tocsin.store.arrivals import alert_of, alert_row, incident_of, incident_row
-from tocsin.store.capabilities.alerts import AlertChanges, by_pair, ends
-from tocsin.store.capabilities.contacts import ContactChanges
-from tocsin.store.capabilities.heartbeats import HeartbeatChanges
-from tocsin.store.capabilities.incidents import IncidentChanges
-from tocsin.store.capabilities.muting import MutingChanges
-from tocsin.store.capabilities.noise import NoiseChanges
-from tocsin.store.capabilities.oncall import OnCallChanges
-from tocsin.store.capabilities.paging import PagingChanges
-from tocsin.store.capabilities.upkeep import UpkeepChanges
+from tocsin.store.capabilities.alerts import AlertTransaction, by_pair, ends
+from tocsin.store.capabilities.contacts import ContactTransaction
+from tocsin.store.capabilities.heartbeats import HeartbeatTransaction
+from tocsin.store.capabilities.incidents import IncidentTransaction
+from tocsin.store.capabilities.muting import MutingTransaction
+from tocsin.store.capabilities.noise import NoiseTransaction
+from tocsin.store.capabilities.oncall import OnCallTransaction
+from tocsin.store.capabilities.paging import PagingTransaction
+from tocsin.store.capabilities.upkeep import UpkeepTransaction
 from tocsin.store.rows import INCIDENT, Row
 
 
 class Transaction(
-    AlertChanges,
-    IncidentChanges,
-    PagingChanges,
-    ContactChanges,
-    MutingChanges,
-    NoiseChanges,
-    OnCallChanges,
-    HeartbeatChanges,
-    UpkeepChanges,
+    AlertTransaction,
+    IncidentTransaction,
+    PagingTransaction,
+    ContactTransaction,
+    MutingTransaction,
+    NoiseTransaction,
+    OnCallTransaction,
+    HeartbeatTransaction,
+    UpkeepTransaction,
 ):
     """See `contracts.Tx` for what is promised."""
 

@@ -4,24 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
-from tocsin.model import (
-    ChangeEvent,
-    Instant,
-    Post,
-    StoredAlert,
-    Tombstone,
-)
-from tocsin.store.asking import SLICE, Asking, Looking, below, by_incident, first, only
-from tocsin.store.rows import (
-    ALERT,
-    CHANGE,
-    POST,
-    TOMBSTONE,
-    Row,
-)
+from tocsin.model import ChangeEvent, Instant, Post, StoredAlert, Tombstone
+from tocsin.store.asking import SLICE, ReaderBase, TransactionBase, below, by_incident, first, only
+from tocsin.store.rows import ALERT, CHANGE, POST, TOMBSTONE, Row
 
 
-class AlertChanges(Asking):
+class AlertTransaction(TransactionBase):
     """`contracts.alerts.AlertChanges`."""
 
     async def open_alerts(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredAlert]:
@@ -73,7 +61,7 @@ class AlertChanges(Asking):
         self.changes.insert("changes", "add_changes", changes)
 
 
-class AlertReads(Looking):
+class AlertReader(ReaderBase):
     """`contracts.alerts.AlertReads`."""
 
     async def alerts(

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from tocsin.contracts import Door
-from tocsin.model import (
-    ContactState,
-    Instant,
-    Verification,
-)
-from tocsin.store.asking import Asking, Looking, first, only
-from tocsin.store.rows import (
-    CONTACT_STATE,
-    VERIFICATION,
-)
+from tocsin.model import ContactState, Instant, Verification
+from tocsin.store.asking import ReaderBase, TransactionBase, first, only
+from tocsin.store.rows import CONTACT_STATE, VERIFICATION
 
 
-class ContactChanges(Asking):
+class ContactTransaction(TransactionBase):
     """`contracts.contacts.ContactChanges`."""
 
     async def contact_state(self, kind: str, address: str) -> ContactState | None:
@@ -40,7 +33,7 @@ class ContactChanges(Asking):
         self.changes.insert("contacts_verified", "save_verification", [verification])
 
 
-class ContactReads(Looking):
+class ContactReader(ReaderBase):
     """`contracts.contacts.ContactReads`."""
 
     async def contact_states(self) -> list[ContactState]:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from tocsin.model import (
-    Beat,
-)
-from tocsin.store.asking import Asking, Looking
-from tocsin.store.rows import (
-    BEAT,
-)
+from tocsin.model import Beat
+from tocsin.store.asking import ReaderBase, TransactionBase
+from tocsin.store.rows import BEAT
 
 
-class HeartbeatChanges(Asking):
+class HeartbeatTransaction(TransactionBase):
     """`contracts.heartbeats.HeartbeatChanges`."""
 
     async def beats(self) -> dict[str, Beat]:
@@ -24,7 +20,7 @@ class HeartbeatChanges(Asking):
         self.changes.run("heartbeats", "forget_beat", name)
 
 
-class HeartbeatReads(Looking):
+class HeartbeatReader(ReaderBase):
     """`contracts.heartbeats.HeartbeatReads`."""
 
     async def beats(self) -> list[Beat]:

@@ -6,21 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tocsin.contracts import IncidentFilter, Place
-from tocsin.model import (
-    OPEN,
-    Entry,
-    Incident,
-    Instant,
-    Related,
-)
-from tocsin.store.asking import BEYOND, Asking, Looking, below, escaped, first, only
-from tocsin.store.rows import (
-    ENTRY,
-    INCIDENT,
-)
+from tocsin.model import OPEN, Entry, Incident, Instant, Related
+from tocsin.store.asking import BEYOND, ReaderBase, TransactionBase, below, escaped, first, only
+from tocsin.store.rows import ENTRY, INCIDENT
 
 
-class IncidentChanges(Asking):
+class IncidentTransaction(TransactionBase):
     """`contracts.incidents.IncidentChanges`."""
 
     async def incidents(self, numbers: Sequence[int]) -> dict[int, Incident]:
@@ -59,7 +50,7 @@ class IncidentChanges(Asking):
         self.changes.insert("related", "add_related", [tuple(row) for row in rows])
 
 
-class IncidentReads(Looking):
+class IncidentReader(ReaderBase):
     """`contracts.incidents.IncidentReads`."""
 
     async def incident(self, number: int) -> Incident | None:

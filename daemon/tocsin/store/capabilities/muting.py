@@ -5,21 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tocsin.contracts import Stand
-from tocsin.model import (
-    Incident,
-    Instant,
-    Silence,
-    StoredAlert,
-)
-from tocsin.store.asking import BEYOND, EVERYTHING, Asking, Looking, first
-from tocsin.store.rows import (
-    ALERT,
-    INCIDENT,
-    SILENCE,
-)
+from tocsin.model import Incident, Instant, Silence, StoredAlert
+from tocsin.store.asking import BEYOND, EVERYTHING, ReaderBase, TransactionBase, first
+from tocsin.store.rows import ALERT, INCIDENT, SILENCE
 
 
-class MutingChanges(Asking):
+class MutingTransaction(TransactionBase):
     """`contracts.muting.MutingChanges`."""
 
     async def silences(self, now: Instant) -> list[Silence]:
@@ -45,7 +36,7 @@ class MutingChanges(Asking):
         self.changes.insert("inhibitors", "add_inhibitors", [(alert,) for alert in alerts])
 
 
-class MutingReads(Looking):
+class MutingReader(ReaderBase):
     """`contracts.muting.MutingReads`."""
 
     async def silences(self, *, active_at: Instant | None, limit: int) -> list[Silence]:

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tocsin.model import (
-    Incident,
-    Instant,
-    Storm,
-)
-from tocsin.store.asking import Asking, Looking, only
-from tocsin.store.rows import (
-    INCIDENT,
-    STORM,
-)
+from tocsin.model import Incident, Instant, Storm
+from tocsin.store.asking import ReaderBase, TransactionBase, only
+from tocsin.store.rows import INCIDENT, STORM
 
 
-class NoiseChanges(Asking):
+class NoiseTransaction(TransactionBase):
     """`contracts.noise.NoiseChanges`."""
 
     async def tallied(self, asked: Mapping[str, Instant]) -> dict[str, list[tuple[Instant, int, str]]]:
@@ -58,7 +51,7 @@ class NoiseChanges(Asking):
         self.changes.run("incidents", "wake_taken_in", storm, muted_by, until, at)
 
 
-class NoiseReads(Looking):
+class NoiseReader(ReaderBase):
     """`contracts.noise.NoiseReads`."""
 
     async def counted(self, tally: str, since: Instant) -> int:

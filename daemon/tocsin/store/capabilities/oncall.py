@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from tocsin.contracts import Stand
-from tocsin.model import (
-    FeedCopy,
-    Instant,
-    MadeOverride,
-    Swap,
-)
-from tocsin.store.asking import BEYOND, Asking, Looking, first
-from tocsin.store.rows import (
-    FEED,
-    OVERRIDE,
-    SWAP,
-)
+from tocsin.model import FeedCopy, Instant, MadeOverride, Swap
+from tocsin.store.asking import BEYOND, ReaderBase, TransactionBase, first
+from tocsin.store.rows import FEED, OVERRIDE, SWAP
 
 
-class OnCallChanges(Asking):
+class OnCallTransaction(TransactionBase):
     """`contracts.oncall.OnCallChanges`."""
 
     async def overrides(self, since: Instant) -> list[MadeOverride]:
@@ -42,7 +33,7 @@ class OnCallChanges(Asking):
         self.changes.run("feeds", "touch_feed", schedule, fetched_at, error, since)
 
 
-class OnCallReads(Looking):
+class OnCallReader(ReaderBase):
     """`contracts.oncall.OnCallReads`."""
 
     async def overrides(self, since: Instant, schedule: str | None = None) -> list[MadeOverride]:

@@ -7,19 +7,12 @@ from collections.abc import Collection, Sequence
 import orjson
 
 from tocsin.contracts import EVERY_RANK
-from tocsin.model import (
-    Attempt,
-    Instant,
-    Page,
-)
-from tocsin.store.asking import BEYOND, SLICE, Asking, Looking, first, only
-from tocsin.store.rows import (
-    ATTEMPT,
-    PAGE,
-)
+from tocsin.model import Attempt, Instant, Page
+from tocsin.store.asking import BEYOND, SLICE, ReaderBase, TransactionBase, first, only
+from tocsin.store.rows import ATTEMPT, PAGE
 
 
-class PagingChanges(Asking):
+class PagingTransaction(TransactionBase):
     """`contracts.paging.PagingChanges`."""
 
     async def due_pages(self, channel: str, now: Instant, limit: int) -> list[Page]:
@@ -95,7 +88,7 @@ class PagingChanges(Asking):
         self.changes.insert("attempts", "save_attempts", attempts)
 
 
-class PagingReads(Looking):
+class PagingReader(ReaderBase):
     """`contracts.paging.PagingReads`."""
 
     async def pages(self, number: int, limit: int = BEYOND, after: int = 0) -> list[tuple[Page, list[Attempt]]]:

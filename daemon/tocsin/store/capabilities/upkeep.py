@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from tocsin.contracts import Counts
-from tocsin.model import (
-    Instant,
-    Millis,
-    Token,
-)
-from tocsin.store.asking import Asking, Looking, only
-from tocsin.store.rows import (
-    TOKEN,
-)
+from tocsin.model import Instant, Millis, Token
+from tocsin.store.asking import ReaderBase, TransactionBase, only
+from tocsin.store.rows import TOKEN
 
 
-class UpkeepChanges(Asking):
+class UpkeepTransaction(TransactionBase):
     """`contracts.upkeep.UpkeepChanges`."""
 
     async def swap_meta(self, name: str, before: str | None, after: str) -> bool:
@@ -38,7 +32,7 @@ class UpkeepChanges(Asking):
         self.changes.run("tokens", "touch_token", id, at)
 
 
-class UpkeepReads(Looking):
+class UpkeepReader(ReaderBase):
     """`contracts.upkeep.UpkeepReads`."""
 
     async def tokens(self) -> list[Token]:

@@ -21,7 +21,7 @@ AGAIN = Millis(5 * SECOND)  # for so long what an ended storm took in is looked 
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class EndedStorm:
     """A storm that is over."""
 
     incident: int
@@ -35,7 +35,7 @@ class StormEnd:
     def __init__(self, runtime: Runtime, storms: Storms) -> None:
         self.runtime, self.storms = runtime, storms
         self._passed_on: dict[int, Instant] = {}  # storms, and the acknowledgement that what they took in got too
-        self._ended: list[Ended] = []
+        self._ended: list[EndedStorm] = []
 
     async def look(self) -> None:
         """Storms that are over end, answers to a storm are passed on, counts are kept for the next start."""
@@ -56,7 +56,7 @@ class StormEnd:
     # ------------------------------------------------------------------------------- one storm
 
     async def _look_after(self, scope: str) -> None:
-        async def work(tx: Tx) -> tuple[Effects, Ended | None]:
+        async def work(tx: Tx) -> tuple[Effects, EndedStorm | None]:
             ledger = Ledger(self.runtime, tx, self.runtime.clock.now())
             ended = await self._decide(ledger, scope)
             return await ledger.close(), ended
@@ -67,7 +67,7 @@ class StormEnd:
             self._ended.append(ended)
             self._passed_on.pop(ended.incident, None)
 
-    async def _decide(self, ledger: Ledger, scope: str) -> Ended | None:
+    async def _decide(self, ledger: Ledger, scope: str) -> EndedStorm | None:
         """Decide what becomes of the storm of this scope; returns the ended one, if it is over."""
         state = (await self.storms.read(ledger.tx, [scope]))[scope]
         if state.incident is None or not state.held:
@@ -88,16 +88,16 @@ class StormEnd:
         self._pass_on(ledger, state, storm)
         return None
 
-    def _resolve(self, ledger: Ledger, state: StormState, number: int) -> Ended:
+    def _resolve(self, ledger: Ledger, state: StormState, number: int) -> EndedStorm:
         storm, close_after = ledger.get(number), self.runtime.settings.defaults.close_after
         assert storm is not None
         because = decide.because_it_is_over(state, self.storms.limit, ledger.now)
         ledger.take(lifecycle.resolve(storm, TOCSIN, "storm", ledger.now, close_after, because), "storm")
         return self._end(ledger, state)
 
-    def _end(self, ledger: Ledger, state: StormState) -> Ended:
+    def _end(self, ledger: Ledger, state: StormState) -> EndedStorm:
         assert state.incident is not None
-        ended = Ended(state.incident, mute_of(state, state.incident), ledger.now)
+        ended = EndedStorm(state.incident, mute_of(state, state.incident), ledger.now)
         decide.end(state)
         ledger.tx.save_storm(decide.row_of(state))
         wake(ledger, ended.incident, ended.muted_by, FOREVER)
@@ -112,7 +112,7 @@ class StormEnd:
             wake(ledger, storm.number, mute_of(state, storm.number), at)
             self._passed_on[storm.number] = at
 
-    async def _let_go(self, ended: Ended) -> None:
+    async def _let_go(self, ended: EndedStorm) -> None:
         """Once more: who took something in at the moment of its end did not know of it."""
 
         async def work(tx: Tx) -> bool:

@@ -7,7 +7,8 @@ agree through `meta.clock` on where civil time lies (docs/decisions/0007-the-lin
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -58,14 +59,21 @@ class Seen(NamedTuple):
     doubt: Millis = Millis(0)
 
 
+@dataclass(frozen=True, slots=True)
+class Followers:
+    """The parts of the daemon that a step of the clock concerns. `follow`: run behind each step, in order."""
+
+    runtime: Runtime
+    alarm: Callable[[str, str, str], None]
+    follow: Sequence[Callable[[], Awaitable[object]]]
+
+
 class ClockWatch:
-    """`resume` before anything asks for the time; `look` every second. `after` runs behind each step."""
+    """`resume` before anything asks for the time; `look` every second. `followers` hear of each step."""
 
     def __init__(self, store: Store, clock: Clock, me: str, shared: SharedClock | None) -> None:
         self.store, self.clock, self.me, self.shared = store, clock, me, shared
-        self.runtime: Runtime | None = None
-        self.alarm: Callable[[str, str, str], None] = lambda _key, _title, _because: None
-        self.after: list[Callable[[], Awaitable[object]]] = []
+        self.followers: Followers | None = None  # given once the daemon's parts are made
         self.stepped = Millis(0)  # over the start: told when there is somebody to tell
         self._kept_at = self._steered_at = Instant(0)
         self._known: str | None = None
@@ -150,9 +158,9 @@ class ClockWatch:
     async def _follow(self, step: Millis) -> None:
         """Civil time lies elsewhere: what follows it looks again, and people are told."""
         self._tell(step)
-        for one in self.after:
+        for follow in self.followers.follow if self.followers is not None else ():
             try:
-                await one()
+                await follow()
             except Exception as error:  # the next one, and the next look, must come
                 log.error("clock_step_not_followed", error=repr(error), exc_info=True)
 
@@ -196,18 +204,18 @@ class ClockWatch:
         whose = "the database's clock" if self.shared else "this machine's clock"
         now = self.clock.now()
         log.error("clock_stepped", by=in_words(step), milliseconds=step, whose=whose, now=rfc3339(now))
-        runtime = self.runtime
-        if runtime is None:
+        if self.followers is None:
             return
-        runtime.metrics.clock_steps.labels("forward" if step > 0 else "back").inc()
-        runtime.metrics.clock_ahead_seconds.set(ahead() / 1000)
+        metrics = self.followers.runtime.metrics
+        metrics.clock_steps.labels("forward" if step > 0 else "back").inc()
+        metrics.clock_ahead_seconds.set(ahead() / 1000)
         if abs(step) >= TOLD:
             title = f"{whose} was set {in_words(step)}"
             because = (
                 f"{whose} was set {in_words(step)}; it shows {rfc3339(now)} now. Waits and escalations run on as if "
                 "nothing had happened; shifts, maintenance windows, support hours and silences follow the clock"
             )
-            self.alarm("clock", title, because)
+            self.followers.alarm("clock", title, because)
 
 
 class Attendance:
