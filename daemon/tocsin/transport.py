@@ -64,7 +64,7 @@ class NameResolver(AbstractResolver):
             if known is None or error.errno == socket.EAI_NONAME:
                 raise
             found = known
-        return [(*kind, (where[0], port, *where[2:])) for *kind, where in found]  # type: ignore[misc]
+        return [(*kind, (where[0], port, *where[2:])) for *kind, where in found]  # type: ignore[misc]  # its shape is that of getaddrinfo
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET

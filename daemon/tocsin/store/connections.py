@@ -51,7 +51,7 @@ class ThreadConnection(aiosqlite.Connection):
 
     async def run(self, steps: Callable[[sqlite3.Connection], T]) -> T:
         try:
-            return await self._execute(steps, self._conn)  # type: ignore[no-untyped-call, no-any-return]
+            return await self._execute(steps, self._conn)  # type: ignore[no-untyped-call, no-any-return]  # aiosqlite has no types here
         except sqlite3.Error as error:
             raise as_store_error(error) from error
         except ValueError as error:

@@ -373,7 +373,7 @@ class _Reader:
 
     def _property(self, name: str, line: Line, found: dict[str, list[Property]]) -> None:
         try:
-            _, params, value = Contentline(line.text.strip()).parts()  # type: ignore[no-untyped-call]
+            _, params, value = Contentline(line.text.strip()).parts()  # type: ignore[no-untyped-call]  # icalendar leaves it without types
         except UNUSABLE:
             if name == "RRULE":
                 found.setdefault(name, []).append(Property(line.number, "", {}))
