@@ -55,13 +55,13 @@ from tocsin.work.oncall.calendar_links import Subscriptions
 from tocsin.work.oncall.feeds import Feeds
 from tocsin.work.oncall.overrides import Overrides
 from tocsin.work.oncall.swaps import Swaps
-from tocsin.work.paging.ack_links import Links
+from tocsin.work.paging.ack_links import AckLinks
 from tocsin.work.paging.contacts import Contacts
 from tocsin.work.paging.last_resort import LastResort
 from tocsin.work.paging.pager import Pager
-from tocsin.work.paging.replies import Answers
-from tocsin.work.paging.shift_notices import Notices
-from tocsin.work.paging.verification_codes import Codes
+from tocsin.work.paging.replies import Replies
+from tocsin.work.paging.shift_notices import ShiftNotices
+from tocsin.work.paging.verification_codes import VerificationCodes
 from tocsin.work.runtime import InForce, Runtime
 from tocsin.work.signing_keys import Keys
 from tocsin.work.upkeep.api_tokens import Access
@@ -142,7 +142,7 @@ class Daemon:
     overrides: Overrides
     swaps: Swaps
     keys: Keys
-    answers: Answers
+    answers: Replies
     subscriptions: Subscriptions
     access: Access
     health: Health
@@ -150,7 +150,7 @@ class Daemon:
     timers: Timers
     pager: Pager
     contacts: Contacts
-    notices: Notices
+    notices: ShiftNotices
     last_resort: LastResort
     watch: ClockWatch
     storms: Storms
@@ -232,11 +232,11 @@ class Daemon:
             self.store, self.clock, self.chance, keys, lambda user: user in self.runtime.settings.users
         )
         self.subscriptions = Subscriptions(self.store, self.chance)
-        links, codes = Links(runtime, keys), Codes(keys)
+        links, codes = AckLinks(runtime, keys), VerificationCodes(keys)
         self.timers = Timers(runtime, self.intake, self.storms)
         self.pager = Pager(runtime, self._tools(), self.self_alerts, links, codes)
         self.last_resort = LastResort(runtime, self.pager.lines)
-        self.answers = Answers(runtime, self.actions, links, codes, self.pager.lines)
+        self.answers = Replies(runtime, self.actions, links, codes, self.pager.lines)
         self.health = Health(runtime, self.intake, self.pager.lines)
         self.outbound = Outbound(runtime, self.health, self.ports.http)
         self.feeds = Feeds(runtime, self.ports.http, self.ports.read_feed or ReadApart(self.clock))
@@ -244,7 +244,7 @@ class Daemon:
         self.foresight = Foresight(runtime)
         self.housekeeping = Housekeeping(runtime, self.intake, self.silences, self.overrides, self.access, self.health)
         self.contacts = Contacts(runtime, codes)
-        self.notices = Notices(runtime, self.pager.lines, self.self_alerts, lambda: self.health.quarantined)
+        self.notices = ShiftNotices(runtime, self.pager.lines, self.self_alerts, lambda: self.health.quarantined)
 
     def _tools(self) -> Tools:
         ports = self.ports

@@ -18,18 +18,18 @@ from tocsin.decide.paging.delivery_plan import (
     Alone,
     Alternatives,
     Answer,
+    ChannelFacts,
     Copied,
     Ended,
-    Facts,
     Hastened,
     Held,
     Moved,
     NoRoom,
     OtherWay,
+    PersonFacts,
     Plan,
     Postponed,
     Rerouted,
-    Sent,
     Slots,
     Together,
     groups,
@@ -87,8 +87,8 @@ def page(
     )  # fmt: skip
 
 
-def facts(limits: Sequence[Limit] = ONE, **changed: Any) -> Facts:
-    return replace(Facts("sms", "sms", limits, SETTINGS, People(), INCIDENTS), **changed)
+def facts(limits: Sequence[Limit] = ONE, **changed: Any) -> ChannelFacts:
+    return replace(ChannelFacts("sms", "sms", limits, SETTINGS, People(), INCIDENTS), **changed)
 
 
 def at(*minutes: float) -> list[Instant]:
@@ -120,12 +120,12 @@ def numbers(pages: Sequence[Page]) -> str:
 
 def planned(
     pages: Sequence[Page],
-    given: Facts,
+    given: ChannelFacts,
     sent: Sequence[Instant] = (),
     alternatives: Alternatives | None = None,
     slots: Slots = UNBOUNDED,
 ) -> Plan:
-    found = plan(pages, given, Sent(sent, sent, alternatives), slots, NOW)
+    found = plan(pages, given, PersonFacts(sent, sent, alternatives), slots, NOW)
     assert isinstance(found, Plan), found
     return found
 
@@ -197,10 +197,10 @@ def test_what_becomes_of_due_pages(
 def test_what_finds_no_room_asks_for_what_else_is_known_and_asks_no_second_time(
     pages: list[Page], sent: list[Instant], overdue: bool
 ) -> None:
-    found = plan(pages, facts(), Sent(sent, sent), UNBOUNDED, NOW)
+    found = plan(pages, facts(), PersonFacts(sent, sent), UNBOUNDED, NOW)
 
     assert found == NoRoom(tuple(pages), overdue)
-    assert isinstance(plan(pages, facts(), Sent(sent, sent, NOBODY), UNBOUNDED, NOW), Plan)
+    assert isinstance(plan(pages, facts(), PersonFacts(sent, sent, NOBODY), UNBOUNDED, NOW), Plan)
 
 
 def test_a_fixed_target_has_no_other_way_and_is_told_beyond_the_limit() -> None:
@@ -246,7 +246,7 @@ def test_that_a_channel_fails_is_told_over_another_one() -> None:
     given = facts((), incidents={**INCIDENTS, 3: trouble}, own_trouble="tocsin/channel/sms")
 
     assert groups([page(1), page(3), page(2)], given) == [[page(1), page(2)], [page(3)]]
-    assert plan([page(3)], given, Sent(), UNBOUNDED, NOW) == NoRoom((page(3),), overdue=False)
+    assert plan([page(3)], given, PersonFacts(), UNBOUNDED, NOW) == NoRoom((page(3),), overdue=False)
     assert [said(one) for one in planned([page(3)], given, (), Alternatives([MAIL])).answers] == ["rerouted 3 mail"]
     assert [said(one) for one in planned([page(3)], given, (), Alternatives([FULL_MAIL])).answers] == ["alone 3"]
 

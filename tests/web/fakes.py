@@ -54,7 +54,7 @@ from tocsin.model import (
     Verification,
 )
 from tocsin.work.ingest.posts import Taken, Waiter
-from tocsin.work.paging.contacts import ContactView, Sent
+from tocsin.work.paging.contacts import ContactView, MessageStatus
 from tocsin.work.whatif.explain import Asked
 
 NOW = Instant(1_795_000_000_000)
@@ -450,10 +450,10 @@ class FakeContacts:
         self.asked.append(("test", user, by, str(actor)))
         return [self.page]
 
-    async def settled(self, user: str, page: str, until: Instant) -> Sent:
+    async def settled(self, user: str, page: str, until: Instant) -> MessageStatus:
         self.asked.append(("settled", user, page, until))
         attempt = Attempt("a1", page, None, "sms", "+15005550010", 1, "me", NOW, "accepted", because="to +15005550010")
-        return Sent(self.page, (attempt,), "accepted", "delivered", "", False, True)
+        return MessageStatus(self.page, (attempt,), "accepted", "delivered", "", False, True)
 
 
 class FakeAccess:

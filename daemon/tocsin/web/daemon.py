@@ -15,7 +15,7 @@ from tocsin.work.oncall.calendar_links import Subscriptions
 from tocsin.work.oncall.overrides import Overrides
 from tocsin.work.oncall.swaps import Swaps
 from tocsin.work.paging.contacts import Contacts
-from tocsin.work.paging.replies import Answers
+from tocsin.work.paging.replies import Replies
 from tocsin.work.runtime import InForce
 from tocsin.work.signing_keys import Keys
 from tocsin.work.upkeep.api_tokens import Access
@@ -53,7 +53,7 @@ class Daemon(Protocol):
     @property
     def keys(self) -> Keys: ...
     @property
-    def answers(self) -> Answers: ...
+    def answers(self) -> Replies: ...
     @property
     def contacts(self) -> Contacts: ...
     @property

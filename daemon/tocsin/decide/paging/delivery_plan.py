@@ -197,7 +197,7 @@ UNBOUNDED = Slots(EVERY_RANK, EVERY_RANK)
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ChannelFacts:
     """What is known where a channel's pages are decided: the channel, its limits, the configuration, the incidents.
 
     `kind`: sms, voice, mail, chat: how loud it is. `own_trouble`: the key of the incident that tells that this channel
@@ -251,7 +251,7 @@ class Alternatives:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class PersonFacts:
     """When messages went to the person over the channel, within its limits' windows. `pages`: pages alone.
 
     `alternatives`: what `plan` asked for, if it did.
@@ -260,9 +260,6 @@ class Sent:
     pages: Sequence[Instant] = ()
     all: Sequence[Instant] = ()
     alternatives: Alternatives | None = None
-
-
-NOTHING_SENT = Sent()
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +273,7 @@ class Plan:
 # ----------------------------------------------------------------------------------- the answer
 
 
-def groups(pages: Sequence[Page], facts: Facts) -> list[list[Page]]:
+def groups(pages: Sequence[Page], facts: ChannelFacts) -> list[list[Page]]:
     """The due pages of a channel, as they are planned: by person where a limit counts, else all at once but for those
     which tell that the channel fails."""
     if not facts.limits and not facts.own_trouble:
@@ -293,12 +290,12 @@ def person_of(page: Page) -> str:
     return page.user or page.target
 
 
-def plan(pages: Sequence[Page], facts: Facts, sent: Sent, slots: Slots, now: Instant) -> Plan | NoRoom:
+def plan(pages: Sequence[Page], facts: ChannelFacts, person: PersonFacts, slots: Slots, now: Instant) -> Plan | NoRoom:
     """What becomes of these due pages, one of `groups`, each once.
 
     NoRoom: ask again with its `alternatives`; it is not asked for a second time.
     """
-    planning = _Planning(facts, sent, slots, now)
+    planning = _Planning(facts, person, slots, now)
     staying = planning.staying(pages)
     if isinstance(staying, NoRoom):
         return staying
@@ -309,7 +306,7 @@ def plan(pages: Sequence[Page], facts: Facts, sent: Sent, slots: Slots, now: Ins
     return Plan(tuple(planning.answers), planning.slots)
 
 
-def why_not_as_planned(page: Page, facts: Facts, now: Instant) -> Ended | Rerouted | None:
+def why_not_as_planned(page: Page, facts: ChannelFacts, now: Instant) -> Ended | Rerouted | None:
     """What became of the incident, the configuration or the person, so that a page may not leave; None when it may."""
     incident = facts.incident_of(page)
     because = ""
@@ -321,14 +318,14 @@ def why_not_as_planned(page: Page, facts: Facts, now: Instant) -> Ended | Rerout
     return Ended(page, "cancelled", because) if because else _why_unreachable(page, facts)
 
 
-def other_contacts(page: Page, facts: Facts) -> list[Contact]:
+def other_contacts(page: Page, facts: ChannelFacts) -> list[Contact]:
     """The person's contacts over other channels that a page could use."""
     user = facts.settings.users.get(page.user)
     contacts = usable_contacts(user, facts.settings, facts.people) if user is not None else []
     return [contact for contact in contacts if contact.channel != facts.channel]
 
 
-def _why_unreachable(page: Page, facts: Facts) -> Ended | Rerouted | None:
+def _why_unreachable(page: Page, facts: ChannelFacts) -> Ended | Rerouted | None:
     settings = facts.settings
     if not page.user:
         if page.channel in settings.channels:
@@ -345,7 +342,7 @@ def _why_unreachable(page: Page, facts: Facts) -> Ended | Rerouted | None:
     return None
 
 
-def _tells_of_this_channel(page: Page, facts: Facts) -> bool:
+def _tells_of_this_channel(page: Page, facts: ChannelFacts) -> bool:
     incident = facts.incident_of(page)
     return bool(facts.own_trouble and page.user and incident is not None and incident.key == facts.own_trouble)
 
@@ -363,8 +360,8 @@ def _alone(page: Page) -> Alone:
 class _Planning:
     """One `plan` on its way."""
 
-    facts: Facts
-    sent: Sent
+    facts: ChannelFacts
+    person: PersonFacts
     slots: Slots
     now: Instant
     answers: list[Answer] = field(default_factory=list)
@@ -375,7 +372,7 @@ class _Planning:
         for page in pages:
             answer = why_not_as_planned(page, self.facts, self.now)
             if answer is None and _tells_of_this_channel(page, self.facts):
-                if self.sent.alternatives is None:
+                if self.person.alternatives is None:
                     return NoRoom((page,), overdue=False)
                 way = self.way_with_room()
                 if way is not None:
@@ -387,7 +384,7 @@ class _Planning:
         return staying
 
     def way_with_room(self) -> OtherWay | None:
-        ways = self.sent.alternatives.ways if self.sent.alternatives is not None else ()
+        ways = self.person.alternatives.ways if self.person.alternatives is not None else ()
         return next((way for way in ways if way.has_room(self.now)), None)
 
     # ------------------------------------------------------------------------- leaving
@@ -424,7 +421,7 @@ class _Planning:
 
     def _pages(self, waiting: list[Page]) -> NoRoom | None:
         facts, now = self.facts, self.now
-        sent, because = list(self.sent.pages), f"the limit of {facts.channel} is reached"
+        sent, because = list(self.person.pages), f"the limit of {facts.channel} is reached"
         while waiting and self.slots.have_room(waiting[0]):
             page = waiting[0]
             room = throttle.room(sent, facts.limits, now, urgent=facts.priority_of(page) == "P1")
@@ -448,7 +445,7 @@ class _Planning:
     def _what_is_no_page(self, waiting: list[Page], called: int) -> None:
         """That it is over, notices, tests and codes take the room that is left, and wait for it however long that
         takes. They never take a page's: no page asks what of these went out."""
-        sent = [*self.sent.all, *[self.now] * called]
+        sent = [*self.person.all, *[self.now] * called]
         while waiting and self.slots.have_room(waiting[0]):
             room = throttle.room(sent, self.facts.limits, self.now, urgent=False)
             if isinstance(room, throttle.Later):
@@ -470,7 +467,7 @@ class _Planning:
         waiting = list(pages)
         overdue = self.now >= _since(waiting, self.now) + throttle.PATIENCE
         fresh = [page for page in waiting if not page.delayed and self.facts.priority_of(page) == "P1"][:MOST_AT_ONCE]
-        alternatives = self.sent.alternatives
+        alternatives = self.person.alternatives
         if alternatives is None and waiting[0].user and (overdue or fresh):
             return NoRoom(tuple(waiting), overdue)
         detour = _Detour(self, alternatives or Alternatives(), room)

@@ -39,7 +39,7 @@ Which = Literal["before", "at"]
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class ShiftTurn:
     """One person on call without a break; None where the window does not show the end."""
 
     user: str
@@ -84,17 +84,17 @@ def due_notices(schedule: Schedule, now: Instant, extra: Sequence[Override] = ()
     return found
 
 
-def turns(schedule: Schedule, start: Instant, end: Instant, extra: Sequence[Override] = ()) -> Iterator[Turn]:
+def turns(schedule: Schedule, start: Instant, end: Instant, extra: Sequence[Override] = ()) -> Iterator[ShiftTurn]:
     """Each person's time on call within the window, by its end; who stays on over a handoff has one turn."""
     on: dict[str, Instant | None] = {}
     until: Instant | None = None
     for shift in shifts(schedule, start, end, extra).shifts:
         staying = shift.users if shift.start == until else ()
-        yield from (Turn(user, since, until) for user, since in on.items() if user not in staying)
+        yield from (ShiftTurn(user, since, until) for user, since in on.items() if user not in staying)
         began = None if shift.start == start else shift.start
         on = {user: on[user] if user in staying and user in on else began for user in shift.users}
         until = shift.end
-    yield from (Turn(user, since, None if until == end else until) for user, since in on.items())
+    yield from (ShiftTurn(user, since, None if until == end else until) for user, since in on.items())
 
 
 def end_of_turn(notice: Notice, schedule: Schedule, extra: Sequence[Override] = ()) -> Instant | None:

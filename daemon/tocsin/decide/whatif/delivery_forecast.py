@@ -18,17 +18,17 @@ from tocsin.decide.paging.delivery_plan import (
     Alone,
     Alternatives,
     Answer,
+    ChannelFacts,
     Copied,
     Ended,
-    Facts,
     Hastened,
     Held,
     Moved,
     OtherWay,
+    PersonFacts,
     Plan,
     Postponed,
     Rerouted,
-    Sent,
     Together,
     other_contacts,
     person_of,
@@ -105,10 +105,11 @@ class Sending:
     def _claim(self, pages: Sequence[Page], now: Instant, incidents: Mapping[int, Incident]) -> list[Left]:
         """All due pages of one person and channel, as the pager would claim them."""
         channel, limits, sent = pages[0].channel, self.limits, self._sent_to(pages[0])
-        facts = Facts(channel, limits.kind(channel), limits.of(channel), self.settings, self.people, incidents)
-        planned = plan(pages, facts, Sent(sent, sent), UNBOUNDED, now)
+        facts = ChannelFacts(channel, limits.kind(channel), limits.of(channel), self.settings, self.people, incidents)
+        planned = plan(pages, facts, PersonFacts(sent, sent), UNBOUNDED, now)
         if not isinstance(planned, Plan):
-            planned = plan(pages, facts, Sent(sent, sent, self._alternatives(pages[0], facts, now)), UNBOUNDED, now)
+            alternatives = self._alternatives(pages[0], facts, now)
+            planned = plan(pages, facts, PersonFacts(sent, sent, alternatives), UNBOUNDED, now)
         assert isinstance(planned, Plan)
         return [left for answer in planned.answers for left in self._do(answer, now, sent)]
 
@@ -148,7 +149,7 @@ class Sending:
         gone = {page.key for page in pages}
         self.waiting = [page for page in self.waiting if page.key not in gone]
 
-    def _alternatives(self, page: Page, facts: Facts, now: Instant) -> Alternatives:
+    def _alternatives(self, page: Page, facts: ChannelFacts, now: Instant) -> Alternatives:
         """What else this person has: other contacts, pages that are due later, what was put off for this channel."""
         ways = [
             OtherWay(

@@ -15,7 +15,7 @@ from tocsin.web.api import bodies
 from tocsin.web.api.endpoint import Ask, Endpoint, Param, bad_value
 from tocsin.web.api.guard import actor_of, sees_all
 from tocsin.web.problem_json import HttpProblem, json_answer
-from tocsin.work.paging.contacts import ContactView, Sent
+from tocsin.work.paging.contacts import ContactView, MessageStatus
 
 LONGEST_WAIT = 10 * SECOND
 
@@ -120,7 +120,7 @@ def named(page: Page) -> dict[str, Any]:
     return {"page": page.id, "user": page.user, "contact": page.contact, "channel": page.channel}
 
 
-def sent_view(sent: Sent, *, whole: bool) -> dict[str, Any]:
+def sent_view(sent: MessageStatus, *, whole: bool) -> dict[str, Any]:
     return {
         **named(sent.page),
         "kind": sent.page.kind,

@@ -15,7 +15,7 @@ SALT = "tocsin.link.v1"
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class AckLink:
     """What a link says, its signature being right."""
 
     incident: int
@@ -25,7 +25,7 @@ class Claim:
     expires_at: Instant
 
 
-class Links:
+class AckLinks:
     """Makes and reads the tokens of `/a/{token}`."""
 
     def __init__(self, runtime: Runtime, keys: Keys) -> None:
@@ -37,15 +37,15 @@ class Links:
         if not base or not user:
             return ""
         expires = Instant(self.runtime.clock.now() + LIVES)
-        return f"{base}/a/{self.sign(Claim(incident.number, incident.cycle, user, page, expires))}"
+        return f"{base}/a/{self.sign(AckLink(incident.number, incident.cycle, user, page, expires))}"
 
-    def sign(self, claim: Claim) -> str:
-        facts = [claim.incident, claim.cycle, claim.user, claim.page[:8], claim.expires_at // 1000]
+    def sign(self, link: AckLink) -> str:
+        facts = [link.incident, link.cycle, link.user, link.page[:8], link.expires_at // 1000]
         text = URLSafeSerializer(self.keys.newest, salt=SALT).dumps(facts)
         return text if isinstance(text, str) else text.decode()
 
-    def read(self, token: str) -> Claim | None:
-        """The claim; None when the signature is wrong, it has expired, or its user is gone."""
+    def read(self, token: str) -> AckLink | None:
+        """The link; None when the signature is wrong, it has expired, or its user is gone."""
         if len(token) > 512:
             return None
         for key in self.keys.valid:
@@ -53,7 +53,7 @@ class Links:
                 incident, cycle, user, page, expires = URLSafeSerializer(key, salt=SALT).loads(token)
             except (BadData, ValueError, TypeError):
                 continue
-            claim = Claim(int(incident), int(cycle), str(user), str(page), Instant(int(expires) * 1000))
-            alive = claim.expires_at > self.runtime.clock.now() and claim.user in self.runtime.settings.users
-            return claim if alive else None
+            link = AckLink(int(incident), int(cycle), str(user), str(page), Instant(int(expires) * 1000))
+            alive = link.expires_at > self.runtime.clock.now() and link.user in self.runtime.settings.users
+            return link if alive else None
         return None

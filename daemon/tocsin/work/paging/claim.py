@@ -16,18 +16,18 @@ from tocsin.decide.paging.delivery_plan import (
     Alone,
     Alternatives,
     Answer,
+    ChannelFacts,
     Copied,
     Ended,
-    Facts,
     Hastened,
     Held,
     Moved,
     NoRoom,
     OtherWay,
+    PersonFacts,
     Plan,
     Postponed,
     Rerouted,
-    Sent,
     Slots,
     Together,
     groups,
@@ -63,7 +63,7 @@ class Claim:
         self.deliveries: list[Delivery] = []
         self._incidents: dict[int, Incident] = {}
         self._overtaken: dict[str, str] = {}
-        self._facts = Facts(
+        self._facts = ChannelFacts(
             line.name,
             line.kind.throttle,
             throttle.limits_for(runtime.settings, line.name, line.kind.throttle),
@@ -131,10 +131,10 @@ class Claim:
         return pages
 
     async def _plan(self, pages: Sequence[Page], slots: Slots) -> Plan:
-        facts, now, sent = self._facts, self.now, Sent()
+        facts, now, sent = self._facts, self.now, PersonFacts()
         if facts.limits and any(slots.have_room(page) for page in pages):
             quiet = any(page.kind not in throttle.PAGES for page in pages)
-            sent = Sent(
+            sent = PersonFacts(
                 await self._sent(pages[0].user, throttle.PAGES), await self._sent(pages[0].user) if quiet else ()
             )
         planned = plan(pages, facts, sent, slots, now)

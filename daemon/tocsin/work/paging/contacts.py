@@ -30,7 +30,7 @@ from tocsin.model import (
 )
 from tocsin.work.effects import Effects
 from tocsin.work.paging.test_replies import ANSWERED
-from tocsin.work.paging.verification_codes import Codes
+from tocsin.work.paging.verification_codes import VerificationCodes
 from tocsin.work.runtime import Runtime
 
 log = structlog.stdlib.get_logger("tocsin.contacts")
@@ -56,7 +56,7 @@ class ContactView:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class MessageStatus:
     """How it stands with a test, code or notice. `settled`: nothing more is to be heard of it."""
 
     page: Page
@@ -76,7 +76,7 @@ class Sent:
 class Contacts:
     """Codes, tests and what is known of contacts. Every method is durable when it returns."""
 
-    def __init__(self, runtime: Runtime, codes: Codes) -> None:
+    def __init__(self, runtime: Runtime, codes: VerificationCodes) -> None:
         self.runtime, self.codes = runtime, codes
 
     # ---------------------------------------------------------------------------- how it stands
@@ -229,7 +229,7 @@ class Contacts:
 
     # ----------------------------------------------------------------------------- what became of it
 
-    async def sent(self, user: str, page: str) -> Sent:
+    async def sent(self, user: str, page: str) -> MessageStatus:
         """How it stands with a test, code or notice to this person. Raises Refused 404 for any other page."""
         found = await self.runtime.store.page(page)
         if found is None or found.user != user or found.kind not in QUIET_KINDS:
@@ -237,21 +237,21 @@ class Contacts:
         attempts = await self.runtime.store.attempts_of(page)
         return self._sent(found, attempts)
 
-    async def settled(self, user: str, page: str, until: Instant) -> Sent:
+    async def settled(self, user: str, page: str, until: Instant) -> MessageStatus:
         """The same, once nothing more is to be heard of it, at the latest at `until`."""
         clock = self.runtime.clock
         while not (found := await self.sent(user, page)).settled and clock.now() < until:
             await clock.sleep(LOOK_AGAIN)
         return found
 
-    def _sent(self, page: Page, attempts: list[Attempt]) -> Sent:
+    def _sent(self, page: Page, attempts: list[Attempt]) -> MessageStatus:
         last = max(attempts, key=lambda one: one.number, default=None)
         outcome, delivery = page_outcome(page, attempts), last.delivery if last is not None else ""
         over = outcome not in ("planned", "calling", "unknown") or (outcome == "unknown" and page.status == "done")
         waits = outcome == "accepted" and self._tells(page) and delivery not in END_OF_DELIVERY
         because = last.because if last is not None else page.because if outcome == "cancelled" else ""
         answered, settled = delivery == ANSWERED, over and not waits
-        return Sent(page, tuple(attempts), outcome, delivery, without_addresses(because), answered, settled)
+        return MessageStatus(page, tuple(attempts), outcome, delivery, without_addresses(because), answered, settled)
 
     def _tells(self, page: Page) -> bool:
         """Whether its channel tells what became of a message."""

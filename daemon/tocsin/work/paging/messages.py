@@ -21,10 +21,10 @@ from tocsin.decide.paging.replies import code_of
 from tocsin.decide.paging.verification import code_text, spoken_code
 from tocsin.decide.views import incident_view
 from tocsin.model import EMPTY, MINUTE, Incident, Message, Millis, User
-from tocsin.work.paging.ack_links import Links
+from tocsin.work.paging.ack_links import AckLinks
 from tocsin.work.paging.channels import Line
 from tocsin.work.paging.delivery import Delivery
-from tocsin.work.paging.verification_codes import Codes
+from tocsin.work.paging.verification_codes import VerificationCodes
 from tocsin.work.runtime import Runtime
 
 log = structlog.stdlib.get_logger("tocsin.pager")
@@ -44,7 +44,7 @@ class Words(NamedTuple):
 class Messages:
     """Composes the message of a delivery, just before its call."""
 
-    def __init__(self, runtime: Runtime, links: Links, codes: Codes) -> None:
+    def __init__(self, runtime: Runtime, links: AckLinks, codes: VerificationCodes) -> None:
         self.runtime, self.links, self.codes = runtime, links, codes
 
     async def compose(self, delivery: Delivery) -> Message:

@@ -18,7 +18,7 @@ from tocsin.model import Cancelled, Instant, Millis, Outcome, Unknown
 from tocsin.work.duties import CLAIMS
 from tocsin.work.effects import Effects
 from tocsin.work.incidents.self_alerts import SelfAlerts
-from tocsin.work.paging.ack_links import Links
+from tocsin.work.paging.ack_links import AckLinks
 from tocsin.work.paging.channels import Line, Lines
 from tocsin.work.paging.claim import Claim, free_slots
 from tocsin.work.paging.delivery import Delivery
@@ -27,7 +27,7 @@ from tocsin.work.paging.messages import Messages
 from tocsin.work.paging.outcomes import BREATH, Outcomes
 from tocsin.work.paging.takeover import StrandedPages, Takeover
 from tocsin.work.paging.unknown_outcomes import UnknownOutcomes
-from tocsin.work.paging.verification_codes import Codes
+from tocsin.work.paging.verification_codes import VerificationCodes
 from tocsin.work.runtime import Runtime
 
 log = structlog.stdlib.get_logger("tocsin.pager")
@@ -43,7 +43,9 @@ class Pager:
     """Sends what is planned. `configure` at the start and after each reload; `unknown`, `takeover` and `stranded` run
     beside it."""
 
-    def __init__(self, runtime: Runtime, tools: Tools, self_alerts: SelfAlerts, links: Links, codes: Codes) -> None:
+    def __init__(
+        self, runtime: Runtime, tools: Tools, self_alerts: SelfAlerts, links: AckLinks, codes: VerificationCodes
+    ) -> None:
         self.runtime = runtime
         self.owner = runtime.chance.token()
         self.stopping = False

@@ -17,14 +17,13 @@ from tocsin.contracts import Door, Tx
 from tocsin.decide.oncall.overrides import extra_of
 from tocsin.decide.oncall.resolver import on_call
 from tocsin.decide.page_texts import headline, spoken_text
-from tocsin.decide.paging.many_replies import Paged, choose, in_short, last_word, state_of, told_of_many
+from tocsin.decide.paging.answered_page import SentPage, as_paged, codes_of, page_meant, proved_by_code
+from tocsin.decide.paging.many_replies import choose, in_short, last_word, state_of, told_of_many
 from tocsin.decide.paging.replies import (
-    SHORT,
     Carrier,
     Command,
     NotUnderstood,
     Verb,
-    code_of,
     key_press,
     looks_like_code,
     parse,
@@ -34,11 +33,11 @@ from tocsin.errors import NoSuchIncident, Refused
 from tocsin.model import DAY, HOUR, Actor, Attempt, ContactState, Incident, Instant, Page, User
 from tocsin.work.effects import Effects
 from tocsin.work.incidents.actions import Actions, Done
-from tocsin.work.paging.ack_links import Claim, Links
+from tocsin.work.paging.ack_links import AckLink, AckLinks
 from tocsin.work.paging.channels import Lines
 from tocsin.work.paging.outcomes import OutcomeRecord
-from tocsin.work.paging.test_replies import Tryouts, VoiceTurn
-from tocsin.work.paging.verification_codes import Codes
+from tocsin.work.paging.test_replies import TestReplies, VoiceTurn
+from tocsin.work.paging.verification_codes import VerificationCodes
 from tocsin.work.runtime import Runtime
 
 log = structlog.stdlib.get_logger("tocsin.answers")
@@ -68,16 +67,6 @@ class LinkView:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """A page that went to the phone that now answers. `spoken`: in a call, which no message answers by itself."""
-
-    page: Page
-    attempt: Attempt
-    incident: Incident
-    spoken: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Said:
     """What an action on one incident came to. `state`: how it stands with it, in a few words."""
 
@@ -86,12 +75,14 @@ class Said:
     state: str
 
 
-class Answers:
+class Replies:
     """The doors of those who were paged."""
 
-    def __init__(self, runtime: Runtime, actions: Actions, links: Links, codes: Codes, lines: Lines) -> None:
+    def __init__(
+        self, runtime: Runtime, actions: Actions, links: AckLinks, codes: VerificationCodes, lines: Lines
+    ) -> None:
         self.runtime, self.actions, self.links, self.lines = runtime, actions, links, lines
-        self.tryouts = Tryouts(runtime, codes)
+        self.test_replies = TestReplies(runtime, codes)
         self._wrong: dict[str, list[Instant]] = {}  # when a number sent wrong codes
         self._heard: WeakValueDictionary[Door, asyncio.Lock] = WeakValueDictionary()
 
@@ -117,7 +108,7 @@ class Answers:
             self._refused("sms", "stranger")
             log.warning("sms_from_stranger", account=account)
             return await self._keep(door, sender, None)
-        talk = await self.tryouts.reply(user, await self._lately(sender, account), command, body)
+        talk = await self.test_replies.reply(user, await self._lately(sender, account), command, body)
         answer = talk or await self._obey_sms(user, account, sender, command, door.message_id)
         about_incidents = talk is None and isinstance(command, Command) and command.verb != "who"
         said = last_word(answer, await self._replies(sender), about_incidents=about_incidents)
@@ -136,12 +127,12 @@ class Answers:
         sent = await self._sent_to(sender, account)
         if command.of_many:
             return await self._obey_about_many(user, sender, sent, command, message_id)
-        found = _meant(sent, command)
+        found = page_meant(sent, command)
         if isinstance(found, str):
             self._refused("sms", "no_incident")
             return found
         if self.runtime.settings.answers.get("sms") == "code" and command.verb != "status":
-            proved = _proved(sent, found.incident, command)
+            proved = proved_by_code(sent, found.incident, command)
             if proved is None or self._guesses(sender):
                 ask = f"INC {found.incident.number}: add the four letters of the page to your answer."
                 return self._no_proof(sender, command, ask)
@@ -167,13 +158,12 @@ class Answers:
         return ask
 
     async def _obey_about_many(
-        self, user: User, sender: str, sent: list[Sent], command: Command, message_id: str
+        self, user: User, sender: str, sent: list[SentPage], command: Command, message_id: str
     ) -> str:
         """Do what was asked to each incident that is meant, and say what was done and what was left."""
-        chosen = choose([_facts_of(one, sent) for one in sent], command, user.key, self.runtime.clock.now())
+        chosen = choose(as_paged(sent), command, user.key, self.runtime.clock.now())
         if self.runtime.settings.answers.get("sms") == "code" and command.verb != "status":
-            asked = {one.number for one in chosen.incidents}
-            codes = {code for one in sent if one.incident.number in asked for code in _codes(one, sent)}
+            codes = codes_of(sent, {incident.number for incident in chosen.incidents})
             if command.code not in codes or self._guesses(sender):
                 return self._no_proof(sender, command, "Add the four letters of one of these pages to your answer.")
         if command.verb == "status":
@@ -230,10 +220,10 @@ class Answers:
         rows = await self.runtime.store.write(lambda tx: tx.pages_to(address, since))
         return [row for row in rows if self._went_through(account, row[1])]
 
-    async def _sent_to(self, address: str, account: str) -> list[Sent]:
+    async def _sent_to(self, address: str, account: str) -> list[SentPage]:
         since = Instant(self.runtime.clock.now() - DAY)
 
-        async def work(tx: Tx) -> list[Sent]:
+        async def work(tx: Tx) -> list[SentPage]:
             rows = [(page, attempt) for page, attempt in await tx.pages_to(address, since)
                     if page.kind == "page" and self._went_through(account, attempt)]  # fmt: skip
             numbers = [page.incident for page, _ in rows if page.incident is not None]
@@ -245,7 +235,7 @@ class Answers:
                 incident = incidents.get(page.incident or 0)
                 if incident is not None:
                     about = targets.get(incident.merged_into or 0, incident)
-                    sent.append(Sent(page, attempt, about, self._kind(attempt) == "voice"))
+                    sent.append(SentPage(page, attempt, about, self._kind(attempt) == "voice"))
             return sent
 
         return await self.runtime.store.write(work)
@@ -397,7 +387,7 @@ class Answers:
         page = await self.runtime.store.page(attempt.page)
         if page is None or page.incident is not None:
             return None
-        return await self.tryouts.call(attempt, page, digits)
+        return await self.test_replies.call(attempt, page, digits)
 
     async def _pressed(self, user: User, about: list[Incident], verb: Verb, digits: str, call_id: str) -> str:
         """Do what a key asks for, once in a call; a second delivery of the key is told the same."""
@@ -411,7 +401,7 @@ class Answers:
             await self._keep(door, "", " ".join(said).replace("INC ", "Incident "))
             return " ".join(said).replace("INC ", "Incident ")
 
-    async def _about(self, found: Sent) -> list[Incident]:
+    async def _about(self, found: SentPage) -> list[Incident]:
         """What a call is about now: the open incidents it was made for, a summary's all; none of another cycle."""
 
         async def work(tx: Tx) -> list[Incident]:
@@ -424,14 +414,14 @@ class Answers:
         named = ([found.incident] if same else []) + await self.runtime.store.write(work)
         return list({one.number: one for one in named if one.open}.values())
 
-    async def _sent_as(self, attempt: Attempt) -> Sent | None:
+    async def _sent_as(self, attempt: Attempt) -> SentPage | None:
         page = await self.runtime.store.page(attempt.page)
         if page is None or page.incident is None:
             return None
         incident = await self.runtime.store.incident(page.incident)
         if incident is not None and incident.merged_into is not None:
             incident = await self.runtime.store.incident(incident.merged_into)
-        return Sent(page, attempt, incident) if incident is not None else None
+        return SentPage(page, attempt, incident) if incident is not None else None
 
     async def _details(self, incident: Incident) -> str:
         alerts = await self.runtime.store.incident_alerts(incident.number, 3, None)
@@ -496,8 +486,8 @@ class Answers:
                 done = await self.actions.acknowledge(number, actor, "link", evidence)
         return LinkView(done.incident, claim.user, done.said, live=False)
 
-    async def _linked(self, claim: Claim) -> Incident | None:
-        incident = await self.runtime.store.incident(claim.incident)
+    async def _linked(self, link: AckLink) -> Incident | None:
+        incident = await self.runtime.store.incident(link.incident)
         if incident is not None and incident.merged_into is not None:
             return await self.runtime.store.incident(incident.merged_into)
         return incident
@@ -518,67 +508,7 @@ def _menu(about: list[Incident]) -> str:
     return MENU if len(about) == 1 else MENU_OF_SEVERAL
 
 
-def _too_late(found: Sent) -> str:
+def _too_late(found: SentPage) -> str:
     if found.incident.open:
         return f"This call belongs to an earlier page of incident {found.incident.number}."
     return f"Incident {found.incident.number} is {found.incident.status} already."
-
-
-def _meant(sent: list[Sent], command: Command) -> Sent | str:
-    """The page the answer is about, of those sent to this phone in the last 24 h. Else what to say."""
-    if command.number is not None:
-        for one in sent:
-            if command.number in (one.incident.number, one.page.incident):
-                return one
-        return f"INC {command.number} was not paged to this phone in the last 24 hours."
-    if not sent:
-        return "No page went to this phone in the last 24 hours."
-    for one in sent:
-        if command.code and command.code == code_of(one.page.id):
-            return one
-    open_ones = [one for one in sent if one.incident.open]
-    if command.verb == "resolve" and len({one.incident.number for one in open_ones}) > 1:
-        names = ", ".join(str(number) for number in dict.fromkeys(one.incident.number for one in open_ones))
-        return f"Several incidents are open: {names}. Reply RES and the number."
-    return _of_last_message([one for one in sent if not one.spoken] or sent, command.verb)
-
-
-def _of_last_message(sent: list[Sent], verb: Verb) -> Sent | str:
-    """The page that came last, of one instant rather one whose incident is open; of a summary the one that still is."""
-    at_once = [one for one in sent if one.attempt.started_at == sent[0].attempt.started_at]
-    newest = next((one for one in at_once if one.incident.open), sent[0])
-    last = newest.attempt
-    summary = last.ref if last.state == "bundled" else last.id
-    named = [one for one in sent if summary == (one.attempt.ref if one.attempt.state == "bundled" else one.attempt.id)]
-    still = {one.incident.number: one for one in named if one.incident.open}
-    if len(still) > 1:
-        numbers = ", ".join(str(number) for number in sorted(still))
-        word = SHORT.get(verb, verb.upper())
-        return f"That message named several incidents: {numbers}. Reply {word} and the number, or {word} ALL."
-    return next(iter(still.values()), newest)
-
-
-def _proved(sent: list[Sent], incident: Incident, command: Command) -> Command | None:
-    """The command, if it has the code of a page of this incident to this phone. A note has it as its first word."""
-    codes = {code for one in sent if one.incident.number == incident.number for code in _codes(one, sent)}
-    if command.verb == "note":
-        code, _, text = command.text.partition(" ")
-        return replace(command, text=text) if code.upper() in codes and text else None
-    return command if command.code in codes else None
-
-
-def _codes(one: Sent, sent: list[Sent]) -> list[str]:
-    """The four letters that prove a page was read: its own, or those of the summary it travelled in."""
-    lead = [other.page.id for other in sent if one.attempt.state == "bundled" and other.attempt.id == one.attempt.ref]
-    return [code_of(id_) for id_ in (one.page.id, *lead)]
-
-
-def _facts_of(one: Sent, sent: list[Sent]) -> Paged:
-    """When a page surely was at the phone: when its message, or the summary it travelled in, was accepted."""
-    way = one.attempt
-    if way.state == "bundled":
-        way = next((other.attempt for other in sent if other.attempt.id == way.ref), way)
-    arrived = way.ended_at if way.state == "accepted" else None
-    named = one.page.incident or 0
-    current = one.incident.number != named or one.page.cycle == one.incident.cycle
-    return Paged(one.incident, named, arrived, current or one.incident.status != "triggered")

@@ -29,7 +29,7 @@ log = structlog.stdlib.get_logger("tocsin.notices")
 MOST_OPEN = 500  # incidents looked at for those that a schedule serves
 
 
-class Notices:
+class ShiftNotices:
     """Looks once in each minute: shifts begin with one."""
 
     def __init__(self, runtime: Runtime, lines: Lines, self_alerts: SelfAlerts, paused: Callable[[], bool]) -> None:

@@ -9,7 +9,7 @@ import structlog
 
 from tocsin.contracts import Tx
 from tocsin.decide.oncall.reach import People
-from tocsin.decide.paging.delivery_plan import Facts, why_not_as_planned
+from tocsin.decide.paging.delivery_plan import ChannelFacts, why_not_as_planned
 from tocsin.errors import StoreUnavailable
 from tocsin.model import MINUTE, Incident, Instant, Millis, Page
 from tocsin.work.duties import TAKEOVER
@@ -167,7 +167,7 @@ class StrandedPages:
             ledger = Ledger(runtime, tx, now)
             withdrawals = Withdrawals(runtime, tx, ledger, now)
             incidents: dict[int, Incident] = {}
-            facts = Facts("", "", (), runtime.settings, People(unusable=runtime.is_dead), incidents)
+            facts = ChannelFacts("", "", (), runtime.settings, People(unusable=runtime.is_dead), incidents)
             for page in await still_planned(pages, tx, ledger, incidents, exclusive=runtime.store.exclusive):
                 answer = why_not_as_planned(page, facts, now)
                 if answer is not None:

@@ -13,7 +13,7 @@ from tocsin.decide.paging.still_wanted import why_stale
 from tocsin.decide.paging.verification import spoken_code
 from tocsin.decide.text import clean
 from tocsin.model import HOUR, OPEN, Attempt, Instant, Page, User
-from tocsin.work.paging.verification_codes import Codes
+from tocsin.work.paging.verification_codes import VerificationCodes
 from tocsin.work.runtime import Runtime
 
 log = structlog.stdlib.get_logger("tocsin.tryouts")
@@ -31,10 +31,10 @@ class VoiceTurn:
     menu: bool
 
 
-class Tryouts:
+class TestReplies:
     """The phone's side of tests, codes and notices."""
 
-    def __init__(self, runtime: Runtime, codes: Codes) -> None:
+    def __init__(self, runtime: Runtime, codes: VerificationCodes) -> None:
         self.runtime, self.codes = runtime, codes
 
     async def call(self, attempt: Attempt, page: Page, digits: str | None) -> VoiceTurn:

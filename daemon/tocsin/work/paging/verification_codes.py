@@ -10,7 +10,7 @@ from tocsin.work.signing_keys import Keys
 DIGITS = 6
 
 
-class Codes:
+class VerificationCodes:
     """One code a page, by the keys that sign links too."""
 
     def __init__(self, keys: Keys) -> None:
