@@ -8,7 +8,7 @@ import pytest
 
 from tocsin.cli.act import _until
 from tocsin.cli.oncall import moment_in
-from tocsin.cli.past import since_when
+from tocsin.cli.recorded_alerts import since_when
 from tocsin.cli.times import moment
 from tocsin.cli.trouble import Trouble
 from tocsin.decide.oncall.overrides import Asked, Window, Wrong, checked

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tocsin.cli.oncall import settings_without_secrets
-from tocsin.cli.past import since_when, write_lines, written_to
+from tocsin.cli.recorded_alerts import since_when, write_lines, written_to
 from tocsin.cli.tables import warn
 
 

@@ -11,11 +11,11 @@ from typing import Annotated
 
 import typer
 
-from tocsin.cli.configured import errors_in, locate, print_problems
+from tocsin.cli.configuration import errors_in, locate, print_problems
 from tocsin.cli.known_overrides import known_overrides
 from tocsin.cli.oncall import settings_without_secrets
-from tocsin.cli.past import SINCE, since_when, write_lines
 from tocsin.cli.progress import Progress
+from tocsin.cli.recorded_alerts import SINCE, since_when, write_lines
 from tocsin.cli.tables import print_json, print_table, say, warn
 from tocsin.cli.trouble import REFUSED, UNREACHABLE, WRONG, Trouble
 from tocsin.decide.whatif.outcomes import Case, Comparison, Difference, Figures, Weakened, compare, comparison_view

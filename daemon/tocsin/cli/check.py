@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from tocsin.cli.configured import state_folder
+from tocsin.cli.configuration import state_folder
 from tocsin.cli.known_contacts import known_doubts
 from tocsin.cli.known_feeds import feed_problems
 from tocsin.cli.known_leavers import known_leavers

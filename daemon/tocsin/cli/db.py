@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from tocsin.cli.configured import control_socket, load_or_fail
+from tocsin.cli.configuration import control_socket, load_or_fail
 from tocsin.cli.tables import print_json, say
 from tocsin.cli.token import accepted, as_owner_of, ask_daemon
 from tocsin.cli.trouble import REFUSED, UNREACHABLE, WRONG, Trouble

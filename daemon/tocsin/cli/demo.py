@@ -12,7 +12,7 @@ import typer
 
 from tocsin import shipped
 from tocsin.cli.client import problem_text, send
-from tocsin.cli.configured import address_of, locate
+from tocsin.cli.configuration import address_of, locate
 from tocsin.cli.serve import run
 from tocsin.cli.tables import say
 from tocsin.cli.trouble import Trouble

@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from tocsin.cli.client import connect
-from tocsin.cli.configured import by_api
+from tocsin.cli.configuration import by_api
 from tocsin.cli.oncall import moment_in, settings_without_secrets, this_second
 from tocsin.cli.tables import print_json, print_table, say, warn
 from tocsin.cli.times import length

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import tzinfo
 from typing import Any
 
-from tocsin.cli import duty
+from tocsin.cli import shift_output
 from tocsin.cli.tables import print_table
 from tocsin.decide.oncall.fairness import Load, shares
 from tocsin.model import Instant, Override, Schedule, User, rfc3339
@@ -47,8 +47,8 @@ def show(found: Mapping[str, Any], users: Mapping[str, User]) -> None:
 
 def _figures(load: Load) -> dict[str, Any]:
     return {
-        "hours": duty.hours(load.on_call),
-        "night_hours": duty.hours(load.at_night),
+        "hours": shift_output.hours(load.on_call),
+        "night_hours": shift_output.hours(load.at_night),
         "nights": load.nights,
         "weekends": load.weekends,
     }
@@ -71,4 +71,4 @@ def _busiest(shares: Iterable[tuple[str, Mapping[str, Any]]]) -> list[tuple[str,
 
 def _row(schedule: str, key: str, one: Mapping[str, Any], users: Mapping[str, User]) -> Sequence[object]:
     figures = (f"{one['hours']:g}", f"{one['night_hours']:g}", one["nights"], one["weekends"])
-    return schedule, duty.names([key], users), *figures
+    return schedule, shift_output.names([key], users), *figures

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from tocsin.cli.oncall import settings_without_secrets
-from tocsin.cli.past import SINCE, reading, since_when
+from tocsin.cli.recorded_alerts import SINCE, reading, since_when
 from tocsin.cli.tables import print_json, print_table, say
 from tocsin.decide.whatif.noise_report import Counting, Noisy, noisy_view, rules_file, spelt
 from tocsin.model import Instant, Settings

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tocsin.cli import duty, fairness, oncall_remote, turnover
-from tocsin.cli.configured import by_api, errors_in, locate, print_problems
+from tocsin.cli import fairness, oncall_remote, shift_output, turnover
+from tocsin.cli.configuration import by_api, errors_in, locate, print_problems
 from tocsin.cli.known_feeds import with_known_feeds
 from tocsin.cli.known_overrides import known_overrides
 from tocsin.cli.tables import print_json, print_table, say, warn
@@ -172,10 +172,10 @@ def _shifts_json(schedule: Schedule, found: Shifts) -> dict[str, Any]:
     return {
         "schedule": schedule.name,
         "shifts": [
-            {**duty.span(one.start, one.end, zone), "users": list(one.users), "layer": one.layer}
+            {**shift_output.span(one.start, one.end, zone), "users": list(one.users), "layer": one.layer}
             for one in found.shifts
         ],
-        "gaps": [duty.span(one.start, one.end, zone) for one in found.gaps],
+        "gaps": [shift_output.span(one.start, one.end, zone) for one in found.gaps],
     }
 
 
@@ -183,9 +183,9 @@ def _shift_rows(found: list[dict[str, Any]], settings: Settings) -> Iterable[tup
     for one in found:
         pieces = sorted([*one["shifts"], *one["gaps"]], key=lambda piece: datetime.fromisoformat(piece["start"]))
         for piece in pieces:
-            who = duty.names(piece.get("users", ()), settings.users)
+            who = shift_output.names(piece.get("users", ()), settings.users)
             layer = piece.get("layer") or ("override" if piece.get("users") else "")
-            yield one["schedule"], duty.clock(piece["start"]), duty.clock(piece["end"]), who, layer
+            yield one["schedule"], shift_output.clock(piece["start"]), shift_output.clock(piece["end"]), who, layer
 
 
 # --------------------------------------------------------------------------------------- a moment
@@ -197,7 +197,10 @@ def _print_moment(settings: Settings, name: str | None, at: str | None, as_json:
         found = [{"schedule": name, "at": when, "users": list(who.users)} for name, when, who in moments]
         print_json(found if name is None else found[0])
         return
-    rows = ((one, duty.clock(when), duty.names(who.users, settings.users), who.because) for one, when, who in moments)
+    rows = (
+        (one, shift_output.clock(when), shift_output.names(who.users, settings.users), who.because)
+        for one, when, who in moments
+    )
     print_table(("schedule", "at", "on call", "because"), rows, empty="no schedules")
 
 
@@ -232,7 +235,7 @@ def _turns(name: str, ours: Known, other: Known, at: Instant, given: Given) -> l
     if name not in now.schedules or name not in then.schedules:
         return []
     was, will = (replace(one, schedules={name: one.schedules[name]}) for one in (now, then))
-    when = "now" if given[0] is None else f"at {duty.clock(rfc3339(at, zone_of(now.schedules[name].timezone)))}"
+    when = "now" if given[0] is None else f"at {shift_output.clock(rfc3339(at, zone_of(now.schedules[name].timezone)))}"
     return list(in_words(turn_changes(was, will, at, made, made_then), done=False, at=when))
 
 
@@ -243,5 +246,5 @@ def _print_load(settings: Settings, name: str | None, given: Given, as_json: boo
     if as_json:
         print_json(found)
     else:
-        say(f"{duty.clock(found['from'])} to {duty.clock(found['to'])}")
+        say(f"{shift_output.clock(found['from'])} to {shift_output.clock(found['to'])}")
         fairness.show(found, settings.users)

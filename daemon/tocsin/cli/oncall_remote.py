@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from tocsin.cli import duty
+from tocsin.cli import shift_output
 from tocsin.cli.client import Api, connect
 from tocsin.cli.tables import print_json, print_table
 
@@ -29,7 +29,7 @@ def _moment(api: Api, schedule: str | None, at: str | None, as_json: bool) -> No
         whole = [{name: one[name] for name in ("schedule", "at", "users")} for one in found]
         print_json(whole if schedule is None else whole[0])
         return
-    rows = [(one["schedule"], duty.clock(one["at"]), ", ".join(one["users"]), one["because"]) for one in found]
+    rows = [(one["schedule"], shift_output.clock(one["at"]), ", ".join(one["users"]), one["because"]) for one in found]
     print_table(("schedule", "at", "on call", "because"), rows, empty="no schedules")
 
 
@@ -53,4 +53,10 @@ def _shifts(api: Api, schedule: str | None, since: str, until: str, as_json: boo
 
 def _row(name: str, piece: dict[str, Any]) -> tuple[str, ...]:
     layer = piece.get("layer") or ("override" if piece.get("users") else "")
-    return name, duty.clock(piece["start"]), duty.clock(piece["end"]), ", ".join(piece.get("users", ())), layer
+    return (
+        name,
+        shift_output.clock(piece["start"]),
+        shift_output.clock(piece["end"]),
+        ", ".join(piece.get("users", ())),
+        layer,
+    )

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from tocsin.cli import plan_answer, plan_shown
-from tocsin.cli.configured import asked_for, control_socket, errors_in, locate, print_problems
+from tocsin.cli import plan_answer, plan_tables
+from tocsin.cli.configuration import asked_for, control_socket, errors_in, locate, print_problems
 from tocsin.cli.explain import beside
 from tocsin.cli.known_feeds import with_known_feeds
 from tocsin.cli.oncall import settings_without_secrets, this_second
@@ -63,7 +63,7 @@ def plan(
     if as_json:
         print_json(answer)
     else:
-        plan_shown.show(answer, after, before)
+        plan_tables.show(answer, after, before)
     if fail_on_change and answer["changes"]:
         raise typer.Exit(REFUSED)
 

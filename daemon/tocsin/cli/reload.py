@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from tocsin.cli.configured import control_socket, locate
+from tocsin.cli.configuration import control_socket, locate
 from tocsin.cli.tables import say
 from tocsin.cli.token import ask_daemon
 from tocsin.cli.trouble import REFUSED, UNREACHABLE, WRONG, Trouble

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from tocsin import logs
-from tocsin.cli.configured import asked_for, errors_in, print_problems
+from tocsin.cli.configuration import asked_for, errors_in, print_problems
 from tocsin.cli.tables import print_json, say
 from tocsin.cli.trouble import REFUSED, WRONG, Trouble
 from tocsin.replay.trials import BENCH, Differs, run_trial

@@ -77,7 +77,7 @@ def _label(text: str) -> tuple[str, str]:
 def _token_of(integration: str, config: Path | None) -> str:
     """The integration's own token, as the configuration in reach has it."""
     try:
-        return str(importlib.import_module("tocsin.cli.configured").integration_token(integration, config))
+        return str(importlib.import_module("tocsin.cli.configuration").integration_token(integration, config))
     except Trouble as trouble:
         raise Trouble(
             f"no token for integration {integration!r}: give --token or TOCSIN_INTEGRATION_TOKEN ({trouble})", FORBIDDEN

@@ -18,8 +18,8 @@ from typing import Annotated, Any
 import typer
 
 from tocsin import logs, settings
-from tocsin.cli.configured import address_of, asked_for, errors_in, load, locate, print_problems, state_folder
-from tocsin.cli.starter import leave_token
+from tocsin.cli.configuration import address_of, asked_for, errors_in, load, locate, print_problems, state_folder
+from tocsin.cli.starter_token import leave_token
 from tocsin.cli.tables import warn
 from tocsin.cli.trouble import UNREACHABLE, WRONG, Trouble
 from tocsin.clock import SystemClock

@@ -23,7 +23,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
         say(empty)
         return
     if sys.stdout.isatty():
-        importlib.import_module("tocsin.cli.coloured").print_table(columns, cells)
+        importlib.import_module("tocsin.cli.terminal_tables").print_table(columns, cells)
     else:
         _plain_table(columns, cells)
 
@@ -31,7 +31,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
 def print_lines(lines: Iterable[Line]) -> None:
     """Whole, whatever the terminal's width; in their styles where there is one."""
     if sys.stdout.isatty():
-        importlib.import_module("tocsin.cli.coloured").print_lines(lines)
+        importlib.import_module("tocsin.cli.terminal_tables").print_lines(lines)
         return
     for line in lines:
         say("".join(text for text, _ in line))

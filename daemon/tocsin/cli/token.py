@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tocsin.cli.configured import control_socket, load_or_fail, locate
+from tocsin.cli.configuration import control_socket, load_or_fail, locate
 from tocsin.cli.tables import print_json, print_table, say
 from tocsin.cli.times import local
 from tocsin.cli.trouble import FORBIDDEN, REFUSED, UNREACHABLE, WRONG, Trouble

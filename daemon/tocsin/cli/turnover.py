@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tocsin.cli import duty
+from tocsin.cli import shift_output
 from tocsin.cli.tables import print_table, say
 from tocsin.decide.oncall.resolver import Shifts, shifts, zone_of
 from tocsin.decide.oncall.shift_changes import changes, turnover
@@ -38,15 +38,15 @@ def compared(
         "from": rfc3339(start, zone),
         "to": rfc3339(end, zone),
         "changes": [
-            {**duty.span(one.start, one.end, zone), "before": list(one.before), "after": list(one.after)}
+            {**shift_output.span(one.start, one.end, zone), "before": list(one.before), "after": list(one.after)}
             for one in found
         ],
         "users": [
             {
                 "user": one.user,
-                "gains": [duty.span(*span, zone) for span in one.gains],
-                "loses": [duty.span(*span, zone) for span in one.loses],
-                "hours": duty.hours(_length(one.gains) - _length(one.loses)),
+                "gains": [shift_output.span(*span, zone) for span in one.gains],
+                "loses": [shift_output.span(*span, zone) for span in one.loses],
+                "hours": shift_output.hours(_length(one.gains) - _length(one.loses)),
             }
             for one in turnover(found)
         ],
@@ -66,15 +66,15 @@ def show(found: Sequence[Mapping[str, Any]], users: Mapping[str, User]) -> None:
 def _changes(found: Iterable[Mapping[str, Any]], users: Mapping[str, User]) -> Iterable[Sequence[str]]:
     for one in found:
         for change in one["changes"]:
-            was, will = (duty.names(change[side], users) for side in ("before", "after"))
-            yield one["schedule"], duty.clock(change["start"]), duty.clock(change["end"]), was, will
+            was, will = (shift_output.names(change[side], users) for side in ("before", "after"))
+            yield one["schedule"], shift_output.clock(change["start"]), shift_output.clock(change["end"]), was, will
 
 
 def _people(found: Iterable[Mapping[str, Any]], users: Mapping[str, User]) -> Iterable[Sequence[object]]:
     for one in found:
         for who in one["users"]:
             gains, loses = (len(who[side]) for side in ("gains", "loses"))
-            yield one["schedule"], duty.names([who["user"]], users), gains, loses, f"{who['hours']:+g}"
+            yield one["schedule"], shift_output.names([who["user"]], users), gains, loses, f"{who['hours']:+g}"
 
 
 def _length(spans: Iterable[tuple[Instant, Instant]]) -> int:

@@ -8,22 +8,22 @@ from types import MappingProxyType
 from tocsin.model import Instant, Problem
 from tocsin.settings.document.reading import MOST_PROBLEMS, stumbling
 from tocsin.settings.lint import (
-    doors,
+    exposure,
     integrations,
     matching,
+    muting,
     names,
     people,
     policies,
     rules,
     schedules,
     secrets,
-    windows,
 )
 from tocsin.settings.lint.facts import Doubts, LintFacts
 from tocsin.settings.loading import Loaded
 
 ASKED: tuple[Callable[[LintFacts], Iterator[Problem]], ...] = (
-    doors.findings,
+    exposure.findings,
     integrations.findings,
     secrets.findings,
     schedules.findings,
@@ -32,7 +32,7 @@ ASKED: tuple[Callable[[LintFacts], Iterator[Problem]], ...] = (
     names.findings,
     matching.findings,
     rules.findings,
-    windows.findings,
+    muting.findings,
 )
 NO_DOUBTS: Doubts = MappingProxyType({})
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tocsin.model import DAY, Only, Policy, Problem, Step
 from tocsin.settings.document.scalars import spell
 from tocsin.settings.lint.facts import LintFacts
-from tocsin.settings.lint.situations import DECIDED_BY, applies, ever, openings, spelled, sure_openings
+from tocsin.settings.lint.policy_situations import DECIDED_BY, applies, ever, openings, spelled, sure_openings
 
 LONGEST_WAIT = DAY
 

@@ -9,7 +9,7 @@ from tocsin.decide.oncall.resolver import Gap, Shift, local_instant, shifts, zon
 from tocsin.model import DAY, HOUR, Instant, Layer, Override, Policy, Problem, Schedule, Step, Support
 from tocsin.model.civil import civil
 from tocsin.settings.lint.facts import LintFacts, every_day, has_ended
-from tocsin.settings.lint.situations import DECIDED_BY, services_of
+from tocsin.settings.lint.policy_situations import DECIDED_BY, services_of
 
 AHEAD = 30 * DAY
 FAR = 180 * DAY

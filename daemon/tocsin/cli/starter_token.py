@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tocsin.cli.configured import address_of
+from tocsin.cli.configuration import address_of
 from tocsin.cli.tables import say
 from tocsin.settings.paths import is_starter
 from tocsin.wiring import Daemon
