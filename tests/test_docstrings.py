@@ -21,6 +21,7 @@ DONE = (
     "daemon/tocsin/work/incidents",
     "daemon/tocsin/work/muting",
     "daemon/tocsin/work/noise",
+    "daemon/tocsin/work/paging",
     "daemon/tocsin/*.py",
     "integrations",
 )  # folders and patterns; one that is reworded is added here

@@ -1,1 +1,1 @@
-"""How people are reached and how their answers are read: limits, retries, replies."""
+"""Reaching people, and reading their answers: the delivery plan, limits, retries, replies."""

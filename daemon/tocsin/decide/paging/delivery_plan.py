@@ -187,7 +187,7 @@ class Slots:
         return self.quiet > 0
 
     def without(self, page: Page) -> Slots:
-        """What is left when a call for this page begins."""
+        """The slots left when a call for this page begins."""
         if page.kind in throttle.PAGES:
             return Slots(self.pages - 1, self.quiet, self.kept)
         return Slots(self.pages, self.quiet - 1, self.kept)
@@ -198,7 +198,7 @@ UNBOUNDED = Slots(EVERY_RANK, EVERY_RANK)
 
 @dataclass(frozen=True, slots=True)
 class ChannelFacts:
-    """What is known where a channel's pages are decided: the channel, its limits, the configuration, the incidents.
+    """Facts about a channel whose pages are decided: its limits, the configuration, the pages' incidents.
 
     `kind`: sms, voice, mail, chat: how loud it is. `own_trouble`: the key of the incident that tells that this channel
     fails; "" while it does not. `overtaken`: page key → why what it asks for needs no answer any more.
@@ -237,7 +237,7 @@ class OtherWay:
 
 @dataclass(frozen=True, slots=True)
 class Alternatives:
-    """What else is known of a person whose pages find no room.
+    """Further facts about a person whose pages find no room.
 
     `ways`: their other contacts that work, in written order. `known`: those of the keys asked for that a page has.
     `later`: their planned pages of the same incidents that are not due yet. `put_off`: what else waits for this
@@ -252,7 +252,7 @@ class Alternatives:
 
 @dataclass(frozen=True, slots=True)
 class PersonFacts:
-    """When messages went to the person over the channel, within its limits' windows. `pages`: pages alone.
+    """Instants at which messages went to the person over the channel, within its limits' windows. `pages`: pages alone.
 
     `alternatives`: what `plan` asked for, if it did.
     """
@@ -264,7 +264,7 @@ class PersonFacts:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What becomes of the pages, and the call slots that are left."""
+    """The answers, and the call slots that are left."""
 
     answers: tuple[Answer, ...]
     slots: Slots
@@ -286,12 +286,12 @@ def groups(pages: Sequence[Page], facts: ChannelFacts) -> list[list[Page]]:
 
 
 def person_of(page: Page) -> str:
-    """Whose limit a page counts towards: the person's, or the fixed target's."""
+    """The person (or fixed target) towards whose limit a page counts."""
     return page.user or page.target
 
 
 def plan(pages: Sequence[Page], facts: ChannelFacts, person: PersonFacts, slots: Slots, now: Instant) -> Plan | NoRoom:
-    """What becomes of these due pages, one of `groups`, each once.
+    """The plan for these due pages, one of `groups`: an answer for each.
 
     NoRoom: ask again with its `alternatives`; it is not asked for a second time.
     """
@@ -307,7 +307,8 @@ def plan(pages: Sequence[Page], facts: ChannelFacts, person: PersonFacts, slots:
 
 
 def why_not_as_planned(page: Page, facts: ChannelFacts, now: Instant) -> Ended | Rerouted | None:
-    """What became of the incident, the configuration or the person, so that a page may not leave; None when it may."""
+    """Answer for a page that may not leave, for what became of its incident, the configuration or the person; None:
+    it may."""
     incident = facts.incident_of(page)
     because = ""
     if page.kind in throttle.PAGES and page.incident is not None:
@@ -358,7 +359,7 @@ def _alone(page: Page) -> Alone:
 
 @dataclass(slots=True)
 class _Planning:
-    """One `plan` on its way."""
+    """State of a `plan` being made."""
 
     facts: ChannelFacts
     person: PersonFacts
@@ -390,7 +391,8 @@ class _Planning:
     # ------------------------------------------------------------------------- leaving
 
     def without_limits(self, pages: Sequence[Page]) -> None:
-        """Each by itself; what came here late from a channel that has a limit is one message a person."""
+        """Let each page leave by itself; those that came here late from a channel with a limit leave as one message a
+        person."""
         together: dict[str, list[Page]] = {}
         for page in pages:
             late = page.kind == "page" and page.delayed and page.user
@@ -443,7 +445,7 @@ class _Planning:
         return None
 
     def _what_is_no_page(self, waiting: list[Page], called: int) -> None:
-        """That it is over, notices, tests and codes take the room that is left, and wait for it however long that
+        """Let updates, notices, tests and codes take the room that is left, and wait for it however long that
         takes. They never take a page's: no page asks what of these went out."""
         sent = [*self.person.all, *[self.now] * called]
         while waiting and self.slots.have_room(waiting[0]):
@@ -530,7 +532,7 @@ class _Detour:
         ]  # fmt: skip
 
     def take(self, pages: Sequence[Page], since: Instant, because: str) -> None:
-        """Each page over the other contact, over both, or in its turn."""
+        """Send each page over the other contact, over both, or let it wait for its turn."""
         planning, way = self.planning, self.way
         assert way is not None
         facts, moved, kept, hastened = planning.facts, list[Page](), list[Page](), list[Page]()

@@ -41,14 +41,14 @@ class Paged:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What to act on, and what is left with the reason."""
+    """Incidents to act on, and those left with the reason."""
 
     incidents: tuple[Incident, ...]
     left: tuple[tuple[int, str], ...] = ()
 
 
 def choose(paged: Sequence[Paged], command: Command, user: str, now: Instant) -> Chosen:
-    """What a reply about several incidents means, of those paged to this phone within a day."""
+    """Incidents that a reply about several means, of those paged to this phone within a day."""
     if command.verb == "status":
         spans = command.several or ((0, 10**9),)
         known = {one.incident.number: one.incident for one in paged
@@ -79,7 +79,7 @@ def _of_all(paged: Sequence[Paged], user: str, now: Instant) -> Chosen:
 
 
 def _of_several(paged: Sequence[Paged], spans: Iterable[tuple[int, int]]) -> Chosen:
-    """Each number that was written, and of a range what is open."""
+    """The incidents of each number that was written, and of a range those that are open."""
     chosen: dict[int, Incident] = {}
     left: dict[int, str] = {}
     for first, last in spans:
@@ -100,13 +100,14 @@ def _named(one: Paged, spans: Iterable[tuple[int, int]]) -> bool:
 
 
 def state_of(incident: Incident) -> str:
-    """How it stands with an incident: triggered, acknowledged by bo, resolved ..."""
+    """State of an incident in words: triggered, acknowledged by bo, resolved ..."""
     by = incident.acknowledged_by if incident.status == "acknowledged" else None
     return f"{incident.status} by {by}" if by else incident.status
 
 
 def told_of_many(command: Command, done: Sequence[tuple[int, str]], left: Sequence[tuple[int, str]]) -> str:
-    """What was done and what was left. `done`: each number with what is said of it alone; `left`: with the reason."""
+    """Reply that tells what was done and what was left. `done`: each number with what is said of it alone; `left`:
+    with the reason."""
     if len(done) == 1 and not left:
         return done[0][1]
     if not done and not left:
@@ -150,7 +151,7 @@ def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def in_short(incidents: Sequence[Incident]) -> str:
-    """How it stands with several, a line each."""
+    """State of several incidents, a line each."""
     lines = [f"{cut(headline(one), 80)}: {state_of(one)}" for one in incidents]
     return cut("; ".join(lines), LONGEST) or "Nothing that is open was paged to this phone in the last 24 hours."
 

@@ -40,7 +40,7 @@ Way = Move | Both | Sooner | Stay
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """What else the person has of the same incidents: keys of pages, and those planned for later."""
+    """The person's other pages of the same incidents: keys of all, and those planned for later."""
 
     known: Collection[str]
     later: Sequence[Page]
@@ -80,7 +80,7 @@ def has_waited(page: Page, now: Instant) -> bool:
 
 
 def copied(page: Page, id_: str, contact: str, channel: str, now: Instant, since: Instant, delayed: str) -> Page:
-    """The same page over another contact, now."""
+    """A copy of the page over another contact, now."""
     return replace(
         page, id=id_, key=_key(page, page.rule, contact), contact=contact, channel=channel, due_at=now,
         updated_at=since, delayed=page.delayed or delayed, tries=0, failures=0,

@@ -11,7 +11,7 @@ from tocsin.model import Contact, Settings, User
 
 @dataclass(frozen=True, slots=True)
 class ContactFacts:
-    """What is known of contacts beyond the configuration; "" = nothing against it."""
+    """Facts about contacts beyond the configuration; "" = nothing against it."""
 
     unusable: Callable[[Contact], str]  # why the address cannot be used
     failing: Callable[[Contact], str]  # why its channel, and whatever stands in for it, does not work now
@@ -20,19 +20,19 @@ class ContactFacts:
 
 @dataclass(frozen=True, slots=True)
 class Rings:
-    """Something that wakes them is usable, works, and was proven."""
+    """The phone would ring: a contact that wakes them is usable, works, and was proven."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unproven:
-    """It would be tried, and nobody knows whether it is the right address."""
+    """The phone would be tried, and nobody knows whether it is the right address."""
 
     because: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """Nothing that wakes them works."""
+    """No contact that wakes them works."""
 
     because: str
 

@@ -98,7 +98,7 @@ def parse(text: str) -> Command | Carrier | NotUnderstood:
 
 
 def key_press(digits: str) -> Verb | Literal["details", "repeat"] | None:
-    """What one key of the voice menu asks for; None for a key without meaning, or more than one."""
+    """Request behind one key of the voice menu; None for a key without meaning, or more than one."""
     table: dict[str, Verb | Literal["details", "repeat"]] = {
         "4": "acknowledge", "5": "escalate", "6": "resolve", "1": "details", "*": "repeat",
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What follows an attempt: done, try again, wait for word, or go to the person's next contact."""
+"""What follows an attempt? Done, try again, wait for word, or go to the person's next contact."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Over:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The same page once more at `at`, over `channel` ("" = the same). `next_contact` as above."""
+    """Try the page once more at `at`, over `channel` ("" = its own). `next_contact` as above."""
 
     at: Instant
     because: str
@@ -44,7 +44,7 @@ class Wait:
 def after(
     outcome: Outcome, page: Page, now: Instant, *, confirms: bool, fallback: str, more_contacts: bool
 ) -> Over | Again | Wait:
-    """What to do with `page` now that its attempt ended with `outcome`.
+    """The next move of `page`, now that its attempt ended with `outcome`.
 
     `page` counts the attempt already. `confirms`: an unknown outcome can become known. `fallback`: a
     channel to use while this one fails. `more_contacts`: the person has a planned page on another contact.

@@ -40,7 +40,7 @@ Which = Literal["before", "at"]
 
 @dataclass(frozen=True, slots=True)
 class ShiftTurn:
-    """One person on call without a break; None where the window does not show the end."""
+    """Time of one person on call without a break; None where the window does not show the end."""
 
     user: str
     start: Instant | None
@@ -49,7 +49,7 @@ class ShiftTurn:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Somebody is to be told of a turn that has a beginning."""
+    """Notice of a turn that has a beginning, for the person whose it is."""
 
     schedule: str
     user: str
@@ -64,7 +64,7 @@ class Notice:
 
     @property
     def alarm_key(self) -> str:
-        """Of the alarm that this person cannot be reached: one for both notices of a turn."""
+        """Key of the alarm that this person cannot be reached: one for both notices of a turn."""
         return f"oncall/{self.schedule}/{self.start}/{self.user}"
 
 
@@ -85,7 +85,7 @@ def due_notices(schedule: Schedule, now: Instant, extra: Sequence[Override] = ()
 
 
 def turns(schedule: Schedule, start: Instant, end: Instant, extra: Sequence[Override] = ()) -> Iterator[ShiftTurn]:
-    """Each person's time on call within the window, by its end; who stays on over a handoff has one turn."""
+    """Turns of each person within the window, by their ends; who stays on over a handoff has one."""
     on: dict[str, Instant | None] = {}
     until: Instant | None = None
     for shift in shifts(schedule, start, end, extra).shifts:
@@ -98,7 +98,7 @@ def turns(schedule: Schedule, start: Instant, end: Instant, extra: Sequence[Over
 
 
 def end_of_turn(notice: Notice, schedule: Schedule, extra: Sequence[Override] = ()) -> Instant | None:
-    """When the turn ends; None: not within a month."""
+    """End of the turn; None: not within a month."""
     for turn in turns(schedule, notice.start, Instant(notice.start + LOOK_AHEAD), extra):
         if turn.user == notice.user and turn.start is None:
             return turn.end
@@ -106,7 +106,7 @@ def end_of_turn(notice: Notice, schedule: Schedule, extra: Sequence[Override] = 
 
 
 def out_of_time(key: str, created_at: Instant, now: Instant) -> str:
-    """Why a planned notice of this key is no news any more; "" while it is."""
+    """Reason why a planned notice of this key is no news any more; "" while it is."""
     if key.startswith(swap_notices.PREFIX):
         return swap_notices.past_due(key, now)
     _, _, start, _, which = key.split("/")

@@ -8,7 +8,8 @@ from tocsin.model import MINUTE, Incident, Instant, Page
 
 
 def why_page_unwanted(page: Page, incident: Incident | None) -> str:
-    """Why this page of an incident must not go out now; "" when it may. None: there is no such incident any more."""
+    """Reason why this page of an incident must not go out now; "" when it may. None: there is no such incident any
+    more."""
     if incident is None:
         return "the incident is gone"
     if page.rule == 0:
@@ -21,14 +22,14 @@ def why_page_unwanted(page: Page, incident: Incident | None) -> str:
 
 
 def why_update_unwanted(page: Page, incident: Incident) -> str:
-    """Why nobody is to hear any more that this incident resolved; "" while it is so."""
+    """Reason why nobody is to hear any more that this incident resolved; "" while there is none."""
     if incident.open or incident.cycle != page.cycle:
         return "it fired again meanwhile"
     return ""
 
 
 def why_stale(page: Page, now: Instant) -> str:
-    """Why a page of no incident is of no use any more; "" while it is."""
+    """Reason why a page of no incident is of no use any more; "" while it is of use."""
     match page.kind:
         case "notice":
             return out_of_time(page.key, page.created_at, now)

@@ -22,7 +22,7 @@ def key_of(swap: Swap) -> str:
 
 
 def past_due(key: str, now: Instant) -> str:
-    """Why the notice of this key is no news any more; "" while it is."""
+    """Reason why the notice of this key is no news any more; "" while it is."""
     _, _, until, *answer = key.split("/")
     if now < int(until):
         return ""
@@ -36,7 +36,7 @@ def asks(key: str) -> str:
 
 
 def overtaken(swap: Swap | None) -> str:
-    """Why nobody is to be asked for this swap any more; "" while there is no answer."""
+    """Reason why nobody is to be asked for this swap any more; "" while there is no answer."""
     if swap is None:
         return "the swap is gone"
     return "" if swap.status == "asked" else f"the swap is {swap.status} already"

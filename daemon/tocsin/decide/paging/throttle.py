@@ -66,18 +66,19 @@ def room(sent: Sequence[Instant], limits: Sequence[Limit], now: Instant, *, urge
 
 
 def delay(at: Instant, because: str) -> str:
-    """What a page that had to wait or that travels with others says of it."""
+    """Text of a page that had to wait, or that travels with others, about that."""
     return f"{rfc3339(at)}: {because}"
 
 
 def overflow_at(sent: Sequence[Instant], limits: Sequence[Limit], now: Instant) -> Instant:
-    """When a summary may go beyond the limits: each window bears one message more than it says, and no second one."""
+    """Instant at which a summary may go beyond the limits: each window bears one message more than it says, no second
+    one."""
     return max((_free_at(sent, Limit(limit.count + 1, limit.window), now, spare=0) for limit in limits
                 if limit.window > PATIENCE), default=now)  # fmt: skip
 
 
 def _free_at(sent: Sequence[Instant], limit: Limit, now: Instant, spare: int) -> Instant:
-    """When the window lets one more through; `now` when it does already."""
+    """Instant at which the window lets one more through; `now` when it does already."""
     allowed = limit.count - spare if limit.count > 1 else limit.count
     if len(sent) < allowed:
         return now

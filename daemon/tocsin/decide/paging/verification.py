@@ -35,7 +35,7 @@ class Proven:
 
 @dataclass(frozen=True, slots=True)
 class NotProven:
-    """It was not; `known` counts the try. `late`: not the code is wrong, there is none that counts."""
+    """The code was not right; `known` counts the try. `late`: there is none that counts any more."""
 
     known: Verification
     because: str
@@ -61,7 +61,7 @@ def ask(known: Verification, page: str, asked_by: str, now: Instant, *, readmits
 
 
 def confirm(known: Verification, right: bool, by: str, now: Instant) -> Proven | NotProven:
-    """What a code comes to; `right` was found out in constant time, whatever else holds."""
+    """Outcome of a code that was typed; `right` was found out in constant time, whatever else holds."""
     if not known.page or known.expires_at is None:
         return NotProven(known, "no code is under way for it", late=True)
     if now >= known.expires_at:
@@ -76,7 +76,7 @@ def confirm(known: Verification, right: bool, by: str, now: Instant) -> Proven |
 
 
 def code_text(code: str, user: str, contact: Contact) -> str:
-    """What carries a code: the code first, as a phone shows it in its preview."""
+    """Message that carries a code: the code first, as a phone shows it in its preview."""
     return (
         f"{code} is the Tocsin code for {user}'s contact {contact.name}. It holds {CODE_LIVES // MINUTE} minutes: "
         f"tocsin contact confirm {user} {code}"

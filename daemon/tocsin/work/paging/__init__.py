@@ -1,1 +1,1 @@
-"""From a planned page to its outcome and its answer: claims, calls, callbacks, contacts."""
+"""From a planned page to its outcome and its answer: claims, calls, outcomes, replies, contacts."""

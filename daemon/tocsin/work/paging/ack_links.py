@@ -16,7 +16,7 @@ SALT = "tocsin.link.v1"
 
 @dataclass(frozen=True, slots=True)
 class AckLink:
-    """What a link says, its signature being right."""
+    """Content of a link whose signature is right."""
 
     incident: int
     cycle: int

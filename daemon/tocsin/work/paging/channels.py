@@ -40,7 +40,7 @@ NEVER = Instant(-1)
 
 @dataclass(slots=True)
 class Line:
-    """One channel at work."""
+    """A channel at work: its slots, and its health as its calls show it."""
 
     config: ChannelConfig
     kind: ChannelKind
@@ -82,7 +82,7 @@ class Line:
             self.quiet += 1
 
     def end(self, kind: PageKind) -> None:
-        """Its slot is free again."""
+        """Free the slot of a call of this kind."""
         if kind in PAGES:
             self.busy -= 1
         else:
@@ -187,7 +187,8 @@ class Lines(Mapping[str, Line]):
             self.runtime.metrics.channel_healthy.labels(line.name).set(line.healthy)
 
     async def _end_an_old_alarm(self, channel: str) -> None:
-        """What was raised before a restart, or before the channel was configured anew, is over with a first success."""
+        """End an alarm raised before a restart, or before the channel was configured anew: a first success proves it
+        over."""
         try:
             if await self.runtime.store.open_alert(OWN.name, f"channel/{channel}") is not None:
                 self.self_alerts.recovered(f"channel/{channel}")

@@ -1,4 +1,4 @@
-"""One transaction that claims due pages: read what is due, ask the plan what becomes of it, do that.
+"""Claim due pages in one transaction: read what is due, ask the plan what becomes of it, do that.
 
 The claim and the intent are one: the attempt's row is written before the first byte leaves.
 """
@@ -54,7 +54,7 @@ def free_slots(line: Line) -> Slots:
 
 
 class Claim:
-    """One claiming transaction of one channel. `owner`: the process that makes the calls."""
+    """A claiming transaction of one channel. `owner`: the process that makes the calls."""
 
     def __init__(self, runtime: Runtime, lines: Lines, line: Line, owner: str, tx: Tx) -> None:
         self.runtime, self.lines, self.line, self.owner, self.tx = runtime, lines, line, owner, tx
@@ -110,7 +110,7 @@ class Claim:
     # ------------------------------------------------------------------------------ the facts
 
     async def _due(self, at_most: int, slots: Slots) -> list[Page]:
-        """What is due and can leave at all, with its incidents locked."""
+        """Pages that are due and can leave at all, with their incidents locked."""
         limits = self._facts.limits
         limit = at_most if limits else min(at_most, self.line.free)
         pages = await self.tx.due_pages(self.line.name, self.now, limit)
@@ -148,7 +148,7 @@ class Claim:
         return await self.tx.sent_since(user, self.line.name, since, kinds)
 
     async def _alternatives(self, no_room: NoRoom) -> Alternatives:
-        """What else is known of a person whose pages find no room: other contacts up to the first that has room, what
+        """Read what else is known of a person whose pages find no room: other contacts up to the first with room, what
         they were told there, and where the pages are overdue what was put off behind them."""
         page = no_room.pages[0]
         put_off: list[Page] = []
@@ -228,7 +228,8 @@ class Claim:
             throttled.inc(await self.tx.put_off(self.line.name, user, self.now, answer.until, told, delayed, URGENT))
 
     async def _bundle(self, pages: Sequence[Page], *, and_rest: bool) -> None:
-        """One message for these pages, each marked as carried by the first; what has no room here joins it behind."""
+        """Put these pages into one message, each marked as carried by the first; what has no room here joins it
+        behind."""
         lead, *others = pages
         more, until = 0, Instant(self.now + throttle.PATIENCE)
         if and_rest and lead.user and (self._full or len(pages) >= MOST_TOGETHER):
@@ -320,7 +321,7 @@ class Withdrawals:
             )
 
     async def ask_again(self) -> None:
-        """Somebody who was to be paged cannot be: each such step is asked again, now; what it planned for others
+        """Ask the steps of pages that found nobody again, now; what they planned for others
         stays."""
         for page in self._in_vain:
             await self._ask_again(page)
@@ -345,7 +346,7 @@ class Withdrawals:
         )  # fmt: skip
 
     def _bring_forward(self, page: Page, pages: list[Page]) -> None:
-        """Nobody waits for a contact that is passed over: the person's next planned page goes now."""
+        """Send the person's next planned page now: nobody waits for a contact that is passed over."""
         later = [one for one in pages
                  if one.user == page.user and one.status == "planned" and one.kind == "page"
                  and one.contact != page.contact and one.due_at > self.now]  # fmt: skip

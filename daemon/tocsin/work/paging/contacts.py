@@ -1,4 +1,4 @@
-"""Is this the right address, and would a page get through? Codes that prove a contact, and test pages."""
+"""Proof of contacts: codes that show that an address is right, test pages that show that they arrive."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ NOT_DELIVERED = frozenset({"undelivered", "failed", "busy", "no-answer", "cancel
 
 @dataclass(frozen=True, slots=True)
 class ContactView:
-    """How it stands with one contact. `because`: why it cannot be used, without an address in it."""
+    """State of one contact. `because`: why it cannot be used, without an address in it."""
 
     contact: Contact
     verified: bool
@@ -57,7 +57,7 @@ class ContactView:
 
 @dataclass(frozen=True, slots=True)
 class MessageStatus:
-    """How it stands with a test, code or notice. `settled`: nothing more is to be heard of it."""
+    """State of a test, code or notice. `settled`: nothing more is to be heard of it."""
 
     page: Page
     attempts: tuple[Attempt, ...]
@@ -230,7 +230,7 @@ class Contacts:
     # ----------------------------------------------------------------------------- what became of it
 
     async def sent(self, user: str, page: str) -> MessageStatus:
-        """How it stands with a test, code or notice to this person. Raises Refused 404 for any other page."""
+        """State of a test, code or notice to this person. Raises Refused 404 for any other page."""
         found = await self.runtime.store.page(page)
         if found is None or found.user != user or found.kind not in QUIET_KINDS:
             raise Refused(f"there is no test, code or notice {page[:40]!r} to {user}", status=404)
@@ -238,7 +238,7 @@ class Contacts:
         return self._sent(found, attempts)
 
     async def settled(self, user: str, page: str, until: Instant) -> MessageStatus:
-        """The same, once nothing more is to be heard of it, at the latest at `until`."""
+        """State of such a message once nothing more is to be heard of it, at the latest at `until`."""
         clock = self.runtime.clock
         while not (found := await self.sent(user, page)).settled and clock.now() < until:
             await clock.sleep(LOOK_AGAIN)

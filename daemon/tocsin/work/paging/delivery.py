@@ -10,7 +10,7 @@ from tocsin.work.paging.channels import Line
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One claimed page on its way over one channel."""
+    """A claimed page on its way over one channel."""
 
     line: Line
     page: Page
@@ -24,7 +24,7 @@ class Delivery:
 
     @property
     def kind(self) -> PageKind:
-        """What kind of message it is: several pages in one are a summary."""
+        """Kind of the message: several pages in one are a summary."""
         return "summary" if self.bundled and self.page.kind == "page" else self.page.kind
 
     @property
@@ -35,5 +35,5 @@ class Delivery:
 
 
 def place_in_cycle(page: Page) -> tuple[int, bool, int]:
-    """Where in its cycle a page stands; the catch-all comes last in its round."""
+    """Place of a page in its cycle; the catch-all comes last in its round."""
     return page.round, page.step == 0, page.step

@@ -1,4 +1,5 @@
-"""The last check before a call, with the connection in hand: is the page still wanted, and is the call still ours?"""
+"""The last check before a call, with the connection in hand: the page must still be wanted, and the call still be
+ours."""
 
 from __future__ import annotations
 

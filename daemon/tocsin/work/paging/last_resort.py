@@ -29,7 +29,7 @@ WHAT_TO_DO = (
 
 
 class Address(NamedTuple):
-    """One way to one person, or to a channel that is nobody's (`user` None)."""
+    """Way to one person, or to a channel that is nobody's (`user` None)."""
 
     channel: str
     to: str
@@ -59,7 +59,7 @@ class LastResort:
             self.runtime.spawn(self.tell(because), "last resort")
 
     async def tell(self, because: str) -> int:
-        """How many were reached."""
+        """Call people in turn; the number of those reached."""
         reached = 0
         for ways in self._people():
             for way in ways:
@@ -71,7 +71,7 @@ class LastResort:
         return reached
 
     def _people(self) -> Iterator[list[Address]]:
-        """Everybody in the catch-all, else whoever is on call, with their contacts in written order."""
+        """People in the catch-all, else those on call, with their contacts in written order."""
         runtime, settings, now = self.runtime, self.runtime.settings, self.runtime.clock.now()
         targets = settings.catch_all or tuple(Target("schedule", name) for name in settings.schedules)
         for one in reach(targets, settings, runtime.people(), now):
@@ -108,4 +108,4 @@ class LastResort:
 
 
 async def _open_gate() -> None:
-    """Nobody can have answered what no database knows of."""
+    """Let the call pass: nobody can have answered what no database knows of."""

@@ -1,4 +1,4 @@
-"""What a page says: as a title, in the length of an SMS, at length for a mail, and aloud."""
+"""Texts of a page: as a title, in the length of an SMS, at length for a mail, and aloud."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STALE_AFTER = Millis(10 * MINUTE)  # what a provider may still deliver late
 
 
 class Words(NamedTuple):
-    """The same said as a title, in the length of an SMS, at length, and aloud."""
+    """Texts of one message: a title, in the length of an SMS, at length, and aloud."""
 
     title: str
     text: str
@@ -48,7 +48,7 @@ class Messages:
         self.runtime, self.links, self.codes = runtime, links, codes
 
     async def compose(self, delivery: Delivery) -> Message:
-        """What the channel carries. Whatever fails here falls back to the headline: the page goes out."""
+        """Compose what the channel carries. Whatever fails here falls back to the headline: the page goes out."""
         page, incident, settings = delivery.page, delivery.incident, self.runtime.settings
         alone = (
             page.kind == "page" and bool(page.user) and not delivery.bundled
@@ -85,7 +85,7 @@ class Messages:
         )
 
     async def _words(self, delivery: Delivery, ack_url: str) -> Words:
-        """What is said, for each way of saying it."""
+        """Texts of the delivery, for each way of saying it."""
         page, incident, line = delivery.page, delivery.incident, delivery.line
         sms = line.kind.throttle == "sms"
         code = code_of(page.id) if sms and self.runtime.settings.answers.get("sms") == "code" else ""
@@ -103,7 +103,7 @@ class Messages:
         return Words(page.text.splitlines()[0] if page.text else "", page.text, page.text, page.text)
 
     def _bundled(self, delivery: Delivery, *, mail: bool, code: str) -> Words:
-        """Of several incidents: that they are over, or that they wait. `code`: what an answer must have."""
+        """Texts about several incidents: that they are over, or that they wait. `code`: what an answer must have."""
         if delivery.page.kind == "update":
             text, body = all_resolved_text(delivery.bundled), all_resolved_body(delivery.bundled)
         else:

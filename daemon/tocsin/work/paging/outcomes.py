@@ -43,7 +43,7 @@ NOT_DELIVERED = frozenset({"undelivered", "failed", "busy", "no-answer", "cancel
 
 
 class OutcomeRecord:
-    """One transaction that keeps what became of attempts."""
+    """A transaction that keeps what became of attempts."""
 
     def __init__(self, runtime: Runtime, lines: Lines, tx: Tx) -> None:
         self.runtime, self.lines, self.tx = runtime, lines, tx
@@ -88,7 +88,7 @@ class OutcomeRecord:
         return known.state
 
     def _no_second(self, page: Page) -> None:
-        """What may have gone out did: a second attempt that was not begun is not needed."""
+        """End a second attempt that was not begun: what may have gone out did."""
         if page.status in ("waiting", "planned"):
             self.tx.save_pages([replace(page, status="done", updated_at=self.now)])
 
@@ -120,7 +120,8 @@ class OutcomeRecord:
         await self._do(page, attempt, found, next_pages)
 
     async def _share(self, carried: list[Attempt], outcome: Outcome, *, waited: bool = False) -> None:
-        """What a summary carried shares its fate, each page for itself; while word of it may come they wait with it."""
+        """Let the pages that a summary carried share its fate, each for itself; while word of it may come they wait
+        with it."""
         if carried and not waited:
             for one in carried:
                 self.ledger.summary_ended(one)
@@ -201,7 +202,7 @@ class OutcomeRecord:
             self.ledger.effects.channels.add(page.channel)
 
     async def _escalate_early(self, page: Page) -> None:
-        """Nothing of this step can reach anybody any more: the next step runs now."""
+        """Run the next step now where nothing of this step can reach anybody any more."""
         if page.kind != "page" or page.incident is None or page.rule == 0:
             return
         await self.ledger.load([page.incident])
@@ -281,7 +282,8 @@ class OutcomeRecord:
         await self._do(page, attempt, found, next_pages)
 
     async def looked_up(self, attempt_id: str, page_id: str, outcome: Accepted | Failed) -> None:
-        """What the provider itself told of an unknown attempt; old news when the wait for it is over."""
+        """Keep what the provider itself told of an unknown attempt; a failure is old news when the wait for it is
+        over."""
         known = await self.tx.attempt(attempt_id)
         if known is None:
             return
@@ -422,7 +424,8 @@ class Outcomes:
             self._kept(one, state)
 
     async def _record_all(self, tx: Tx, group: list[_Ended]) -> tuple[list[str], Effects]:
-        """One transaction: those that went through with few reads for all, the others as each needs."""
+        """Record a group in one transaction: calls that went through with few reads for all, the others as each
+        needs."""
         record = OutcomeRecord(self.runtime, self.lines, tx)
         plain = [one.delivery for one in group if one.plain]
         await record.ledger.load([one.page.incident for one in plain if one.page.incident is not None])

@@ -86,7 +86,7 @@ class Pager:
     # ------------------------------------------------------------------------------ the stages
 
     async def _page(self, line: Line, at_most: int = CLAIMED_AT_ONCE) -> None:
-        """What is due on one channel, from the plan to the calls; each `_deliver` has the rest of the way."""
+        """Take what is due on one channel from the plan to the calls; each `_deliver` has the rest of the way."""
         self._begin()
         try:
             for delivery in await self._claim(line, at_most):  # plan and claim: one transaction
@@ -143,7 +143,7 @@ class Pager:
             effects.apply(self.runtime)
 
     async def _send(self, delivery: Delivery) -> Outcome:
-        """One call: the channel's transport connects, passes the last check, then writes."""
+        """Make one call: the channel's transport connects, passes the last check, then writes."""
         clock, line = self.runtime.clock, delivery.line
         started = clock.monotonic()
         try:

@@ -1,4 +1,4 @@
-"""What people answer to a page: by SMS, by a key on the phone, by the one-tap link. And delivery receipts.
+"""Answers to pages: by SMS, by a key on the phone, by the one-tap link. And delivery receipts.
 
 Closed by default: an answer acts only for an incident of which a page went to that very phone, attempt
 or person. A second delivery of the same provider message changes nothing and says the same again.
@@ -58,7 +58,7 @@ DEAD = frozenset("21610 21211 21614 21612 21408 21215 30004 30005 30006 32017".s
 
 @dataclass(frozen=True, slots=True)
 class LinkView:
-    """What the one-tap page shows; `live`: pressing would still do something."""
+    """Content of the one-tap page; `live`: pressing would still do something."""
 
     incident: Incident
     user: str
@@ -68,7 +68,7 @@ class LinkView:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What an action on one incident came to. `state`: how it stands with it, in a few words."""
+    """Result of an action on one incident. `state`: how it stands with it, in a few words."""
 
     said: str
     changed: bool
@@ -178,7 +178,7 @@ class Replies:
     async def _do_all(
         self, user: User, incidents: Sequence[Incident], command: Command, evidence: str
     ) -> list[tuple[int, Said]]:
-        """The same to each; those that are done together share a commit."""
+        """Do what was asked to each incident; those that are done together share a commit."""
         found: list[tuple[int, Said]] = []
         for start in range(0, len(incidents), AT_ONCE):
             some = incidents[start : start + AT_ONCE]
@@ -215,7 +215,7 @@ class Replies:
         return kind.throttle if kind is not None else ""
 
     async def _lately(self, address: str, account: str) -> list[tuple[Page, Attempt]]:
-        """What went to that phone by this account within a day, newest first."""
+        """Messages to that phone by this account within a day, newest first."""
         since = Instant(self.runtime.clock.now() - DAY)
         rows = await self.runtime.store.write(lambda tx: tx.pages_to(address, since))
         return [row for row in rows if self._went_through(account, row[1])]
@@ -275,7 +275,7 @@ class Replies:
         return cut(f"{headline(incident)}: {incident.status}{who}, {incident.firing} alerts firing.", 300)
 
     async def _who(self, service: str) -> str:
-        """Who is on call, in all schedules or those behind a service's policy."""
+        """People on call, in all schedules or those behind a service's policy."""
         settings, now = self.runtime.settings, self.runtime.clock.now()
         extra = extra_of(await self.runtime.store.overrides(now), settings)
         known = next((one for one in settings.services.values() if one.name.upper() == service.upper()), None)
@@ -335,7 +335,7 @@ class Replies:
         return lock
 
     async def _replies(self, address: str) -> int:
-        """How many automatic replies went to a number within the hour."""
+        """Number of automatic replies that went to a number within the hour."""
         since = Instant(self.runtime.clock.now() - HOUR)
 
         async def work(tx: Tx) -> int:
@@ -402,7 +402,7 @@ class Replies:
             return " ".join(said).replace("INC ", "Incident ")
 
     async def _about(self, found: SentPage) -> list[Incident]:
-        """What a call is about now: the open incidents it was made for, a summary's all; none of another cycle."""
+        """Incidents that a call is about now: the open ones it was made for, a summary's all; none of another cycle."""
 
         async def work(tx: Tx) -> list[Incident]:
             pages = await tx.pages([one.page for one in await tx.carried_by(found.attempt)])
@@ -449,7 +449,7 @@ class Replies:
     # ------------------------------------------------------------------------------------ links
 
     async def link(self, token: str) -> LinkView | None:
-        """What the link shows; never acts. None: wrong, expired, or of another time."""
+        """Show what a link is about; never acts. None: wrong, expired, or of another time."""
         claim = self.links.read(token)
         incident = await self._linked(claim) if claim is not None else None
         if claim is None or incident is None:
@@ -493,7 +493,7 @@ class Replies:
         return incident
 
     async def _spoken(self, about: list[Incident]) -> str:
-        """What a call says: the incident, or how many there are and the first of them."""
+        """Words of a call: the incident, or how many there are and the first of them."""
         if len(about) == 1:
             return spoken_text(about[0], await self.runtime.affected(about[0]))
         told = " ".join(spoken_text(one).removeprefix("Tocsin. ") for one in about[:MOST_SPOKEN])

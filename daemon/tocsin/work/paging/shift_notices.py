@@ -103,7 +103,7 @@ class ShiftNotices:
         return kind is not None and kind.throttle == "voice"
 
     def _page(self, notice: Notice, contact: Contact | None, text: str, now: Instant) -> Page:
-        """Where nothing can carry it the page has failed from the start: that it was due stays known."""
+        """Page of the notice. Where nothing can carry it, it has failed from the start: that it was due stays known."""
         return Page(
             id=self.runtime.chance.token(), key=notice.key, kind="notice", incident=None, cycle=0, round=0, step=0,
             rule=0, target=f"user:{notice.user}", user=notice.user, contact=contact.name if contact else "",
@@ -152,7 +152,7 @@ class ShiftNotices:
         return replace(self._page(notice, None, "", now), key=notice.alarm_key, status="done", because=found.because)
 
     def _end_alarms(self, still_due: set[str]) -> None:
-        """What was raised here is over when the person can be reached, or has no such shift any more."""
+        """End alarms raised here once the person can be reached, or has no such shift any more."""
         for key, notice in list(self._alarms.items()):
             user = self.runtime.settings.users.get(notice.user)
             if key not in still_due or user is None or not isinstance(self.reachability(user), Unreachable):
@@ -167,7 +167,7 @@ def _moment(notice: Notice, now: Instant) -> str:
 
 
 def _words(found: Reachability, user: User) -> str:
-    """What the notice says about the person's own phone."""
+    """Words of the notice about the person's own phone."""
     match found:
         case Unreachable(because):
             return f"Attention: nothing that wakes you works: {because}."

@@ -1,4 +1,4 @@
-"""What nobody attends to any more: calls of processes that are gone, and pages for channels that are gone."""
+"""Takeover of what nobody attends to any more: calls of processes that are gone, pages for channels that are gone."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Takeover:
         return count
 
     def _dead(self, others: set[str], alive: set[str]) -> set[str]:
-        """Those that are missing for long enough; where only one process can be, at once."""
+        """Replicas that are missing for long enough; where only one process can be, at once."""
         now = self.runtime.clock.monotonic()
         self._missing = {owner: self._missing.get(owner, now) for owner in others - alive}
         longest = 0.0 if self.runtime.store.exclusive else MISSED_FOR

@@ -25,7 +25,7 @@ THANKS = "you answered the test"
 
 @dataclass(frozen=True, slots=True)
 class VoiceTurn:
-    """What to say on the phone; with `menu` a key is asked for again, else the call ends."""
+    """Words to say on the phone; with `menu` a key is asked for again, else the call ends."""
 
     say: str
     menu: bool
@@ -55,7 +55,7 @@ class TestReplies:
     async def reply(
         self, user: User, sent: list[tuple[Page, Attempt]], command: Command | NotUnderstood, words: str
     ) -> str | None:
-        """What to say to a reply that answers a test; None when it is about something else.
+        """Words in return to a reply that answers a test; None when it is about something else.
 
         `sent`: what went to that phone lately, newest first. A test is answered by whatever comes back within the
         hour, unless a page came after it, an incident is named, or WHO is asked.
@@ -79,7 +79,7 @@ class TestReplies:
         log.info("test_answered", page=attempt.page, attempt=attempt.id)
 
     async def _still_open(self, sent: list[tuple[Page, Attempt]]) -> str:
-        """Who meant an incident by the reply must learn that it was not taken so."""
+        """Hint at what is still open: who meant an incident by the reply must learn that it was not taken so."""
         since = Instant(self.runtime.clock.now() - HOUR)
         recent = [page.incident for page, attempt in sent if page.kind == "page" and attempt.started_at >= since]
         for number in dict.fromkeys(recent):

@@ -115,7 +115,7 @@ class UnknownOutcomes:
                 await clock.sleep(BREATH)
 
     async def _ask(self, attempt: Attempt, line: Line) -> Accepted | Failed | None:
-        """One look-up; None when it could not tell, failed, or took too long."""
+        """Look one attempt up; None when the provider could not tell, failed, or took too long."""
         try:
             async with self._at_once, self.runtime.clock.timeout(LOOKUP_WITHIN):
                 outcome = await line.channel.lookup(attempt)

@@ -11,7 +11,7 @@ DIGITS = 6
 
 
 class VerificationCodes:
-    """One code a page, by the keys that sign links too."""
+    """Codes of pages, one each, by the keys that sign links too."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
