@@ -123,7 +123,7 @@ def gunzip(body: bytes, most: int) -> bytes:
     if not machine.eof:
         raise HttpProblem(400, "the body's gzip is cut short")
     if machine.unused_data:
-        raise HttpProblem(400, "there is something after the end of the body's gzip")
+        raise HttpProblem(400, "trailing data after the gzip stream of the body")
     return plain
 
 

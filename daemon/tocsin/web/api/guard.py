@@ -67,7 +67,7 @@ async def read_as(daemon: Daemon, request: web.Request, token: Token, model: typ
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise HttpProblem(422, "the body is not what this expects", errors=bodies.culprits(error)) from None
+        raise HttpProblem(422, "the request body does not match the schema", errors=bodies.culprits(error)) from None
 
 
 def actor_of(ask: Ask, named: str | None, pointer: str = "/user") -> Actor:
