@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.walk.conftest import Build
 from tests.walk.town import Town
 
@@ -76,3 +78,19 @@ async def test_readers_see_repeats_that_are_not_written_yet(town: Town) -> None:
     await town.pass_time(seconds=2)
     (alert,) = await town.alerts_of(1)
     assert town.daemon.intake.up_to_date(alert).count == alert.count == 4
+
+
+@pytest.mark.parametrize(("rule", "ends"), [("2m", 2), ("20m", 20)], ids=["shorter", "longer"])
+async def test_a_repeat_keeps_it_open_for_the_quiet_time_of_its_rule(rule: str, ends: int, build: Build) -> None:
+    town = await build(
+        f"rules: [{{name: brief, match: ['job=\"batch\"'], auto_resolve: {rule}}}]\n"
+        "integrations: {apps: {type: webhook, token: apps-token, auto_resolve: 10m}}"
+    )
+    for _ in range(3):
+        await town.alert("batch failed", labels={"job": "batch"})
+        await town.pass_time(minutes=1)
+
+    await town.pass_time(minutes=ends - 1.5)
+    assert (await town.incident()).open
+    await town.pass_time(minutes=1)
+    assert (await town.incident()).status == "resolved"

@@ -87,7 +87,7 @@ class BatchState:
         if alert.expires_at is not None:
             return alert.expires_at
         quiet = integration.auto_resolve
-        if quiet is None and self.runtime.live.rules_end_quiet_alerts:
+        if self.runtime.live.rules_end_quiet_alerts:
             quiet = self.rulebook.walk(alert, integration).auto_resolve
         return None if quiet is None else Instant(self.now + quiet)
 
