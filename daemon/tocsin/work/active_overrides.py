@@ -20,17 +20,17 @@ class ActiveOverrides:
         self._for: Settings | None = None
 
     def replace(self, made: Iterable[MadeOverride]) -> None:
-        self._made = {one.id: one for one in made}
+        self._made = {override.id: override for override in made}
         self._for = None
 
     def set(self, made: Iterable[MadeOverride], now: Instant) -> None:
         """Take these overrides as they are now; those that ended long ago are forgotten."""
-        changed = {**self._made, **{one.id: one for one in made}}
-        self.replace(one for one in changed.values() if one.ends_at > now - BACK)
+        changed = {**self._made, **{override.id: override for override in made}}
+        self.replace(override for override in changed.values() if override.ends_at > now - BACK)
 
     def by_schedule(self, settings: Settings) -> Extra:
         """In the order they were made, as the store has them too."""
         if self._for is not settings:
-            made = sorted(self._made.values(), key=lambda one: (one.created_at, one.id))
+            made = sorted(self._made.values(), key=lambda override: (override.created_at, override.id))
             self._extra, self._for = extra_of(made, settings), settings
         return self._extra

@@ -32,7 +32,7 @@ class EndNotices:
         told = {page.target for page in pages if page.kind == "update" and page.cycle == incident.cycle}
         called = await self._being_called(pages)
         heard = [page for page in pages if page.kind == "page" and (page.tries > 0 or page.status == "bundled")]
-        targets = [one for one in dict.fromkeys(page.target for page in heard) if one not in told | called]
+        targets = [target for target in dict.fromkeys(page.target for page in heard) if target not in told | called]
         return list(self._updates(incident, heard, targets))
 
     async def _being_called(self, pages: Sequence[Page]) -> set[str]:
@@ -49,9 +49,9 @@ class EndNotices:
     def _updates(self, incident: Incident, heard: Sequence[Page], targets: Sequence[str]) -> Iterator[Page]:
         for target in targets:
             mine = [page for page in heard if page.target == target]
-            found = self._as_paged(mine)
-            if found is not None and (not mine[0].user or mine[0].user != incident.resolved_by):
-                yield self._update(incident, mine[0], *found, "was paged for it")
+            way = self._as_paged(mine)
+            if way is not None and (not mine[0].user or mine[0].user != incident.resolved_by):
+                yield self._update(incident, mine[0], *way, "was paged for it")
 
     def _as_paged(self, pages: Sequence[Page]) -> tuple[str, str] | None:
         """(contact, channel) to say it is over."""
@@ -67,8 +67,8 @@ class EndNotices:
     def _written(self, key: str) -> list[Contact]:
         """The contacts of a person that can be written to."""
         settings, user = self.runtime.settings, self.runtime.settings.users.get(key)
-        found = usable_contacts(user, settings, self.runtime.people()) if user is not None else []
-        return [contact for contact in found if settings.channels[contact.channel].type not in SPOKEN]
+        usable = usable_contacts(user, settings, self.runtime.people()) if user is not None else []
+        return [contact for contact in usable if settings.channels[contact.channel].type not in SPOKEN]
 
     async def again(self, incident: Incident, failed: Page) -> list[Page]:
         """Plan an update over a contact that was not tried yet; none where there is no other, or it fired again."""
@@ -78,7 +78,7 @@ class EndNotices:
         tried = {page.contact for page in pages if page.kind == "update" and page.target == failed.target}
         left = [contact for contact in self._written(failed.user) if contact.name not in tried]
         because = f"it did not get through by {failed.contact or failed.channel}"
-        return [self._update(incident, failed, one.name, one.channel, because) for one in left[:1]]
+        return [self._update(incident, failed, contact.name, contact.channel, because) for contact in left[:1]]
 
     def _update(self, incident: Incident, page: Page, contact: str, channel: str, because: str) -> Page:
         return Page(

@@ -41,7 +41,7 @@ def somebody_may_know(incident: Incident) -> bool:
 
 
 def incidents_of(alerts: Iterable[StoredAlert]) -> list[int]:
-    return sorted({one.incident for one in alerts if one.incident is not None})
+    return sorted({alert.incident for alert in alerts if alert.incident is not None})
 
 
 class First(NamedTuple):
@@ -111,11 +111,11 @@ class Ledger:
     async def find(self, number: int) -> Incident | None:
         """The incident, or the one it was merged into."""
         await self.load([number])
-        found = self._known.get(number)
-        if found is not None and found.merged_into is not None:
-            await self.load([found.merged_into])
-            return self._known.get(found.merged_into)
-        return found
+        incident = self._known.get(number)
+        if incident is not None and incident.merged_into is not None:
+            await self.load([incident.merged_into])
+            return self._known.get(incident.merged_into)
+        return incident
 
     async def mutes(self) -> Mutes:
         """The mutes as this transaction leaves them so far; where others write too it is read in it."""
@@ -187,8 +187,8 @@ class Ledger:
     def arrive(self, arrivals: Sequence[Arrival]) -> None:
         """Incidents that open with their alert, written at once; this transaction does not touch them again."""
         self.tx.add_arrivals(arrivals)
-        self.effects.opened.update((one.service, one.priority) for one in arrivals)
-        self.effects.falls_due(min(one.held_until for one in arrivals))
+        self.effects.opened.update((arrival.service, arrival.priority) for arrival in arrivals)
+        self.effects.falls_due(min(arrival.held_until for arrival in arrivals))
 
     def put(self, incident: Incident) -> None:
         """The incident as it is from now on."""
@@ -320,9 +320,9 @@ class Ledger:
         """The first pages that wait for the end, once: whoever asks runs them. Not those of incidents that others of
         this transaction ended or silenced."""
         taken, self._firsts = self._firsts, []
-        found = [(first, self._known[first.number]) for first in taken]
+        waiting = [(first, self._known[first.number]) for first in taken]
         return [
-            (one, incident) for one, incident in found
+            (first, incident) for first, incident in waiting
             if is_first(incident) and incident.due_at is not None and incident.due_at <= self.now
         ]  # fmt: skip
 
@@ -419,8 +419,8 @@ class Ledger:
             return
         ends = EndNotices(self.runtime, self.tx, self.now)
         await self.load([*self._calls_ended, *(page.incident for page in self._untold if page.incident is not None)])
-        late = [one for number in self._calls_ended if (one := self._known.get(number)) and not one.open]
-        for incident in {one.number: one for one in (*self._over.values(), *late)}.values():
+        late = [incident for number in self._calls_ended if (incident := self._known.get(number)) and not incident.open]
+        for incident in {incident.number: incident for incident in (*self._over.values(), *late)}.values():
             self._pages.extend(await ends.of(incident))
         for page in self._untold:
             about = self._known.get(page.incident or 0)

@@ -122,7 +122,7 @@ class Runtime:
 
     def channels_of(self, state: ContactState) -> str:
         """The channels over which this address is a contact, by the names that people gave them."""
-        of_kind = {one.name for one in self.settings.channels.values() if one.type == state.channel_kind}
+        of_kind = {channel.name for channel in self.settings.channels.values() if channel.type == state.channel_kind}
         contacts = (contact for user in self.settings.users.values() for contact in user.contacts.values())
         names = {contact.channel for contact in contacts if contact.to == state.address}
         return ", ".join(sorted(names & of_kind)) or state.channel_kind

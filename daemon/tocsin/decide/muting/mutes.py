@@ -120,7 +120,7 @@ class Mutes:
         else:
             self._seen.pop(incident.number, None)
         if len(self._versions) > REMEMBERED + len(self._seen):
-            self._versions = {number: one.version for number, one in self._seen.items()}
+            self._versions = {number: seen.version for number, seen in self._seen.items()}
 
     def forget(self, alerts: Iterable[StoredAlert]) -> bool:
         """Forget these alerts, which end; whether one of them kept others quiet."""
@@ -140,12 +140,12 @@ class Mutes:
         """Take these silences and no others; what was compiled is used again."""
         before, self._silences = self._silences, {}
         self.unreadable = {}
-        for one in silences:
-            known = before.get(one.id)
-            if known is not None and known[0].matchers == one.matchers:
-                self._silences[one.id] = (one, known[1])
+        for silence in silences:
+            known = before.get(silence.id)
+            if known is not None and known[0].matchers == silence.matchers:
+                self._silences[silence.id] = (silence, known[1])
             else:
-                self.set(one)
+                self.set(silence)
 
     def prepare(self, texts: Sequence[str], matchers: Sequence[Matcher]) -> None:
         """A silence with these matchers is about to be made: they are compiled already."""
@@ -163,12 +163,12 @@ class Mutes:
         others._settings, others.windows, others.turn = self._settings, self.windows, self.turn
         others._prepared = self._prepared
         others.inhibited, others.parents = self.inhibited, self.parents
-        for one in silences:
-            known = self._silences.get(one.id)
-            if known is not None and known[0] == one:
-                others._silences[one.id] = known
+        for silence in silences:
+            known = self._silences.get(silence.id)
+            if known is not None and known[0] == silence:
+                others._silences[silence.id] = known
             else:
-                others.set(one)
+                others.set(silence)
         if sources is not None:
             others.learn(sources, incidents, now)
         return others
@@ -180,16 +180,20 @@ class Mutes:
     def set(self, silence: Silence) -> None:
         """Take a silence as it is now. One whose matchers cannot be read mutes nothing: its alerts page."""
         try:
-            found = self._prepared.get(silence.matchers) or tuple(parse(text, small=True) for text in silence.matchers)
+            matchers = self._prepared.get(silence.matchers) or tuple(
+                parse(text, small=True) for text in silence.matchers
+            )
         except ValueError as wrong:
             self._silences.pop(silence.id, None)
             self.unreadable[silence.id] = str(wrong)
         else:
-            self._silences[silence.id] = (silence, found)
+            self._silences[silence.id] = (silence, matchers)
 
     def load(self, now: Instant, but: str | None = None) -> tuple[int, int]:
         """Silences that have not ended, and the patterns in them: what each alert is compared with; without `but`."""
-        lasting = [matchers for one, matchers in self._silences.values() if one.ends_at > now and one.id != but]
+        lasting = [
+            matchers for silence, matchers in self._silences.values() if silence.ends_at > now and silence.id != but
+        ]
         return len(lasting), sum(matcher.is_pattern for matchers in lasting for matcher in matchers)
 
     def see(self, alert: StoredAlert, *, counts: bool = True) -> bool:
@@ -201,23 +205,29 @@ class Mutes:
 
     def changed(self, silences: Iterable[Silence], now: Instant) -> frozenset[str]:
         """Which of those known here mute otherwise, or no longer, according to `silences`."""
-        newer = {one.id: one for one in silences}
-        return frozenset(id_ for id_, (one, _) in self._silences.items() if one.ends_at > now and newer.get(id_) != one)
+        newer = {silence.id: silence for silence in silences}
+        return frozenset(
+            id_ for id_, (silence, _) in self._silences.items() if silence.ends_at > now and newer.get(id_) != silence
+        )
 
     def starting(self, now: Instant) -> list[Silence]:
         """Silences that were made for later and whose time has come since the last call."""
-        begun = [one for one, _ in self._silences.values() if self._looked < one.starts_at <= now < one.ends_at]
+        begun = [
+            silence
+            for silence, _ in self._silences.values()
+            if self._looked < silence.starts_at <= now < silence.ends_at
+        ]
         self._looked, self._looked_before = now, self._looked
         return begun
 
     def next_start(self, after: Instant) -> Instant | None:
         """When the next silence or window begins that begins later than `after`."""
-        starts = [one.starts_at for one, _ in self._silences.values() if one.starts_at > after]
+        starts = [silence.starts_at for silence, _ in self._silences.values() if silence.starts_at > after]
         return min([*starts, *self.windows.starts(after)], default=None)
 
     def starts_at(self, now: Instant) -> bool:
         """Whether one begins at this very instant."""
-        return any(one.starts_at == now for one, _ in self._silences.values()) or self.windows.starts_at(now)
+        return any(silence.starts_at == now for silence, _ in self._silences.values()) or self.windows.starts_at(now)
 
     def hitting(self, value_of: Callable[[str], str], now: Instant) -> list[Silence]:
         """The active silences whose matchers hit, the one that ends last first."""
@@ -237,15 +247,15 @@ class Mutes:
 
         `priority`: of its incident; None: no parent keeps it quiet, whatever is down.
         """
-        found: Mute | None = None
+        longest: Mute | None = None
         for silence, matchers in self._silences.values():
             if silence.starts_at <= now < silence.ends_at and hit_all(matchers, value_of):
-                if found is None or silence.ends_at > found.until:
-                    found = Mute(f"silence:{silence.id}", silence.ends_at)
+                if longest is None or silence.ends_at > longest.until:
+                    longest = Mute(f"silence:{silence.id}", silence.ends_at)
         window = self.windows.over(value_of, now) if self.windows else None
-        if window is not None and (found is None or window.end > found.until):
-            found = Mute(f"maintenance:{window.name}", window.end)
-        return found or self._while_it_lasts(value_of, now, priority)
+        if window is not None and (longest is None or window.end > longest.until):
+            longest = Mute(f"maintenance:{window.name}", window.end)
+        return longest or self._while_it_lasts(value_of, now, priority)
 
     def _while_it_lasts(self, value_of: Callable[[str], str], now: Instant, priority: Priority | None) -> Mute | None:
         inhibited = self.inhibited.by(value_of) if self.inhibited else None
@@ -270,7 +280,7 @@ class Windows:
 
     def __init__(self, planned: Sequence[Maintenance]) -> None:
         self.planned = tuple(planned)
-        self._matchers = tuple(tuple(parse(text) for text in one.match) for one in planned)
+        self._matchers = tuple(tuple(parse(text) for text in maintenance.match) for maintenance in planned)
         self._now: tuple[tuple[MaintenanceWindow, tuple[Matcher, ...]], ...] = ()
         self._holds: tuple[Instant, Instant] = (Instant(0), Instant(0))
 
@@ -282,8 +292,10 @@ class Windows:
         """The windows in force; worked out anew only after one began or ended."""
         since, until = self._holds
         if not since <= now < until:
-            found = zip(self.planned, self._matchers, strict=True)
-            self._now = tuple((window, how) for one, how in found if (window := in_force(one, now)) is not None)
+            planned = zip(self.planned, self._matchers, strict=True)
+            self._now = tuple(
+                (window, how) for maintenance, how in planned if (window := in_force(maintenance, now)) is not None
+            )
             edges = [*(window.end for window, _ in self._now), *self.starts(now)]
             self._holds = (now, min(edges, default=FAR))
         return self._now
@@ -295,8 +307,8 @@ class Windows:
 
     def hits(self, name: str, value_of: Callable[[str], str]) -> bool:
         """Whether the window of this name is about such an alert, in force or not."""
-        found = zip(self.planned, self._matchers, strict=True)
-        return any(one.name == name and hit_all(matchers, value_of) for one, matchers in found)
+        planned = zip(self.planned, self._matchers, strict=True)
+        return any(maintenance.name == name and hit_all(matchers, value_of) for maintenance, matchers in planned)
 
     def next_edge(self, after: Instant) -> Instant | None:
         """When the next window begins or ends."""
@@ -305,10 +317,12 @@ class Windows:
 
     def starts(self, after: Instant) -> list[Instant]:
         """When each begins next."""
-        return [window.start for one in self.planned if (window := upcoming(one, after)) is not None]
+        return [window.start for maintenance in self.planned if (window := upcoming(maintenance, after)) is not None]
 
     def starts_at(self, now: Instant) -> bool:
-        return any(window.start == now for one in self.planned if (window := in_force(one, now)) is not None)
+        return any(
+            window.start == now for maintenance in self.planned if (window := in_force(maintenance, now)) is not None
+        )
 
     def __bool__(self) -> bool:
         return bool(self.planned)
@@ -365,9 +379,9 @@ def muting(incident: Incident, alerts: Sequence[StoredAlert], mutes: Mutes, now:
     if not mutes or incident.status != "triggered":
         return None
     priority = None if rings(incident) else incident.priority
-    found = [mutes.of(stored_values(alert, incident), now, priority) for alert in alerts]
-    certain = [mute for mute in found if mute is not None]
-    if not certain or len(certain) < len(found):
+    mute_of_each = [mutes.of(stored_values(alert, incident), now, priority) for alert in alerts]
+    certain = [mute for mute in mute_of_each if mute is not None]
+    if not certain or len(certain) < len(mute_of_each):
         return None
     first = min(certain, key=lambda mute: mute.until)
     if first.open_ended and any(mute.reason == incident.muted_by for mute in certain):

@@ -70,7 +70,7 @@ class Actions:
             return lifecycle.unacknowledge(incident, actor, via, ledger.now)
 
         return await self._act(
-            number, via, move, lambda one: f"INC {one.number} is triggered again. Paging starts anew."
+            number, via, move, lambda incident: f"INC {incident.number} is triggered again. Paging starts anew."
         )
 
     async def resolve(self, number: int, actor: Actor, via: str, evidence: str = "") -> Done:
@@ -78,8 +78,8 @@ class Actions:
 
         async def move(ledger: Ledger, incident: Incident) -> Move | Stay:
             after = self.runtime.settings.defaults.close_after
-            found = lifecycle.resolve(incident, actor, via, ledger.now, after, evidence)
-            return await self._ending_alerts(ledger, found)
+            decided = lifecycle.resolve(incident, actor, via, ledger.now, after, evidence)
+            return await self._ending_alerts(ledger, decided)
 
         return await self._act(number, via, move, lambda one: f"INC {one.number} resolved by you.")
 
@@ -87,23 +87,25 @@ class Actions:
         async def move(ledger: Ledger, incident: Incident) -> Move | Stay:
             return await self._ending_alerts(ledger, lifecycle.cancel(incident, actor, via, ledger.now, evidence))
 
-        return await self._act(number, via, move, lambda one: f"INC {one.number} canceled. Nobody is paged for it.")
+        return await self._act(
+            number, via, move, lambda incident: f"INC {incident.number} canceled. Nobody is paged for it."
+        )
 
     async def close(self, number: int, actor: Actor, via: str, evidence: str = "") -> Done:
         async def move(ledger: Ledger, incident: Incident) -> Move | Stay:
             return lifecycle.close(incident, actor, via, ledger.now)
 
-        return await self._act(number, via, move, lambda one: f"INC {one.number} closed.")
+        return await self._act(number, via, move, lambda incident: f"INC {incident.number} closed.")
 
     async def escalate(self, number: int, actor: Actor, via: str, evidence: str = "") -> Done:
         """The next step runs in this very transaction."""
 
         async def move(ledger: Ledger, incident: Incident) -> Move | Stay:
-            found = lifecycle.escalate(incident, actor, via, ledger.now, evidence)
-            if isinstance(found, Stay):
-                return found
-            ledger.take(found)
-            after = ledger.get(found.incident.number) or found.incident
+            decided = lifecycle.escalate(incident, actor, via, ledger.now, evidence)
+            if isinstance(decided, Stay):
+                return decided
+            ledger.take(decided)
+            after = ledger.get(decided.incident.number) or decided.incident
             await ledger.people()
             return Move(ledger.step(after, await self.runtime.policies.thaw(after.policy_hash)), ())
 
@@ -120,7 +122,10 @@ class Actions:
             return lifecycle.snooze(incident, until, actor, via, ledger.now)
 
         return await self._act(
-            number, via, move, lambda one: f"INC {one.number} snoozed for {in_words(until - now)}. Then it pages again."
+            number,
+            via,
+            move,
+            lambda incident: f"INC {incident.number} snoozed for {in_words(until - now)}. Then it pages again.",
         )
 
     async def note(self, number: int, text: str, actor: Actor, via: str) -> Done:
@@ -132,7 +137,7 @@ class Actions:
             ledger.note(incident, "note", actor, via, said)
             return Move(incident, ())
 
-        return await self._act(number, via, move, lambda one: f"Note added to INC {one.number}.")
+        return await self._act(number, via, move, lambda incident: f"Note added to INC {incident.number}.")
 
     async def page(self, number: int, target: str, actor: Actor, via: str) -> Done:
         """Page a further person or target now, beside the policy. An acknowledged incident takes it too."""
@@ -149,7 +154,7 @@ class Actions:
             ledger.note(incident, "paged_by_hand", actor, via, f"asked for {asked}", who=who)
             return Move(replace(incident, version=incident.version + 1), ())
 
-        return await self._act(number, via, move, lambda one: f"{asked} is paged for INC {one.number}.")
+        return await self._act(number, via, move, lambda incident: f"{asked} is paged for INC {incident.number}.")
 
     async def trigger(
         self,
@@ -197,11 +202,11 @@ class Actions:
             incident = await ledger.find(number)
             if incident is None:
                 raise NoSuchIncident(number)
-            found = await move(ledger, incident)
-            if isinstance(found, Stay):
-                return Done(incident, False, found.because), Effects()
-            if found.incident is not ledger.get(incident.number) or found.entries:
-                ledger.take(found, via)
+            decided = await move(ledger, incident)
+            if isinstance(decided, Stay):
+                return Done(incident, False, decided.because), Effects()
+            if decided.incident is not ledger.get(incident.number) or decided.entries:
+                ledger.take(decided, via)
             after = ledger.get(incident.number) or incident
             effects = await ledger.close()
             return Done(after, True, said(after)), effects
@@ -228,12 +233,12 @@ class Actions:
         return replace(move, incident=counted)
 
     def _end(self, ledger: Ledger, alerts: Sequence[StoredAlert]) -> None:
-        tombstones = [ended_by_hand(self.intake.up_to_date(one), ledger.now) for one in alerts]
+        tombstones = [ended_by_hand(self.intake.up_to_date(alert), ledger.now) for alert in alerts]
         ledger.tx.add_tombstones(tombstones)
         self.intake.known.bury(tombstones, ledger.now)
         self.intake.forget(alerts)  # before the commit: the next post may be decided before we hear of it
         ledger.effects.ended += alerts
-        ledger.tx.save_alerts([_ended(one, ledger.now) for one in alerts])
+        ledger.tx.save_alerts([_ended(alert, ledger.now) for alert in alerts])
 
     async def ack_timeout(self, incident: Incident) -> Millis | None:
         policy = await self.runtime.policies.thaw(incident.policy_hash)
@@ -263,13 +268,13 @@ class Actions:
         self, incident: Incident, target: Target, actor: Actor, now: Instant, people: People
     ) -> list[Page]:
         settings, pages = self.runtime.settings, []
-        for one in reach((target,), settings, people, now):
+        for reached in reach((target,), settings, people, now):
             contacts = (
-                usable_contacts(one.user, settings, people, one.contact)
-                if one.user is not None
+                usable_contacts(reached.user, settings, people, reached.contact)
+                if reached.user is not None
                 else [Contact("", target.name, settings.channels[target.name].to or "")]
             )
-            pages += [self._page(incident, one.user.key if one.user else "", target, contact, actor, now)
+            pages += [self._page(incident, reached.user.key if reached.user else "", target, contact, actor, now)
                       for contact in contacts[:1]]  # fmt: skip
         return pages
 
@@ -304,10 +309,10 @@ class Actions:
         settings = self.runtime.settings
         number = (await ledger.tx.next_numbers(1))[0]
         level = severity or settings.defaults.severity
-        found = by_service(service, level, settings, ledger.now)
+        assessed = by_service(service, level, settings, ledger.now)
         key = f"manual/{number}"
         name = policy.name if policy is not None else ""
-        return ledger.open(opened(number, key, title, service, level, found, name, str(actor), ledger.now), policy)
+        return ledger.open(opened(number, key, title, service, level, assessed, name, str(actor), ledger.now), policy)
 
 
 def _ended(alert: StoredAlert, now: Instant) -> StoredAlert:

@@ -57,15 +57,15 @@ class Overtaken:
         tried: set[int] = set()
         while (due := await store.next_waiting()) is not None and due <= clock.now():
             waited = await store.waiting_alerts(clock.now(), AT_ONCE)
-            await self._postpone([one for one in waited if one.id in tried])
-            fresh = [one for one in waited if one.id not in tried]
-            tried.update(one.id for one in fresh)
+            await self._postpone([alert for alert in waited if alert.id in tried])
+            fresh = [alert for alert in waited if alert.id not in tried]
+            tried.update(alert.id for alert in fresh)
             await self._fire(fresh)
         return due
 
     async def _fire(self, waited: Sequence[StoredAlert]) -> None:
         """Together, so that those of one group are decided in one go; what cannot be decided costs only itself."""
-        heard = await asyncio.gather(*(self._fire_one(one) for one in waited), return_exceptions=True)
+        heard = await asyncio.gather(*(self._fire_one(alert) for alert in waited), return_exceptions=True)
         for alert, error in zip(waited, heard, strict=True):
             if isinstance(error, StoreUnavailable):
                 raise error
@@ -94,7 +94,9 @@ class Overtaken:
 
         async def work(tx: Tx) -> None:
             later = Instant(self.runtime.clock.now() + POSTPONED)
-            found = await tx.alerts([one.id for one in stuck])
-            tx.save_alerts([replace(one, waits_until=later) for one in found.values() if one.waits_until is not None])
+            alerts = await tx.alerts([alert.id for alert in stuck])
+            tx.save_alerts(
+                [replace(alert, waits_until=later) for alert in alerts.values() if alert.waits_until is not None]
+            )
 
         await self.runtime.store.write(work)

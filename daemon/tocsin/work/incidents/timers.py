@@ -163,7 +163,7 @@ class Timers:
     async def _oldest_alerts(self, ledger: Ledger, rows: Sequence[Incident]) -> dict[int, list[StoredAlert]]:
         """In one read, the oldest firing alerts of those where they have a say: nearly always they suffice."""
         mutes = await ledger.mutes()
-        asked = [one.number for one in rows if timers.asks_alerts(one, self.runtime.settings, mutes)]
+        asked = [incident.number for incident in rows if timers.asks_alerts(incident, self.runtime.settings, mutes)]
         return await ledger.tx.oldest_firing(asked, FEW)
 
     async def _incident(self, ledger: Ledger, incident: Incident, oldest: Mapping[int, list[StoredAlert]]) -> None:
@@ -222,9 +222,9 @@ class Timers:
     async def _give_urgency_back(self, service: str) -> None:
         where = IncidentFilter(status=("triggered",), service=service)
         before: int | None = None
-        while found := await self.runtime.store.incidents(where, AT_ONCE, before):
-            before = found[-1].number
-            numbers = [one.number for one in found if one.urgency == "low"]
+        while incidents := await self.runtime.store.incidents(where, AT_ONCE, before):
+            before = incidents[-1].number
+            numbers = [incident.number for incident in incidents if incident.urgency == "low"]
 
             async def work(tx: Tx, numbers: list[int] = numbers) -> Effects:
                 ledger = Ledger(self.runtime, tx, self.runtime.clock.now())

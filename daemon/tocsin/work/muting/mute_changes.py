@@ -58,7 +58,7 @@ class MuteChanges:
         async def work(tx: Tx) -> Mutes:
             fresh = runtime.fresh_mutes()
             sources = await tx.inhibitors() if fresh.inhibited.rules else []
-            sources = [one for one in sources if counts_as_source(one, settings)]
+            sources = [source for source in sources if counts_as_source(source, settings)]
             incidents = await tx.down(sorted(fresh.parents.services), incidents_of(sources))
             fresh.learn(sources, incidents, runtime.clock.now())
             if runtime.store.exclusive:
@@ -134,13 +134,13 @@ class MuteChanges:
 
             async def work(tx: Tx, after: tuple[str, str] = after) -> tuple[str, str] | None:
                 alerts = await tx.open_slice(after, AT_ONCE)
-                found = [
-                    one for one in alerts
-                    if counts_as_source(one, settings) and self.runtime.mutes.inhibited.standing(stored_values(one))
+                sources = [
+                    alert for alert in alerts
+                    if counts_as_source(alert, settings) and self.runtime.mutes.inhibited.standing(stored_values(alert))
                 ]  # fmt: skip
-                tx.add_inhibitors([one.id for one in found])
-                for one in found:
-                    self.runtime.mutes.see(one)  # nobody ends it before this commits
+                tx.add_inhibitors([alert.id for alert in sources])
+                for alert in sources:
+                    self.runtime.mutes.see(alert)  # nobody ends it before this commits
                 return (alerts[-1].integration, alerts[-1].source_key) if len(alerts) == AT_ONCE else None
 
             last = await self.runtime.store.write(work)
@@ -153,12 +153,12 @@ class MuteChanges:
     async def _tell_windows(self) -> None:
         """Windows that began or ended: a line in the log, and one in each open incident they are about."""
         now = self.runtime.clock.now()
-        found: list[tuple[MaintenanceWindow, str]] = []
-        for one in self.runtime.mutes.windows.planned:
-            current, ended = in_force(one, now), last_ended(one, now)
-            found += [(current, "began")] if current is not None else []
-            found += [(ended, "ended")] if ended is not None else []
-        await each(found, lambda told: self._tell(*told))
+        happened: list[tuple[MaintenanceWindow, str]] = []
+        for planned in self.runtime.mutes.windows.planned:
+            current, ended = in_force(planned, now), last_ended(planned, now)
+            happened += [(current, "began")] if current is not None else []
+            happened += [(ended, "ended")] if ended is not None else []
+        await each(happened, lambda told: self._tell(*told))
 
     async def _tell(self, window: MaintenanceWindow, phase: str) -> None:
         key = (window.name, window.start, phase)
@@ -179,12 +179,15 @@ class MuteChanges:
     async def _note(self, window: MaintenanceWindow, phase: str) -> None:
         """Incidents that are open and have a firing alert that the window is about."""
         runtime, before = self.runtime, None
-        while found := await runtime.store.incidents(IncidentFilter(tuple(sorted(OPEN))), AT_ONCE, before):
-            before = found[-1].number
-            alerts = await runtime.store.firing_of([one.number for one in found])
+        while incidents := await runtime.store.incidents(IncidentFilter(tuple(sorted(OPEN))), AT_ONCE, before):
+            before = incidents[-1].number
+            alerts = await runtime.store.firing_of([incident.number for incident in incidents])
             about = [
-                one.number for one in found
-                if any(runtime.mutes.windows.hits(window.name, stored_values(each, one)) for each in alerts[one.number])
+                incident.number for incident in incidents
+                if any(
+                    runtime.mutes.windows.hits(window.name, stored_values(alert, incident))
+                    for alert in alerts[incident.number]
+                )
             ]  # fmt: skip
 
             async def work(tx: Tx, about: Sequence[int] = about) -> Effects:
@@ -214,19 +217,19 @@ async def follow_all(runtime: Runtime, before: int | None = None) -> None:
     """
     more, failed = True, None
     while more:
-        found = await runtime.store.incidents(IncidentFilter(status=("triggered",)), AT_ONCE, before)
+        incidents = await runtime.store.incidents(IncidentFilter(status=("triggered",)), AT_ONCE, before)
         try:
-            await _follow_those(runtime, await _changing(runtime, found))
+            await _follow_those(runtime, await _changing(runtime, incidents))
         except StoreUnavailable:
             raise
         except Exception as error:  # one by one, and the culprit is left to its own timer
             log.error("followed_one_by_one", error=repr(error), exc_info=True)
             try:
-                await each(found, lambda one: _follow_those(runtime, [one.number]))
+                await each(incidents, lambda incident: _follow_those(runtime, [incident.number]))
             except Exception as culprit:  # noqa: BLE001  # raised below, behind the others
                 failed = culprit
-        before = found[-1].number if found else None
-        more = len(found) == AT_ONCE
+        before = incidents[-1].number if incidents else None
+        more = len(incidents) == AT_ONCE
     if failed is not None:
         raise failed
 
@@ -242,7 +245,7 @@ async def _follow_those(runtime: Runtime, numbers: Sequence[int]) -> None:
 async def _changing(runtime: Runtime, found: Sequence[Incident]) -> list[int]:
     """The incidents among these that would be muted, or not any more, as far as this process knows."""
     mutes, now = runtime.mutes, runtime.clock.now()
-    asked = [one for one in found if mutes or one.muted_by is not None]
+    asked = [incident for incident in found if mutes or incident.muted_by is not None]
     alerts = await _telling(runtime, asked, mutes, now) if mutes else {}
     people = runtime.people()
 
@@ -250,17 +253,18 @@ async def _changing(runtime: Runtime, found: Sequence[Incident]) -> list[int]:
         firing = alerts.get(incident.number, [])
         return timers.Around(runtime.settings, people, mutes, None, firing, now, runtime.chance.token)
 
-    return [one.number for one in asked if timers.follow_mutes(one, around(one))]
+    return [incident.number for incident in asked if timers.follow_mutes(incident, around(incident))]
 
 
 async def _telling(
     runtime: Runtime, asked: Sequence[Incident], mutes: Mutes, now: Instant
 ) -> dict[int, list[StoredAlert]]:
     """Firing alerts of each that tell whether it is muted: the oldest few where one of them may page, else all."""
-    alerts = await runtime.store.oldest_firing([one.number for one in asked], FEW)
+    alerts = await runtime.store.oldest_firing([incident.number for incident in asked], FEW)
     more = [
-        one.number for one in asked
-        if len(alerts[one.number]) != one.firing and not timers.any_unmuted(one, alerts[one.number], mutes, now)
+        incident.number for incident in asked
+        if len(alerts[incident.number]) != incident.firing
+        and not timers.any_unmuted(incident, alerts[incident.number], mutes, now)
     ]  # fmt: skip
     return {**alerts, **await runtime.store.firing_of(more)} if more else alerts
 
@@ -272,8 +276,9 @@ async def follow(runtime: Runtime, tx: Tx, numbers: Sequence[int], *, anew: bool
     mutes, _ = await ledger.mutes(), await ledger.people()
     if anew and runtime.store.exclusive:
         ledger.quiet_by(mutes.among(await tx.silences(ledger.now)))
-    found = [incident for number in numbers if (incident := ledger.get(number)) is not None]
-    for incident in sorted(found, key=lambda one: mutes.parents.depth(one.service)):  # who is needed comes first
+    incidents = [incident for number in numbers if (incident := ledger.get(number)) is not None]
+    # who is needed comes first
+    for incident in sorted(incidents, key=lambda incident: mutes.parents.depth(incident.service)):
         mutes = ledger.what_mutes
         if incident.status == "triggered" and (mutes or incident.muted_by is not None):
             alerts = await _telling_now(tx, incident, mutes, ledger.now) if mutes else []

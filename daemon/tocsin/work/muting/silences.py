@@ -75,10 +75,10 @@ class Silences:
         """End it now; what it alone muted pages on at once."""
 
         async def work(tx: Tx) -> Sequence[Silence]:
-            found = await tx.silence(id)
-            if found is None:
+            silence = await tx.silence(id)
+            if silence is None:
                 raise Refused(f"there is no silence '{id}'", status=404)
-            return [ended(found, self.runtime.clock.now())]
+            return [ended(silence, self.runtime.clock.now())]
 
         return await self._keep(work)
 
@@ -102,8 +102,8 @@ class Silences:
 
     async def mutes(self) -> Mutes:
         """The mutes, with the silences of this instant; what is compiled already is used again."""
-        found = await self.runtime.store.silences(active_at=self.runtime.clock.now(), limit=ALL)
-        return self.runtime.mutes.among(found)
+        active = await self.runtime.store.silences(active_at=self.runtime.clock.now(), limit=ALL)
+        return self.runtime.mutes.among(active)
 
     async def refresh(self) -> None:
         """Read the silences that may still mute something; after a start, and where others write too."""
@@ -111,7 +111,7 @@ class Silences:
         kept = await self.runtime.store.silences(active_at=None, limit=ALL)
         mutes, before = self.runtime.mutes, set(self.runtime.mutes.unreadable)
         self._changed.update(mutes.changed(kept, now))
-        mutes.replace([one for one in kept if one.ends_at > now])
+        mutes.replace([silence for silence in kept if silence.ends_at > now])
         for id_, because in mutes.unreadable.items():
             if id_ not in before:
                 log.error("silence_unreadable", silence=id_, because=because, advice="it mutes nothing")
@@ -161,7 +161,7 @@ class Silences:
         silences, patterns = self.runtime.mutes.load(self.runtime.clock.now(), but=id)
         if silences >= MOST_SILENCES:
             raise Refused(f"{silences} silences have not ended yet: expire some first", status=409)
-        if patterns + sum(one.is_pattern for one in parsed) > MOST_PATTERNS:
+        if patterns + sum(matcher.is_pattern for matcher in parsed) > MOST_PATTERNS:
             because = f"the silences that have not ended have {patterns} patterns already: expire some, or write ="
             raise Refused(because, status=409)
 
@@ -194,6 +194,6 @@ class Silences:
 
     async def _follow_some(self, tx: Tx) -> tuple[Effects, int | None]:
         """The newest open incidents follow. With the number to go on below."""
-        found = await self.runtime.store.incidents(IncidentFilter(status=("triggered",)), AT_ONCE, None)
-        effects = await follow(self.runtime, tx, [one.number for one in found], anew=True)
-        return effects, found[-1].number if len(found) == AT_ONCE else None
+        incidents = await self.runtime.store.incidents(IncidentFilter(status=("triggered",)), AT_ONCE, None)
+        effects = await follow(self.runtime, tx, [incident.number for incident in incidents], anew=True)
+        return effects, incidents[-1].number if len(incidents) == AT_ONCE else None

@@ -45,13 +45,13 @@ class StormEnd:
             lambda: self._keep(self.runtime.clock.now()),
         )
         now = self.runtime.clock.now()
-        self._ended = [one for one in self._ended if now - one.at < AGAIN]
+        self._ended = [ended for ended in self._ended if now - ended.at < AGAIN]
 
     async def _look_after_each(self) -> None:
         """Look after the scopes where a storm is on."""
         exclusive = self.runtime.store.exclusive
         known = self.storms.states.values() if exclusive else await self.runtime.store.storms()
-        await each([one.scope for one in known if one.incident is not None], self._look_after)
+        await each([state.scope for state in known if state.incident is not None], self._look_after)
 
     # ------------------------------------------------------------------------------- one storm
 
@@ -117,7 +117,11 @@ class StormEnd:
 
         async def work(tx: Tx) -> bool:
             now = self.runtime.clock.now()
-            left = [one for one in await tx.taken_in(ended.incident, ended.muted_by, 1) if _waits_long(one, now)]
+            left = [
+                incident
+                for incident in await tx.taken_in(ended.incident, ended.muted_by, 1)
+                if _waits_long(incident, now)
+            ]
             if left:
                 tx.wake_taken_in(ended.incident, ended.muted_by, FOREVER, now)
             return bool(left)
@@ -132,21 +136,23 @@ class StormEnd:
         limit = self.storms.limit
         states = self.storms.states
         over = Instant(now - limit.within)
-        for scope in [one.scope for one in states.values() if one.incident is None and one.touched_at < over]:
+        for scope in [state.scope for state in states.values() if state.incident is None and state.touched_at < over]:
             del states[scope]
-        changed = [one for one in states.values() if one.changed and decide.count(one) * 4 > limit.new_incidents]
+        changed = [
+            state for state in states.values() if state.changed and decide.count(state) * 4 > limit.new_incidents
+        ]
         changed = sorted(changed, key=decide.count, reverse=True)[:KEPT]
         if not changed and now % MINUTE >= SECOND:
             return
 
         async def work(tx: Tx) -> None:
-            for one in changed:
-                tx.save_storm(decide.row_of(one))
+            for state in changed:
+                tx.save_storm(decide.row_of(state))
             tx.forget_storms(Instant(now - max(IDLE, limit.within)))
 
         await self.runtime.store.write(work)
-        for one in changed:
-            one.changed = False
+        for state in changed:
+            state.changed = False
 
 
 def _waits_long(incident: Incident, now: Instant) -> bool:

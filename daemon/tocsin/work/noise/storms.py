@@ -57,24 +57,24 @@ class Storms:
         ready = ledger.take_firsts()
         if not ready:
             return
-        scopes = {one.number: decide.scope_of(incident, self.limit) for one, incident in ready}
+        scopes = {first.number: decide.scope_of(incident, self.limit) for first, incident in ready}
         states = await self.read(ledger.tx, scopes.values())
         numbers = [state.incident for state in states.values() if state.incident is not None]
         await (ledger.load if self.runtime.store.exclusive else ledger.look_at)(numbers)
         for state in states.values():
             self._forget_ended(ledger, state)
         await ledger.people()
-        for one, incident in ready:
-            found = states.get(scopes[one.number])
-            if found is None or (incident.storm is not None and incident.storm != found.incident):
-                ledger.step(incident, one.policy)
+        for first, incident in ready:
+            counted = states.get(scopes[first.number])
+            if counted is None or (incident.storm is not None and incident.storm != counted.incident):
+                ledger.step(incident, first.policy)
             else:
-                await self._page_one(ledger, found, one, incident)
+                await self._page_one(ledger, counted, first, incident)
         self.save(ledger.tx, states.values())
 
-    async def _page_one(self, ledger: Ledger, state: StormState, one: First, incident: Incident) -> None:
-        new_kind = decide.is_new_kind(state, one.kind)
-        name = one.kind or clean(incident.title, TITLE)
+    async def _page_one(self, ledger: Ledger, state: StormState, first: First, incident: Incident) -> None:
+        new_kind = decide.is_new_kind(state, first.kind)
+        name = first.kind or clean(incident.title, TITLE)
         if incident.storm is None:
             decide.arrive(state, name, self.limit, ledger.now)
         begins = state.held and state.incident is None and decide.is_storm(state, self.limit)
@@ -82,7 +82,7 @@ class Storms:
             await self._open(ledger, state, incident, name)
         storm = ledger.seen(state.incident) if state.incident is not None else None
         if storm is None or (new_kind and not begins) or not self.stands(storm, ledger):
-            ledger.step(incident, one.policy)
+            ledger.step(incident, first.policy)
         else:
             await self._take_in(ledger, storm, incident, "" if begins else name, state)
 
@@ -111,8 +111,8 @@ class Storms:
             return
         worse = RANK[member.severity] < RANK[storm.severity]
         severity = member.severity if worse else storm.severity
-        found = member if member.priority < storm.priority else storm
-        after = lifecycle.reassessed(storm, severity, found.impact, found.urgency, found.priority, ledger.now)
+        worst = member if member.priority < storm.priority else storm
+        after = lifecycle.reassessed(storm, severity, worst.impact, worst.urgency, worst.priority, ledger.now)
         ledger.put(after)
         because = f"as INC {member.number} is"
         ledger.note(after, "reassessed", TOCSIN, "storm", because, severity=after.severity, priority=after.priority)
@@ -177,10 +177,10 @@ class Storms:
             if self._left_until[scope] <= now:
                 self._left_until[scope] = now + LEFT
         seen = await tx.storms_seen(wanted)
-        found = {scope: decide.state_of(seen[scope]) if scope in seen else StormState(scope) for scope in wanted}
-        for state in found.values():
+        states = {scope: decide.state_of(seen[scope]) if scope in seen else StormState(scope) for scope in wanted}
+        for state in states.values():
             state.held = False
-        return found
+        return states
 
     def save(self, tx: Tx, states: Iterable[StormState]) -> None:
         """With the transaction where others must see it, or a storm is on; else once a second is enough."""
