@@ -156,16 +156,16 @@ class Claim:
             until = Instant(self.now + throttle.PATIENCE)
             ids = {page.id for page in no_room.pages}
             late = await self.tx.late_pages(self.line.name, page.user, until, MOST_TOGETHER)
-            put_off = await self._held([one for one in late if one.id not in ids])
+            put_off = await self._held([other for other in late if other.id not in ids])
         user = self.runtime.settings.users.get(page.user)
-        keeping = [one for one in (*no_room.pages, *put_off) if may_keep(self._facts.priority_of(one))]
+        keeping = [other for other in (*no_room.pages, *put_off) if may_keep(self._facts.priority_of(other))]
         if user is None or not keeping:
             return Alternatives(await self._ways(page), put_off=put_off)
-        keys = {key for one in keeping for name in user.contacts for key in keys_over(one, name, user)}
-        numbers = sorted({one.incident for one in keeping if one.incident is not None})
+        keys = {key for other in keeping for name in user.contacts for key in keys_over(other, name, user)}
+        numbers = sorted({other.incident for other in keeping if other.incident is not None})
         later = [
-            one for one in await self.tx.unsent_pages(numbers)
-            if one.user == user.key and one.status == "planned" and one.due_at > self.now
+            other for other in await self.tx.unsent_pages(numbers)
+            if other.user == user.key and other.status == "planned" and other.due_at > self.now
         ]  # fmt: skip
         return Alternatives(await self._ways(page), await self.tx.page_keys(sorted(keys)), later, put_off)
 
@@ -235,7 +235,7 @@ class Claim:
         if and_rest and lead.user and (self._full or len(pages) >= MOST_TOGETHER):
             late = await self.tx.count_late_pages(self.line.name, lead.user, until)
             more = max(0, late - sum(bool(page.delayed) for page in pages))
-        named = {one.number: one for page in pages if (one := self._facts.incident_of(page)) is not None}
+        named = {incident.number: incident for page in pages if (incident := self._facts.incident_of(page)) is not None}
         bundled = tuple(named.values()) if len(named) + more > 1 else ()
         delivery = self._intend(lead, bundled, tuple(others), more)
         self._carry(others, delivery.attempt, _one_message(len(named) + more, len(pages)))
@@ -335,7 +335,8 @@ class Withdrawals:
             return
         pages = await self.tx.pages_of(incident.number, page.cycle)
         self._bring_forward(page, pages)
-        if any(one.kind == "page" and one.rule > 0 and place_in_cycle(one) > place_in_cycle(page) for one in pages):
+        planned = (other for other in pages if other.kind == "page" and other.rule > 0)
+        if any(place_in_cycle(other) > place_in_cycle(page) for other in planned):
             return  # the escalation has gone on since
         kind: DueKind = "step" if page.step else "again"
         self.ledger.put(
@@ -347,12 +348,12 @@ class Withdrawals:
 
     def _bring_forward(self, page: Page, pages: list[Page]) -> None:
         """Send the person's next planned page now: nobody waits for a contact that is passed over."""
-        later = [one for one in pages
-                 if one.user == page.user and one.status == "planned" and one.kind == "page"
-                 and one.contact != page.contact and one.due_at > self.now]  # fmt: skip
-        for one in sorted(later, key=lambda one: one.due_at)[:1]:
-            self.tx.save_pages([replace(one, due_at=self.now)])
-            self.ledger.effects.channels.add(one.channel)
+        later = [other for other in pages
+                 if other.user == page.user and other.status == "planned" and other.kind == "page"
+                 and other.contact != page.contact and other.due_at > self.now]  # fmt: skip
+        for other in sorted(later, key=lambda other: other.due_at)[:1]:
+            self.tx.save_pages([replace(other, due_at=self.now)])
+            self.ledger.effects.channels.add(other.channel)
 
 
 async def still_planned(

@@ -109,8 +109,8 @@ class Messages:
         else:
             pages = {page.incident: page.id for page in (*delivery.carried, delivery.page) if mail and page.user}
             links = {
-                one.number: self.links.url(one, delivery.page.user, pages[one.number])
-                for one in delivery.bundled if one.number in pages
+                incident.number: self.links.url(incident, delivery.page.user, pages[incident.number])
+                for incident in delivery.bundled if incident.number in pages
             }  # fmt: skip
             text = summary_text(delivery.bundled, delivery.more, code)
             body = summary_body(delivery.bundled, delivery.more, self.runtime.settings, links)

@@ -111,29 +111,29 @@ class OutcomeRecord:
         line = line or self.lines.get(page.channel)
         confirms = self.lines.confirming(page.channel)
         next_pages = await self._planned_elsewhere(page) if not isinstance(outcome, Accepted | Cancelled) else []
-        found = retry.after(
+        follow_up = retry.after(
             outcome, page, self.now,
             confirms=confirms, fallback=self.lines.fallback_of(page.channel), more_contacts=bool(next_pages),
         )  # fmt: skip
         if isinstance(outcome, Failed) and outcome.permanent and not outcome.account and page.user and line is not None:
             await self._bury_contact(line, attempt, outcome)
-        await self._do(page, attempt, found, next_pages)
+        await self._do(page, attempt, follow_up, next_pages)
 
     async def _share(self, carried: list[Attempt], outcome: Outcome, *, waited: bool = False) -> None:
         """Let the pages that a summary carried share its fate, each for itself; while word of it may come they wait
         with it."""
         if carried and not waited:
-            for one in carried:
-                self.ledger.summary_ended(one)
+            for attempt in carried:
+                self.ledger.summary_ended(attempt)
         if not carried or isinstance(outcome, Accepted):
             return
         if isinstance(outcome, Unknown) and not waited and self.lines.confirming(carried[0].channel):
             return
-        pages = await self.tx.pages([one.page for one in carried])
-        for one in carried:
-            page = pages.get(one.page)
+        pages = await self.tx.pages([attempt.page for attempt in carried])
+        for attempt in carried:
+            page = pages.get(attempt.page)
             if page is not None and page.status == "bundled":
-                ended, tried = self._ended(one, replace(page, tries=page.tries - 1), outcome)
+                ended, tried = self._ended(attempt, replace(page, tries=page.tries - 1), outcome)
                 self.tx.save_attempts([ended])
                 await self._share_one(tried, ended, outcome)
 
@@ -152,9 +152,9 @@ class OutcomeRecord:
         self.ledger.effects.channels.add(page.channel)
 
     async def _do(
-        self, page: Page, attempt: Attempt, found: retry.Over | retry.Again | retry.Wait, next_pages: list[Page]
+        self, page: Page, attempt: Attempt, follow_up: retry.Over | retry.Again | retry.Wait, next_pages: list[Page]
     ) -> None:
-        match found:
+        match follow_up:
             case retry.Wait(until):
                 self.tx.save_pages([replace(page, status="waiting", updated_at=self.now)])
                 self.tx.save_attempts([replace(attempt, confirm_by=until)])
@@ -179,21 +179,21 @@ class OutcomeRecord:
         Returns the attempts of the pages that travel in the same message, if it is a summary.
         """
         carried = await self.tx.carried_by(attempt) if summary else []
-        await self.ledger.load([one.incident for one in (attempt, *carried) if one.incident is not None])
+        await self.ledger.load([each.incident for each in (attempt, *carried) if each.incident is not None])
         return carried
 
     async def _read(self, attempt: str, page: str) -> tuple[Attempt | None, Page | None]:
-        found = await self.tx.attempt(attempt)
-        return found, (await self.tx.pages([page])).get(page)
+        known = await self.tx.attempt(attempt)
+        return known, (await self.tx.pages([page])).get(page)
 
     async def _planned_elsewhere(self, page: Page) -> list[Page]:
         """The person's next planned page of this incident over another contact."""
         if page.kind != "page" or page.incident is None or not page.user:
             return []
-        mine = [one for one in await self.tx.pages_of(page.incident, page.cycle)
-                if one.user == page.user and one.status == "planned"
-                and one.kind == "page" and one.contact != page.contact]  # fmt: skip
-        return sorted(mine, key=lambda one: one.due_at)[:1]
+        mine = [other for other in await self.tx.pages_of(page.incident, page.cycle)
+                if other.user == page.user and other.status == "planned"
+                and other.kind == "page" and other.contact != page.contact]  # fmt: skip
+        return sorted(mine, key=lambda other: other.due_at)[:1]
 
     def _hasten(self, pages: list[Page]) -> None:
         for page in pages:
@@ -211,15 +211,15 @@ class OutcomeRecord:
             return
         if incident.due_at is None or incident.due_at <= self.now:
             return
-        pages = [one for one in await self.tx.pages_of(page.incident, page.cycle)
-                 if one.kind == "page" and one.rule > 0 and one.id != page.id]  # fmt: skip
-        if any(place_in_cycle(one) > place_in_cycle(page) for one in pages):
+        pages = [other for other in await self.tx.pages_of(page.incident, page.cycle)
+                 if other.kind == "page" and other.rule > 0 and other.id != page.id]  # fmt: skip
+        if any(place_in_cycle(other) > place_in_cycle(page) for other in pages):
             return  # the escalation has gone on since
-        step = [one for one in pages if place_in_cycle(one) == place_in_cycle(page)]
-        if any(one.status in ("planned", "calling", "waiting", "done", "bundled") for one in step):
+        step = [other for other in pages if place_in_cycle(other) == place_in_cycle(page)]
+        if any(other.status in ("planned", "calling", "waiting", "done", "bundled") for other in step):
             return
         around = incident.due_kind == "step" and incident.round != page.round
-        if around and page.step and not any(one.round == page.round and one.status != "failed" for one in pages):
+        if around and page.step and not any(other.round == page.round and other.status != "failed" for other in pages):
             await self._page_catch_all(page, incident)
             return
         at = Instant(self.now + AROUND) if around or page.step == 0 else self.now
@@ -254,7 +254,7 @@ class OutcomeRecord:
             return
         await self.ledger.load([page.incident])
         incident = self.ledger.get(page.incident)
-        several = page.kind == "page" and any(one.incident != page.incident for one in carried)
+        several = page.kind == "page" and any(other.incident != page.incident for other in carried)
         if incident is not None:
             self.ledger.note(
                 incident, "attempt", TOCSIN, "pager", outcome_of(page, attempt), attempt.channel, page=page.id,
@@ -276,10 +276,10 @@ class OutcomeRecord:
 
     async def _still_unknown(self, page: Page, attempt: Attempt) -> None:
         next_pages = await self._planned_elsewhere(page)
-        found = retry.after_unknown(
+        follow_up = retry.after_unknown(
             attempt.because, page, self.now, self.lines.fallback_of(page.channel), bool(next_pages)
         )
-        await self._do(page, attempt, found, next_pages)
+        await self._do(page, attempt, follow_up, next_pages)
 
     async def looked_up(self, attempt_id: str, page_id: str, outcome: Accepted | Failed) -> None:
         """Keep what the provider itself told of an unknown attempt; a failure is old news when the wait for it is
@@ -293,22 +293,22 @@ class OutcomeRecord:
             return
         waited, number = attempt.confirm_by is not None and page.status == "waiting", page.incident
         if isinstance(outcome, Accepted):
-            found = replace(attempt, ref=attempt.ref or clean_identity(outcome.ref, 200), state="accepted")
+            known = replace(attempt, ref=attempt.ref or clean_identity(outcome.ref, 200), state="accepted")
             self._no_second(page)
         elif waited:
             page = replace(page, tries=page.tries - 1)
-            found, page = self._ended(attempt, page, outcome)
+            known, page = self._ended(attempt, page, outcome)
         else:
             return
-        self.tx.save_attempts([replace(found, confirm_by=None)])
+        self.tx.save_attempts([replace(known, confirm_by=None)])
         incident = self.ledger.get(number) if number is not None else None
         if incident is not None:
             because = "" if isinstance(outcome, Accepted) else outcome.because
             self.ledger.note(
-                incident, "delivery", TOCSIN, "lookup", because, attempt=attempt.id, state=found.state, user=page.user
+                incident, "delivery", TOCSIN, "lookup", because, attempt=attempt.id, state=known.state, user=page.user
             )
         if isinstance(outcome, Failed):
-            await self._follow(page, replace(found, confirm_by=None), outcome)
+            await self._follow(page, replace(known, confirm_by=None), outcome)
             await self._share(carried, outcome, waited=True)
 
     async def lost(self, attempt: Attempt) -> None:
@@ -350,8 +350,8 @@ class OutcomeRecord:
             self._no_second(page)
         elif last:
             await self._not_delivered(page, heard, state, error, dead)
-            for one in (await self.tx.pages([other.page for other in carried])).values():
-                await self._not_delivered(one, heard, state, error, dead=False)
+            for bundled in (await self.tx.pages([other.page for other in carried])).values():
+                await self._not_delivered(bundled, heard, state, error, dead=False)
         return True
 
     def _note_delivery(self, page: Page, attempt: Attempt, state: str, error: str | None) -> None:
@@ -414,64 +414,64 @@ class Outcomes:
             states, effects = await self.runtime.store.write(lambda tx: self._record_all(tx, group), paging=True)
         except Exception as error:  # noqa: BLE001  # one by one: only the culprit's may go wrong again
             log.warning("outcomes_one_by_one", calls=len(group), error=repr(error))
-            for one in group:
-                state, effects = await self._keep_one(one)
+            for ended in group:
+                state, effects = await self._keep_one(ended)
                 effects.apply(self.runtime)
-                self._kept(one, state)
+                self._kept(ended, state)
             return
         effects.apply(self.runtime)
-        for one, state in zip(group, states, strict=True):
-            self._kept(one, state)
+        for ended, state in zip(group, states, strict=True):
+            self._kept(ended, state)
 
     async def _record_all(self, tx: Tx, group: list[_Ended]) -> tuple[list[str], Effects]:
         """Record a group in one transaction: calls that went through with few reads for all, the others as each
         needs."""
         record = OutcomeRecord(self.runtime, self.lines, tx)
-        plain = [one.delivery for one in group if one.plain]
-        await record.ledger.load([one.page.incident for one in plain if one.page.incident is not None])
-        attempts = await tx.attempts([one.attempt.id for one in plain])
-        pages = await tx.pages([one.page.id for one in plain])
+        plain = [ended.delivery for ended in group if ended.plain]
+        await record.ledger.load([ended.page.incident for ended in plain if ended.page.incident is not None])
+        attempts = await tx.attempts([ended.attempt.id for ended in plain])
+        pages = await tx.pages([ended.page.id for ended in plain])
         states = []
-        for one in group:
-            delivery = one.delivery
-            if one.plain:
+        for ended in group:
+            delivery = ended.delivery
+            if ended.plain:
                 attempt, page = attempts.get(delivery.attempt.id), pages.get(delivery.page.id)
-                states.append(await record.settle(attempt, page, one.outcome, [], delivery.line))
+                states.append(await record.settle(attempt, page, ended.outcome, [], delivery.line))
             else:
-                states.append(await record.outcome(delivery, one.outcome))
+                states.append(await record.outcome(delivery, ended.outcome))
         return states, await record.ledger.close()
 
-    async def _keep_one(self, one: _Ended) -> tuple[str, Effects]:
+    async def _keep_one(self, ended: _Ended) -> tuple[str, Effects]:
         """While the database does not answer, keep trying: the row stays an open intent."""
 
         async def work(tx: Tx) -> tuple[str, Effects]:
             record = OutcomeRecord(self.runtime, self.lines, tx)
-            return await record.outcome(one.delivery, one.outcome), await record.ledger.close()
+            return await record.outcome(ended.delivery, ended.outcome), await record.ledger.close()
 
         while True:
             try:
                 return await self.runtime.store.write(work, paging=True)
             except StoreUnavailable as error:
-                log.error("outcome_not_stored", attempt=one.delivery.attempt.id, error=str(error))
+                log.error("outcome_not_stored", attempt=ended.delivery.attempt.id, error=str(error))
                 await self.runtime.clock.sleep(BREATH)
             except Exception as error:  # the outermost loop of this call: forgotten, the page would never end
-                log.error("outcome_not_stored", attempt=one.delivery.attempt.id, error=repr(error), exc_info=True)
+                log.error("outcome_not_stored", attempt=ended.delivery.attempt.id, error=repr(error), exc_info=True)
                 await self.runtime.clock.sleep(POLL)
 
-    def _kept(self, one: _Ended, state: str) -> None:
+    def _kept(self, ended: _Ended, state: str) -> None:
         """After the commit: count, log, watch the channel's health."""
-        delivery, line = one.delivery, one.delivery.line
+        delivery, line = ended.delivery, ended.delivery.line
         self.runtime.metrics.attempts.labels(line.name, line.config.type, state).inc()
         self.runtime.metrics.messages.labels(line.name, delivery.kind, state).inc()
         log.info(
             "attempt", attempt=delivery.attempt.id, page=delivery.page.id, incident=delivery.page.incident,
-            channel=line.name, user=delivery.page.user, outcome=state, because=getattr(one.outcome, "because", ""),
+            channel=line.name, user=delivery.page.user, outcome=state, because=getattr(ended.outcome, "because", ""),
         )  # fmt: skip
-        self.lines.watch(line, one.outcome, delivery.attempt.started_at)
-        if not isinstance(one.outcome, Accepted):
+        self.lines.watch(line, ended.outcome, delivery.attempt.started_at)
+        if not isinstance(ended.outcome, Accepted):
             self.unknown()
-        if not one.done.done():
-            one.done.set_result(None)
+        if not ended.done.done():
+            ended.done.set_result(None)
 
 
 def is_last(attempt: Attempt, page: Page) -> bool:

@@ -127,17 +127,17 @@ class Replies:
         sent = await self._sent_to(sender, account)
         if command.of_many:
             return await self._obey_about_many(user, sender, sent, command, message_id)
-        found = page_meant(sent, command)
-        if isinstance(found, str):
+        answered = page_meant(sent, command)
+        if isinstance(answered, str):
             self._refused("sms", "no_incident")
-            return found
+            return answered
         if self.runtime.settings.answers.get("sms") == "code" and command.verb != "status":
-            proved = proved_by_code(sent, found.incident, command)
+            proved = proved_by_code(sent, answered.incident, command)
             if proved is None or self._guesses(sender):
-                ask = f"INC {found.incident.number}: add the four letters of the page to your answer."
+                ask = f"INC {answered.incident.number}: add the four letters of the page to your answer."
                 return self._no_proof(sender, command, ask)
             command = proved
-        return await self._obey(user, found.incident, command, "sms", f"SMS {message_id}")
+        return await self._obey(user, answered.incident, command, "sms", f"SMS {message_id}")
 
     def _guesses(self, sender: str) -> bool:
         """Whether so many wrong codes came from this number that no code of it counts for now."""
@@ -169,8 +169,8 @@ class Replies:
         if command.verb == "status":
             return in_short(chosen.incidents)
         said = await self._do_all(user, chosen.incidents, command, f"SMS {message_id}")
-        done = [(number, one.said) for number, one in said if one.changed]
-        left = [(number, one.state) for number, one in said if not one.changed]
+        done = [(number, result.said) for number, result in said if result.changed]
+        left = [(number, result.state) for number, result in said if not result.changed]
         if not done:
             self._refused("sms", "no_incident")
         return told_of_many(command, done, [*chosen.left, *left])
@@ -179,12 +179,12 @@ class Replies:
         self, user: User, incidents: Sequence[Incident], command: Command, evidence: str
     ) -> list[tuple[int, Said]]:
         """Do what was asked to each incident; those that are done together share a commit."""
-        found: list[tuple[int, Said]] = []
+        results: list[tuple[int, Said]] = []
         for start in range(0, len(incidents), AT_ONCE):
             some = incidents[start : start + AT_ONCE]
-            said = await asyncio.gather(*(self._do(user, one, command, "sms", evidence) for one in some))
-            found += zip([one.number for one in some], said, strict=True)
-        return found
+            said = await asyncio.gather(*(self._do(user, incident, command, "sms", evidence) for incident in some))
+            results += zip([incident.number for incident in some], said, strict=True)
+        return results
 
     def _went_through(self, account: str, attempt: Attempt) -> bool:
         """Whether it went to that phone by this account: another one's word proves nothing of it, however signed.
@@ -194,7 +194,7 @@ class Replies:
         channel = self.runtime.settings.channels.get(attempt.channel)
         if channel is not None:
             return channel.options.get("account_sid") == account
-        accounts = {one.options.get("account_sid") for one in self.runtime.settings.channels.values()} - {None}
+        accounts = {channel.options.get("account_sid") for channel in self.runtime.settings.channels.values()} - {None}
         return accounts == {account}
 
     def _reaches(self, account: str, address: str) -> bool:
@@ -228,7 +228,7 @@ class Replies:
                     if page.kind == "page" and self._went_through(account, attempt)]  # fmt: skip
             numbers = [page.incident for page, _ in rows if page.incident is not None]
             incidents = await tx.incidents(list(dict.fromkeys(numbers)))
-            merged = [one.merged_into for one in incidents.values() if one.merged_into is not None]
+            merged = [incident.merged_into for incident in incidents.values() if incident.merged_into is not None]
             targets = await tx.incidents(merged) if merged else {}
             sent = []
             for page, attempt in rows:
@@ -278,7 +278,7 @@ class Replies:
         """People on call, in all schedules or those behind a service's policy."""
         settings, now = self.runtime.settings, self.runtime.clock.now()
         extra = extra_of(await self.runtime.store.overrides(now), settings)
-        known = next((one for one in settings.services.values() if one.name.upper() == service.upper()), None)
+        known = next((other for other in settings.services.values() if other.name.upper() == service.upper()), None)
         policy = settings.policies.get((known.policy if known else None) or "") if service else None
         named = (
             {target.name for step in policy.steps for target in step.notify if target.kind == "schedule"}
@@ -353,21 +353,21 @@ class Replies:
             return None
         if not self._is_theirs(account, attempt, call_id, "voice"):
             return None
-        found = await self._sent_as(attempt)
-        if found is None:
+        called = await self._sent_as(attempt)
+        if called is None:
             return await self._unpaged(attempt, digits)
-        user = self.runtime.settings.users.get(found.page.user)
+        user = self.runtime.settings.users.get(called.page.user)
         if user is None or attempt.started_at <= self.runtime.clock.now() - DAY:
             return None
-        about = await self._about(found)
+        about = await self._about(called)
         if not about:
-            return VoiceTurn(f"{_too_late(found)} Goodbye.", menu=False)
+            return VoiceTurn(f"{_too_late(called)} Goodbye.", menu=False)
         pressed = key_press(digits) if digits else None
         match pressed:
             case None | "repeat":
                 return VoiceTurn(f"{await self._spoken(about)} {_menu(about)}", menu=True)
             case "details":
-                return VoiceTurn(f"{await self._details(found.incident)} {_menu(about)}", menu=True)
+                return VoiceTurn(f"{await self._details(called.incident)} {_menu(about)}", menu=True)
             case "resolve" if len(about) > 1:
                 return VoiceTurn(f"Several incidents are resolved one by one. {_menu(about)}", menu=True)
             case verb:
@@ -397,22 +397,22 @@ class Replies:
             if before is not None:
                 return before
             evidence = f"key {digits} in call {call_id}"
-            said = [await self._obey(user, one, Command(verb), "voice", evidence) for one in about]
+            said = [await self._obey(user, incident, Command(verb), "voice", evidence) for incident in about]
             await self._keep(door, "", " ".join(said).replace("INC ", "Incident "))
             return " ".join(said).replace("INC ", "Incident ")
 
-    async def _about(self, found: SentPage) -> list[Incident]:
+    async def _about(self, called: SentPage) -> list[Incident]:
         """Incidents that a call is about now: the open ones it was made for, a summary's all; none of another cycle."""
 
         async def work(tx: Tx) -> list[Incident]:
-            pages = await tx.pages([one.page for one in await tx.carried_by(found.attempt)])
+            pages = await tx.pages([attempt.page for attempt in await tx.carried_by(called.attempt)])
             incidents = await tx.incidents([page.incident for page in pages.values() if page.incident is not None])
             return [incidents[page.incident] for page in sorted(pages.values(), key=lambda page: page.incident or 0)
                     if page.incident in incidents and incidents[page.incident].cycle == page.cycle]  # fmt: skip
 
-        same = found.incident.cycle == found.page.cycle or found.incident.number != found.page.incident
-        named = ([found.incident] if same else []) + await self.runtime.store.write(work)
-        return list({one.number: one for one in named if one.open}.values())
+        same = called.incident.cycle == called.page.cycle or called.incident.number != called.page.incident
+        named = ([called.incident] if same else []) + await self.runtime.store.write(work)
+        return list({incident.number: incident for incident in named if incident.open}.values())
 
     async def _sent_as(self, attempt: Attempt) -> SentPage | None:
         page = await self.runtime.store.page(attempt.page)
@@ -496,7 +496,7 @@ class Replies:
         """Words of a call: the incident, or how many there are and the first of them."""
         if len(about) == 1:
             return spoken_text(about[0], await self.runtime.affected(about[0]))
-        told = " ".join(spoken_text(one).removeprefix("Tocsin. ") for one in about[:MOST_SPOKEN])
+        told = " ".join(spoken_text(incident).removeprefix("Tocsin. ") for incident in about[:MOST_SPOKEN])
         more = f" And {len(about) - MOST_SPOKEN} more." if len(about) > MOST_SPOKEN else ""
         return f"Tocsin. {len(about)} incidents wait for you. {told}{more}"
 
@@ -508,7 +508,7 @@ def _menu(about: list[Incident]) -> str:
     return MENU if len(about) == 1 else MENU_OF_SEVERAL
 
 
-def _too_late(found: SentPage) -> str:
-    if found.incident.open:
-        return f"This call belongs to an earlier page of incident {found.incident.number}."
-    return f"Incident {found.incident.number} is {found.incident.status} already."
+def _too_late(called: SentPage) -> str:
+    if called.incident.open:
+        return f"This call belongs to an earlier page of incident {called.incident.number}."
+    return f"Incident {called.incident.number} is {called.incident.status} already."

@@ -87,10 +87,10 @@ class Takeover:
     async def _take_over(self, ids: Sequence[str]) -> int:
         async def work(tx: Tx) -> tuple[int, Effects]:
             record = OutcomeRecord(self.runtime, self.lines, tx)
-            found = [one for one in (await tx.attempts(ids)).values() if one.state == "open"]
-            for attempt in found:
+            lost = [attempt for attempt in (await tx.attempts(ids)).values() if attempt.state == "open"]
+            for attempt in lost:
                 await record.lost(attempt)
-            return len(found), await record.ledger.close()
+            return len(lost), await record.ledger.close()
 
         count, effects = await self.runtime.store.write(work, paging=True)
         effects.apply(self.runtime)

@@ -71,7 +71,7 @@ class UnknownOutcomes:
 
     async def _begin_lookups(self) -> None:
         """Ask the providers that can be asked about each unknown attempt that was not looked up here yet. One whose
-        wait is over already, since a crash or a long stop came between, waits for its first answer."""
+        wait is nearly over, since a crash or a long stop came between, is given the time of one look-up."""
         if not any(self._asks(line) for line in self.lines.values()):
             return
 
@@ -82,14 +82,9 @@ class UnknownOutcomes:
                 if attempt.id not in self._asked and self._asks(self.lines.get(attempt.channel))
             ]  # fmt: skip
             until = Instant(now + LOOKUP_WITHIN)
-            found = [
-                replace(attempt, confirm_by=until)
-                if attempt.confirm_by is None or attempt.confirm_by < until
-                else attempt
-                for attempt in unknown
-            ]
-            tx.save_attempts([after for before, after in zip(unknown, found, strict=True) if after is not before])
-            return found
+            hurried = [replace(one, confirm_by=until) for one in unknown if (one.confirm_by or now) < until]
+            tx.save_attempts(hurried)
+            return [*hurried, *(one for one in unknown if (one.confirm_by or now) >= until)]
 
         for attempt in await self.runtime.store.write(work, paging=True):
             self._asked[attempt.id] = None
@@ -152,13 +147,13 @@ class UnknownOutcomes:
 
         async def work(tx: Tx) -> tuple[int, Effects]:
             record = OutcomeRecord(self.runtime, self.lines, tx)
-            found = await tx.unconfirmed(self.runtime.clock.now(), most)
+            attempts = await tx.unconfirmed(self.runtime.clock.now(), most)
             later = Instant(self.runtime.clock.now() + POSTPONED)
             if put_off:
-                tx.save_attempts([replace(attempt, confirm_by=later) for attempt in found])
-            for attempt in () if put_off else found:
+                tx.save_attempts([replace(attempt, confirm_by=later) for attempt in attempts])
+            for attempt in () if put_off else attempts:
                 await record.unconfirmed(attempt)
-            return len(found), await record.ledger.close()
+            return len(attempts), await record.ledger.close()
 
         count, effects = await self.runtime.store.write(work, paging=True)
         effects.apply(self.runtime)
