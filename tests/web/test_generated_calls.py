@@ -20,7 +20,7 @@ from pytest_aiohttp import AiohttpClient
 from yarl import URL
 
 from tests.web.conftest import Client
-from tests.web.test_quiet import KEY, QUIET
+from tests.web.test_muting import KEY, QUIET
 from tests.web.test_whole import ALERT, OWN
 from tocsin.clock import SystemChance, SystemClock
 from tocsin.settings import load

@@ -11,7 +11,7 @@ import pytest
 from pytest_aiohttp import AiohttpClient
 
 from tests.web.conftest import Client
-from tests.web.test_quiet import QUIET
+from tests.web.test_muting import QUIET
 from tests.web.test_schedules import basic, form_of, token
 from tests.web.test_whole import OWN
 from tocsin.model import HOUR, Actor
