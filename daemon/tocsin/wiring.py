@@ -260,7 +260,7 @@ class Daemon:
         await self.mute_changes.learn()
         was_down = await keeping.judge_downtime()
         await recount(self.runtime, self.intake)
-        await self.intake.known.load(self.store, self.clock.now())
+        await self.intake.open_alerts.load(self.store, self.clock.now())
         await self.storms.load()
         self.tasks(self.intake.run(), "intake")
         self.health.quarantined = bool(await self.store.meta("quarantine"))

@@ -13,7 +13,7 @@ from tocsin.errors import BadBody
 from tocsin.model import EMPTY, Alert, Instant, IntegrationConfig, Parsed
 from tocsin.work.ingest.intake import BATCH_ALERTS
 from tocsin.work.ingest.posts import Queued
-from tocsin.work.ingest.waiting_posts import Waiting
+from tocsin.work.ingest.waiting_posts import WaitingPosts
 
 HELD = "rules: [{name: waits, match: ['title=~\".*\"'], hold: 1d}]"
 GROUPED = "rules: [{name: g, match: ['cluster!=\"\"'], group_by: [cluster], hold: 1d}]"
@@ -66,16 +66,16 @@ async def test_repeats_in_a_big_post_are_counted_exactly_whatever_crashes(build:
 async def test_a_part_that_cannot_be_stored_costs_its_own_alerts(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     town = await build(HELD)
     town.expected_errors = {"post_poisoned"}
-    judge = town.daemon.intake._judge
+    judge = town.daemon.intake._evaluate
 
     def poisoned(alert: Alert, *rest: Any) -> Any:
         if alert.source_key == f"k{BATCH_ALERTS}":
             raise RuntimeError("poison")
         return judge(alert, *rest)
 
-    monkeypatch.setattr(town.daemon.intake, "_judge", poisoned)
+    monkeypatch.setattr(town.daemon.intake, "_evaluate", poisoned)
     taken = await town.post("apps", many(3 * BATCH_ALERTS))
-    monkeypatch.setattr(town.daemon.intake, "_judge", lambda *_: 1 / 0)
+    monkeypatch.setattr(town.daemon.intake, "_evaluate", lambda *_: 1 / 0)
     with pytest.raises(BadBody):
         await town.post("apps", many(3 * BATCH_ALERTS))
 
@@ -106,7 +106,7 @@ async def post(town: Town, integration: str, document: list[dict[str, Any]]) -> 
 
 
 def test_senders_take_turns_and_each_keeps_its_order() -> None:
-    waiting = Waiting()
+    waiting = WaitingPosts()
     for number in range(3):
         for name in ("a", "b", "c"):
             waiting.add(queued(name, number, bytes_=10))
@@ -119,7 +119,7 @@ def test_senders_take_turns_and_each_keeps_its_order() -> None:
 
 
 def test_a_post_larger_than_a_batch_goes_alone() -> None:
-    waiting = Waiting()
+    waiting = WaitingPosts()
     waiting.add(queued("a", 0, alerts=900))
     waiting.add(queued("b", 0))
 

@@ -154,7 +154,7 @@ async def told(story: list[Any], rules: str) -> None:
 
 async def agrees(town: Town) -> None:
     kept = {(key, id, content) async for _, key, id, content, _ in await town.daemon.store.open_keys()}
-    known = town.daemon.intake.known
+    known = town.daemon.intake.open_alerts
     for key in "abc":
         open_ones = {(id, content) for name, id, content in kept if name == key}
         assert len(open_ones) <= 1

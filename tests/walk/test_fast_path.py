@@ -195,7 +195,7 @@ async def life_of(config: str, happens: list[tuple[str, Any]], *, memory: bool =
     """What a town keeps and whom it pages. Without `memory` nothing takes the fast path: all is read and placed."""
     with tempfile.TemporaryDirectory() as folder, structlog.testing.capture_logs():
         town = await Town.open(Path(folder), config)
-        town.daemon.intake.known.trusted = memory
+        town.daemon.intake.open_alerts.trusted = memory
         try:
             for kind, what in happens:
                 if kind == "post":

@@ -117,7 +117,7 @@ async def test_the_same_alert_that_comes_to_both_at_once_is_one_incident_and_one
     for turn in range(ROUNDS):
         await post(daemons[turn % 2], Alert("resolved", f"db {turn}"))
     assert await daemons[0].store.incidents(OPEN, 1000, None) == []
-    assert [one for daemon in daemons for one in daemon.intake.known._in_doubt] == []  # it would grow for ever
+    assert [one for daemon in daemons for one in daemon.intake.open_alerts._in_doubt] == []  # it would grow for ever
 
 
 async def test_the_same_bytes_without_an_identity_at_both_are_one_incident(daemons: list[Daemon]) -> None:

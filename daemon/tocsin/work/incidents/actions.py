@@ -235,7 +235,7 @@ class Actions:
     def _end(self, ledger: Ledger, alerts: Sequence[StoredAlert]) -> None:
         tombstones = [ended_by_hand(self.intake.up_to_date(alert), ledger.now) for alert in alerts]
         ledger.tx.add_tombstones(tombstones)
-        self.intake.known.bury(tombstones, ledger.now)
+        self.intake.open_alerts.bury(tombstones, ledger.now)
         self.intake.forget(alerts)  # before the commit: the next post may be decided before we hear of it
         ledger.effects.ended += alerts
         ledger.tx.save_alerts([_ended(alert, ledger.now) for alert in alerts])

@@ -1,4 +1,4 @@
-"""One batch of posts while it is decided: its alerts as they were read, and as it has changed them so far."""
+"""State of one batch while it is decided: its alerts as they were read, and as it has changed them so far."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class BatchState:
         self.acknowledged: dict[int, None] = {}  # incidents whose alerts may all be acknowledged
         self.unpaged: dict[int, Policy | None] = {}  # opened, and to be paged for when the whole batch is known
         self.numbers: list[int] = []  # for incidents that open, as many as may
-        self.minted: dict[int, str] = {}  # identities, by id() of what was judged
+        self.minted: dict[int, str] = {}  # identities, by id() of what was evaluated
         self.moving: set[Pair] = set()  # something here is no pure repeat of these: nor is what follows
         self.changes: list[ChangeEvent] = []
         self.sources: list[int] = []  # ids of alerts that may keep others quiet
@@ -94,7 +94,7 @@ class BatchState:
     # ---------------------------------------------------------------------------- what is known
 
     def facts_for(self, item: Item) -> Facts:
-        """What must be known to place this alert, after all that was decided before it."""
+        """Facts to place this alert by, after all that was decided before it."""
         existing, group = self.alerts[item.pair], item.group
         latest = self.latest_of(group.key) if group is not None else None
         if existing is not None and item.alert.status == "resolved":
@@ -165,7 +165,7 @@ class BatchState:
         (self.added if alert.id in self.added else self.saved)[alert.id] = alert
 
     def bury(self, tombstone: Tombstone) -> None:
-        """What comes right behind this end, and began before it, waits."""
+        """Remember this end: a firing that comes right behind it, and began before it, waits."""
         self.tx.add_tombstones([tombstone])
         self.out.buried.append(tombstone)
         self.tombstones[tombstone.integration, tombstone.source_key] = tombstone
@@ -178,7 +178,7 @@ class BatchState:
         return self.ledger.what_mutes
 
     def watch(self, alert: StoredAlert) -> None:
-        """It may keep others quiet from now on, or no longer; for the rest of this batch too."""
+        """Note whether it keeps others quiet from now on, for the rest of this batch too."""
         standing = self.mutes.inhibited.standing(stored_values(alert))
         if not counts_as_source(alert, self.settings):
             standing = ()

@@ -1,4 +1,4 @@
-"""What thresholds and flap rules count: firings and changes, as stored and as this batch adds them."""
+"""Counts of thresholds and flap rules: firings and changes, as stored and as this batch adds them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Counters:
                 self._have[known] += known[0] == tally
 
     def have(self, tally: str, within: Millis) -> int:
-        """How many not older than this. Looked through once a batch: a window may hold thousands."""
+        """Count those not older than this. Looked through once a batch: a window may hold thousands."""
         known = self._have.get((tally, within))
         if known is None:
             marks = self._marks.get(tally, {}).values()

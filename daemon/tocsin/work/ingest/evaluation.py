@@ -1,4 +1,4 @@
-"""What can be said of an alert before its batch begins? Rules, group, identity, content, texts fit to keep."""
+"""Evaluation of an alert before its batch begins: rules, group, identity, content, texts fit to keep."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tocsin.model import Alert, ChangeEvent, Instant, IntegrationConfig
 
 
 @dataclass(slots=True)
-class Judged:
-    """What can be said of one alert before its batch begins. A repeat needs no verdict.
+class Evaluated:
+    """One alert as evaluated before its batch begins. A repeat needs no verdict.
 
     `alone`: if it is new it opens an incident of its own and pages nobody yet.
     """
@@ -31,22 +31,22 @@ class Judged:
     waited: bool = False  # its wait behind its end is over: it fires now, if it waits still
 
 
-def read(one: Judged) -> None:
+def read(one: Evaluated) -> None:
     """The content of an alert that fires: enough to tell whether it only repeats itself."""
     alert = one.alert
     one.labels, one.links = as_json(alert.labels), as_json(alert.links)
     one.content = hash_of(alert, one.labels, one.links)
 
 
-def judge(one: Judged, integration: IntegrationConfig, rulebook: Rulebook) -> None:
-    """What the rules say of an alert, the group it belongs to, and its texts fit to keep."""
+def evaluate(one: Evaluated, integration: IntegrationConfig, rulebook: Rulebook) -> None:
+    """Ask the rules about an alert, find its group, and make its texts fit to keep."""
     one.verdict = verdict = rulebook.walk(one.alert, integration)
     one.fit = fit_to_keep(one.alert, verdict, one.labels, one.links)
     one.alone = stands_alone(one, verdict, integration)
     one.group = group_of(verdict, one.key, integration.name) if one.key and not one.alone else None
 
 
-def stands_alone(one: Judged, verdict: Verdict, integration: IntegrationConfig) -> bool:
+def stands_alone(one: Evaluated, verdict: Verdict, integration: IntegrationConfig) -> bool:
     return (
         verdict.hold is not None
         and verdict.group_by is None
@@ -61,7 +61,7 @@ def stands_alone(one: Judged, verdict: Verdict, integration: IntegrationConfig) 
 
 
 def change_of(alert: Alert, integration: IntegrationConfig, key: str, rulebook: Rulebook, now: Instant) -> ChangeEvent:
-    """What was changed on purpose, as it is kept; the rules may name its service and title."""
+    """A change that was made on purpose, as it is kept; the rules may name its service and title."""
     verdict = rulebook.walk(alert, integration)
     fit = fit_to_keep(alert, verdict)
     at = now if alert.started_at is None else min(alert.started_at, now)
@@ -71,5 +71,5 @@ def change_of(alert: Alert, integration: IntegrationConfig, key: str, rulebook: 
 
 
 def bytes_of(raw: bytes, alert: Alert) -> str:
-    """What stands for an alert without an identity: its post's bytes, and its place in them."""
+    """Hash that stands for an alert without an identity: its post's bytes, and its place in them."""
     return hashlib.blake2b(raw + alert.pointer.encode(), digest_size=16).hexdigest()

@@ -1,4 +1,4 @@
-"""Execute what was answered about an alert: keep it, move its incident, count it. Nothing is decided here."""
+"""Execution of an answer about an alert: keep it, move its incident, count it. Nothing is decided here."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _open(batch: BatchState, placed: Open) -> None:
 
 
 def _gather(batch: BatchState, placed: Open | Reopen) -> None:
-    """Those that waited for the threshold join the incident that reached it."""
+    """Keep those that waited for the threshold in the incident that reached it."""
     for alert in placed.gathered:
         batch.put(alert)
         if alert.ended_at is None:

@@ -1,4 +1,4 @@
-"""The fast path: pure repeats, and new alerts that stand alone and page nobody yet, need no read and few steps.
+"""Fast path: pure repeats, and new alerts that stand alone and page nobody yet, need no read and few steps.
 
 Everything else is placed one by one (work/ingest/pipeline.py), and so is one of these as soon as anything else in the
 batch concerns it. What comes of it is what `place` (decide/incidents/placement.py) would answer; a test compares them.
@@ -17,13 +17,13 @@ from tocsin.decide.routing.priority import assess
 from tocsin.decide.routing.rules import Verdict, value_of
 from tocsin.model import Alert, Arrival, Impact, Instant, IntegrationConfig, Priority, Urgency
 from tocsin.work.ingest.batch_state import BatchState
-from tocsin.work.ingest.evaluation import Judged
+from tocsin.work.ingest.evaluation import Evaluated
 from tocsin.work.ingest.open_alerts import OpenAlerts
 from tocsin.work.ingest.posts import Queued
 from tocsin.work.ledger import Ledger
 
 SLICE = 400  # alerts that take it before the event loop gets a turn
-Located = tuple[int, Queued, Judged]
+Located = tuple[int, Queued, Evaluated]
 """An alert, its post, and which of the batch that is."""
 
 Basis = tuple[Impact, Urgency, Priority, str, str, str, str, str]
@@ -33,20 +33,20 @@ Basis = tuple[Impact, Urgency, Priority, str, str, str, str, str]
 async def take_fast_path(batch: BatchState) -> list[Located]:
     """Count pure repeats, write what is new and alone. Returns the others, in order."""
     if not batch.trust or batch.settings.defaults.reopen_within:
-        return [(index, post, one) for index, post in enumerate(batch.posts) for one in post.judged]
+        return [(index, post, one) for index, post in enumerate(batch.posts) for one in post.evaluated]
     fast = FastPath(batch.open_alerts, batch.ledger, batch.mutes, batch.now)
     others: list[Located] = []
     concerned: set[str] = set()  # identities that others concern
     for index, post in enumerate(batch.posts):
         name, quiet, current = post.integration.name, post.integration.auto_resolve, post.rulebook is batch.rulebook
-        for one in post.judged:
-            first = fast.coming.pop(one.identity, None)
+        for one in post.evaluated:
+            first = fast.new_alerts.pop(one.identity, None)
             if first is not None:
-                others.append((first.post, batch.posts[first.post], first.judged))
+                others.append((first.post, batch.posts[first.post], first.evaluated))
             elif current and not one.waited and one.identity not in concerned:
                 if one.verdict is None and _repeats_itself(batch, index, post.integration, one):
                     continue
-                if fast.takes(Coming(index, name, quiet, one)):
+                if fast.takes(NewAlert(index, name, quiet, one)):
                     continue
             others.append((index, post, one))
             concerned.add(one.identity)
@@ -54,7 +54,7 @@ async def take_fast_path(batch: BatchState) -> list[Located]:
     return others
 
 
-def _repeats_itself(batch: BatchState, index: int, integration: IntegrationConfig, one: Judged) -> bool:
+def _repeats_itself(batch: BatchState, index: int, integration: IntegrationConfig, one: Evaluated) -> bool:
     """Whether this is a pure repeat of an alert that is open, by memory; then it is counted."""
     if one.alert.status not in ("firing", "heartbeat"):
         return False
@@ -66,7 +66,7 @@ def _repeats_itself(batch: BatchState, index: int, integration: IntegrationConfi
 
 async def _write(batch: BatchState, fast: FastPath) -> None:
     """Write those that are new and alone, and give the loop its turns."""
-    count = len(fast.coming)
+    count = len(fast.new_alerts)
     if not count:
         return
     incidents, arrived = batch.incidents, batch.out.arrived
@@ -75,19 +75,19 @@ async def _write(batch: BatchState, fast: FastPath) -> None:
         arrived.append(arrival)
         if done % SLICE == 0 and done < count:
             await batch.runtime.clock.turn()
-    for coming, number in zip(fast.coming.values(), numbers, strict=True):
-        incidents[coming.post][number] = None
+    for new, number in zip(fast.new_alerts.values(), numbers, strict=True):
+        incidents[new.post][number] = None
     batch.ledger.arrive(arrived)
     batch.out.counts["opened"] = count
 
 
-class Coming(NamedTuple):
+class NewAlert(NamedTuple):
     """One of them: which post of the batch brings it, under which integration."""
 
     post: int
     integration: str
     quiet: int | None  # after so long without a repeat it ends
-    judged: Judged
+    evaluated: Evaluated
 
 
 @dataclass(slots=True)
@@ -98,7 +98,7 @@ class FastPath:
     ledger: Ledger
     mutes: Mutes
     now: Instant
-    coming: dict[str, Coming] = field(default_factory=dict)
+    new_alerts: dict[str, NewAlert] = field(default_factory=dict)
     any_mutes: bool = field(init=False)  # now
     may_mute: bool = field(init=False)  # what comes
     _parents: frozenset[str] = field(init=False)
@@ -108,39 +108,39 @@ class FastPath:
         self.any_mutes, self.may_mute = self.mutes.any_at(self.now), bool(self.mutes.inhibited.rules)
         self._parents = self.mutes.parents.services
 
-    def takes(self, one: Coming) -> bool:
+    def takes(self, one: NewAlert) -> bool:
         """Whether this alert may take the fast path: nothing is known of its identity, and nothing keeps it quiet."""
-        judged = one.judged
-        if not judged.alone or self.open_alerts.knows(judged.identity):
+        evaluated = one.evaluated
+        if not evaluated.alone or self.open_alerts.knows(evaluated.identity):
             return False
-        if self.open_alerts.buried_lately(judged.identity, self.now):
+        if self.open_alerts.buried_lately(evaluated.identity, self.now):
             return False
         if (self.any_mutes or self.may_mute or self._parents) and self._concerned(one):
             return False
-        self.coming[judged.identity] = one
+        self.new_alerts[evaluated.identity] = one
         return True
 
-    def _concerned(self, one: Coming) -> bool:
+    def _concerned(self, one: NewAlert) -> bool:
         """Whether something keeps it quiet, or it may keep others quiet."""
-        verdict = one.judged.verdict
+        verdict = one.evaluated.verdict
         assert verdict is not None
         if verdict.service in self._parents:
             return True
         if not self.any_mutes and not self.may_mute:
             return False
-        values = at_need(verdict, one.judged.alert, one.integration)
+        values = at_need(verdict, one.evaluated.alert, one.integration)
         if self.may_mute and self.mutes.inhibited.standing(values):
             return True
         return self.any_mutes and self.mutes.of(values, self.now, "P5") is not None
 
     def arrivals(self, ids: Sequence[int], numbers: Sequence[int], posts: Sequence[int]) -> Iterator[Arrival]:
         """Their rows, in order. `posts`: the id of each post of the batch."""
-        for one, id_, number in zip(self.coming.values(), ids, numbers, strict=True):
+        for one, id_, number in zip(self.new_alerts.values(), ids, numbers, strict=True):
             yield self._arrival(one, id_, number, posts[one.post])
 
-    def _arrival(self, one: Coming, id_: int, number: int, post: int) -> Arrival:
-        integration, judged, now = one.integration, one.judged, self.now
-        alert, verdict, fit = judged.alert, judged.verdict, judged.fit
+    def _arrival(self, one: NewAlert, id_: int, number: int, post: int) -> Arrival:
+        integration, evaluated, now = one.integration, one.evaluated, self.now
+        alert, verdict, fit = evaluated.alert, evaluated.verdict, evaluated.fit
         assert verdict is not None
         assert fit is not None
         assert verdict.hold is not None
@@ -149,8 +149,8 @@ class FastPath:
         return Arrival(
             id_,
             integration,
-            judged.key,
-            judged.content,
+            evaluated.key,
+            evaluated.content,
             number,
             post,
             verdict.severity,
@@ -167,7 +167,7 @@ class FastPath:
             Instant(now + verdict.hold),
             fit.truncated,
             written,
-            f"{integration}/{judged.key}",
+            f"{integration}/{evaluated.key}",
             impact,
             urgency,
             priority,
@@ -177,7 +177,7 @@ class FastPath:
         )
 
     def _basis(self, verdict: Verdict) -> Basis:
-        """What is the same of all alerts that the rules made alike, worked out once a batch."""
+        """Values shared by all alerts that the rules made alike, worked out once a batch."""
         alike = (
             verdict.policy, verdict.service, verdict.severity, verdict.impact, verdict.urgency, verdict.priority,
             verdict.category, verdict.rules, verdict.written,
@@ -204,7 +204,7 @@ class FastPath:
 
 
 def at_need(verdict: Verdict, alert: Alert, integration: str) -> Callable[[str], str]:
-    """The same as `value_of`, which is made only for a name that is no label: nearly all matchers name labels."""
+    """Lazy `value_of`, made only for a name that is no label: nearly all matchers name labels."""
     labels, written = verdict.labels, verdict.written
     whole: list[Callable[[str], str]] = []
 

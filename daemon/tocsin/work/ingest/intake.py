@@ -1,4 +1,4 @@
-"""Posts become incidents: batched, decided, committed; only then is the sender answered.
+"""Door of all alerts: posts are batched, decided and committed; only then is the sender answered.
 
 Posts that arrive while a batch commits form the next batch (group commit, no timer). A batch that
 fails is halved until only the culprit is refused. A big post is decided in parts, a transaction each, so that
@@ -31,12 +31,12 @@ from tocsin.model import (
 )
 from tocsin.work.duties import INGEST, Duty
 from tocsin.work.ingest.batch_state import BatchState
-from tocsin.work.ingest.evaluation import Judged, judge, read
+from tocsin.work.ingest.evaluation import Evaluated, evaluate, read
 from tocsin.work.ingest.open_alerts import OpenAlerts, forget
 from tocsin.work.ingest.pipeline import SLICE, decide_batch
 from tocsin.work.ingest.posts import Outcome, Queued, Taken, Waiter
 from tocsin.work.ingest.repeat_counts import RepeatCounts
-from tocsin.work.ingest.waiting_posts import Waiting
+from tocsin.work.ingest.waiting_posts import WaitingPosts
 from tocsin.work.noise.storms import Storms
 from tocsin.work.runtime import Runtime
 
@@ -61,11 +61,11 @@ class Intake:
 
     def __init__(self, runtime: Runtime, storms: Storms) -> None:
         self.runtime, self.storms = runtime, storms
-        self._queue = Waiting()
+        self._queue = WaitingPosts()
         self._wake = asyncio.Event()
         self._busy = False
         self.duty: Duty | None = None
-        self.known = OpenAlerts()
+        self.open_alerts = OpenAlerts()
         self.repeats = RepeatCounts(runtime.store)
         self.fires_later = asyncio.Event()  # something began to wait behind its end (work/incidents/overtaken.py)
 
@@ -118,12 +118,12 @@ class Intake:
     ) -> Taken:  # fmt: skip
         now, rulebook = self.runtime.clock.now(), self.runtime.live.rulebook
         try:
-            judged = await self._judge_all(integration, alerts, rulebook)
+            evaluated = await self._evaluate_all(integration, alerts, rulebook)
         except Exception as error:  # whatever one post can raise must cost only that post
             log.error("post_poisoned", integration=integration.name, error=repr(error), exc_info=True)
             raise BadBody("this post cannot be stored", status=422) from error
         done: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
-        self._line_up(Queued(integration, raw, parsed, now, judged, rulebook, done, row, part))
+        self._line_up(Queued(integration, raw, parsed, now, evaluated, rulebook, done, row, part))
         return await done
 
     async def fire(self, waited: StoredAlert, integration: IntegrationConfig, alert: Alert) -> None:
@@ -132,47 +132,47 @@ class Intake:
         Raises StoreUnavailable, BadBody when it cannot be decided.
         """
         now, rulebook = self.runtime.clock.now(), self.runtime.live.rulebook
-        one = Judged(alert, waited.source_key, f"{waited.integration}\0{waited.source_key}", waited=True)
+        one = Evaluated(alert, waited.source_key, f"{waited.integration}\0{waited.source_key}", waited=True)
         read(one)
-        judge(one, integration, rulebook)
+        evaluate(one, integration, rulebook)
         done: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
         post = Queued(integration, b"", Parsed((alert,)), now, [one], rulebook, done, row=waited.post or -1)
         self._line_up(post)
         await done
 
     def take_at_once(self, integration: IntegrationConfig, raw: bytes, parsed: Parsed, waiter: Waiter) -> bool:
-        """The same for a post that needs no turns of the loop: `waiter` hears of it. False: it has to be `take`."""
+        """Take a post that needs no turns of the loop: `waiter` hears of it. False: it has to be `take`."""
         live = self.runtime.live
         if live.heartbeat_matcher or len(parsed.alerts) > SLICE or self._queue.bytes > WAITING_BYTES:
             return False
         now, rulebook = self.runtime.clock.now(), live.rulebook
-        judge_one = self._judge
-        judged = [judge_one(alert, integration, rulebook) for alert in parsed.alerts]
-        self._line_up(Queued(integration, raw, parsed, now, judged, rulebook, waiter))
+        evaluate_one = self._evaluate
+        evaluated = [evaluate_one(alert, integration, rulebook) for alert in parsed.alerts]
+        self._line_up(Queued(integration, raw, parsed, now, evaluated, rulebook, waiter))
         return True
 
-    async def _judge_all(
+    async def _evaluate_all(
         self, integration: IntegrationConfig, alerts: Sequence[Alert], rulebook: Rulebook
-    ) -> list[Judged]:
+    ) -> list[Evaluated]:
         """All that needs no database, while the batch before this one is being committed."""
-        clock, judged = self.runtime.clock, []
+        clock, evaluated = self.runtime.clock, []
         began = clock.monotonic()
         for count, alert in enumerate(alerts):
             if (count and count % SLICE == 0) or clock.monotonic() - began > LOOP_TIME:
                 await clock.turn()
                 began = clock.monotonic()
-            judged.append(self._judge(alert, integration, rulebook))
-        return judged
+            evaluated.append(self._evaluate(alert, integration, rulebook))
+        return evaluated
 
-    def _judge(self, alert: Alert, integration: IntegrationConfig, rulebook: Rulebook) -> Judged:
+    def _evaluate(self, alert: Alert, integration: IntegrationConfig, rulebook: Rulebook) -> Evaluated:
         key = alert.source_key or ""
         if len(key) > KEY or not (key.isascii() and key.isprintable()):
             key = fit_key(key)
-        one = Judged(alert, key, f"{integration.name}\0{key}")
+        one = Evaluated(alert, key, f"{integration.name}\0{key}")
         if alert.status == "firing" or alert.status == "heartbeat":
             read(one)
-            if self.known.same(one.identity, one.content) is None:
-                judge(one, integration, rulebook)
+            if self.open_alerts.same(one.identity, one.content) is None:
+                evaluate(one, integration, rulebook)
         return one
 
     def _line_up(self, post: Queued) -> None:
@@ -238,14 +238,14 @@ class Intake:
         return None
 
     async def _commit(self, batch: list[Queued]) -> Outcome:
-        self.known.batch_begins()
+        self.open_alerts.batch_begins()
         tries = 0
 
         async def work(tx: Tx) -> Outcome:
             nonlocal tries
             tries += 1  # a conflict means that memory was wrong: then the database is asked
-            trust = self.known.trusted and tries == 1
-            state = BatchState(self.runtime, self.known, self.repeats, tx, batch, trust=trust)
+            trust = self.open_alerts.trusted and tries == 1
+            state = BatchState(self.runtime, self.open_alerts, self.repeats, tx, batch, trust=trust)
             return await decide_batch(state, self.storms)
 
         return await self.runtime.store.write(work, lane="ingest")
@@ -257,10 +257,10 @@ class Intake:
             self.repeats.count(alert_id, now, expires, began, count)
         if self.runtime.store.exclusive:
             self.repeats.counted = max(self.repeats.counted, outcome.last_post)
-            self.known.ended(outcome.ended)
-            self.known.remember(outcome.fresh)
-            self.known.welcome(outcome.arrived)
-            self.known.bury(outcome.buried, now)
+            self.open_alerts.ended(outcome.ended)
+            self.open_alerts.remember(outcome.fresh)
+            self.open_alerts.welcome(outcome.arrived)
+            self.open_alerts.bury(outcome.buried, now)
         if outcome.waits_until is not None:
             self.fires_later.set()
         if self.runtime.mutes.inhibited.rules:
@@ -277,7 +277,7 @@ class Intake:
         self._count_received(batch)
 
     def _learn_sources(self, outcome: Outcome) -> None:
-        """What fires now may keep others quiet."""
+        """Learn of alerts that fire now and may keep others quiet."""
         mutes, settings = self.runtime.mutes, self.runtime.settings
         for alert in outcome.fresh:
             self.runtime.unsettled |= mutes.see(alert, counts=counts_as_source(alert, settings))
@@ -286,10 +286,10 @@ class Intake:
         """Once a batch, since counting costs about as much as deciding."""
         received: Counter[tuple[str, SignalStatus]] = Counter()
         for post in batch:
-            if post.judged and post.judged[0].waited:
+            if post.evaluated and post.evaluated[0].waited:
                 continue  # it was counted when it came
             name = post.integration.name
-            for one in post.judged:
+            for one in post.evaluated:
                 received[name, one.alert.status] += 1
             if post.parsed.rejected and not post.row:
                 self.runtime.metrics.alerts_rejected.labels(name, "invalid").inc(len(post.parsed.rejected))
@@ -300,11 +300,11 @@ class Intake:
 
     def forget(self, alerts: Sequence[StoredAlert]) -> None:
         """Alerts that a person or a timer ends; to be called inside that transaction, before its commit."""
-        forget(self.runtime, self.known, alerts)
+        forget(self.runtime, self.open_alerts, alerts)
 
     def ended(self, alerts: Sequence[StoredAlert]) -> None:
-        """The same alerts, after that commit."""
-        self.known.ended(alerts)
+        """Alerts that `forget` was told of, after that commit."""
+        self.open_alerts.ended(alerts)
 
     def up_to_date(self, alert: StoredAlert) -> StoredAlert:
         """The alert as it was read, with the repeats that are not in the database yet."""

@@ -66,7 +66,7 @@ class OpenAlerts:
                 self._in_doubt.pop(identity, None)
 
     def welcome(self, arrivals: Iterable[Arrival]) -> None:
-        """The same of alerts that came straight in."""
+        """Remember alerts that took the fast path."""
         for one in arrivals:
             if not self._ended_meanwhile or one.id not in self._ended_meanwhile:
                 identity = f"{one.integration}\0{one.source_key}"
@@ -95,7 +95,7 @@ class OpenAlerts:
                 self._in_doubt.pop(identity_of(*pair), None)
 
     def bury(self, tombstones: Iterable[Tombstone], now: Instant) -> None:
-        """What was buried. Told before its commit it errs, if that fails, towards asking: what stays open is found."""
+        """Remember tombstones. Told before a commit that fails, it errs towards asking: what stays open is found."""
         for one in tombstones:
             self._buried[identity_of(one.integration, one.source_key)] = one
         if len(self._buried) > self._bury_most:
@@ -125,6 +125,6 @@ def packed(content: int, alert: int, incident: int | None) -> int:
 
 
 def forget(runtime: Runtime, open_alerts: OpenAlerts, alerts: Sequence[StoredAlert]) -> None:
-    """These alerts end: nobody takes them for open any more. To be called inside that transaction."""
+    """Take alerts that end for open no more. To be called inside that transaction."""
     open_alerts.ending(alerts)
     runtime.unsettled |= runtime.mutes.forget(alerts)

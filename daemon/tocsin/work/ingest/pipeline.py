@@ -1,4 +1,4 @@
-"""What happens to the alerts of a batch, stage by stage: `decide_batch`."""
+"""Stages of a batch in one function: `decide_batch`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tocsin.decide.routing.grouping import group_of
 from tocsin.decide.routing.kept_texts import begun
 from tocsin.model import MINUTE, Alert, Instant, Millis, Post
 from tocsin.work.ingest.batch_state import BatchState
-from tocsin.work.ingest.evaluation import bytes_of, judge
+from tocsin.work.ingest.evaluation import bytes_of, evaluate
 from tocsin.work.ingest.execution import execute
 from tocsin.work.ingest.fast_path import Located, take_fast_path
 from tocsin.work.ingest.open_alerts import identity_of
@@ -59,7 +59,7 @@ async def _lock_identities(batch: BatchState) -> None:
         return
     keys: dict[str, None] = {}
     for post in batch.posts:
-        for one in post.judged:
+        for one in post.evaluated:
             alert, name = one.alert, post.integration.name
             keys[f"{name}\0{alert.source_key or bytes_of(post.raw, alert)}"] = None
             group = group_of(batch.rulebook.walk(alert, post.integration), alert.source_key or "", name)
@@ -76,20 +76,20 @@ async def _load_mutes_and_people(batch: BatchState) -> None:
 
 async def _item(batch: BatchState, located: Located) -> Item:
     """One alert with its identity; a repeat as far as memory may be trusted."""
-    index, post, judged = located
-    alert, integration, key = judged.alert, post.integration, judged.key
+    index, post, evaluated = located
+    alert, integration, key = evaluated.alert, post.integration, evaluated.key
     if not key:
-        key = batch.minted[id(judged)] = await _mint(batch, post, alert)
-    item = Item(index, integration, alert, (integration.name, key), judged.content, waited=judged.waited)
+        key = batch.minted[id(evaluated)] = await _mint(batch, post, alert)
+    item = Item(index, integration, alert, (integration.name, key), evaluated.content, waited=evaluated.waited)
     if alert.status == "firing" or alert.status == "heartbeat":
         if batch.trust and not item.waited and item.pair not in batch.alerts and item.pair not in batch.moving:
             item.repeat = batch.open_alerts.same(identity_of(*item.pair), item.content)
         if item.repeat is None:
-            if judged.verdict is None or post.rulebook is not batch.rulebook:
-                judge(judged, integration, batch.rulebook)
-            item.verdict, item.fit = judged.verdict, judged.fit
+            if evaluated.verdict is None or post.rulebook is not batch.rulebook:
+                evaluate(evaluated, integration, batch.rulebook)
+            item.verdict, item.fit = evaluated.verdict, evaluated.fit
             assert item.verdict is not None
-            item.group = judged.group or group_of(item.verdict, key, integration.name)
+            item.group = evaluated.group or group_of(item.verdict, key, integration.name)
             if item.threshold is not None:
                 item.content = begun(item.content, alert.started_at)
     if item.repeat is None:
@@ -130,6 +130,6 @@ async def _write(batch: BatchState) -> Outcome:
     out.fresh.extend(alert for alert in batch.added.values() if alert.ended_at is None)
     out.fresh.extend(alert for alert in batch.saved.values() if alert.ended_at is None)
     for row, post, incidents in zip(batch.post_ids, batch.posts, batch.incidents, strict=True):
-        keys = tuple([one.key or batch.minted[id(one)] for one in post.judged])
-        out.results.append(Taken(len(post.judged), tuple(incidents), post.parsed.rejected, keys, row=row))
+        keys = tuple([one.key or batch.minted[id(one)] for one in post.evaluated])
+        out.results.append(Taken(len(post.evaluated), tuple(incidents), post.parsed.rejected, keys, row=row))
     return out

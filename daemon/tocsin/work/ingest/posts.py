@@ -20,12 +20,12 @@ from tocsin.model import (
     Tombstone,
 )
 from tocsin.work.effects import Effects
-from tocsin.work.ingest.evaluation import Judged
+from tocsin.work.ingest.evaluation import Evaluated
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of one post. `incidents`: numbers, each once. `keys`: identity of each alert taken."""
+    """Result of one post. `incidents`: numbers, each once. `keys`: identity of each alert taken."""
 
     accepted: int
     incidents: tuple[int, ...]
@@ -45,7 +45,7 @@ class Waiter(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Queued:
-    """A post that waits for its batch, or a part of a big one: then `judged` are the alerts of this part alone.
+    """A post that waits for its batch, or a part of a big one: then `evaluated` are the alerts of this part alone.
 
     The row of a post is kept with its first part, whole; the others name it by its id, in `row`.
     """
@@ -54,7 +54,7 @@ class Queued:
     raw: bytes
     parsed: Parsed
     received_at: Instant
-    judged: list[Judged]
+    evaluated: list[Evaluated]
     rulebook: Rulebook
     waiter: Waiter
     row: int = 0  # the id of the post's row, where an earlier part kept it
@@ -85,7 +85,7 @@ class Item:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a committed batch leaves to do outside the database."""
+    """Outcome of a committed batch: all that is left to do outside the database."""
 
     results: list[Taken]
     effects: Effects

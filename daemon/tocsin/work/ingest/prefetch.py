@@ -1,4 +1,4 @@
-"""Read what must be known before alerts can be placed, in as few reads as a slice allows."""
+"""Reads of all that must be known before alerts can be placed, as few as a slice allows."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _may_be_overtaken(batch: BatchState, item: Item) -> bool:
 
 
 def _recall(batch: BatchState, asked: list[Pair], ended: list[Pair]) -> tuple[list[Pair], list[Pair]]:
-    """What of these must still be asked: memory knows who is not open, and who ended just now."""
+    """Leave out what need not be asked: memory knows who is not open, and who ended just now."""
     known = batch.open_alerts
     for pair in ended:
         tombstone = known.buried(pair, batch.now)

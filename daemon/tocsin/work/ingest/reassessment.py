@@ -1,4 +1,4 @@
-"""Incidents assessed again when a whole batch is known, and their first pages."""
+"""Reassessment of incidents when a whole batch is known, and their first pages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tocsin.work.ledger import Ledger
 
 
 async def reassess_touched_incidents(batch: BatchState) -> None:
-    """Those whose severity may have sunk, or whose alerts may all be acknowledged: look at all their alerts."""
+    """Look at all alerts of incidents whose severity may have sunk, or whose alerts may all be acknowledged."""
     for number in dict.fromkeys([*batch.touched, *batch.acknowledged]):
         incident = batch.ledger.get(number)
         if incident is None or not incident.open:

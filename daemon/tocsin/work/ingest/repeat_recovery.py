@@ -1,4 +1,4 @@
-"""How often was each alert repeated in the last second before a crash? The posts are kept, so count them again.
+"""Recovery of the counts of repeats that a crash kept from being written: the posts are kept, so count them again.
 
 Counts of pure repeats are written once a second, together with the number of the last post they include.
 At a start the posts behind that one are read again. Where several daemons write, repeats are counted in
@@ -34,7 +34,7 @@ async def recount(runtime: Runtime, intake: Intake) -> None:
         for post in posts:
             for alert, read in await _repeated(runtime, post):
                 expires = read.expires_at
-                later = expires is not None and expires > runtime.clock.now()  # else it was judged anew already
+                later = expires is not None and expires > runtime.clock.now()  # else it was evaluated anew already
                 intake.repeats.count(alert.id, post.received_at, expires if later else None, read.started_at)
         after = posts[-1].id
     intake.repeats.counted = after

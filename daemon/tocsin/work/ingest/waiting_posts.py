@@ -12,7 +12,7 @@ from collections import deque
 from tocsin.work.ingest.posts import Queued
 
 
-class Waiting:
+class WaitingPosts:
     """Posts by lane. `bytes`: of the bodies that wait; those of a big post are counted by the door that reads it."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Waiting:
             name, lane = next(iter(lanes.items()))
             alone = len(lanes) == 1  # then all turns are its own
             while lane:
-                alerts += len(lane[0].judged)
+                alerts += len(lane[0].evaluated)
                 if taken and alerts > most:
                     return self._gone(taken)
                 taken.append(lane.popleft())
