@@ -295,7 +295,7 @@ class Daemon:
 
     async def _start_paging(self) -> None:
         prepare = getattr(self.ports.mail, "prepare", None)
-        if prepare is not None and any(one.type == "smtp" for one in self._settings.channels.values()):
+        if prepare is not None and any(channel.type == "smtp" for channel in self._settings.channels.values()):
             prepare()
         await self.pager.takeover.recover()
         self.paging = True
@@ -364,7 +364,7 @@ class Daemon:
         self._front = front = Front(runner.server, *shared)
         loop = asyncio.get_running_loop()
         if sockets:
-            self._listeners = [await loop.create_server(front, sock=one, backlog=BACKLOG) for one in sockets]
+            self._listeners = [await loop.create_server(front, sock=sock, backlog=BACKLOG) for sock in sockets]
         else:
             self._listeners = [
                 await loop.create_server(front, server.host, server.port, backlog=BACKLOG, reuse_address=True)

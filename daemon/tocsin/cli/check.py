@@ -26,7 +26,7 @@ from tocsin.settings import emptied as settings_emptied
 from tocsin.settings.document.scalars import did_you_mean
 from tocsin.settings.finding_docs import codes, fix, hint, why
 from tocsin.settings.lint import NO_DOUBTS
-from tocsin.settings.review import Ignored, Review, review
+from tocsin.settings.review import Review, review
 
 Level = Literal["error", "warning", "info"]
 COLOURS = {"error": "bold red", "warning": "yellow", "info": "blue"}
@@ -132,7 +132,7 @@ def report(found: Review) -> dict[str, object]:
     return {
         "ok": not counts["error"],
         "problems": [_as_json(problem) for problem in found.problems],
-        "ignored": [_ignored_as_json(one) for one in found.ignored],
+        "ignored": [{**_as_json(ignored.problem), "reason": ignored.reason} for ignored in found.ignored],
         "counts": {level: counts[level] for level in LEVELS},
     }
 
@@ -142,10 +142,6 @@ def _as_json(problem: Problem) -> dict[str, object]:
     place: dict[str, object] = {"file": where.file, "line": where.line, "column": where.column}
     said = {"level": problem.level, "code": problem.code, "message": problem.message}
     return {**place, **said, "why": why(problem), "fix": fix(problem), "url": codes()[problem.code].url}
-
-
-def _ignored_as_json(one: Ignored) -> dict[str, object]:
-    return {**_as_json(one.problem), "reason": one.reason}
 
 
 def _rules_as_json(loaded: Loaded) -> dict[str, object]:

@@ -24,17 +24,13 @@ def show(schedule: str | None, at: str | None, window: tuple[str | None, str | N
 
 
 def _moment(api: Api, schedule: str | None, at: str | None, as_json: bool) -> None:
-    found = [_one(one) for one in api.get("/v1/oncall", schedule=schedule, at=at)["schedules"]]
+    found = [{"because": "", **one} for one in api.get("/v1/oncall", schedule=schedule, at=at)["schedules"]]
     if as_json:
         whole = [{name: one[name] for name in ("schedule", "at", "users")} for one in found]
         print_json(whole if schedule is None else whole[0])
         return
     rows = [(one["schedule"], shift_output.clock(one["at"]), ", ".join(one["users"]), one["because"]) for one in found]
     print_table(("schedule", "at", "on call", "because"), rows, empty="no schedules")
-
-
-def _one(found: dict[str, Any]) -> dict[str, Any]:
-    return {"because": "", **found}
 
 
 def _shifts(api: Api, schedule: str | None, since: str, until: str, as_json: bool) -> None:

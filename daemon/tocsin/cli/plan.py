@@ -97,7 +97,7 @@ def _of_daemon(main: Path) -> Loaded | None:
     if answer.get("ok") is not True:
         warn(f"the daemon cannot tell its configuration ({answer.get('because')}); compared with the file instead")
         return None
-    return unpacked(answer["configuration"], _reading())
+    return unpacked(answer["configuration"], Reading(os.environ, INSTALLED, made_up_secrets=True))
 
 
 def _settings_of(new: Path, main: Path) -> Settings:
@@ -111,10 +111,6 @@ def _settings_of(new: Path, main: Path) -> Settings:
         print_problems(loaded.problems)
         raise Trouble(f"{new}: {errors_in(loaded.problems)}", WRONG)
     return loaded.settings
-
-
-def _reading() -> Reading:
-    return Reading(os.environ, INSTALLED, made_up_secrets=True)
 
 
 # ------------------------------------------------------------------------------------ the database

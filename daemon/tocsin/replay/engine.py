@@ -8,7 +8,7 @@ at the recorded time, or, where their page goes out later here, as long after it
 from __future__ import annotations
 
 import heapq
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, cast
 
@@ -239,8 +239,8 @@ class ReplayRun:
                 await self._answer(record)
 
     async def _post(self, integration: IntegrationConfig, signals: list[Signal]) -> None:
-        raw = next((one.bytes.encode() for one in signals if one.bytes), b"{}")
-        await self.daemon.intake.take(integration, raw, Parsed(tuple(one.alert for one in signals)))
+        raw = next((signal.bytes.encode() for signal in signals if signal.bytes), b"{}")
+        await self.daemon.intake.take(integration, raw, Parsed(tuple(signal.alert for signal in signals)))
 
     async def pass_until(self, at: Instant) -> None:
         """Pass time from one due instant to the next."""
@@ -261,7 +261,7 @@ class ReplayRun:
     def _stride(self) -> Millis:
         """Chores look around at least so often; every second while there is a storm, whose end they tell."""
         storms = self.daemon.storms.states.values()
-        return SECOND if any(one.incident is not None for one in storms) else STRIDE
+        return SECOND if any(storm.incident is not None for storm in storms) else STRIDE
 
     async def _stop_at(self, at: Instant) -> None:
         self.stopped_at = at
@@ -290,14 +290,19 @@ class ReplayRun:
 
     def _first_page(self, number: int, at: Instant) -> None:
         self.paged.setdefault(number, at)
-        for one in self.awaited.pop(number, ()):
-            self._plan(number, Instant(self.paged[number] + one.after), one.answer)
+        for awaited in self.awaited.pop(number, ()):
+            self._plan(number, Instant(self.paged[number] + awaited.after), awaited.answer)
 
     async def _ask_who_was_paged(self) -> None:
         self.bundled = False
         for number in list(self.awaited):
-            found = [one.started_at for page, attempts in await self.daemon.store.pages(number) if page.kind == "page"
-                     for one in attempts if one.state in ("accepted", "bundled")]  # fmt: skip
+            found = [
+                attempt.started_at
+                for page, attempts in await self.daemon.store.pages(number)
+                if page.kind == "page"
+                for attempt in attempts
+                if attempt.state in ("accepted", "bundled")
+            ]
             if found:
                 self._first_page(number, min(found))
 
@@ -362,10 +367,9 @@ class ReplayRun:
     async def outcome(self) -> Played:
         store, settings = self.daemon.store, self.daemon.live.settings
         assert isinstance(store, History)
-        sent = await _all_of(store.pages_sent())
         pages: dict[int, list[Sent]] = {}
-        for one in sent:
-            pages.setdefault(one.incident, []).append(_by_night(one, settings))
+        async for page in store.pages_sent():
+            pages.setdefault(page.incident, []).append(_by_night(page, settings))
         cases = {}
         async for case in store.cases():
             if case.integration != OWN.name:
@@ -373,8 +377,16 @@ class ReplayRun:
                 cases[case.number] = replace(case, pages=mine, healed=case.healed and not mine)
         whereabouts, counts = await self._whereabouts(store)
         fates = tuple(
-            Fate(one.received_at, one.integration, one.source_key, one.user, one.kind, number, number in pages)
-            for one, number in self.fates
+            Fate(
+                answer.received_at,
+                answer.integration,
+                answer.source_key,
+                answer.user,
+                answer.kind,
+                number,
+                number in pages,
+            )
+            for answer, number in self.fates
         )
         return Played(cases, whereabouts, counts, fates, dict(self.skipped))
 
@@ -393,15 +405,11 @@ class ReplayRun:
         return found, counts
 
 
-async def _all_of(found: AsyncIterator[Sent]) -> list[Sent]:
-    return [one async for one in found]
-
-
-def _by_night(one: Sent, settings: Settings) -> Sent:
-    user = settings.users.get(one.user)
+def _by_night(page: Sent, settings: Settings) -> Sent:
+    user = settings.users.get(page.user)
     if user is None:
-        return one
-    return replace(one, night=in_hours(Support(user.timezone, (NIGHT,)), one.at))
+        return page
+    return replace(page, night=in_hours(Support(user.timezone, (NIGHT,)), page.at))
 
 
 def _for_replay(loaded: Loaded) -> Settings:
@@ -411,7 +419,9 @@ def _for_replay(loaded: Loaded) -> Settings:
     assert loaded.settings is not None
     server = replace(loaded.settings.server, public_url=None)
     defaults = replace(loaded.settings.defaults, close_after=NEVER)
-    schedules = {name: replace(one, ical=None) for name, one in loaded.settings.schedules.items()}  # nothing is fetched
+    schedules = {
+        name: replace(schedule, ical=None) for name, schedule in loaded.settings.schedules.items()
+    }  # nothing is fetched
     return replace(
         loaded.settings,
         database="sqlite::memory:",

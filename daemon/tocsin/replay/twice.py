@@ -62,8 +62,8 @@ def play_twice(
         while waiting:
             done, waiting = wait(waiting, timeout=LOOK, return_when=FIRST_COMPLETED)
             tell(sum(counts[:]))
-            for one in done:
-                one.result()
+            for side in done:
+                side.result()
         return running[0].result(), running[1].result()
 
 
@@ -90,9 +90,9 @@ def with_duty(settings: Settings, duty: Mapping[str, OnCallExtras]) -> Settings:
     """Overrides made at run time go after the written ones, as they do when people are paged."""
     nothing = OnCallExtras((), ())
     schedules = {}
-    for name, one in settings.schedules.items():
+    for name, schedule in settings.schedules.items():
         known = duty.get(name, nothing)
-        schedules[name] = replace(one, feed=known.feed, overrides=(*one.overrides, *known.overrides))
+        schedules[name] = replace(schedule, feed=known.feed, overrides=(*schedule.overrides, *known.overrides))
     return replace(settings, schedules=schedules)
 
 

@@ -86,7 +86,7 @@ def difference(old: Settings, new: Settings, started: Settings | None = None) ->
         counts={name: change for name, change in counts.items() if change != ChangeCounts()},
         names={name: found for name, found in names.items() if found != NameChanges()},
         needs_restart=tuple(_needs_restart(started or old, new)),
-        removes_most=tuple(name for name in GUARDED if 2 * counts[name].removed > _size(old, name)),
+        removes_most=tuple(name for name in GUARDED if 2 * counts[name].removed > len(getattr(old, name))),
         empties=emptied(old, new),
         moved=_staying(old, new) != _staying(new, old),
     )
@@ -133,7 +133,3 @@ def _needs_restart(old: Settings, new: Settings) -> list[str]:
         "database": old.database != new.database,
     }
     return [name for name, changed in unlike.items() if changed]
-
-
-def _size(settings: Settings, name: str) -> int:
-    return len(getattr(settings, name))

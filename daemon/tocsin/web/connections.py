@@ -46,9 +46,9 @@ class Connections:
     def __len__(self) -> int:
         return len(self._open)
 
-    def opened(self, one: CountedConnection) -> bool:
+    def opened(self, connection: CountedConnection) -> bool:
         """Count it, after room was made for it; False: there is none, and it is to be left."""
-        address = one.address
+        address = connection.address
         if self._of.get(address, 0) >= max(LEAST, self.most // SHARE) and not is_among(address, self._trusted()):
             if not self._leave_idlest(address):
                 log.warning("connections_refused", peer=address, open=len(self._open))
@@ -56,33 +56,33 @@ class Connections:
         elif len(self._open) >= self.most and not self._leave_idlest():
             log.warning("connections_refused", peer=address, open=len(self._open))
             return False
-        self._open[one] = None
+        self._open[connection] = None
         self._of[address] = self._of.get(address, 0) + 1
         return True
 
-    def used(self, one: CountedConnection) -> None:
+    def used(self, connection: CountedConnection) -> None:
         """Note that data arrived on the connection."""
         try:  # costs nothing where it is counted, as nearly all are
-            self._open.move_to_end(one)
+            self._open.move_to_end(connection)
         except KeyError:
             return
 
-    def closed(self, one: CountedConnection) -> None:
-        if one not in self._open:
+    def closed(self, connection: CountedConnection) -> None:
+        if connection not in self._open:
             return
-        del self._open[one]
-        left = self._of[one.address] - 1
+        del self._open[connection]
+        left = self._of[connection.address] - 1
         if left:
-            self._of[one.address] = left
+            self._of[connection.address] = left
         else:
-            del self._of[one.address]
+            del self._of[connection.address]
 
     def _leave_idlest(self, address: str | None = None) -> bool:
-        for one in self._open:
-            if (address is None or one.address == address) and one.is_idle():
-                log.info("connections_closed", peer=one.address, open=len(self._open))
-                self.closed(one)
-                one.leave()
+        for connection in self._open:
+            if (address is None or connection.address == address) and connection.is_idle():
+                log.info("connections_closed", peer=connection.address, open=len(self._open))
+                self.closed(connection)
+                connection.leave()
                 return True
         return False
 

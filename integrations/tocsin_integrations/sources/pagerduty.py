@@ -13,7 +13,7 @@ from typing import Any
 
 from tocsin.contracts import Source
 from tocsin.errors import BadBody
-from tocsin.model import EMPTY, Alert, Instant, IntegrationConfig, Link, Option, Parsed, Secret, Severity, SignalStatus
+from tocsin.model import EMPTY, Alert, Instant, IntegrationConfig, Link, Option, Parsed, Secret, SignalStatus
 from tocsin_integrations.common.json_fields import (
     instant_of,
     key_of,
@@ -95,7 +95,7 @@ def _v2(body: dict[str, Any], config: IntegrationConfig) -> Alert:
     return Alert(
         status="firing",
         source_key=key_of(body.get("dedup_key")),
-        severity=_severity(payload),
+        severity=severity_of(payload.get("severity")),
         title=text(payload.get("summary")),
         description=_description(details),
         service=_service(body.get("routing_key"), payload, source, config),
@@ -144,10 +144,6 @@ def _own_keys(config: IntegrationConfig) -> set[str]:
 
 def _teams(config: IntegrationConfig) -> list[Mapping[str, Any]]:
     return list((config.options.get("routing_keys") or EMPTY).values())
-
-
-def _severity(payload: Mapping[str, Any]) -> Severity | None:
-    return severity_of(payload.get("severity"))
 
 
 def _service(key: Any, payload: Mapping[str, Any], source: str, config: IntegrationConfig) -> str | None:

@@ -170,7 +170,7 @@ class _Composer:
 
     def _key(self, event: Any) -> None:
         at, name = self._at(event), event.value
-        entries = self._top_mapping().entries
+        entries = cast(Mapping, self.open[-1]).entries
         if name == "<<" and not event.style:
             self._problem(at, "merge-key", "merge keys are not read (<<); write the keys out")
         elif name in entries:
@@ -238,9 +238,6 @@ class _Composer:
 
     def _expects_key(self) -> bool:
         return bool(self.open) and isinstance(self.open[-1], Mapping) and self.waiting[-1] is None
-
-    def _top_mapping(self) -> Mapping:
-        return cast(Mapping, self.open[-1])
 
     def _context(self, event: Any) -> tuple[str, Where]:
         """The nearest key above the place where the event's node will hang."""

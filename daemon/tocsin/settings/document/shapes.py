@@ -338,7 +338,9 @@ class Record(Shape[Any]):
         missing = [key for key, known in self.keys.items() if known.required and key not in got.node.entries]
         if missing and not got.node.cut:
             for key in missing:
-                reading.error(got.node, "missing-key", self._missing(key), at=got.node.key_at)
+                reading.error(
+                    got.node, "missing-key", f"'{key}' is missing ({self.keys[key].help})", at=got.node.key_at
+                )
         left_out = LEFT_OUT in got.values.values()
         usable = {key: value for key, value in got.values.items() if not isinstance(value, Nothing)}
         whole_ = all(key in usable for key, known in self.keys.items() if known.required)
@@ -346,9 +348,6 @@ class Record(Shape[Any]):
         if left_out:
             return LEFT_OUT
         return tried(partial(self.make, got, reading), got.node, reading) if whole_ else BROKEN
-
-    def _missing(self, key: str) -> str:
-        return f"'{key}' is missing ({self.keys[key].help})"
 
     def schema(self) -> dict[str, Any]:
         properties = {key: _described(known) for key, known in self.keys.items()}

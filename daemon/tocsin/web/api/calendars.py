@@ -68,7 +68,7 @@ def person_file(daemon: Daemon, versions: Versions) -> Handler:
         settings, now = daemon.live.settings, daemon.clock.now()
         _user_named(settings, key)
         extra = await _overrides(daemon, Instant(now - ical_export.BACK))
-        schedules = [(one, extra.get(name, ())) for name, one in settings.schedules.items()]
+        schedules = [(schedule, extra.get(name, ())) for name, schedule in settings.schedules.items()]
         apart = request.app[TURNS].apart
         entries = await apart(ical_export.entries_for, key, schedules, settings.users, now)
         return await apart(_answer, request, f"On call: {settings.users[key].name}", entries, versions, now)

@@ -41,7 +41,7 @@ async def list_changes(ask: Ask) -> web.Response:
         raise bad_value("to", "it is before from")
     service, limit = ask.param("service"), whole(ask, "limit", LIMIT, MOST)
     found = await ask.daemon.store.changes(since, until, service=service, limit=limit)
-    return json_answer({"changes": [change_view(one) for one in found]})
+    return json_answer({"changes": [change_view(change) for change in found]})
 
 
 def change_view(change: ChangeEvent) -> dict[str, Any]:

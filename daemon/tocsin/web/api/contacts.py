@@ -39,19 +39,19 @@ def user_view(user: User, contacts: Sequence[ContactView]) -> dict[str, Any]:
         "name": user.name,
         "timezone": user.timezone,
         "role": user.role,
-        "contacts": [contact_view(one) for one in contacts],
+        "contacts": [contact_view(contact) for contact in contacts],
     }
 
 
-def contact_view(one: ContactView) -> dict[str, Any]:
+def contact_view(view: ContactView) -> dict[str, Any]:
     return {
-        "name": one.contact.name,
-        "channel": one.contact.channel,
-        "verified": one.verified,
-        "verified_at": when(one.verified_at),
-        "usable": one.usable,
-        "because": one.because or None,
-        "code_expires_at": when(one.code_expires_at),
+        "name": view.contact.name,
+        "channel": view.contact.channel,
+        "verified": view.verified,
+        "verified_at": when(view.verified_at),
+        "usable": view.usable,
+        "because": view.because or None,
+        "code_expires_at": when(view.code_expires_at),
     }
 
 
@@ -130,7 +130,7 @@ def sent_view(sent: MessageStatus, *, whole: bool) -> dict[str, Any]:
         "answered": sent.answered,
         "arrived": sent.arrived,
         "settled": sent.settled,
-        "attempts": [attempt_view(one, whole=whole) for one in sent.attempts],
+        "attempts": [attempt_view(attempt, whole=whole) for attempt in sent.attempts],
     }
 
 

@@ -23,7 +23,7 @@ WITHOUT_USER = "this token belongs to no user: create it with --user"
 
 def handler_of(daemon: Daemon, endpoint: Endpoint) -> Handler:
     """The endpoint behind its guard: token, role, parameters, body, in this order."""
-    known = tuple(one.name for one in endpoint.params)
+    known = tuple(param.name for param in endpoint.params)
 
     @guarded
     async def handler(request: web.Request) -> web.StreamResponse:

@@ -122,20 +122,20 @@ async def incident_and_more(daemon: Daemon, incident: Incident, settings: Settin
     return {
         **views.incident_view(incident, settings),
         "related": await related_to(daemon, incident),
-        "changes": [change_view(one) for one in await changes_beside(daemon, incident)],
+        "changes": [change_view(change) for change in await changes_beside(daemon, incident)],
     }
 
 
 async def related_to(daemon: Daemon, incident: Incident) -> list[dict[str, Any]]:
     found = []
-    for one in await daemon.store.related(incident.number, MOST_RELATED):
-        other = await daemon.store.incident(one.other)
+    for relation in await daemon.store.related(incident.number, MOST_RELATED):
+        other = await daemon.store.incident(relation.other)
         found.append(
             {
-                "number": one.other,
-                "kind": one.kind,
-                "now": other is not None and _waits(incident, other, one.kind),
-                "at": rfc3339(one.at),
+                "number": relation.other,
+                "kind": relation.kind,
+                "now": other is not None and _waits(incident, other, relation.kind),
+                "at": rfc3339(relation.at),
                 "title": other.title if other else None,
                 "status": other.status if other else None,
                 "service": other.service if other else None,

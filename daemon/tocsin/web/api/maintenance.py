@@ -34,21 +34,23 @@ class MaintenanceList(bodies.Shape):
 
 async def list_maintenance(ask: Ask) -> web.Response:
     windows, now = ask.settings.maintenance, ask.now
-    return await ask.apart(lambda: json_answer({"maintenance": [maintenance_view(one, now) for one in windows]}))
+    return await ask.apart(
+        lambda: json_answer({"maintenance": [maintenance_view(maintenance, now) for maintenance in windows]})
+    )
 
 
-def maintenance_view(one: Maintenance, now: Instant) -> dict[str, Any]:
-    zone = zone_of(one.timezone)
+def maintenance_view(maintenance: Maintenance, now: Instant) -> dict[str, Any]:
+    zone = zone_of(maintenance.timezone)
 
     def shown(window: Any) -> dict[str, str] | None:
         return window and {"start": rfc3339(window.start, zone), "end": rfc3339(window.end, zone)}
 
     return {
-        "name": one.name,
-        "matchers": list(one.match),
-        "timezone": one.timezone,
-        "current": shown(in_force(one, now)),
-        "next": shown(upcoming(one, now)),
+        "name": maintenance.name,
+        "matchers": list(maintenance.match),
+        "timezone": maintenance.timezone,
+        "current": shown(in_force(maintenance, now)),
+        "next": shown(upcoming(maintenance, now)),
     }
 
 

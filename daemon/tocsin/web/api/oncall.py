@@ -30,7 +30,9 @@ async def who_is_on_call(ask: Ask) -> web.Response:
     extra = await ask.daemon.overrides.in_force(min((at for _, at in times), default=ask.now))
 
     def answer() -> web.Response:
-        return json_answer({"schedules": [on_call_view(one, at, extra.get(one.name, ())) for one, at in times]})
+        return json_answer(
+            {"schedules": [on_call_view(schedule, at, extra.get(schedule.name, ())) for schedule, at in times]}
+        )
 
     return await ask.apart(answer)
 

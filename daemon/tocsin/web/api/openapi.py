@@ -209,7 +209,7 @@ def operation(endpoint: Endpoint) -> dict[str, Any]:
         "summary": endpoint.summary,
         "security": [{"token": []}],
         "x-role": endpoint.role,
-        "parameters": path_parameters(endpoint.path) + [query_parameter(one) for one in endpoint.params],
+        "parameters": path_parameters(endpoint.path) + [query_parameter(param) for param in endpoint.params],
         "responses": {
             str(endpoint.status): {"description": "done", "content": json_content(endpoint.answers)},
             **{str(status): problem_response(text) for status, text in refusals(endpoint).items()},
@@ -225,7 +225,7 @@ def refusals(endpoint: Endpoint) -> dict[int, str]:
     """The codes an endpoint of its kind may refuse with."""
     found = {400: "a parameter is not known, or cannot be read", 401: "no or a wrong token", 403: "this token may not"}
     found[404] = "there is no such thing"
-    if any(one.name == "q" for one in endpoint.params) or endpoint.path == "/v1/alerts":
+    if any(param.name == "q" for param in endpoint.params) or endpoint.path == "/v1/alerts":
         found[422] = "this search takes too long: narrow it"
     if endpoint.method != "GET":
         found |= {409: "its state does not allow it", 422: "this cannot be done"}
@@ -364,8 +364,14 @@ PATH_WORDS = {
 }
 
 
-def query_parameter(one: Param) -> dict[str, Any]:
-    return {"name": one.name, "in": "query", "required": False, "description": one.help, "schema": dict(one.schema)}
+def query_parameter(param: Param) -> dict[str, Any]:
+    return {
+        "name": param.name,
+        "in": "query",
+        "required": False,
+        "description": param.help,
+        "schema": dict(param.schema),
+    }
 
 
 def json_content(model: type[BaseModel]) -> dict[str, Any]:

@@ -132,7 +132,7 @@ async def list_overrides(ask: Ask) -> web.Response:
     some, more = await part_of(ask, partial(ask.daemon.overrides.list, schedule.name, everything(ask)))
     settings, now = ask.settings, ask.now
     return await ask.apart(
-        lambda: json_answer({"overrides": [override_view(one, settings, now) for one in some], "next": more})
+        lambda: json_answer({"overrides": [override_view(override, settings, now) for override in some], "next": more})
     )
 
 
@@ -201,7 +201,7 @@ async def list_swaps(ask: Ask) -> web.Response:
     some, more = await part_of(ask, partial(ask.daemon.swaps.list, everything(ask), schedule=schedule, user=user))
     settings, now = ask.settings, ask.now
     return await ask.apart(
-        lambda: json_answer({"swaps": [swap_view(one, settings, now) for one in some], "next": more})
+        lambda: json_answer({"swaps": [swap_view(swap, settings, now) for swap in some], "next": more})
     )
 
 

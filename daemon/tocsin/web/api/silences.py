@@ -25,7 +25,9 @@ async def list_silences(ask: Ask) -> web.Response:
             raise bad_value("active", f"{other[:40]!r} is neither true nor false")
     some, more = await part_of(ask, partial(ask.daemon.silences.list, active))
     now = ask.now
-    return await ask.apart(lambda: json_answer({"silences": [silence_view(one, now) for one in some], "next": more}))
+    return await ask.apart(
+        lambda: json_answer({"silences": [silence_view(silence, now) for silence in some], "next": more})
+    )
 
 
 async def show_silence(ask: Ask) -> web.Response:

@@ -118,7 +118,7 @@ def guarded_handler(daemon: Daemon, role: Role, act: CallHandler) -> Handler:
 
 
 def said(problem: HttpProblem) -> str:
-    details = [f"{one.pointer}: {one.detail}" for one in problem.errors]
+    details = [f"{error.pointer}: {error.detail}" for error in problem.errors]
     return "; ".join(details or [problem.detail]).encode("utf-8", "replace").decode()
 
 
@@ -215,7 +215,12 @@ async def post_silence(call: AlertmanagerCall) -> web.StreamResponse:
     id = (await silence_of(call, body.id)).id if body.id else None
     starts = starts if id is not None else max(starts, call.now)
     made = await call.daemon.silences.add(
-        tuple(text_of(one) for one in body.matchers), starts, ends, author(body.createdBy, actor), body.comment, id
+        tuple(text_of(matcher) for matcher in body.matchers),
+        starts,
+        ends,
+        author(body.createdBy, actor),
+        body.comment,
+        id,
     )
     log.info("silenced", silence=made.id, by=str(actor), via="alertmanager api")
     return answer({"silenceID": made.id})
@@ -346,7 +351,7 @@ async def firing_by_incident(call: AlertmanagerCall) -> AsyncIterator[list[Store
     """Yield every alert that fires, those of an incident behind each other; the newest incidents first."""
     store, below = call.daemon.store, None
     while incidents := await store.incidents(IncidentFilter(tuple(sorted(OPEN))), INCIDENTS_AT_ONCE, below):
-        numbers, after = [one.number for one in incidents], (0, 0)
+        numbers, after = [incident.number for incident in incidents], (0, 0)
         while found := await store.firing_in(numbers, after, AT_ONCE):
             yield found
             if len(found) < AT_ONCE:
@@ -395,7 +400,7 @@ def labels_of(alert: StoredAlert) -> dict[str, str]:
 
 def alert_view(alert: StoredAlert, labels: Mapping[str, str], mutes: Mutes, now: Instant) -> dict[str, Any]:
     values = stored_values(alert)
-    silences = [one.id for one in mutes.hitting(values, now)]
+    silences = [silence.id for silence in mutes.hitting(values, now)]
     window = mutes.windows.over(values, now)
     kind, _, by = (alert.muted_by or "").partition(":")
     inhibited = [by] if kind in ("inhibition", "parent") else []

@@ -190,12 +190,12 @@ class FastConnection(asyncio.Protocol):
 
     def _begin(self, data: bytes) -> None:
         """Take bytes that arrive while nothing is under way."""
-        one = whole(data)
-        if one is not None and self._front.open and not self._choked and self._take(one.head, one.body):
+        post = whole(data)
+        if post is not None and self._front.open and not self._choked and self._take(post.head, post.body):
             self._asked = data
             return
-        self._head = one.head if one is not None else None
-        self._turn = ConnectionState.LENT if one is not None else ConnectionState.AIOHTTP
+        self._head = post.head if post is not None else None
+        self._turn = ConnectionState.LENT if post is not None else ConnectionState.AIOHTTP
         self._handler.data_received(data)
 
     def _take(self, head: Head, body: bytes) -> bool:

@@ -77,6 +77,6 @@ def body_of(taken: Taken) -> bytes:
         {
             "accepted": taken.accepted,
             "incidents": taken.incidents,
-            "rejected": [shown(one) for one in taken.rejected] if taken.rejected else (),
+            "rejected": [shown(rejected) for rejected in taken.rejected] if taken.rejected else (),
         }
     )

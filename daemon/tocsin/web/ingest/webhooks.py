@@ -178,11 +178,11 @@ class Reception:
     def _tell_left_out(self, integration: InboundIntegration, parsed: Parsed) -> None:
         """Parts of a `map` that cannot be computed: their alerts page without them. A line once an hour and part."""
         hour = self.daemon.clock.now() // HOUR
-        for one in parsed.left_out:
-            if self._told.get((integration.config.name, one.pointer)) != hour:
-                self._told[integration.config.name, one.pointer] = hour
+        for part in parsed.left_out:
+            if self._told.get((integration.config.name, part.pointer)) != hour:
+                self._told[integration.config.name, part.pointer] = hour
                 log.warning(
-                    "part_left_out", integration=integration.config.name, part=one.pointer, because=one.detail[:500]
+                    "part_left_out", integration=integration.config.name, part=part.pointer, because=part.detail[:500]
                 )
 
     def _unreadable(self, integration: InboundIntegration, error: BadBody) -> None:

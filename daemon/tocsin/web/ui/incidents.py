@@ -42,7 +42,7 @@ def incident(daemon: Daemon) -> Handler:
                 pages=[views.page_view(page, attempts, whole=False) for page, attempts in pages[:PAGES]],
                 more_pages=len(pages) > PAGES,
                 related=related,
-                changes=[change_view(one) for one in changes],
+                changes=[change_view(change) for change in changes],
                 name_of=name_of(settings),
                 zone=zone_of(settings),
             )

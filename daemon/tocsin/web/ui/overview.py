@@ -41,7 +41,7 @@ def overview(daemon: Daemon) -> Handler:
                 signed_in_as=known_as,
                 incidents=[views.incident_view(incident, settings) for incident in incidents[:SHOWN]],
                 more=len(incidents) > SHOWN,
-                on_call=[on_call_line(one, now, extra.get(one.name, ())) for one in schedules[:LINES]],
+                on_call=[on_call_line(schedule, now, extra.get(schedule.name, ())) for schedule in schedules[:LINES]],
                 more_schedules=len(schedules) > LINES,
                 name_of=name_of(settings),
                 windows=windows_of(settings, now),
@@ -63,14 +63,14 @@ def on_call_line(schedule: Schedule, now: Instant, extra: Sequence[Override]) ->
 
 def windows_of(settings: Settings, now: Instant) -> list[dict[str, Any]]:
     """Maintenance windows in force and to come, in their own zones."""
-    zones = {one.name: ZoneInfo(one.timezone) for one in settings.maintenance}
+    zones = {window.name: ZoneInfo(window.timezone) for window in settings.maintenance}
     return [
         {
-            "name": one.name,
-            "from": shown(one.start, zones[one.name]),
-            "to": shown(one.end, zones[one.name]),
-            "timezone": zones[one.name].key,
-            "now": one.start <= now,
+            "name": window.name,
+            "from": shown(window.start, zones[window.name]),
+            "to": shown(window.end, zones[window.name]),
+            "timezone": zones[window.name].key,
+            "now": window.start <= now,
         }
-        for one in agenda(settings.maintenance, now)
+        for window in agenda(settings.maintenance, now)
     ]

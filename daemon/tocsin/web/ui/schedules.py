@@ -40,7 +40,7 @@ def show_schedules(daemon: Daemon) -> Handler:
         session = await sessions.session_of(daemon, request)
 
         def made() -> web.Response:
-            lines = [line_of(one, now, extra.get(one.name, ())) for one in schedules[:LINES]]
+            lines = [line_of(schedule, now, extra.get(schedule.name, ())) for schedule in schedules[:LINES]]
             more = len(schedules) > LINES
             return form_page("schedules.html", session, schedules=lines, more=more, name_of=name_of(settings))
 
@@ -126,7 +126,7 @@ async def schedule_page(
 ) -> web.Response:
     now, settings = daemon.clock.now(), daemon.live.settings
     extra = (await daemon.overrides.in_force(now)).get(schedule.name, ())
-    overrides = sorted(await daemon.overrides.list(schedule.name), key=lambda one: one.starts_at)
+    overrides = sorted(await daemon.overrides.list(schedule.name), key=lambda override: override.starts_at)
 
     def made() -> web.Response:
         return form_page(
@@ -137,7 +137,7 @@ async def schedule_page(
             path=path_of(schedule.name),
             now=resolver.on_call(schedule, now, extra),
             rows=rows_of(schedule, now, extra),
-            made=[made_line(one, settings, schedule) for one in overrides[:LINES]],
+            made=[made_line(override, settings, schedule) for override in overrides[:LINES]],
             more=len(overrides) > LINES,
             session=session if session is not None and session.may("responder") else None,
             wrong=[] if refused is None else [said for _, said in refused.culprits] or [refused.because],
@@ -152,8 +152,8 @@ async def schedule_page(
 def rows_of(schedule: Schedule, now: Instant, extra: Sequence[Override]) -> list[dict[str, Any]]:
     """Two weeks without a hole: shifts and gaps, in the schedule's zone."""
     found, zone = resolver.shifts(schedule, now, Instant(now + AHEAD), extra), ZoneInfo(schedule.timezone)
-    shifts = [(one.start, one.end, one.users, one.layer or "override") for one in found.shifts]
-    gaps = [(one.start, one.end, (), "") for one in found.gaps]
+    shifts = [(shift.start, shift.end, shift.users, shift.layer or "override") for shift in found.shifts]
+    gaps = [(gap.start, gap.end, (), "") for gap in found.gaps]
     return [
         {"from": shown(start, zone), "to": shown(end, zone), "users": users, "by": by}
         for start, end, users, by in sorted([*shifts, *gaps])
