@@ -172,3 +172,18 @@ async def test_an_answer_meanwhile_is_the_end_of_it(town: Town) -> None:
 
     assert len(PROVIDER.sent) == 1
     assert await status(town) == "cancelled"
+
+
+async def test_all_that_a_summary_carried_shares_what_the_look_up_told(town: Town) -> None:
+    await town.reload(ASKED + "throttle: {asked: [1/1m]}")
+    PROVIDER.outcomes = [Accepted(), Unknown("no answer")]
+    PROVIDER.answers = [Failed("never seen")]
+    for number in range(3):
+        await town.alert(f"trouble {number}")
+    await town.pass_time(minutes=5)
+
+    assert [message.kind for message in PROVIDER.sent] == ["page", "summary", "summary"]
+    assert set(PROVIDER.sent[2].incidents) == {2, 3}
+    assert PROVIDER.asked == [PROVIDER.sent[1].attempt]
+    fates = [(await town.pages_planned(number))[0][0].status for number in (1, 2, 3)]
+    assert sorted(fates) == ["bundled", "done", "done"]

@@ -1,7 +1,7 @@
 """Where does a page go that finds no room on its channel: over another contact, over both, or nowhere else?
 
 A P1 or P2 that goes out over a quieter channel keeps its place for the next slot of its own: a mail alone
-wakes nobody. Asked by the pager (`work/paging/claim.py`) and, ahead of time, by `decide/paging/delivery_plan.py`.
+wakes nobody. Asked by the delivery plan (`decide/paging/delivery_plan.py`) alone.
 """
 
 from __future__ import annotations
