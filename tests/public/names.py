@@ -205,15 +205,14 @@ def _operation(operation: Mapping[str, Any]) -> Iterator[str]:
         yield f"{one['in']} {one['name']}{needed}{' '.join(flat(one['schema']))}"
     if "requestBody" in operation:
         yield f"takes {_content(operation['requestBody'])}"
-    good = [
-        f"{status} {_content(answer)}".strip()
-        for status, answer in operation["responses"].items()
-        if "application/problem+json" not in answer.get("content", {})
-    ]
-    yield f"answers {', '.join(good)}"
-    refusals = [status for status in operation["responses"] if not any(one.startswith(status) for one in good)]
-    if refusals:
-        yield f"refuses {' '.join(refusals)}"
+    refusals: dict[str, list[str]] = {}
+    for status, answer in operation["responses"].items():
+        if status < "400":
+            yield f"answers {status} {_content(answer)}".strip()
+        else:
+            refusals.setdefault(_content(answer), []).append(status)
+    for shape, statuses in refusals.items():
+        yield f"refuses {' '.join(statuses)} with {shape or 'no body'}"
 
 
 def _content(described: Mapping[str, Any]) -> str:
