@@ -241,7 +241,7 @@ class Daemon:
         self.outbound = Outbound(runtime, self.health, self.ports.http)
         self.feeds = Feeds(runtime, self.ports.http, self.ports.read_feed or ReadApart(self.clock))
         self.health.feeds = self.feeds.troubles
-        self.foresight = Foresight(runtime)
+        self.foresight = Foresight(runtime, self.storms)
         self.housekeeping = Housekeeping(runtime, self.intake, self.silences, self.overrides, self.access, self.health)
         self.contacts = Contacts(runtime, codes)
         self.notices = ShiftNotices(runtime, self.pager.lines, self.self_alerts, lambda: self.health.quarantined)

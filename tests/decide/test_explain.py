@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tocsin.decide.noise.counters import Mark, bulk_tally
 from tocsin.decide.routing.rules import Rulebook
 from tocsin.decide.whatif.explain import Explained, Facts, explain
 from tocsin.decide.whatif.explain_report import as_json
@@ -285,9 +286,9 @@ def test_under_a_threshold_it_is_suppressed_with_the_count_so_far_until_there_ar
     alerts = tuple(Alert("firing", f"k{number}", title="login failed") for number in range(2))
     apps = IntegrationConfig("apps", "webhook")
 
-    found = explain(
-        settings, Rulebook(settings), apps, Parsed(alerts), Instant(0), Facts(counted={'""{rule="logins"}': 1})
-    )
+    before = {bulk_tally('""{rule="logins"}'): [Mark(Instant(0), 1, "apps/k@0")]}
+
+    found = explain(settings, Rulebook(settings), apps, Parsed(alerts), Instant(0), Facts(marks=before))
 
     assert [one.action for one in found] == ["suppress", "open"]
     assert found[0].because == "rule 'logins': 2 of 3 firings within 1m, so no incident yet"

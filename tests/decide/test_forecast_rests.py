@@ -7,7 +7,8 @@ from dataclasses import replace
 from tests.store.facts import alert, incident
 from tocsin.decide.muting.mutes import Mutes
 from tocsin.decide.oncall.reach import People
-from tocsin.decide.whatif.escalation_forecast import Course
+from tocsin.decide.whatif.escalation_forecast import Course, Incidents
+from tocsin.decide.whatif.forecast import Forecast
 from tocsin.model import MINUTE, Flap, Instant, Millis, Policy, Rule, Settings, Step, StoredAlert, Target, User
 
 NOW = Instant(1_767_614_400_000)
@@ -17,12 +18,16 @@ SETTINGS = Settings(users={"ana": User("ana", "Ana", "UTC")}, policies={"p": POL
 
 
 def course(one: StoredAlert) -> Course:
+    one = replace(one, incident=1)
     waiting = replace(
         incident(1), status="triggered", step=2, due_at=Instant(NOW + MINUTE), due_kind="step", planned_at=NOW, policy="p",
         muted_by=None, muted_left=None, held_until=None,
     )  # fmt: skip
-    found = Course(waiting, POLICY, [one], SETTINGS, People(), Mutes(), NOW)
-    found.until(Instant(NOW + 60 * MINUTE))
+    incidents = Incidents(SETTINGS, People(), Mutes(), NOW)
+    found = incidents.know(waiting, POLICY, [one])
+    forecast = Forecast(SETTINGS, None, incidents)
+    forecast.know_alert(one)
+    forecast.until(Instant(NOW + 60 * MINUTE))
     return found
 
 

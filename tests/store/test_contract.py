@@ -1287,7 +1287,8 @@ async def test_what_is_counted_is_read_by_name_and_window_and_counts_once(store:
     await put(store, add_tallies=rows[1:2])
     found = await ask(store, "tallied", {"bulk a": at(1), "bulk b": at(0), "bulk c": at(0)})
     assert found == {"bulk a": [(at(5), 2, "y")], "bulk b": [(at(5), 3, "z")], "bulk c": []}
-    assert await store.counted("bulk a", at(0)) == 2
+    assert await store.marks("bulk a", at(0), 9) == [(at(1), 1, "x"), (at(5), 2, "y")]
+    assert await store.marks("bulk a", at(0), 1) == [(at(1), 1, "x")]
 
 
 async def test_a_count_sees_what_its_own_transaction_adds(store: Store) -> None:

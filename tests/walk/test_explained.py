@@ -14,7 +14,7 @@ from tests.walk.conftest import Build
 from tests.walk.town import ACCOUNT, NUMBER, Town
 from tocsin.decide.whatif.escalation_forecast import hours_begin
 from tocsin.model import HOUR, MINUTE, Instant, Millis, instant
-from tocsin.work.whatif.explain import Asked, Foresight
+from tocsin.work.whatif.explain import Asked
 
 HOURS = 3
 PEOPLE = ("ana", "bo", "grace", "chen", "dora")
@@ -266,7 +266,7 @@ async def post_and_foresee(
     """The incident it is in; whom it will page, as foretold before it was posted; when it will fall silent."""
     config, now = town.daemon.live.settings.integrations["apps"], town.clock.now()
     parsed = town.daemon.live.sources["webhook"].parse(orjson.dumps(alert), {}, config, now)
-    answer = await Foresight(town.daemon.runtime).explain(Asked(config, parsed, now, Millis(HOURS * HOUR)))
+    answer = await town.daemon.foresight.explain(Asked(config, parsed, now, Millis(HOURS * HOUR)))
     [one] = answer["alerts"]
     met.update([one["action"], *(note["kind"] for note in one["notes"])])
     town.outside.told.clear()

@@ -10,7 +10,7 @@ import pytest
 from tests.walk.conftest import Build
 from tests.walk.town import Town
 from tocsin.model import MINUTE, Millis
-from tocsin.work.whatif.explain import Asked, Foresight
+from tocsin.work.whatif.explain import Asked
 
 AHEAD = 16 * MINUTE  # until the policy of db is exhausted
 NEEDS = """
@@ -61,7 +61,7 @@ async def foretold(town: Town, body: list[dict[str, Any]]) -> list[str]:
     config = town.daemon.live.settings.integrations["apps"]
     raw = orjson.dumps({"all": body})
     parsed = town.daemon.live.sources[config.type].parse(raw, {}, config, town.clock.now())
-    answer = await Foresight(town.daemon.runtime).explain(Asked(config, parsed, town.clock.now(), Millis(AHEAD)))
+    answer = await town.daemon.foresight.explain(Asked(config, parsed, town.clock.now(), Millis(AHEAD)))
     return sorted(
         f"{page['at'][11:19]} {one['dedup_key'].strip()} {page['user']}"
         for one in answer["alerts"] for page in one["plan"] if page.get("user")

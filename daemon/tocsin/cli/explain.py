@@ -30,7 +30,7 @@ from tocsin.model.civil import unix
 from tocsin.settings.document.trusted_files import Unreadable, read_whole
 from tocsin.settings.plugins import BrokenKind, Kinds
 from tocsin.store import Reader, is_absent, open_reader
-from tocsin.work.whatif.explain import Asked, answer, limits_of, people_in
+from tocsin.work.whatif.explain import Asked, Present, answer, limits_of, people_in
 
 LARGEST = 4 << 20  # bytes; as the daemon takes it
 PATIENCE = Millis(5_000)
@@ -219,10 +219,12 @@ async def _answer(settings: Settings, asked: Asked) -> dict[str, Any]:
 
     async def with_facts(reader: Reader) -> dict[str, Any]:
         people = await people_in(reader, settings)
-        return await answer(reader, settings, rulebook, people, asked, clock, limits)
+        return await answer(reader, settings, rulebook, Present(people), asked, clock, limits)
 
     found = await beside(settings, with_facts)
-    return found if found is not None else await answer(None, settings, rulebook, People(), asked, clock, limits)
+    return (
+        found if found is not None else await answer(None, settings, rulebook, Present(People()), asked, clock, limits)
+    )
 
 
 def channel_kinds(settings: Settings) -> dict[str, ChannelKind]:
@@ -291,6 +293,9 @@ def _show_alert(alert: dict[str, Any], settings: Settings, all_rules: bool) -> N
     if alert["plan"] or alert["notes"]:
         say("\nIf nobody answers:")
         _show_plan(alert, settings)
+    if alert.get("storm_plan"):
+        say(f"\nThe storm INC {alert['storm']} that begins with it pages:")
+        _show_plan({"plan": alert["storm_plan"], "notes": []}, settings)
     if alert["rules"]:
         say("")
         _show_rules(alert["rules"], all_rules)

@@ -61,6 +61,9 @@ class AlertReads(Protocol):
     async def open_alert(self, integration: str, source_key: str) -> StoredAlert | None:
         """The firing alert of this identity."""
 
+    async def alerts_seen(self, ids: Sequence[int]) -> list[StoredAlert]:
+        """Alerts by id, in order; unknown ids are absent."""
+
     async def incident_alerts(self, number: int, limit: int, after: int | None) -> list[StoredAlert]: ...
 
     async def firing_in(self, incidents: Sequence[int], after: tuple[int, int], limit: int) -> list[StoredAlert]:

@@ -46,8 +46,9 @@ class NoiseChanges(Protocol):
 class NoiseReads(Protocol):
     """The part of `Store` that is about storms and what rules count: a recent committed state, without a lock."""
 
-    async def counted(self, tally: str, since: Instant) -> int:
-        """The number of different firings or changes that are counted under a name after an instant."""
+    async def marks(self, tally: str, since: Instant, limit: int) -> list[tuple[Instant, int, str]]:
+        """Firings or changes that are counted under a name after an instant, oldest first, at most `limit`: (when,
+        alert, what)."""
 
     async def storms(self) -> list[Storm]: ...
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from tocsin.contracts import Tx
 from tocsin.decide.incidents.escalation import StepRun, run_step
 from tocsin.decide.incidents.lifecycle import Move, Stay
+from tocsin.decide.incidents.storm_pages import is_due, is_first
 from tocsin.decide.incidents.timers import Around, Deed
 from tocsin.decide.muting.mutes import Mutes
 from tocsin.decide.oncall.overrides import extra_of
@@ -50,12 +51,6 @@ class First(NamedTuple):
     number: int
     policy: Policy | None
     kind: str
-
-
-def is_first(incident: Incident) -> bool:
-    """Whether the step that is due next is the first of all: nobody was paged for it yet."""
-    place = (incident.cycle, incident.round, incident.step, incident.due_kind)
-    return place == (1, 1, 1, "step") and incident.status == "triggered" and incident.muted_by is None
 
 
 class Ledger:
@@ -321,10 +316,7 @@ class Ledger:
         this transaction ended or silenced."""
         taken, self._firsts = self._firsts, []
         waiting = [(first, self._known[first.number]) for first in taken]
-        return [
-            (first, incident) for first, incident in waiting
-            if is_first(incident) and incident.due_at is not None and incident.due_at <= self.now
-        ]  # fmt: skip
+        return [(first, incident) for first, incident in waiting if is_due(incident, self.now)]
 
     def keep(self, run: StepRun) -> Incident:
         """Keep what a step came to: the incident, its pages and its story. The policy stays as its cycle froze it."""

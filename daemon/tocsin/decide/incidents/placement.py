@@ -468,7 +468,8 @@ class _Firing:
         if mutes.parents:
             priority = assess(verdict, verdict.severity, facts.settings, self.now).priority
             priority = priority if before is None or alone else min(priority, before.priority)
-        return mutes.of(value_of(verdict, self.alert, facts.integration.name), self.now, priority)
+        own = None if before is None else before.number
+        return mutes.of(value_of(verdict, self.alert, facts.integration.name), self.now, priority, own)
 
     def _mute_of_all(self, before: Incident | None, severity: Severity) -> tuple[Mute | None, str | None]:
         """What keeps its incident quiet, and what this alert alone: one that pages among those gathered is enough."""

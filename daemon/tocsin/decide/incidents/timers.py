@@ -57,7 +57,8 @@ def any_unmuted(incident: Incident, alerts: Sequence[StoredAlert], mutes: Mutes,
     """Whether one of these may page, even if what is down keeps this incident quiet; then it is not muted."""
     if not mutes:
         return True
-    return any(mutes.of(stored_values(one, incident), now, incident.priority) is None for one in alerts)
+    own, priority = incident.number, incident.priority
+    return any(mutes.of(stored_values(one, incident), now, priority, own) is None for one in alerts)
 
 
 def fall_due(incident: Incident, around: Around) -> tuple[Deed, ...]:

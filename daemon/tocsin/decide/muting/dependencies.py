@@ -51,12 +51,17 @@ class Parents:
             self._down.setdefault(place, {})[number] = None
         return True
 
-    def over(self, service: str, priority: Priority) -> Down | None:
-        """The first incident, at least as urgent as `priority`, of the nearest service above this one that is down."""
+    def over(self, service: str, priority: Priority, own: int | None = None) -> Down | None:
+        """The first incident, at least as urgent as `priority`, of the nearest service above this one that is down.
+
+        Not its `own`: the service of an alert may change, and that of its incident does not.
+        """
         for parent in self._above.get(service, ()) if self._down else ():
             for level in DOWN:
-                if level <= priority and (parent, level) in self._down:
-                    return Down(next(iter(self._down[parent, level])), parent)
+                numbers = self._down.get((parent, level)) if level <= priority else None
+                first = next((number for number in numbers if number != own), None) if numbers else None
+                if first is not None:
+                    return Down(first, parent)
         return None
 
     def depth(self, service: str) -> int:

@@ -109,8 +109,8 @@ class Inhibitions:
         self._idle = self._idle - {incident} if told else self._idle | {incident}
         return True
 
-    def by(self, value_of: ValueOf) -> Inhibited | None:
-        """What keeps an alert with these values quiet; None: nothing does.
+    def by(self, value_of: ValueOf, own: int | None = None) -> Inhibited | None:
+        """What keeps an alert with these values quiet, but for sources in its `own` incident; None: nothing does.
 
         A source whose incident nobody hears of keeps nothing quiet: else nobody would be paged for either.
         """
@@ -123,7 +123,8 @@ class Inhibitions:
             itself_too = hit_all(rule.source, value_of)
             source = next(
                 (one for one, both in group.items()
-                 if not (both and itself_too) and self._in.get(one, 0) not in self._idle), None
+                 if not (both and itself_too) and self._in.get(one, 0) not in self._idle
+                 and (own is None or self._in.get(one) != own)), None
             )  # fmt: skip
             if source is not None:
                 return Inhibited(rule.name, source)

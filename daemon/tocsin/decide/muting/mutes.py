@@ -242,10 +242,13 @@ class Mutes:
         """As if the last call of `starting` had not been."""
         self._looked = self._looked_before
 
-    def of(self, value_of: Callable[[str], str], now: Instant, priority: Priority | None) -> Mute | None:
+    def of(
+        self, value_of: Callable[[str], str], now: Instant, priority: Priority | None, own: int | None = None
+    ) -> Mute | None:
         """The silence or window that lasts longest, else what keeps it quiet while it lasts; None: it may page.
 
-        `priority`: of its incident; None: no parent keeps it quiet, whatever is down.
+        `priority`: of its incident; None: no parent keeps it quiet, whatever is down. `own`: its incident, which keeps
+        no alert of its own quiet: else it would be quiet since it pages, and page since it is quiet.
         """
         longest: Mute | None = None
         for silence, matchers in self._silences.values():
@@ -255,14 +258,16 @@ class Mutes:
         window = self.windows.over(value_of, now) if self.windows else None
         if window is not None and (longest is None or window.end > longest.until):
             longest = Mute(f"maintenance:{window.name}", window.end)
-        return longest or self._while_it_lasts(value_of, now, priority)
+        return longest or self._while_it_lasts(value_of, now, priority, own)
 
-    def _while_it_lasts(self, value_of: Callable[[str], str], now: Instant, priority: Priority | None) -> Mute | None:
-        inhibited = self.inhibited.by(value_of) if self.inhibited else None
+    def _while_it_lasts(
+        self, value_of: Callable[[str], str], now: Instant, priority: Priority | None, own: int | None
+    ) -> Mute | None:
+        inhibited = self.inhibited.by(value_of, own) if self.inhibited else None
         if inhibited is not None:
             return Mute(f"inhibition:{inhibited.name}", Instant(now + LOOKED_AT), open_ended=True)
         asked = priority is not None and bool(self.parents)
-        down = self.parents.over(value_of("field.service"), priority) if asked and priority is not None else None
+        down = self.parents.over(value_of("field.service"), priority, own) if asked and priority is not None else None
         if down is not None:
             return Mute(f"parent:{down.number}", Instant(now + LOOKED_AT), open_ended=True)
         return None
@@ -379,7 +384,7 @@ def muting(incident: Incident, alerts: Sequence[StoredAlert], mutes: Mutes, now:
     if not mutes or incident.status != "triggered":
         return None
     priority = None if rings(incident) else incident.priority
-    mute_of_each = [mutes.of(stored_values(alert, incident), now, priority) for alert in alerts]
+    mute_of_each = [mutes.of(stored_values(alert, incident), now, priority, incident.number) for alert in alerts]
     certain = [mute for mute in mute_of_each if mute is not None]
     if not certain or len(certain) < len(mute_of_each):
         return None

@@ -132,6 +132,16 @@ def is_calm(state: StormState, limit: StormLimit, now: Instant) -> bool:
     return count(state) <= limit.new_incidents // 2
 
 
+def calm_at(state: StormState, limit: StormLimit, now: Instant) -> Instant:
+    """When it is calm, if nothing more comes."""
+    left, at = count(state), now
+    for came, many in state.recent:
+        if left <= limit.new_incidents // 2:
+            break
+        left, at = left - many, max(now, Instant(came + limit.within))
+    return at
+
+
 def is_new_kind(state: StormState, kind: str) -> bool:
     """Whether a storm of few kinds of alerts has never seen this one: then it may be other trouble altogether."""
     return bool(kind) and kind not in state.names and len(state.names) <= KINDS

@@ -12,7 +12,7 @@ from tocsin.model import Contact, NotifyRule, Only, Policy, Rule, RuleSet, Setti
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Something as it is and as it would be, line by line; () where it is not there."""
+    """A thing as it is and as it would be, line by line; () where it is not there."""
 
     name: str
     before: tuple[str, ...]
@@ -58,7 +58,7 @@ def _only(only: Only) -> str:
 
 
 def people(before: Settings, after: Settings) -> tuple[Person, ...]:
-    """Everybody who comes, goes, or would be reached in another way."""
+    """People who come, go, or would be reached in another way."""
     found = []
     for key in dict.fromkeys([*before.users, *after.users]):
         changes = tuple(_person(before.users.get(key), after.users.get(key)))
@@ -119,7 +119,7 @@ def _said(rule: Mapping[str, str], keys: list[str]) -> tuple[str, ...]:
 
 
 def _rule(rule: Rule | None) -> dict[str, str]:
-    """What is written in it, by key."""
+    """Text that is written in it, by key."""
     if rule is None:
         return {}
     empty = Rule(rule.name)

@@ -1,37 +1,54 @@
-"""Whom does an incident page from now on, if nobody answers and every message goes through?
+"""Forecast of incidents from now on: whom they page, if nobody answers and every message goes through.
 
-What the timers decide (`decide/incidents/timers.py`), run ahead of time: steps and rounds, personal rules,
-the catch-all, silences that begin and end, holds, support hours that begin. Nothing is written and nothing is sent.
+What the daemon decides (`decide/incidents/timers.py`, `decide/incidents/storm_pages.py`, `decide/paging/
+delivery_plan.py`), run ahead of time for all of them together: steps and rounds, personal rules, the catch-all, what
+mutes and what stops doing so, holds, support hours, storms, a person's limits. Nothing is written and nothing is sent.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from tocsin.decide.incidents import timers
-from tocsin.decide.incidents.escalation import StepRun
-from tocsin.decide.incidents.lifecycle import Move
+from tocsin.decide.incidents import lifecycle, storm_pages, timers
+from tocsin.decide.incidents.escalation import StepRun, policy_for, run_step
+from tocsin.decide.incidents.lifecycle import Move, Stay
+from tocsin.decide.incidents.opening import opened
 from tocsin.decide.incidents.timers import Around, Deed
-from tocsin.decide.muting.mutes import Mutes
+from tocsin.decide.muting.mutes import Mutes, muting
+from tocsin.decide.noise import storms
+from tocsin.decide.noise.storms import StormState
 from tocsin.decide.oncall.reach import People
 from tocsin.decide.oncall.resolver import in_hours, local_instant, zone_of
 from tocsin.decide.whatif.delivery_forecast import Left, Sending
-from tocsin.model import DAY, Entry, Incident, Instant, Millis, Page, Policy, Settings, StoredAlert, Support
+from tocsin.model import (
+    DAY,
+    TOCSIN,
+    Entry,
+    Incident,
+    Instant,
+    Millis,
+    Page,
+    Policy,
+    Settings,
+    StoredAlert,
+    Support,
+)
 from tocsin.model.civil import civil
 
 LONGEST = Millis(7 * DAY)
 MOST_STEPS = 200
-MOST_EVENTS = 2_000  # a guard: silences and steps of a week are far fewer
+MOST_LIVED = 100  # events of an incident that nobody asks for
+MOST_AT_ONCE = 50  # times that what happens at one instant leads to more at that instant
+UNSETTLED = -1  # no turn of what mutes: all is looked at again
 AHEAD_DAYS = 15  # how far the next support hours are looked for
 TOLD = frozenset({"nobody", "unreachable", "catch_all", "muted", "unmuted", "retriggered", "reassessed", "rests"})
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One page to come, or (then without channel) a line about what else happens."""
+    """A page to come, or (then without channel) a line about what else happens."""
 
     at: Instant
     step: int
@@ -43,175 +60,360 @@ class Planned:
     round: int = 1
     rule: int = 0
     kind: str = "page"
+    incident: int = 0
 
 
+@dataclass(slots=True, eq=False)
 class Course:
-    """One incident on its way. `pages`: those of its cycle so far, sent or not. Moves forward only."""
+    """Course of an incident. `policy`: as frozen for its cycle; `alerts`: its firing ones."""
+
+    incident: Incident
+    policy: Policy | None
+    alerts: list[StoredAlert]
+    asked: bool = True  # whether its plan is asked for
+    told: list[Planned] = None  # type: ignore[assignment]  # made below
+    events: int = 0
+    steps: int = 0
+    exhausted: bool = False  # the catch-all had its turn after the last round
+    over: bool = False  # looked at no further
+
+    def __post_init__(self) -> None:
+        self.told = []
+
+
+class Incidents:
+    """Incidents and what mutes, collects and delivers around them, at one instant that only moves forward."""
 
     def __init__(
-        self,
-        incident: Incident,
-        policy: Policy | None,
-        alerts: Sequence[StoredAlert],
-        settings: Settings,
-        people: People,
-        mutes: Mutes,
-        now: Instant,
-        pages: Sequence[Page] = (),
-        sending: Sending | None = None,
-    ) -> None:
-        self.incident, self.policy, self.alerts = incident, policy, list(alerts)
+        self, settings: Settings, people: People, mutes: Mutes, now: Instant, sending: Sending | None = None,
+        states: Iterable[StormState] = (), next_number: int = 1,
+    ) -> None:  # fmt: skip
         self.settings, self.people, self.mutes, self.now = settings, people, mutes, now
         self.sending = sending or Sending(settings, people)
+        self.states = {one.scope: one for one in states}
+        self.courses: dict[int, Course] = {}
+        self.storms_begun: dict[int, int] = {}  # storm → the first incident that it took in
+        self.next_number = next_number
+        self._sent_at = Instant(0)
+        self.ties: list[Instant] = []  # instants at which one decision led to another: pages may leave in either order
+        self.ends_when_exhausted = False  # a course that had all its steps is looked at no further
+        self._firsts: list[tuple[Course, str]] = []
+        self._followed = mutes.turn
+        self._mute_starts: tuple[Instant, Instant | None] | None = None
+        self._hours: dict[str, tuple[Instant, Instant | None]] = {}
+
+    # ------------------------------------------------------------------------------ what there is
+
+    def know(
+        self, incident: Incident, policy: Policy | None, alerts: Sequence[StoredAlert], pages: Sequence[Page] = (),
+        *, asked: bool = True,
+    ) -> Course:  # fmt: skip
+        """Add an incident. `pages`: those of its cycle so far, sent or not."""
+        course = self.courses[incident.number] = Course(incident, policy, list(alerts), asked)
         self.sending.known.update(page.key for page in pages)
         self.sending.waiting += [page for page in pages if page.status == "planned"]
-        self.told: list[Planned] = []
-        self.coming: list[tuple[Instant, Incident]] = []  # what becomes of others that may keep it quiet, in order
-        self.steps = 0
-        self.exhausted = False  # the catch-all had its turn after the last round
+        self.mutes.see_incident(incident, self.now)
+        return course
 
-    def until(self, end: Instant) -> None:
-        """Everything that happens until `end`, included."""
-        for _ in self.going(end):
-            pass
+    def get(self, number: int | None) -> Incident | None:
+        course = self.courses.get(number) if number is not None else None
+        return course.incident if course is not None else None
 
-    def going(self, end: Instant | None) -> Iterator[None]:
-        """Event by event until `end`, so that whoever shares a thread with others may stop between any two; without one
-        until the catch-all had its turn after the last round, at most LONGEST or MOST_STEPS."""
-        last = Instant(max(self.now, self.incident.due_at or 0) + LONGEST) if end is None else end
-        for _ in range(MOST_EVENTS):
-            at = self._next()
-            if at is None or at > last or (end is None and (self.exhausted or self.steps >= MOST_STEPS)):
-                break
-            self._send(Instant(at - 1))  # what is due at that very instant leaves after what happens then
-            self.now = at
-            self._happen()
-            yield
-        rest = last if end is None else end
-        self._send(rest)
-        if end is not None:
-            self.now = max(self.now, end)
+    def number(self) -> int:
+        """The number of the next incident that opens."""
+        self.next_number += 1
+        return self.next_number - 1
 
-    def next_pages(self) -> tuple[Planned, ...]:
-        """Whom it pages next: all pages of the first instant that has any; () when there is none within LONGEST."""
-        for _ in self.going(None):
-            if self._pages:
-                break
-        return tuple(one for one in self._pages if one.at == self._pages[0].at)
+    def around(self, course: Course) -> Around:
+        return Around(self.settings, self.people, self.mutes, course.policy, course.alerts, self.now, _no_id)
 
-    @property
-    def _pages(self) -> list[Planned]:
-        return sorted((one for one in self.told if one.channel), key=lambda one: one.at)
+    def depth(self, course: Course) -> int:
+        """How many services it waits for: whoever is needed comes first."""
+        return self.mutes.parents.depth(course.incident.service)
 
-    def do(self, deeds: Sequence[Deed]) -> None:
-        """What was decided is so."""
+    # ---------------------------------------------------------------------------- what was decided
+
+    def do(self, deeds: Iterable[Deed]) -> None:
+        """Keep what was decided; a very first page waits for `page_firsts`."""
         for deed in deeds:
+            course = self.courses[deed.incident.number]
             if isinstance(deed, StepRun):
-                self._ran(deed)
+                self._ran(course, deed)
             else:
-                self._moved(deed)
+                self._moved(course, deed)
+            self.mutes.see_incident(course.incident, self.now)
 
-    def around(self) -> Around:
-        return Around(self.settings, self.people, self.mutes, self.policy, self.alerts, self.now, _no_id)
+    def begin(self, course: Course) -> None:
+        """The step that is due now; the very first page waits for the end: a storm may take the incident in."""
+        kind = course.alerts[0].labels.get("alertname", "") if course.alerts else ""
+        if storm_pages.is_first(course.incident):
+            self._firsts.append((course, kind))
+        else:
+            self._step(course)
 
-    def _ran(self, run: StepRun) -> None:
-        self.steps += 1
-        self.exhausted |= self.incident.due_kind == "again" or self.policy is None or not self.policy.steps
-        self.incident = run.incident
+    def begin_unless_muted(self, courses: Sequence[Course]) -> None:
+        """Page for what just opened, unless something that came with it keeps it quiet."""
+        for course in sorted(courses, key=self.depth):
+            if course.incident.status != "triggered" or course.incident.muted_by is not None:
+                continue
+            mute = muting(course.incident, course.alerts, self.mutes, self.now)
+            if mute is None:
+                self.begin(course)
+            else:
+                self.do(_moves(lifecycle.mute(course.incident, mute.reason, mute.until, self.now)))
+
+    def _step(self, course: Course) -> None:
+        run = run_step(course.incident, course.policy, self.settings, self.people, self.now, _no_id)
+        self.do((run,))
+
+    def _ran(self, course: Course, run: StepRun) -> None:
+        course.steps += 1
+        course.exhausted |= course.incident.due_kind == "again" or course.policy is None or not course.policy.steps
+        course.incident = run.incident
         self.sending.waiting += run.pages
-        self._tell(run.entries)
+        self._tell(course, run.entries)
 
-    def _moved(self, move: Move) -> None:
-        new_cycle = move.incident.cycle > self.incident.cycle
+    def _moved(self, course: Course, move: Move) -> None:
+        new_cycle = move.incident.cycle > course.incident.cycle
         if new_cycle:
-            self.policy = timers.policy_of_new_cycle(move.incident, self.settings, self.policy)
-            self.exhausted = False
+            course.policy = timers.policy_of_new_cycle(move.incident, self.settings, course.policy)
+            course.exhausted = False
         if move.stops_pages or new_cycle:
-            self.sending.waiting = []
-        self.incident = move.incident
-        self._tell(move.entries)
+            number = move.incident.number
+            self.sending.waiting = [page for page in self.sending.waiting if page.incident != number]
+        before, course.incident = course.incident, move.incident
+        by_others = (before.muted_by or "").startswith(("parent:", "inhibition:"))
+        if by_others and before.muted_by == move.incident.muted_by and before.priority != move.incident.priority:
+            self._followed = UNSETTLED
+        self._tell(course, move.entries)
 
-    def _tell(self, entries: Sequence[Entry]) -> None:
+    def _tell(self, course: Course, entries: Sequence[Entry]) -> None:
+        now = course.incident
         for entry in entries:
             if entry.kind in TOLD:
-                self.told.append(self._line(entry))
+                step, round_ = int(entry.detail.get("step", now.step)), int(entry.detail.get("round", now.round))
+                course.told.append(
+                    Planned(entry.at, step, None, None, _said(entry), "", now.cycle, round_, 0, entry.kind, now.number)
+                )
 
-    def _line(self, entry: Entry) -> Planned:
-        now = self.incident
-        step, round_ = int(entry.detail.get("step", now.step)), int(entry.detail.get("round", now.round))
-        return Planned(entry.at, step, None, None, _said(entry), "", now.cycle, round_, kind=entry.kind)
+    def note(self, course: Course, because: str, kind: str = "page") -> None:
+        course.told.append(
+            Planned(self.now, course.incident.step, None, None, because, kind=kind, incident=course.incident.number)
+        )
 
-    def _next(self) -> Instant | None:
+    # ------------------------------------------------------------------------------------- storms
+
+    def page_firsts(self) -> None:
+        """First pages that were decided at this instant: each runs its first step, or a storm takes it in."""
+        firsts, self._firsts = self._firsts, []
+        for state in self.states.values():
+            storm = self.get(state.incident)
+            if state.incident is not None and (storm is None or not storm.open):
+                self._end_storm(state)
+        for course, kind in firsts:
+            if storm_pages.is_due(course.incident, self.now):
+                self._page_first(course, kind)
+
+    def _page_first(self, course: Course, kind: str) -> None:
+        incident, limit = course.incident, self.settings.storm
+        scope = storms.scope_of(incident, limit)
+        state = self.states.setdefault(scope, StormState(scope)) if scope else None
+        if state is None or (incident.storm is not None and incident.storm != state.incident):
+            self._step(course)
+            return
+        one = storm_pages.arrived(state, incident, kind, limit, self.now)
+        if one.begins:
+            self._begin_storm(state, incident, one.name)
+        storm = self.get(state.incident)
+        if storm is None or not storm_pages.takes_in(storm, one, self.settings, self.people, self.now):
+            self._step(course)
+            return
+        self.do((storm_pages.taken_in(storm, incident, state, self.now),))
+        if incident.storm is None and not one.begins:
+            storms.collect(state, one.name)
+        self.do(storm_pages.risen(storm, incident, self.now))
+
+    def _begin_storm(self, state: StormState, incident: Incident, name: str) -> None:
+        number, limit = self.number(), self.settings.storm
+        policy = policy_for(None, incident.service, self.settings)
+        storms.begin(state, number, self.now)
+        storms.collect(state, name)
+        service = incident.service if limit.per != "all" else ""
+        storm = opened(
+            number, f"storm/{state.scope}", storms.title(state, limit), service, incident.severity, incident,
+            policy.name if policy is not None else "", str(TOCSIN), self.now,
+        )  # fmt: skip
+        course = self.know(storm, policy, ())
+        self.storms_begun[number] = incident.number
+        self.note(course, f"storm INC {number} begins: {storms.because_it_began(limit)}", "storm")
+        self._step(course)
+
+    def _end_storm(self, state: StormState) -> None:
+        number = state.incident or 0
+        self._wake(state, number)
+        storms.end(state)
+
+    def _wake(self, state: StormState, number: int) -> None:
+        """Let what it took in fall due, the most urgent first, two in a millisecond."""
+        muted_by = lifecycle.storm_mute(number, state.scope.endswith(storms.CRITICAL))
+        members = [one for one in self.courses.values() if one.incident.muted_by == muted_by]
+        members.sort(key=lambda one: (one.incident.priority, one.incident.number))
+        for place, member in enumerate(members):
+            member.incident = replace(member.incident, due_at=Instant(self.now + place // 2))
+
+    def look_after_storms(self) -> None:
+        """Storms that are over end; what a storm took in of which nobody hears pages by itself."""
+        for state in self.states.values():
+            if state.incident is None or (course := self.courses.get(state.incident)) is None:
+                continue
+            if not course.incident.open:
+                self._end_storm(state)
+            elif storms.is_calm(state, self.settings.storm, self.now):
+                because = storms.because_it_is_over(state, self.settings.storm, self.now)
+                close_after = self.settings.defaults.close_after
+                self.do(_moves(lifecycle.resolve(course.incident, TOCSIN, "storm", self.now, close_after, because)))
+                self.note(course, f"the storm is over: {because}", "storm")
+                self._end_storm(state)
+            elif not storm_pages.stands(course.incident, self.settings, self.people, self.now):
+                self._wake(state, state.incident)
+
+    def _calm_at(self, state: StormState) -> Instant | None:
+        known = state.incident is not None and state.incident in self.courses
+        return storms.calm_at(state, self.settings.storm, self.now) if known else None
+
+    def _leave_storm(self, course: Course) -> bool:
+        """Whether one that was taken in pages by itself now; else it is answered with its storm, or waits on."""
+        incident, storm = course.incident, self.get(course.incident.storm)
+        by = storm_pages.answer_of(storm, incident)
+        if by is not None:
+            timeout = (course.policy or Policy("", ())).ack_timeout
+            self.do(_moves(lifecycle.acknowledge(incident, by, "storm", self.now, timeout)))
+            return False
+        if storm is not None and storm_pages.stands(storm, self.settings, self.people, self.now):
+            course.incident = replace(incident, due_at=Instant(self.now + storms.LOOKED_AFTER))
+            return False
+        self.do((storm_pages.released(storm, incident, self.now),))
+        return True
+
+    # -------------------------------------------------------------------------------------- time
+
+    def next(self) -> Instant | None:
         """When something happens next, beyond what is waiting to be sent."""
-        if not self.incident.open:
-            return None
-        found = [self.mutes.next_start(self.now), self._hours_begin(), *(at for at, _ in self.coming[:1])]
-        if self.incident.due_at is not None and self.incident.due_kind is not None and not self._waits_for_others():
-            found.append(max(self.incident.due_at, self.now))
+        found = [self._next_mute(), *(self._calm_at(state) for state in self.states.values())]
+        for course in self.courses.values():
+            if course.over or not course.incident.open:
+                continue
+            if _is_timed(course.incident) and course.incident.due_at is not None:
+                found.append(max(course.incident.due_at, self.now))
+            if timers.may_get_urgency_back(course.incident, self.settings):
+                found.append(self._hours_begin(course.incident.service))
         return min((at for at in found if at is not None), default=None)
 
-    def _waits_for_others(self) -> bool:
-        """Muted until something else ends, which no clock tells: its timer only looks again."""
-        kind = (self.incident.muted_by or "").partition(":")[0]
-        return self.incident.due_kind == "unmute" and kind in ("inhibition", "parent")
+    def _next_mute(self) -> Instant | None:
+        """When the next silence or window begins; looked for again only behind it."""
+        known = self._mute_starts
+        if known is None or (known[1] is not None and known[1] <= self.now):
+            known = self._mute_starts = (self.now, self.mutes.next_start(self.now))
+        return known[1]
 
-    def _hours_begin(self) -> Instant | None:
-        service = self.settings.services.get(self.incident.service)
-        if service is None or service.support_hours is None:
-            return None
-        if not timers.may_get_urgency_back(self.incident, self.settings):
-            return None
-        return next(hours_begin(service.support_hours, self.now), None)
+    def _hours_begin(self, service: str) -> Instant | None:
+        known = self._hours.get(service)
+        support = self.settings.services[service].support_hours
+        if support is not None and (known is None or (known[1] is not None and known[1] <= self.now)):
+            known = self._hours[service] = (self.now, next(hours_begin(support, self.now), None))
+        return known[1] if known is not None else None
 
-    def _happen(self) -> None:
-        """All that happens at this very instant: as in the daemon, support hours first."""
-        if timers.may_get_urgency_back(self.incident, self.settings):
-            service = self.settings.services[self.incident.service]
-            if service.support_hours is not None and _begins(service.support_hours, self.now):
-                self.do(timers.urgency_back(self.incident, self.around()))
-        begins = self.mutes.starts_at(self.now) | self._others_change()
-        if begins and self.incident.status == "triggered":
-            self.do(timers.follow_mutes(self.incident, self.around()))
-        if self.incident.resting:
-            self._end_the_quiet()
-        if self.incident.due_at is not None and self.incident.due_at <= self.now:
-            before = self.incident
-            self.do(timers.fall_due(before, self.around()))
-            if self.incident is before:
-                self.incident = replace(before, due_at=None)  # nothing to do: it must not be asked forever
+    def begin_hours(self) -> None:
+        """Support hours that begin at this very instant."""
+        for course in self._going_on():
+            if timers.may_get_urgency_back(course.incident, self.settings):
+                support = self.settings.services[course.incident.service].support_hours
+                if support is not None and _begins(support, self.now):
+                    self.do(timers.urgency_back(course.incident, self.around(course)))
 
-    def foresee(self, coming: Sequence[tuple[Instant, Incident]]) -> None:
-        """What becomes of other incidents from now on: what they keep quiet they may let go, and the reverse."""
-        self.mutes = self.mutes.fork()
-        self.coming = [(at, one) for at, one in coming if one.number != self.incident.number]
+    def happen(self) -> Iterator[None]:
+        """Run what is due at this very instant, and what that leads to."""
+        self.look_after_storms()
+        begins = self.mutes.starts_at(self.now)
+        for turn in range(MOST_AT_ONCE):
+            if turn:
+                self.send(self.now)  # what was decided before is on its way
+                self.note_tie()
+            yield from self._run_due()
+            if begins:
+                self._followed, begins = UNSETTLED, False
+            if not self.follow() and not self._due():
+                break
 
-    def _others_change(self) -> bool:
-        changed = False
-        while self.coming and self.coming[0][0] <= self.now:
-            changed |= self.mutes.see_incident(self.coming.pop(0)[1], self.now)
-        return changed
+    def follow(self) -> bool:
+        """Where something that mutes began or ended: each incident is muted while all its firing alerts are."""
+        if self._followed == self.mutes.turn:
+            return False
+        self._followed = self.mutes.turn
+        newest_first = sorted(self._going_on(), key=lambda one: -one.incident.number)
+        for course in sorted(newest_first, key=self.depth):
+            if course.incident.status == "triggered":
+                self.do(timers.follow_mutes(course.incident, self.around(course)))
+        return True
 
-    def life(self, most: int) -> Iterator[tuple[Instant, Incident]]:
-        """The incident now and after each of the next events, at most so many, as if nobody answered."""
-        yield self.now, self.incident
-        for _ in itertools.islice(self.going(None), most):
-            yield self.now, self.incident
+    def _going_on(self) -> list[Course]:
+        return [one for one in self.courses.values() if not one.over and one.incident.open]
 
-    def _end_the_quiet(self) -> None:
-        """Alerts that their source resolved end when they stayed quiet; the incident with the last of them."""
-        left = [one for one in self.alerts if one.cleared_at is None or (one.expires_at or self.now) > self.now]
-        if self.alerts and not left:
-            self.told.append(Planned(self.now, self.incident.step, None, None, "it resolves: it stayed quiet"))
-            self.incident = replace(self.incident, status="resolved", due_at=None, due_kind=None)
-        self.alerts = left
+    def _due(self) -> list[Course]:
+        """Courses whose time has come, as the daemon's timers take them: P1 first, then the oldest due."""
+        due = [one for one in self._going_on() if _is_timed(one.incident) and (one.incident.due_at or 0) <= self.now]
+        due.sort(key=lambda one: (one.incident.priority, one.incident.due_at or 0, one.incident.number))
+        return sorted(due, key=self.depth)
 
-    def _send(self, end: Instant) -> None:
-        """Pages that are due until `end` go out, unless the incident is not to be paged for."""
-        if self.incident.status != "triggered" or self.incident.muted_by is not None:
-            self.sending.waiting = [page for page in self.sending.waiting if page.due_at > end]
-            return
-        for left in self.sending.until(end, self.now, {self.incident.number: self.incident}):
-            self.told.append(_planned(left))
+    def _run_due(self) -> Iterator[None]:
+        due = self._due()
+        for course in due:  # what is about to page counts for those that are due with it
+            self.mutes.see_incident(course.incident, self.now)
+        for course in due:
+            self._run(course)
+            yield
+        self.page_firsts()
+        for course in due:
+            self._end_course(course)
+
+    def _run(self, course: Course) -> None:
+        course.events += 1
+        if course.incident.due_kind == "unmute" and lifecycle.in_storm(course.incident):
+            if not self._leave_storm(course):
+                return
+        before = course.incident
+        for deed in timers.fall_due(before, self.around(course)):
+            if isinstance(deed, StepRun) and storm_pages.is_first(course.incident):
+                self.begin(course)
+            else:
+                self.do((deed,))
+        if course.incident is before and not storm_pages.is_due(before, self.now):
+            course.incident = replace(before, due_at=None)  # nothing to do: it must not be asked forever
+
+    def _end_course(self, course: Course) -> None:
+        """Stop at what had all its steps: no more of it is told."""
+        if self.ends_when_exhausted:
+            course.over |= course.exhausted or course.steps >= MOST_STEPS
+        course.over |= not course.asked and course.events >= MOST_LIVED
+
+    def all_told(self) -> bool:
+        """Whether nothing more is to be said of those asked for."""
+        return all(one.over or not one.incident.open for one in self.courses.values() if one.asked)
+
+    def note_tie(self) -> None:
+        """Note that more is decided at an instant at which pages left already."""
+        if self._sent_at == self.now:
+            self.ties.append(self.now)
+
+    def send(self, end: Instant) -> None:
+        """Pages that are due until `end` go out."""
+        if end == self.now and any(page.due_at <= end for page in self.sending.waiting):
+            self._sent_at = end
+        incidents = {number: course.incident for number, course in self.courses.items()} if self.sending.waiting else {}
+        for left in self.sending.until(end, self.now, incidents):
+            course = self.courses.get(left.page.incident or 0)
+            if course is not None:
+                course.told.append(_planned(left))
 
 
 def hours_begin(support: Support, after: Instant) -> Iterator[Instant]:
@@ -226,13 +428,20 @@ def hours_begin(support: Support, after: Instant) -> Iterator[Instant]:
                 yield at
 
 
+def _is_timed(incident: Incident) -> bool:
+    """Whether its own timer changes anything: what waits for another's end is told by that."""
+    kind = (incident.muted_by or "").partition(":")[0]
+    waits_for_others = incident.due_kind == "unmute" and kind in ("inhibition", "parent")
+    return incident.due_at is not None and incident.due_kind is not None and not waits_for_others
+
+
 def _planned(left: Left) -> Planned:
     page = left.page
     because = "; ".join(filter(None, (page.because, left.because)))
-    user = page.user or None
     return Planned(
-        left.at, page.step, user, page.channel, because, page.contact, page.cycle, page.round, page.rule, left.how
-    )
+        left.at, page.step, page.user or None, page.channel, because, page.contact, page.cycle, page.round, page.rule,
+        left.how, page.incident or 0,
+    )  # fmt: skip
 
 
 def _begins(support: Support, at: Instant) -> bool:
@@ -251,6 +460,10 @@ def _said(entry: Entry) -> str:
             return f"the catch-all is paged: {entry.because}"
         case _:
             return entry.because
+
+
+def _moves(move: Move | Stay) -> tuple[Move, ...]:
+    return () if isinstance(move, Stay) else (move,)
 
 
 def _no_id() -> str:

@@ -32,7 +32,7 @@ def as_json(
 
 
 def shaped(one: Explained, settings: Settings, at: Instant) -> dict[str, Any]:
-    """One alert of the answer; made by itself where others wait for their turn."""
+    """An alert of the answer; made by itself where others wait for their turn."""
     return _shape(settings, at).alert(one)
 
 
@@ -92,6 +92,8 @@ class Shape:
             "errors": [{"rule": rule, "detail": detail} for rule, detail in (verdict.errors if verdict else ())],
             "plan": [self.planned(planned) for planned in one.plan],
             "notes": [self.planned(note) for note in one.notes],
+            "storm": one.storm,
+            "storm_plan": [self.planned(planned) for planned in one.storm_plan],
         }
 
     def number(self, one: Explained) -> int | None:

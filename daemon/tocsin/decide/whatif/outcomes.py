@@ -15,7 +15,7 @@ Identity = tuple[str, str, Instant]
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One page that went out. `bundled`: inside a summary with others, so it made no message of its own."""
+    """A page that went out. `bundled`: inside a summary with others, so it made no message of its own."""
 
     incident: int
     at: Instant
@@ -28,7 +28,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One incident as it ended up. `opened_by`: the alert that opened it."""
+    """An incident as it ended up. `opened_by`: the alert that opened it."""
 
     number: int
     key: str
@@ -51,7 +51,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What a person once did about an alert, and whether its incident paged anybody this time."""
+    """Answer that a person once gave to an alert, and whether its incident paged anybody this time."""
 
     at: Instant
     integration: str
@@ -64,7 +64,7 @@ class Fate:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """All that came of it. `whereabouts`: alert → number of its incident, 0 where it has none."""
+    """Outcome of a replay. `whereabouts`: alert → number of its incident, 0 where it has none."""
 
     cases: Mapping[int, Case] = field(default_factory=dict)
     whereabouts: Mapping[Identity, int] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class Played:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One outcome in numbers. Pages are messages: a summary counts once."""
+    """An outcome in numbers. Pages are messages: a summary counts once."""
 
     alerts: int
     without_incident: int
@@ -127,7 +127,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """Somebody was paged about this alert and acted; now nobody would be paged."""
+    """An alert about which a person was paged and acted; now nobody would be paged."""
 
     fate: Fate
     before: Case
@@ -180,7 +180,7 @@ def _differences(before: Played, after: Played) -> Iterator[Difference]:
 
 
 def _looks(case: Case) -> tuple[Any, ...]:
-    """What makes a difference to people."""
+    """Parts that make a difference to people."""
     pages = tuple((page.at, page.user or page.target, page.channel, page.bundled) for page in case.pages)
     return case.key, case.title, case.service, case.priority, case.alerts, case.healed, pages
 
@@ -192,7 +192,7 @@ def _went(identity: Identity, played: Played) -> str:
 
 
 def _missed(before: Played, after: Played) -> Iterator[Missed]:
-    """Each alert once."""
+    """Alerts, each once."""
     seen: set[tuple[str, str, int]] = set()
     for old, new in zip(before.fates, after.fates, strict=True):
         case = before.cases.get(old.incident)
@@ -223,7 +223,7 @@ def _silent(case: Case | None) -> str:
 
 
 def _less(case: Case, heard: Sequence[Sent]) -> str:
-    """What people would hear less of it than they did; "" where nothing."""
+    """Words for what people would hear less of it than they did; "" where nothing."""
     later = min(page.at for page in heard) - min(page.at for page in case.pages)
     missing = sorted({page.user or page.target for page in case.pages} - {page.user or page.target for page in heard})
     fewer = len(case.pages) - len(heard)
@@ -332,7 +332,7 @@ def first_page(case: Case) -> Millis | None:
 
 
 def paged_first(case: Case) -> tuple[str, ...]:
-    """Whom the first pages went to, by name."""
+    """People whom the first pages went to, by name."""
     return paged_at(case.pages, min(page.at for page in case.pages)) if case.pages else ()
 
 

@@ -30,7 +30,7 @@ _TEXTS = ("dedup_key", "title", "description", "service", "source", "actor", "po
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One alert of a post, as its source read it. `post`: alerts of one number came together.
+    """An alert of a post, as its source read it. `post`: alerts of one number came together.
 
     `bytes` stands for the post's bytes where the alert has no key: the same ones are the same alert.
     """
@@ -44,7 +44,7 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a person did to the incident of an alert. `paged_at`: when its first page had gone out, if one had."""
+    """Answer of a person to the incident of an alert. `paged_at`: when its first page had gone out, if one had."""
 
     received_at: Instant
     integration: str
@@ -59,7 +59,7 @@ Record = Signal | Answer
 
 
 def line_of(record: Record) -> bytes:
-    """One line, its end included. What is empty is left out."""
+    """A line, its end included. What is empty is left out."""
     match record:
         case Signal():
             written = _signal(record)

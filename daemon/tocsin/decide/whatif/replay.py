@@ -45,7 +45,7 @@ class Group:
 
 @dataclass(slots=True)
 class Tally:
-    """What a replay found. `beyond`: alerts that differ in ways beyond MOST_GROUPS."""
+    """Findings of a replay. `beyond`: alerts that differ in ways beyond MOST_GROUPS."""
 
     posts: int = 0
     unread: int = 0  # bodies that neither configuration can read now
@@ -71,7 +71,7 @@ class Tally:
 
 
 class Side:
-    """One of the two configurations."""
+    """A side of the comparison: one of the two configurations."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self.rulebook = settings, Rulebook(settings)

@@ -75,6 +75,9 @@ class AlertReader(ReaderBase):
     async def open_alert(self, integration: str, source_key: str) -> StoredAlert | None:
         return first(ALERT.values(await self._look("one_open_alert", integration, source_key)))
 
+    async def alerts_seen(self, ids: Sequence[int]) -> list[StoredAlert]:
+        return ALERT.values(await self._look("alerts_seen", list(ids))) if ids else []
+
     async def incident_alerts(self, number: int, limit: int, after: int | None) -> list[StoredAlert]:
         return ALERT.values(await self._look("incident_alerts", number, after or 0, limit))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tocsin.model import Incident, Instant, Storm
-from tocsin.store.asking import ReaderBase, TransactionBase, only
+from tocsin.store.asking import ReaderBase, TransactionBase
 from tocsin.store.rows import INCIDENT, STORM
 
 
@@ -54,8 +54,8 @@ class NoiseTransaction(TransactionBase):
 class NoiseReader(ReaderBase):
     """`contracts.noise.NoiseReads`."""
 
-    async def counted(self, tally: str, since: Instant) -> int:
-        return only(await self._look("counted", tally, since), int) or 0
+    async def marks(self, tally: str, since: Instant, limit: int) -> list[tuple[Instant, int, str]]:
+        return [(row[0], row[1], row[2]) for row in await self._look("marks", tally, since, limit)]
 
     async def storms(self) -> list[Storm]:
         return STORM.values(await self._look("list_storms"))

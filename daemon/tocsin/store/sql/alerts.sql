@@ -52,6 +52,10 @@ select {alert} from alerts where integration = $1 and source_key = $2 and ended_
 -- Alerts by id, locked in ascending order.
 select {alert} from alerts where id = any($1::bigint[]) order by id for update;
 
+-- name: alerts_seen
+-- Alerts by id, not locked.
+select {alert} from alerts where id = any($1::bigint[]) order by id;
+
 -- name: open_keys
 -- Identity, content and incident of every firing alert, in slices by identity.
 select integration, source_key, id, content, incident from alerts

@@ -4,9 +4,9 @@
 -- Firings and changes that rules count.
 insert into tallies (tally, at, alert, what) {4.values} on conflict (tally, at, alert, what) do nothing;
 
--- name: counted
--- How many different ones are counted under a name after an instant.
-select count(distinct what) from tallies where tally = $1 and at > $2;
+-- name: marks
+-- What is counted under a name after an instant, oldest first. Not locked.
+select at, alert, what from tallies where tally = $1 and at > $2 order by at, alert limit $3;
 
 -- name: prune_tallies
 -- Forget what no window reaches any more.

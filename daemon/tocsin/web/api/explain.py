@@ -110,6 +110,10 @@ class ExplainedShape(Shape):
     muted_by: str | None
     plan: list[PlannedShape]
     notes: list[PlannedShape] = Field(description="What else happens: silences, new cycles, steps that reach nobody.")
+    storm: int | None = Field(
+        description="The storm that takes its incident in and pages for it; a new one's likely number."
+    )
+    storm_plan: list[PlannedShape] = Field(description="Pages of the storm that begins with it.")
 
 
 class Explanation(Shape):

@@ -17,6 +17,7 @@ from tocsin.decide.incidents import lifecycle, timers
 from tocsin.decide.incidents.ending import ended_in, ended_in_silence
 from tocsin.decide.incidents.escalation import StepRun
 from tocsin.decide.incidents.firing_counts import firing_in, firing_of
+from tocsin.decide.incidents.storm_pages import is_first
 from tocsin.decide.oncall.resolver import in_hours
 from tocsin.errors import StoreUnavailable
 from tocsin.model import MINUTE, SECOND, Incident, Instant, Millis, StoredAlert
@@ -25,7 +26,7 @@ from tocsin.work.duties import TIMERS, Duty
 from tocsin.work.effects import Effects
 from tocsin.work.ingest.intake import Intake
 from tocsin.work.ingest.reassessment import sink, take_end
-from tocsin.work.ledger import Ledger, is_first
+from tocsin.work.ledger import Ledger
 from tocsin.work.noise.storms import Storms
 from tocsin.work.runtime import Runtime
 

@@ -12,15 +12,12 @@ from dataclasses import replace
 import structlog
 
 from tocsin.contracts import Tx
-from tocsin.decide.incidents import lifecycle
+from tocsin.decide.incidents import lifecycle, storm_pages
 from tocsin.decide.incidents.escalation import policy_for
 from tocsin.decide.incidents.opening import opened
-from tocsin.decide.muting.attention import is_told
 from tocsin.decide.noise import storms as decide
 from tocsin.decide.noise.storms import StormState
-from tocsin.decide.routing.priority import RANK
-from tocsin.decide.text import TITLE, clean
-from tocsin.model import TOCSIN, Actor, Incident, Instant, Policy, StormLimit
+from tocsin.model import TOCSIN, Incident, Instant, Policy, StormLimit
 from tocsin.work.ledger import First, Ledger
 from tocsin.work.runtime import Runtime
 
@@ -73,52 +70,31 @@ class Storms:
         self.save(ledger.tx, states.values())
 
     async def _page_one(self, ledger: Ledger, state: StormState, first: First, incident: Incident) -> None:
-        new_kind = decide.is_new_kind(state, first.kind)
-        name = first.kind or clean(incident.title, TITLE)
-        if incident.storm is None:
-            decide.arrive(state, name, self.limit, ledger.now)
-        begins = state.held and state.incident is None and decide.is_storm(state, self.limit)
-        if begins:
-            await self._open(ledger, state, incident, name)
+        arrived = storm_pages.arrived(state, incident, first.kind, self.limit, ledger.now)
+        if arrived.begins:
+            await self._open(ledger, state, incident, arrived.name)
         storm = ledger.seen(state.incident) if state.incident is not None else None
-        if storm is None or (new_kind and not begins) or not self.stands(storm, ledger):
+        people = ledger.people_known
+        if storm is None or not storm_pages.takes_in(storm, arrived, self.runtime.settings, people, ledger.now):
             ledger.step(incident, first.policy)
         else:
-            await self._take_in(ledger, storm, incident, "" if begins else name, state)
+            await self._take_in(ledger, storm, incident, "" if arrived.begins else arrived.name, state)
 
     def stands(self, storm: Incident, ledger: Ledger) -> bool:
         """Whether an open storm may page for others: somebody hears of it, or has answered."""
-        people = ledger.people_known
-        return storm.open and (storm.status != "triggered" or is_told(storm, self.runtime.settings, people, ledger.now))
+        return storm_pages.stands(storm, self.runtime.settings, ledger.people_known, ledger.now)
 
     async def _take_in(self, ledger: Ledger, storm: Incident, incident: Incident, name: str, state: StormState) -> None:
         """`name`: as which it is counted; "": it is already."""
-        look_at = Instant(ledger.now + decide.LOOKED_AFTER)
-        because = f"one of many: INC {storm.number} pages for all of them"
-        critical = state.scope.endswith(decide.CRITICAL)
-        ledger.take(lifecycle.taken_in(incident, storm.number, critical, look_at, ledger.now, because))
+        ledger.take(storm_pages.taken_in(storm, incident, state, ledger.now))
         if incident.storm is None:
             if name:
                 decide.collect(state, name)
             ledger.effects.collapsed += 1
-        if rises(storm, incident):
+        if storm_pages.rises(storm, incident):
             await ledger.load([storm.number])  # only who changes it holds it: a storm's incident is everybody's
-            self._rise(ledger, ledger.get(storm.number) or storm, incident)
-
-    def _rise(self, ledger: Ledger, storm: Incident, member: Incident) -> None:
-        """The storm is as bad as the worst that it took in; rising, it pages whoever acknowledged it before."""
-        if not rises(storm, member):
-            return
-        worse = RANK[member.severity] < RANK[storm.severity]
-        severity = member.severity if worse else storm.severity
-        worst = member if member.priority < storm.priority else storm
-        after = lifecycle.reassessed(storm, severity, worst.impact, worst.urgency, worst.priority, ledger.now)
-        ledger.put(after)
-        because = f"as INC {member.number} is"
-        ledger.note(after, "reassessed", TOCSIN, "storm", because, severity=after.severity, priority=after.priority)
-        if storm.status == "acknowledged" and after.priority < storm.priority:
-            because = f"priority rose from {storm.priority} to {after.priority}"
-            ledger.take(lifecycle.retrigger(after, ledger.now, because, "storm"))
+            for move in storm_pages.risen(ledger.get(storm.number) or storm, incident, ledger.now):
+                ledger.take(move)
 
     async def _open(self, ledger: Ledger, state: StormState, incident: Incident, name: str) -> None:
         """Open one incident for all; it pages by the service's policy, in this very transaction.
@@ -197,7 +173,7 @@ class Storms:
         number = incident.storm or 0
         await ledger.look_at([number])
         storm = ledger.seen(number)
-        by = _answer_of(storm, incident)
+        by = storm_pages.answer_of(storm, incident)
         if by is not None and storm is not None:
             policy = await self.runtime.policies.thaw(incident.policy_hash)
             timeout = (policy or Policy("", ())).ack_timeout
@@ -209,13 +185,7 @@ class Storms:
         if storm is not None and self.stands(storm, ledger):
             ledger.put(replace(incident, due_at=Instant(ledger.now + decide.LOOKED_AFTER)))
             return False
-        why = "reaches nobody" if storm is not None and storm.open else "is over"
-        return ledger.take(lifecycle.released(incident, ledger.now, f"the storm INC {number} {why}"))
-
-
-def rises(storm: Incident, member: Incident) -> bool:
-    """Whether a storm that takes this in is worse than before."""
-    return RANK[member.severity] < RANK[storm.severity] or member.priority < storm.priority
+        return ledger.take(storm_pages.released(storm, incident, ledger.now))
 
 
 def wake(ledger: Ledger, storm: int, muted_by: str, until: Instant) -> None:
@@ -226,21 +196,3 @@ def wake(ledger: Ledger, storm: int, muted_by: str, until: Instant) -> None:
 
 def mute_of(state: StormState, storm: int) -> str:
     return lifecycle.storm_mute(storm, state.scope.endswith(decide.CRITICAL))
-
-
-def _answer_of(storm: Incident | None, incident: Incident) -> Actor | None:
-    """The actor whose answer to the storm answers this incident, which was there already. A snooze is no answer."""
-    if storm is None or storm.snoozed_until is not None:
-        return None
-    if storm.acknowledged_at is not None and storm.acknowledged_by and incident.created_at <= storm.acknowledged_at:
-        return _actor(storm.acknowledged_by)
-    by_hand = storm.resolved_by is not None and storm.resolved_by != TOCSIN.shown
-    if by_hand and incident.created_at <= (storm.resolved_at or 0):
-        return _actor(storm.resolved_by or "")
-    return None
-
-
-def _actor(shown: str) -> Actor:
-    """The inverse of `Actor.shown`."""
-    name = shown.removeprefix("integration:")
-    return Actor("user" if name == shown else "integration", name)

@@ -1,4 +1,4 @@
-"""What would another configuration change here? Compares it with the one in force, and asks the database what it means.
+"""Plan of a change: compares another configuration with the one in force, and asks the database what it means.
 
 Reads only: posts of the last days are judged by both, and for every open incident both are asked whom it pages next.
 """
@@ -13,8 +13,9 @@ from tocsin.contracts import Clock, IncidentFilter, Source
 from tocsin.decide.muting.mutes import Mutes
 from tocsin.decide.oncall.reach import People
 from tocsin.decide.routing.sender_times import on_the_line
-from tocsin.decide.whatif.escalation_forecast import Course, Planned
+from tocsin.decide.whatif.escalation_forecast import Incidents, Planned
 from tocsin.decide.whatif.explain import Facts
+from tocsin.decide.whatif.forecast import next_pages
 from tocsin.decide.whatif.replay import Replay, Tally
 from tocsin.errors import BadBody
 from tocsin.model import OPEN, Incident, Instant, Page, Policy, Post, Settings
@@ -73,7 +74,7 @@ async def replayed(
 
 
 async def _posts(history: History, since: Instant, until: Instant) -> AsyncIterator[Post]:
-    """All but those of Tocsin about itself: they are no bodies that a source could read."""
+    """Read all posts but those of Tocsin about itself: they are no bodies that a source could read."""
     after = 0
     while found := await history.posts(since, until, AT_ONCE, after):
         for post in found:
@@ -122,7 +123,7 @@ async def affected(looks: Looks, sides: Sides, now: Instant) -> tuple[list[Affec
 
 
 def mutes_of(settings: Settings, facts: Facts, now: Instant) -> Mutes:
-    """What mutes under one of the two configurations."""
+    """Mutes under one of the two configurations."""
     mutes = Mutes(settings, facts.people)
     mutes.replace(one for one in facts.silences if one.ends_at > now)
     mutes.learn(facts.sources, facts.down, now)
@@ -152,13 +153,14 @@ def _next(
     mutes: Mutes,
     now: Instant,
 ) -> tuple[Planned, ...]:
-    alerts = facts.firing.get(incident.number, ())
+    incidents = Incidents(settings, people, mutes.fork(), now)
     pages = [page for page in facts.pages.get(incident.number, ()) if _has(settings, page)]
-    return Course(incident, policy, alerts, settings, people, mutes, now, pages).next_pages()
+    course = incidents.know(incident, policy, facts.firing.get(incident.number, ()), pages)
+    return next_pages(settings, incidents, course)
 
 
 def _has(settings: Settings, page: Page) -> bool:
-    """What is planned for a person or contact that is gone is never sent."""
+    """Whether a page has its person and contact: one whose are gone is never sent."""
     user = settings.users.get(page.user)
     return page.channel in settings.channels and (not page.user or (user is not None and page.contact in user.contacts))
 

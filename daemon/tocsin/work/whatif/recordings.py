@@ -1,4 +1,4 @@
-"""What was recorded since a time? Kept posts read again by their source, and people's answers between them."""
+"""Recordings since a time: kept posts read again by their source, and people's answers between them."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from tocsin.work.ingest.evaluation import bytes_of
 
 
 class Past(Protocol):
-    """What a store, or a reader beside it, tells of the past. Iterators; each slice is read when it is reached."""
+    """Reads of the past, by a store or a reader beside it. Iterators; each slice is read when it is reached."""
 
     def posts_since(self, since: Instant) -> AsyncIterator[Post]:
         """Accepted posts received at or after `since`, in the order they were taken."""
 
     def answers_since(self, since: Instant) -> AsyncIterator[Answer]:
-        """What people did since then, once for each alert that was open in the incident, in order."""
+        """Answers of people since then, once for each alert that was open in the incident, in order."""
 
 
 @dataclass(slots=True)
 class Recorded:
-    """One reading of the past. `unread`: posts that no source can read any more, by integration."""
+    """Reading of the past. `unread`: posts that no source can read any more, by integration."""
 
     past: Past
     settings: Settings
