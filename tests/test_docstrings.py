@@ -13,9 +13,11 @@ ROOT = Path(__file__).parent.parent
 DONE = (
     "daemon/tocsin/cli",
     "daemon/tocsin/contracts",
+    "daemon/tocsin/model",
     "daemon/tocsin/replay",
     "daemon/tocsin/settings",
     "daemon/tocsin/store",
+    "daemon/tocsin/testing",
     "daemon/tocsin/web",
     "daemon/tocsin/work/*.py",
     "daemon/tocsin/work/incidents",

@@ -1,4 +1,4 @@
-"""Who acts, and by what does Tocsin know them? Actors, tokens, secrets."""
+"""Actors, tokens and secrets: who acts, and by what Tocsin knows them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tocsin.model.words import Instant, Role
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts: a person, or an integration that is allowed to."""
+    """A person, integration or Tocsin itself, as the one who acts."""
 
     kind: Literal["user", "integration", "tocsin"]
     name: str
@@ -44,7 +44,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """One or more accepted values; the first is used outbound. Never shown."""
+    """A secret of one or more accepted values; the first is used outbound. Never shown."""
 
     values: tuple[str, ...] = field(repr=False)
 

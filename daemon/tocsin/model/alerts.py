@@ -1,4 +1,4 @@
-"""What did a source say? An alert as it was read, as it is kept, and the post it came in."""
+"""Alerts as they were read and as they are kept, and the post they came in."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Link:
 
 @record(frozen=True, slots=True)
 class Alert:
-    """One normalised signal, as a source read it out of a post, before any rule.
+    """A normalised signal, as a source read it out of a post, before any rule.
 
     `source_key` is the identity the source sent (None: the receiver mints one). Texts are as sent;
     intake sanitises and cuts them. `source` is the thing that reports (host, probe).
@@ -44,7 +44,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One alert of a post that could not be taken, and where it stands (RFC 6901 pointer)."""
+    """An alert of a post that could not be taken, and where it stands (RFC 6901 pointer)."""
 
     pointer: str
     detail: str
@@ -52,7 +52,9 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a source read out of one body. `left_out`: parts that could not be read; their alerts are taken without."""
+    """The alerts a source read out of a body. `left_out`: parts that could not be read; their alerts are taken
+    without.
+    """
 
     alerts: tuple[Alert, ...]
     rejected: tuple[Rejected, ...] = ()
@@ -114,7 +116,7 @@ class Tombstone(NamedTuple):
 
 @record(frozen=True, slots=True)
 class Post:
-    """One accepted request body, as received; the store keeps it compressed (zstd) for `retention.alerts`."""
+    """An accepted request body, as received; the store keeps it compressed (zstd) for `retention.alerts`."""
 
     id: int
     integration: str
@@ -126,7 +128,7 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class ChangeEvent:
-    """Something that was changed on purpose (a deploy, a switch): context for incidents, never one itself."""
+    """A change made on purpose (a deploy, a switch): context for incidents, never an incident itself."""
 
     integration: str
     source_key: str

@@ -23,7 +23,7 @@ _forget: list[Callable[[], None]] = []
 
 
 def ahead() -> Millis:
-    """How far civil time is ahead of the line."""
+    """The lead of civil time over the line."""
     return _ahead
 
 

@@ -1,4 +1,4 @@
-"""What are people paged for? Incidents and their timelines; storms, and heartbeats that fell silent."""
+"""Incidents and their timelines; storms, and heartbeats that fell silent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DueKind = Literal["step", "again", "ack_timeout", "unsnooze", "unmute", "close"]
 
 @record(frozen=True, slots=True)
 class Incident:
-    """What people are paged for.
+    """An incident: the trouble that people are paged for.
 
     An incident has at most one escalation timer: (`due_at`, `due_kind`), durable in its own row and
     dead when the row's `version` moved on. `round` and `step` say which step runs NEXT while
@@ -72,7 +72,7 @@ class Incident:
 
     @property
     def resting(self) -> bool:
-        """Its step was put off, without a mute: what fires is quiet just now, or comes and goes."""
+        """Whether the incident's step was put off without a mute: what fires is quiet just now, or comes and goes."""
         return self.muted_left is not None and self.muted_by is None
 
 
@@ -114,7 +114,7 @@ class Arrival(NamedTuple):
 
 @record(frozen=True, slots=True)
 class Entry:
-    """One line of an incident's timeline: every change, page, attempt, receipt and refusal."""
+    """A line of an incident's timeline: every change, page, attempt, receipt and refusal."""
 
     incident: int
     at: Instant
@@ -128,7 +128,7 @@ class Entry:
 
 
 class Related(NamedTuple):
-    """One incident has to do with another. `kind`: "muted_by" (its parent), "mutes" (its child)."""
+    """A relation of an incident to another. `kind`: "muted_by" (its parent), "mutes" (its child)."""
 
     incident: int
     other: int
@@ -138,7 +138,7 @@ class Related(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What is known of one configured heartbeat. `due_at`: heard by then, or its next silence begins.
+    """The state of a configured heartbeat. `due_at`: heard by then, or its next silence begins.
 
     `silent_since` is when it fell due unheard; `told` says that the alert about it is stored.
     """

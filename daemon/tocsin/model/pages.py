@@ -1,4 +1,4 @@
-"""What goes out to people, and what became of it? Pages, attempts, outcomes."""
+"""Pages, attempts to deliver them, and their outcomes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AttemptState = Literal["open", "accepted", "failed", "unknown", "cancelled", "bu
 
 @record(frozen=True, slots=True)
 class Page:
-    """One intended notification of one person (or fixed target) over one contact.
+    """An intended notification of a person (or fixed target) over a contact.
 
     `key` is unique: "incident/cycle/round/step/target/rule/contact" for pages; other kinds have
     their own. `due_at` is when it may first be claimed. `rank` orders claims: lower goes first.
@@ -49,7 +49,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One call to a provider for a page. The row is the lease: written before the first byte leaves."""
+    """A call to a provider for a page. The row is the lease: written before the first byte leaves."""
 
     id: str  # random, 128 bit, hex; travels in the status callback's URL
     page: str
@@ -78,7 +78,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """It surely did not go out. `permanent`: this contact cannot be reached this way at all."""
+    """The outcome where the page surely did not go out. `permanent`: this contact cannot be reached this way at all."""
 
     because: str
     permanent: bool = False
@@ -88,7 +88,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """It may or may not have gone out: time-out or reset after bytes left, 5xx, a crash."""
+    """The outcome where the page may or may not have gone out: time-out or reset after bytes left, 5xx, a crash."""
 
     because: str
 
@@ -105,7 +105,7 @@ Outcome = Accepted | Failed | Unknown | Cancelled
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """All a channel needs to carry one page to one address."""
+    """The message by which a channel carries a page to an address."""
 
     page: str
     attempt: str

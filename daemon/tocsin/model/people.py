@@ -1,4 +1,4 @@
-"""Who can be reached, where, and in which order? Users and their contacts, teams, policies."""
+"""People and how they are reached: users and their contacts, teams, policies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tocsin.model.words import Instant, Millis, Priority, Role, Urgency
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """One address of a person. `name` is the key it stands under."""
+    """A contact: an address of a person. `name` is the key it stands under."""
 
     name: str
     channel: str
@@ -50,7 +50,7 @@ class Team:
 
 @dataclass(frozen=True, slots=True)
 class ContactState:
-    """What was learnt about an address at run time."""
+    """The state of an address, learnt at run time."""
 
     channel_kind: str
     address: str
@@ -83,7 +83,9 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Whom a step names: "user:ana", "user:ana/mail", "schedule:primary@next", "team:x@oncall", "channel:ops"."""
+    """A target that a step names: "user:ana", "user:ana/mail", "schedule:primary@next", "team:x@oncall",
+    "channel:ops".
+    """
 
     kind: Literal["user", "schedule", "team", "managers", "channel"]
     name: str
@@ -96,7 +98,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Only:
-    """When a step applies; empty = always."""
+    """A condition under which a step applies; empty = always."""
 
     priority: tuple[Priority, ...] = ()
     urgency: tuple[Urgency, ...] = ()
@@ -105,7 +107,7 @@ class Only:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Whom to page, and how long to wait for an answer before the next step."""
+    """A step of a policy: whom to page, and how long to wait for an answer before the next step."""
 
     notify: tuple[Target, ...]
     wait: Millis = Millis(300_000)

@@ -1,4 +1,4 @@
-"""What may stand in a configuration file, and what is wrong with it?"""
+"""Options that plug-ins take in a configuration, and findings about its files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One key that a source's or channel's section of the configuration takes.
+    """A key that a source's or channel's section of the configuration takes.
 
     kinds: text, secret (Secret), secrets (many keys), url, int, flag, duration (Millis), choice,
     phone, email, expr (JMESPath text), map (name → text), keys (name → {key: Secret, service: text}).
@@ -37,8 +37,9 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One finding about the configuration. `code` is stable and documented; `fix` says what to write, where the
-    message does not say it already."""
+    """A finding about the configuration. `code` is stable and documented; `fix` says what to write, where the message
+    does not say it already.
+    """
 
     where: Where
     level: Literal["error", "warning", "info"]

@@ -1,4 +1,4 @@
-"""What becomes of alerts by rule, and what keeps them quiet? Rules, silences, inhibitions, maintenance."""
+"""Rules for alerts, and what keeps alerts quiet: silences, inhibitions, maintenance."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tocsin.model.words import DAY, Impact, Instant, Millis, Priority, Urgency
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """What a matching rule sets; None leaves it. Texts may be Jinja2 templates."""
+    """The fields that a matching rule sets; None leaves a field. Texts may be Jinja2 templates."""
 
     service: str | None = None
     severity: str | None = None
@@ -58,7 +58,7 @@ class Enrich:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule as written; `decide/routing/rules.py` compiles it."""
+    """A rule as written; `decide/routing/rules.py` compiles it."""
 
     name: str
     match: tuple[str, ...] = ()

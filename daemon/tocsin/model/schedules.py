@@ -1,4 +1,4 @@
-"""Whose turn is it? Rotations, layers, overrides, swaps, and shifts that a feed brings."""
+"""Schedules: rotations, layers, overrides, swaps, and shifts that a feed brings."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Ical:
-    """Where a schedule's shifts are imported from. The address may hold a secret: it is never shown.
+    """The calendar feed a schedule's shifts are imported from. The address may hold a secret: it is never shown.
 
     `people`: what the feed calls somebody → that user's key.
     """
@@ -161,7 +161,7 @@ class Swap:
 
     @property
     def dies_at(self) -> Instant:
-        """When the first of its shifts begins: not accepted by then, it is past due."""
+        """The beginning of the first of its shifts: not accepted by then, it is past due."""
         return self.starts_at if self.back_from is None else min(self.starts_at, self.back_from)
 
 

@@ -1,4 +1,4 @@
-"""What is configured? The whole of it, typed and valid."""
+"""Settings: the whole configuration, typed and valid."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Support:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Something that people answer for. `depends_on`: services it cannot work without."""
+    """A service that people answer for. `depends_on`: services it cannot work without."""
 
     name: str
     owner: str | None = None
@@ -73,7 +73,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """Something that must report: every so often, or at the times of a crontab expression."""
+    """A heartbeat: something that must report every so often, or at the times of a crontab expression."""
 
     name: str
     every: Millis | None = None  # None: `cron` says when
@@ -98,7 +98,7 @@ class StormLimit:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where the doors are; the address under which people and providers reach them."""
+    """Addresses the daemon listens on, and the one under which people and providers reach it."""
 
     host: str = "127.0.0.1"
     port: int = 8420
@@ -110,7 +110,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What holds where nothing else is said."""
+    """Values that hold where nothing else is said."""
 
     timezone: str = "UTC"
     policy: str | None = None
@@ -122,7 +122,7 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long what is over is kept."""
+    """Lengths of time for which what is over is kept."""
 
     alerts: Millis = Millis(90 * 86_400_000)
     incidents: Millis = Millis(3 * 365 * 86_400_000)

@@ -1,4 +1,4 @@
-"""What are values made of that are made by the thousand? Frozen to the type checker, cheap at run time."""
+"""Base of values that are made by the thousand: frozen to the type checker, cheap at run time."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def _shape(kind: type) -> tuple[Callable[[Any], tuple[Any, ...]], Mapping[str, i
 
 
 def changed(one: Record, **changes: Any) -> Record:
-    """The same as `dataclasses.replace` for a wide record, in a third of its time: for what every alert costs."""
+    """Replace fields as `dataclasses.replace` does for a wide record, in a third of its time: for what every alert
+    costs.
+    """
     kind: type = type(one)
     values_of, places = _shape(kind)
     values = [*values_of(one)]

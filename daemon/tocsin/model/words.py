@@ -1,4 +1,4 @@
-"""Which words does everything else use? Instants and lengths, levels, states."""
+"""Words that everything else uses: instants and lengths, levels, states."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def _described(kind: ChannelKind, options: Mapping[str, Any]) -> Iterator[str]:
 
 
 class _Trial:
-    """One kind under every circumstance; a channel of its own in each."""
+    """A kind under every circumstance; a channel of its own in each."""
 
     def __init__(self, kind: ChannelKind, options: Mapping[str, Any], to: str, accepted: Reply) -> None:
         self.kind, self.options, self.to, self.accepted = kind, options, to, accepted

@@ -168,6 +168,6 @@ def _shown(raw: bytes) -> str:
 
 
 def raise_all(type_: str, troubles: list[str]) -> None:
-    """One AssertionError for all broken promises, each once."""
+    """Raise one AssertionError for all broken promises, each once."""
     if troubles:
         raise AssertionError(f"{type_} breaks what it promises:\n- " + "\n- ".join(dict.fromkeys(troubles)))

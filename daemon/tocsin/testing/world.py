@@ -67,7 +67,7 @@ class CountingGate:
 
 @dataclass(frozen=True)
 class Request:
-    """One request or mail that left: everything of it that a provider would have seen."""
+    """A request or mail that left: everything of it that a provider would have seen."""
 
     method: str
     url: str
