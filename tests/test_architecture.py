@@ -120,7 +120,7 @@ PRONOUNS = frozenset(
     "nobody|somebody|everybody|nothing|something".split("|")
 )
 INTERROGATIVES = frozenset({"what", "which", "who", "whom", "whose"})
-NOT_YET_MENDED = 232  # as many began so when this test was written; whoever mends some writes the new number
+NOT_YET_MENDED = 208  # as many began so when this test was written; whoever mends some writes the new number
 
 
 def test_a_docstring_begins_with_a_noun_or_an_imperative() -> None:
