@@ -223,7 +223,8 @@ class Ledger:
         if after is not before:  # else only its story goes on
             self.put(after)
         self._entries.extend(move.entries)
-        self._tell_parent(move)
+        if move.incident.muted_by is not None:
+            self._tell_parent(move)
         if move.stops_pages:
             self._stopped[move.incident.number] = None
             if move.incident.muted_by is None:
@@ -232,7 +233,7 @@ class Ledger:
             self.effects.acknowledged.append((move.incident, via))
         elif move.incident.status == "resolved":
             self.effects.resolved.append(move.incident)
-        if before is not None and before.open and not move.incident.open and somebody_may_know(before):
+        if not move.incident.open and before is not None and before.open and somebody_may_know(before):
             self._over[move.incident.number] = move.incident
         return True
 

@@ -23,10 +23,11 @@ from tocsin.model import (
     Priority,
     Severity,
     Urgency,
+    record,
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Move:
     """A changed incident and its timeline entries."""
 

@@ -95,15 +95,20 @@ class BatchState:
 
     def facts_for(self, item: Item) -> Facts:
         """Facts to place this alert by, after all that was decided before it."""
-        existing, group = self.alerts[item.pair], item.group
-        latest = self.latest_of(group.key) if group is not None else None
-        if existing is not None and item.alert.status == "resolved":
-            existing = self._newest_start(existing)
-        own = self.ledger.get(existing.incident) if existing is not None and existing.incident is not None else None
+        existing, group, incident_of = self.alerts[item.pair], item.group, self.ledger.get
+        latest = self.latest.get(group.key) if group is not None else None
+        if latest is not None:
+            latest = incident_of(latest.number) or latest
+        own: Incident | None = None
+        if existing is not None:
+            if item.alert.status == "resolved":
+                existing = self._newest_start(existing)
+            own = incident_of(existing.incident) if existing.incident is not None else None
+        numbers = self.numbers
         facts = Facts(
-            self.settings, item.integration, self.mutes, item.pair[1], item.alert_id,
-            self.numbers[0] if self.numbers else 0, self.post_ids[item.post], item.content, item.fit, group, existing,
-            own, latest, self.tombstones.get(item.pair), item.waited,
+            self.settings, item.integration, self.ledger.what_mutes, item.pair[1], item.alert_id,
+            numbers[0] if numbers else 0, self.post_ids[item.post], item.content, item.fit, group, existing, own,
+            latest, self.tombstones.get(item.pair), item.waited,
         )  # fmt: skip
         terms = item.verdict.terms if item.verdict is not None else None
         if terms is None and existing is not None and existing.terms:

@@ -30,13 +30,13 @@ def execute(batch: BatchState, item: Item, placed: Placed) -> None:
     """One alert becomes what `placed` says."""
     known = batch.alerts[item.pair]
     match placed:
+        case Join() | Open() | Reopen() | Suppress() | Drop() | Wait():
+            _place(batch, item, placed, known)
         case Ignore():
             _ignore(batch, placed)
         case Repeat():
             assert known is not None
             _repeat(batch, item, known, placed)
-        case Drop() | Suppress() | Wait() | Open() | Join() | Reopen():
-            _place(batch, item, placed, known)
         case Update():
             _update(batch, item, placed)
         case Clear() | End():
@@ -74,6 +74,11 @@ def _place(
 ) -> None:
     _count_errors(batch, item)
     match placed:
+        case Join() | Reopen():
+            _count(batch, placed)
+            for move in placed.moves:
+                batch.ledger.take(move)
+            batch.outcome("joined" if isinstance(placed, Join) else "reopened")
         case Drop():
             if known is None:
                 batch.outcome("dropped")
@@ -86,11 +91,6 @@ def _place(
         case Open():
             _count(batch, placed)
             _open(batch, placed)
-        case Join() | Reopen():
-            _count(batch, placed)
-            for move in placed.moves:
-                batch.ledger.take(move)
-            batch.outcome("joined" if isinstance(placed, Join) else "reopened")
     if isinstance(placed, Open | Reopen) and placed.gathered:
         _gather(batch, placed)
     if known is None:
