@@ -229,12 +229,13 @@ class Ledger:
             self._stopped[move.incident.number] = None
             if move.incident.muted_by is None:
                 self.effects.stopped.append(move.incident)
-        if move.incident.status == "acknowledged" and move.stops_pages:
-            self.effects.acknowledged.append((move.incident, via))
-        elif move.incident.status == "resolved":
-            self.effects.resolved.append(move.incident)
-        if not move.incident.open and before is not None and before.open and somebody_may_know(before):
-            self._over[move.incident.number] = move.incident
+            if move.incident.status == "acknowledged":
+                self.effects.acknowledged.append((move.incident, via))
+        if not move.incident.open:
+            if move.incident.status == "resolved":
+                self.effects.resolved.append(move.incident)
+            if before is not None and before.open and somebody_may_know(before):
+                self._over[move.incident.number] = move.incident
         return True
 
     def _tell_parent(self, move: Move) -> None:

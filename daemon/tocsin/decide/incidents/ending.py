@@ -42,10 +42,11 @@ def ended_in(incident: Incident, alert: StoredAlert, close_after: Millis, now: I
         return ()
     firing, resolved = max(0, incident.firing - 1), incident.resolved + 1
     after = changed(incident, counts=counts_without(incident, alert), firing=firing, resolved=resolved)
-    sender = Actor("integration", alert.integration)
     if firing:
-        told = Entry(after.number, now, "alert_resolved", str(sender), "alert", alert.title, detail={"alert": alert.id})
+        actor, detail = f"integration:{alert.integration}", {"alert": alert.id}
+        told = Entry(after.number, now, "alert_resolved", actor, "alert", alert.title, detail=detail)
         return (Move(after, (told,)),)
+    sender = Actor("integration", alert.integration)
     held = after.held_until is not None and (after.cycle, after.round, after.step) == (1, 1, 1)
     because = "self-recovered before anybody was paged" if held else "its last alert resolved"
     move = lifecycle.resolve(after, sender, "alert", now, close_after, because)

@@ -74,11 +74,17 @@ def _place(
 ) -> None:
     _count_errors(batch, item)
     match placed:
-        case Join() | Reopen():
+        case Join():
             _count(batch, placed)
             for move in placed.moves:
                 batch.ledger.take(move)
-            batch.outcome("joined" if isinstance(placed, Join) else "reopened")
+            batch.outcome("joined")
+        case Reopen():
+            _count(batch, placed)
+            for move in placed.moves:
+                batch.ledger.take(move)
+            _gather(batch, placed)
+            batch.outcome("reopened")
         case Drop():
             if known is None:
                 batch.outcome("dropped")
@@ -91,8 +97,6 @@ def _place(
         case Open():
             _count(batch, placed)
             _open(batch, placed)
-    if isinstance(placed, Open | Reopen) and placed.gathered:
-        _gather(batch, placed)
     if known is None:
         batch.added[placed.alert.id] = placed.alert
     elif known.cleared_at is None:  # what was cleared waits as it is
@@ -122,11 +126,14 @@ def _open(batch: BatchState, placed: Open) -> None:
         batch.unpaged[incident.number] = placed.policy
     elif placed.pages:
         ledger.begin(incident, placed.policy, placed.alert.labels.get("alertname", ""))
+    _gather(batch, placed)
     batch.outcome("opened")
 
 
 def _gather(batch: BatchState, placed: Open | Reopen) -> None:
     """Keep those that waited for the threshold in the incident that reached it."""
+    if not placed.gathered:
+        return
     for alert in placed.gathered:
         batch.put(alert)
         if alert.ended_at is None:
