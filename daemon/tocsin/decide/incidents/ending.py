@@ -14,7 +14,7 @@ KeptStatus = Literal["firing", "resolved", "dropped", "suppressed", "heartbeat",
 
 
 def ended_status(alert: StoredAlert) -> KeptStatus:
-    """What never had an incident stays findable as what it was."""
+    """Status of an alert that has ended; one that never had an incident stays findable as what it was."""
     return "resolved" if alert.incident is not None or alert.status in ("firing", "waiting") else alert.status
 
 

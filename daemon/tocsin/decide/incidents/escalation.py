@@ -1,4 +1,4 @@
-"""Who is paged now, over which contacts, and when does the next step run?
+"""Escalation: who is paged now, over which contacts, and when the next step runs.
 
 `run_step` is the one answer for the daemon, for `explain` and for tests: a frozen policy, the people
 of the configuration in force and `now` go in; pages, timeline and the next due time come out.
@@ -128,7 +128,7 @@ class _Run:
         return any(applies(step, self.incident, self.settings, self.at) for step in self.policy.steps)
 
     def next_round(self) -> StepRun:
-        """What is left of this round does not apply: its time has come and gone, the next round begins."""
+        """Skip the rest of this round: its time has come and gone, the next round begins."""
         assert self.policy is not None
         more = self.policy.repeat is None or self.incident.round <= self.policy.repeat
         self.incident = replace(self.incident, round=self.incident.round + 1, step=1)
@@ -242,7 +242,7 @@ class _Run:
         )
 
     def end(self, **following: Any) -> StepRun:
-        """What it came to; `following`: the fields of the incident that say what is due next."""
+        """Result of a step; `following`: the fields of the incident that say what is due next."""
         version = self.incident.version + 1
         after = replace(
             self.incident, version=version, updated_at=self.now, held_until=None, paged=self.paged, **following

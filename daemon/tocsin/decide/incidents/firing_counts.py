@@ -32,7 +32,7 @@ def firing_of(alerts: Sequence[StoredAlert]) -> Firing:
 
 
 def firing_in(incident: Incident) -> Firing | None:
-    """What the counts of an incident say; None: they do not tell, and its alerts must be read."""
+    """Worst severity and mutes by the counts of an incident; None: they do not tell, and its alerts must be read."""
     counts = incident.counts
     if not incident.grouped or sum(counts.get(name, 0) for name in SEVERITIES) != incident.firing:
         return None
@@ -67,13 +67,13 @@ def counted_anew(incident: Incident, alerts: Iterable[StoredAlert]) -> Incident:
 
 
 def kinds(alert: StoredAlert) -> tuple[str, ...]:
-    """What an alert counts as."""
+    """Kinds under which an alert is counted."""
     found = new_kinds(alert.severity, alert.written)
     return found if alert.acknowledged_at is None else (*found, ACKNOWLEDGED)
 
 
 def new_kinds(severity: Severity, written: Collection[str]) -> tuple[str, ...]:
-    """What an alert counts as that nobody has acknowledged. `written`: what rules set."""
+    """Kinds under which an alert is counted that nobody has acknowledged. `written`: what rules set."""
     return (severity, RULED_ONES) if written and not RULED.isdisjoint(written) else (severity,)
 
 

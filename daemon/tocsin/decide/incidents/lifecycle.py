@@ -1,4 +1,4 @@
-"""Where does an incident go from here? Every move of its state, with the line it leaves behind.
+"""Lifecycle of an incident: every move of its state, with the line of the timeline that it leaves.
 
 A move returns the incident as it is afterwards, or None with a reason when nothing changes. The
 caller writes it together with what `stops_pages` asks for: unsent pages are cancelled in the same

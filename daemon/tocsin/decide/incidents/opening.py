@@ -9,7 +9,7 @@ from tocsin.model import EMPTY, Impact, Incident, Instant, Priority, Severity, U
 
 
 class Assessed(Protocol):
-    """How bad something is: an assessment, or an incident that has one."""
+    """Priority and urgency as read from an assessment, or from an incident that has one."""
 
     @property
     def impact(self) -> Impact: ...

@@ -1,4 +1,4 @@
-"""May a firing be a copy that its own resolve overtook? Then it waits a moment before it fires; none is ever dropped.
+"""Firings that may have been overtaken by their own resolve: they wait a moment before they fire; none is dropped.
 
 Senders repeat `started_at` unchanged when an alert ends and begins again, and clocks differ: by its time alone a new
 firing cannot be told from an old copy of one that is over. A copy is followed by nothing, or by its resolve once more;
@@ -40,14 +40,14 @@ WAITS = "waits"
 def ended_by_source(
     integration: str, source_key: str, ended_at: Instant, now: Instant, incident: int | None = None
 ) -> Tombstone:
-    """What a resolve leaves behind. `ended_at`: a firing that began earlier is not newer."""
+    """Tombstone that a resolve leaves behind. `ended_at`: a firing that began earlier is not newer."""
     return Tombstone(
         integration, source_key, ended_at, Instant(now + OVERTAKEN + 1), Instant(now + FIRES_AFTER), incident
     )
 
 
 def ended_by_hand(alert: StoredAlert, now: Instant) -> Tombstone:
-    """What a person's resolve leaves behind of one of the alerts that ended with it."""
+    """Tombstone that a person's resolve leaves behind of one of the alerts that ended with it."""
     until = Instant(now + BY_HAND)
     return Tombstone(alert.integration, alert.source_key, Instant(alert.started_at + 1), until, until, alert.incident)
 
@@ -57,14 +57,14 @@ def is_by_hand(tombstone: Tombstone) -> bool:
 
 
 def waits_behind(tombstone: Tombstone | None, started_at: Instant | None, now: Instant) -> Instant | None:
-    """When a firing that comes now fires; None: at once. One without a time of its own is taken for newer."""
+    """Instant at which a firing fires that comes now; None: now. One without a time of its own is taken for newer."""
     if tombstone is None or started_at is None or started_at >= tombstone.ended_at or now >= tombstone.until:
         return None
     return tombstone.fires_at if tombstone.fires_at > now else None
 
 
 def waits_on(waiting: StoredAlert, started_at: Instant | None, now: Instant) -> Instant | None:
-    """When one fires that waits already and is heard again; None: at once, as a newer firing does."""
+    """Instant at which one fires that waits and is heard again; None: at once, as a newer firing does."""
     until = waiting.waits_until
     if until is None or until <= now or started_at is None or started_at > waiting.started_at:
         return None
@@ -72,7 +72,7 @@ def waits_on(waiting: StoredAlert, started_at: Instant | None, now: Instant) -> 
 
 
 def waits_behind_clear(cleared: StoredAlert, started_at: Instant | None, now: Instant) -> Instant | None:
-    """When a firing fires whose alert its source resolved and that has not ended yet (resolve_after, flap)."""
+    """Instant at which a firing fires whose alert its source resolved, and that has not ended (resolve_after, flap)."""
     if cleared.waits_until is not None:
         return waits_on(cleared, started_at, now)
     if cleared.cleared_at is None or started_at is None or started_at > cleared.started_at:
@@ -81,7 +81,7 @@ def waits_behind_clear(cleared: StoredAlert, started_at: Instant | None, now: In
 
 
 def because_it_waits(tombstone: Tombstone | None, until: Instant) -> str:
-    """Why, and until when."""
+    """Reason of the wait, and its end."""
     if tombstone is not None and is_by_hand(tombstone):
         where = f"INC {tombstone.incident} was" if tombstone.incident else "it was"
         return (

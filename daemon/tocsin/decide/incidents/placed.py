@@ -1,4 +1,4 @@
-"""What must be known to place an alert, and what may become of it: the question and the answers of placement.py."""
+"""Facts to place an alert by, and the answers that placement.py may give."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Counted = tuple[str, Mark]
 
 
 class Facts(NamedTuple):
-    """What must be known to place one alert. All of it is plain; nothing is asked for later."""
+    """Facts to place one alert by. All of it is plain; nothing is asked for later."""
 
     settings: Settings
     integration: IntegrationConfig

@@ -1,4 +1,4 @@
-"""What becomes of an alert? One answer: ingest executes it, what-if shows it.
+"""Placement of an alert: the one answer to what becomes of it. Ingest executes it, what-if shows it.
 
 `place` reads what is known (`Facts`) and returns one small value: how the alert is kept (`alert`), why (`because`), and
 the moves of its incident in order, with the lines of their story. Nothing is left to decide for whoever executes it,
@@ -76,7 +76,7 @@ NOTES = 2_000  # characters of a remark
 
 
 def place(alert: Alert, verdict: Verdict | None, facts: Facts, now: Instant) -> Placed:
-    """What becomes of `alert`. `verdict`: what the rules say of one that fires; they are not run for others."""
+    """Placement of `alert`. `verdict`: what the rules say of one that fires; they are not run for others."""
     match alert.status:
         case "firing" | "heartbeat":
             assert verdict is not None
@@ -106,7 +106,7 @@ def reopens(incident: Incident, settings: Settings, now: Instant) -> bool:
 
 
 def quiet_until(alert: Alert, verdict: Verdict, now: Instant) -> Instant | None:
-    """When silence of its source ends it: its own expiry, else the quiet time of a rule or of its integration."""
+    """End of an alert by silence of its source: its own expiry, else the quiet time of a rule or of its integration."""
     if alert.expires_at is not None:
         return alert.expires_at
     return None if verdict.auto_resolve is None else Instant(now + verdict.auto_resolve)
@@ -248,7 +248,7 @@ class _Firing:
         return Suppress(self._kept(None), because, self.counts, below)
 
     def _waits_until(self) -> Instant | None:
-        """When it fires, where it comes right behind its end and may have been overtaken by that."""
+        """Instant at which it fires, where it comes right behind its end and may have been overtaken by that."""
         if self.facts.waited:
             return None
         existing, started_at = self.existing, self.alert.started_at
@@ -460,7 +460,7 @@ class _Firing:
         return self.verdict.re_page == "any" or is_higher(after.priority, before.priority)
 
     def _mute(self, before: Incident | None, *, alone: bool) -> Mute | None:
-        """What keeps it quiet. `before`: the incident it is in or joins; `alone`: no other alert of that fires."""
+        """Mute that keeps it quiet. `before`: the incident it is in or joins; `alone`: no other alert of that fires."""
         mutes, facts, verdict = self.facts.mutes, self.facts, self.verdict
         if not mutes:
             return None
@@ -472,7 +472,7 @@ class _Firing:
         return mutes.of(value_of(verdict, self.alert, facts.integration.name), self.now, priority, own)
 
     def _mute_of_all(self, before: Incident | None, severity: Severity) -> tuple[Mute | None, str | None]:
-        """What keeps its incident quiet, and what this alert alone: one that pages among those gathered is enough."""
+        """Mutes of its incident, and of this alert alone: one that pages among those gathered is enough."""
         mute = self._mute(before, alone=True)
         if mute is None:
             return None, None
@@ -487,7 +487,7 @@ class _Firing:
     # ------------------------------------------------------------------------------ as it is kept
 
     def _kinds(self) -> tuple[str, ...]:
-        """What it counts as in its incident."""
+        """Kinds under which it is counted in its incident."""
         found = new_kinds(self.verdict.severity, self.verdict.written)
         acknowledged = self.existing is not None and self.existing.acknowledged_at is not None
         return (*found, ACKNOWLEDGED) if acknowledged else found

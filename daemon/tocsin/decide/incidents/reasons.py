@@ -1,4 +1,4 @@
-"""Why is this alert where it is? Grouped, held, dropped, waiting for a threshold, flapping, silenced: in words."""
+"""Reasons why an alert is where it is, in words: grouped, held, dropped, below a threshold, flapping, silenced."""
 
 from __future__ import annotations
 

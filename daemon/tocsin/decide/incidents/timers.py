@@ -1,4 +1,4 @@
-"""What happens to an incident whose time has come? One answer for the daemon's timers and for what-if.
+"""Timers of an incident: the one answer to what its due time brings, for the daemon and for what-if.
 
 Each function returns deeds in order: moves of the state, and steps that were run. Whoever asks writes them down
 (`work/ledger.py`) or only looks at them (`decide/whatif/escalation_forecast.py`).
@@ -62,7 +62,7 @@ def any_unmuted(incident: Incident, alerts: Sequence[StoredAlert], mutes: Mutes,
 
 
 def fall_due(incident: Incident, around: Around) -> tuple[Deed, ...]:
-    """What its timer does now. The last deed holds the incident as it is afterwards."""
+    """Deeds of its timer now. The last deed holds the incident as it is afterwards."""
     match incident.due_kind:
         case "step" | "again":
             return step_due(incident, around)

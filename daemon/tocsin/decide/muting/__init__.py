@@ -1,1 +1,1 @@
-"""What keeps an alert quiet: silences, inhibitions, maintenance windows, dependencies."""
+"""Mutes of alerts: silences, inhibitions, maintenance windows, dependencies."""

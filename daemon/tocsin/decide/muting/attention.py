@@ -1,4 +1,4 @@
-"""Is somebody on this incident, so that others may wait? A reachable person is paged, or a person acknowledged it."""
+"""Attention to an incident, for which others may wait: a reachable person is paged, or a person acknowledged it."""
 
 from __future__ import annotations
 

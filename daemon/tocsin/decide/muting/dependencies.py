@@ -1,4 +1,4 @@
-"""Which service that this one needs is down? What a service depends on, and what that depends on in its turn."""
+"""Dependencies of services: which service that one needs is down, directly or through others."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Parents:
         return None
 
     def depth(self, service: str) -> int:
-        """How many services this one needs: whoever is needed has fewer than those that need it."""
+        """Number of services that this one needs: whoever is needed has fewer than those that need it."""
         return len(self._above.get(service, ()))
 
     def below(self, service: str) -> tuple[str, ...]:

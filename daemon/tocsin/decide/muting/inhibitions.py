@@ -1,4 +1,4 @@
-"""Which alerts does another one keep quiet while it fires? Inhibitions, and an index of the sources that fire.
+"""Inhibitions: alerts that keep others quiet while they fire, with an index of the sources that fire.
 
 As in Alertmanager: a missing label is an empty one, and an alert that is source and target of one inhibition is not
 kept quiet by others of its kind, nor by itself.
@@ -25,7 +25,7 @@ class _Compiled:
 
 
 class Standing(NamedTuple):
-    """What a source stands for in one inhibition: its `equal` values, and whether it is a target there as well."""
+    """Key of a source in one inhibition: its `equal` values, and whether it is a target there as well."""
 
     place: int
     equal: tuple[str, ...]
@@ -52,7 +52,7 @@ class Inhibitions:
         self._named, self._unnamed = _by_name(self.rules)
 
     def standing(self, value_of: ValueOf) -> tuple[Standing, ...]:
-        """Where an alert with these values is a source; () for nearly all."""
+        """Inhibitions of which an alert with these values is a source; () for nearly all."""
         places = list(self._unnamed)
         for name, values in self._named.items():
             places += values.get(value_of(name), ())
@@ -110,7 +110,7 @@ class Inhibitions:
         return True
 
     def by(self, value_of: ValueOf, own: int | None = None) -> Inhibited | None:
-        """What keeps an alert with these values quiet, but for sources in its `own` incident; None: nothing does.
+        """Inhibition that keeps an alert with these values quiet, but for sources in its `own` incident; or None.
 
         A source whose incident nobody hears of keeps nothing quiet: else nobody would be paged for either.
         """

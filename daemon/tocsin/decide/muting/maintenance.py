@@ -1,4 +1,4 @@
-"""When is a planned window in force? Wall-clock beginnings in the window's zone; a repeated one lasts its length.
+"""Maintenance windows: wall-clock beginnings in the window's zone; a repeated one lasts its length.
 
 A beginning that the clocks skip is the first instant after the gap, one they show twice is the first of the two, as
 with shifts (`decide/oncall/resolver.py`). `for: 2h` is two hours of real time, whatever the clocks do meanwhile.
@@ -57,7 +57,7 @@ def last_ended(maintenance: Maintenance, now: Instant) -> MaintenanceWindow | No
 
 
 def agenda(planned: Sequence[Maintenance], now: Instant) -> list[MaintenanceWindow]:
-    """What is in force now and what comes next, one each, in order of their beginning."""
+    """Windows in force now and those that come next, one each, in order of their beginning."""
     found = [window for one in planned for window in (in_force(one, now), upcoming(one, now)) if window is not None]
     return sorted(found, key=lambda window: (window.start, window.name))
 

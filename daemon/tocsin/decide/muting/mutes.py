@@ -1,4 +1,4 @@
-"""Why does this alert not page now? Silences, maintenance windows, inhibitions and parents that are down: all here."""
+"""Mutes: silences, maintenance windows, inhibitions and parents that are down, and which of them mutes an alert."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FROM_INCIDENT = ("category", "impact", "urgency", "priority", "policy")
 
 @dataclass(frozen=True, slots=True)
 class Mute:
-    """Why an alert does not page now, and until when. `reason`: `silence:ID`, `maintenance:NAME`, `inhibition:NAME`
+    """Reason why an alert does not page now, and its end. `reason`: `silence:ID`, `maintenance:NAME`, `inhibition:NAME`
     or `parent:NUMBER`. `open_ended`: `until` is only when it is looked at again."""
 
     reason: str
@@ -204,7 +204,7 @@ class Mutes:
         return changed
 
     def changed(self, silences: Iterable[Silence], now: Instant) -> frozenset[str]:
-        """Which of those known here mute otherwise, or no longer, according to `silences`."""
+        """Silences known here that mute otherwise, or no longer, according to `silences`."""
         newer = {silence.id: silence for silence in silences}
         return frozenset(
             id_ for id_, (silence, _) in self._silences.items() if silence.ends_at > now and newer.get(id_) != silence
@@ -221,7 +221,7 @@ class Mutes:
         return begun
 
     def next_start(self, after: Instant) -> Instant | None:
-        """When the next silence or window begins that begins later than `after`."""
+        """Beginning of the next silence or window that begins later than `after`."""
         starts = [silence.starts_at for silence, _ in self._silences.values() if silence.starts_at > after]
         return min([*starts, *self.windows.starts(after)], default=None)
 
@@ -316,12 +316,12 @@ class Windows:
         return any(maintenance.name == name and hit_all(matchers, value_of) for maintenance, matchers in planned)
 
     def next_edge(self, after: Instant) -> Instant | None:
-        """When the next window begins or ends."""
+        """Next instant at which a window begins or ends."""
         ends = [window.end for window, _ in self.in_force(after)]
         return min([*ends, *self.starts(after)], default=None)
 
     def starts(self, after: Instant) -> list[Instant]:
-        """When each begins next."""
+        """Next beginning of each window."""
         return [window.start for maintenance in self.planned if (window := upcoming(maintenance, after)) is not None]
 
     def starts_at(self, now: Instant) -> bool:
@@ -363,7 +363,7 @@ def identity_of(alert: StoredAlert) -> str:
 
 
 def stored_values(alert: StoredAlert, incident: Incident | None = None) -> Callable[[str], str]:
-    """What matchers see of a stored alert: names as they stand after the rules.
+    """Values of a stored alert as matchers see them: names as they stand after the rules.
 
     What rules may set and an alert does not keep (category, priority and so on) is taken from its incident.
     """

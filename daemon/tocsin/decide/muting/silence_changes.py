@@ -1,4 +1,4 @@
-"""May a silence be changed where it stands, or does the change make another one?
+"""Changes of a silence: made where it stands, or by another one in its place.
 
 As Alertmanager decides it (silence/silence.go, `canUpdate`): whoever keeps an id may rely on what it mutes. Comment and
 author may always change; of one in force its end; of one to come its times. Anything else ends the old one, if it has

@@ -96,7 +96,7 @@ class Heartbeats:
                 await self.check_in(name, by)
 
     async def views(self) -> list[dict[str, object]]:
-        """How it stands with each, in the order of the configuration."""
+        """State of each heartbeat, in the order of the configuration."""
         now, known = self.runtime.clock.now(), {beat.name: beat for beat in await self.runtime.store.beats()}
         return [
             decide.beat_view(known.get(name) or decide.awaited(one, now), one, now)
@@ -109,7 +109,7 @@ class Heartbeats:
     # -------------------------------------------------------------------------------- the look
 
     async def look(self) -> None:
-        """What fell due since the last look, what was configured meanwhile, and what a crash left half done."""
+        """Take up what fell due since the last look, what was configured meanwhile, and what a crash left half done."""
         await self.runtime.signals.attend()
         if not self.configured and not self._may_have_rows:
             return
@@ -190,7 +190,7 @@ class Heartbeats:
         await self.intake.take(self._source(heartbeat), b"{}", Parsed((alert,)))
 
     def _source(self, heartbeat: Heartbeat) -> IntegrationConfig:
-        """One and the same as long as its policy is: the rules remember their integrations."""
+        """Integration of a heartbeat, the same one as long as its policy is: the rules remember their integrations."""
         known = self._sources.get(heartbeat.name)
         defaults = {"policy": heartbeat.policy} if heartbeat.policy else EMPTY
         if known is None or known.defaults != defaults:

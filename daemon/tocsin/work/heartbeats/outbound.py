@@ -1,4 +1,4 @@
-"""Does all of Tocsin work? Then an outside watcher hears so; when it stops hearing, it wakes somebody itself."""
+"""Outbound heartbeat: an outside watcher hears that all of Tocsin works; when it stops hearing, it wakes somebody."""
 
 from __future__ import annotations
 

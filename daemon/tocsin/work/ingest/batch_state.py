@@ -32,7 +32,7 @@ from tocsin.work.runtime import Runtime
 
 
 class BatchState:
-    """One batch, in one transaction, at one instant. Made anew for each try, so that a retry starts clean.
+    """State of one batch, in one transaction, at one instant. Made anew for each try, so that a retry starts clean.
 
     `trust`: whether `open_alerts` may be asked, else the database is.
     """
@@ -83,7 +83,7 @@ class BatchState:
         self.outcome("repeat")
 
     def _expiry_of_repeat(self, integration: IntegrationConfig, alert: Alert) -> Instant | None:
-        """When silence of the source ends it; rules are asked only where one of them may know."""
+        """End of the alert by silence of its source; rules are asked only where one of them may know."""
         if alert.expires_at is not None:
             return alert.expires_at
         quiet = integration.auto_resolve
@@ -179,7 +179,7 @@ class BatchState:
 
     @property
     def mutes(self) -> Mutes:
-        """All that mutes, as this batch leaves it so far."""
+        """Mutes as this batch leaves them so far."""
         return self.ledger.what_mutes
 
     def watch(self, alert: StoredAlert) -> None:

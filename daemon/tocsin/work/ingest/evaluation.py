@@ -13,7 +13,7 @@ from tocsin.model import Alert, ChangeEvent, Instant, IntegrationConfig
 
 @dataclass(slots=True)
 class Evaluated:
-    """One alert as evaluated before its batch begins. A repeat needs no verdict.
+    """Alert as evaluated before its batch begins. A repeat needs no verdict.
 
     `alone`: if it is new it opens an incident of its own and pages nobody yet.
     """

@@ -27,7 +27,7 @@ from tocsin.work.ingest.reassessment import take_end
 
 
 def execute(batch: BatchState, item: Item, placed: Placed) -> None:
-    """One alert becomes what `placed` says."""
+    """Execute `placed` for one alert."""
     known = batch.alerts[item.pair]
     match placed:
         case Join() | Open() | Reopen() | Suppress() | Drop() | Wait():

@@ -82,7 +82,7 @@ async def _write(batch: BatchState, fast: FastPath) -> None:
 
 
 class NewAlert(NamedTuple):
-    """One of them: which post of the batch brings it, under which integration."""
+    """Alert that may take the fast path: which post of the batch brings it, under which integration."""
 
     post: int
     integration: str
@@ -134,7 +134,7 @@ class FastPath:
         return self.any_mutes and self.mutes.of(values, self.now, "P5") is not None
 
     def arrivals(self, ids: Sequence[int], numbers: Sequence[int], posts: Sequence[int]) -> Iterator[Arrival]:
-        """Their rows, in order. `posts`: the id of each post of the batch."""
+        """Rows of the alerts taken, in order. `posts`: the id of each post of the batch."""
         for one, id_, number in zip(self.new_alerts.values(), ids, numbers, strict=True):
             yield self._arrival(one, id_, number, posts[one.post])
 

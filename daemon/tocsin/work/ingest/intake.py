@@ -91,7 +91,7 @@ class Intake:
         return taken
 
     async def _take_in_parts(self, integration: IntegrationConfig, raw: bytes, parsed: Parsed) -> Taken:
-        """One part after the other; a part that cannot be stored costs its own alerts alone.
+        """Take one part after the other; a part that cannot be stored costs its own alerts alone.
 
         Repeats are written before this returns: a part may be behind the last post that a crash counts again.
         """
@@ -154,7 +154,7 @@ class Intake:
     async def _evaluate_all(
         self, integration: IntegrationConfig, alerts: Sequence[Alert], rulebook: Rulebook
     ) -> list[Evaluated]:
-        """All that needs no database, while the batch before this one is being committed."""
+        """Evaluate all that needs no database, while the batch before this one is being committed."""
         clock, evaluated = self.runtime.clock, []
         began = clock.monotonic()
         for count, alert in enumerate(alerts):
@@ -196,7 +196,7 @@ class Intake:
             self.duty.done()
 
     async def _next(self) -> None:
-        """One batch. Raises StoreUnavailable when it was not stored; its senders have heard so."""
+        """Commit one batch. Raises StoreUnavailable when it was not stored; its senders have heard so."""
         await self._gather()
         batch = self._queue.batch(BATCH_ALERTS)
         try:
@@ -320,7 +320,7 @@ class Intake:
 
 
 def not_answered(batch: list[Queued], error: Exception) -> None:
-    """Something behind the commit went wrong."""
+    """Log what went wrong behind the commit."""
     log.error("batch_not_answered", posts=len(batch), error=repr(error), exc_info=error)
     _fail(batch, StoreUnavailable("this post may be stored; send it again"))
 

@@ -54,7 +54,7 @@ async def _ids_of_posts(batch: BatchState) -> Sequence[int]:
 
 
 async def _lock_identities(batch: BatchState) -> None:
-    """Where others write too: nobody else decides about these identities, bytes and groups meanwhile."""
+    """Lock these identities, bytes and groups where others write too: nobody else decides about them meanwhile."""
     if batch.runtime.store.exclusive:
         return
     keys: dict[str, None] = {}
@@ -75,7 +75,7 @@ async def _load_mutes_and_people(batch: BatchState) -> None:
 
 
 async def _item(batch: BatchState, located: Located) -> Item:
-    """One alert with its identity; a repeat as far as memory may be trusted."""
+    """Prepare one alert with its identity; a repeat as far as memory may be trusted."""
     index, post, evaluated = located
     alert, integration, key = evaluated.alert, post.integration, evaluated.key
     if not key:

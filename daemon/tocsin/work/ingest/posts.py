@@ -36,7 +36,7 @@ class Taken:
 
 
 class Waiter(Protocol):
-    """Who waits for what becomes of a post: a future, or what acts like one."""
+    """Waiter for the outcome of a post: a future, or what acts like one."""
 
     def done(self) -> bool: ...
     def set_result(self, result: Taken, /) -> None: ...
@@ -63,7 +63,7 @@ class Queued:
 
 @dataclass(slots=True)
 class Item:
-    """One alert of a post on its way through a batch."""
+    """Alert of a post on its way through a batch."""
 
     post: int
     integration: IntegrationConfig

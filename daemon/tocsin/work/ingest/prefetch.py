@@ -14,7 +14,7 @@ from tocsin.work.ingest.posts import Item
 
 
 async def prefetch(batch: BatchState, items: Sequence[Item]) -> None:
-    """All that `facts_for` these alerts needs, and the ids and numbers that they may need."""
+    """Read all that `facts_for` these alerts needs, and reserve the ids and numbers that they may need."""
     await _read_standing(batch, items)
     too_few = await _read_counted(batch, items)
     fires = [item for item in items if item.group is not None]
@@ -28,7 +28,7 @@ async def prefetch(batch: BatchState, items: Sequence[Item]) -> None:
 
 
 async def _read_standing(batch: BatchState, items: Sequence[Item]) -> None:
-    """One read for all that this slice must know and memory does not hold; none when every alert is new."""
+    """Read once all that this slice must know and memory does not hold; none when every alert is new."""
     asked = [item.pair for item in items if item.repeat is None and item.pair not in batch.alerts]
     fresh = [item.group for item in items if item.group is not None and not batch.has_incident(item.pair)]
     ended = [item.pair for item in items if item.repeat is None and _may_be_overtaken(batch, item)]

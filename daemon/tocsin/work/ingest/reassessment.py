@@ -47,7 +47,7 @@ async def _acknowledge(ledger: Ledger, number: int) -> None:
 
 
 def page_opened_incidents(batch: BatchState) -> None:
-    """Their first steps, unless something that came behind them in this batch keeps them quiet."""
+    """Plan the first steps of what was opened, unless something that came behind it in this batch keeps it quiet."""
     if not batch.unpaged:
         return
     ledger, parents = batch.ledger, batch.mutes.parents

@@ -50,7 +50,7 @@ class Subscriptions:
         return str(said[3]) if len(said) == 4 else "" if len(said) == 3 else None
 
     async def take_back(self, kind: Kind, name: str) -> None:
-        """All links to this calendar are dead from now on, on every replica."""
+        """Revoke all links to this calendar from now on, on every replica."""
         await self._store.set_meta(_turn_of(kind, name), self._chance.token())
 
     async def _turn(self, kind: Kind, name: str) -> str:

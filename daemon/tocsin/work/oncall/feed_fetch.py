@@ -1,4 +1,4 @@
-"""How is a calendar fetched? One conditional GET with few redirects, under one deadline; the answer or BadFeed.
+"""Fetch of a calendar feed: one conditional GET with few redirects, under one deadline; the answer or BadFeed.
 
 The address may hold a secret (Google's "secret address", PagerDuty's token): no message says more than the host.
 """
@@ -21,7 +21,7 @@ ASKED = {"Accept": "text/calendar, text/plain;q=0.5, */*;q=0.1", "User-Agent": "
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What the server has now, and the marks to ask again with."""
+    """Body that the server has now, and the marks to ask again with."""
 
     body: bytes
     etag: str
@@ -54,7 +54,7 @@ async def _followed(http: Http, url: str, headers: dict[str, str], allow_private
 
 
 def _next(url: str, location: str) -> str:
-    """Where a redirect leads: http or https, and never from https to http, where the secret could be read."""
+    """Target of a redirect: http or https, and never from https to http, where the secret could be read."""
     try:
         target = urljoin(url, location)
         parts = urlsplit(target)

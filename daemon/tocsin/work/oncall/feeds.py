@@ -109,7 +109,7 @@ class Feeds:
         return Instant(now + int(length * (1 + self.runtime.chance.fraction() / 10)))
 
     async def _look(self, name: str) -> Exception | None:
-        """What went wrong, other than with the feed itself."""
+        """Trouble other than with the feed itself."""
         try:
             async with self.runtime.clock.timeout(LONGEST):
                 await self._fetch(name)
@@ -137,7 +137,7 @@ class Feeds:
             await self._succeeded(copy, schedule)
 
     async def _done_elsewhere(self, name: str, feed: Ical) -> bool:
-        """Where several write: another one has just fetched it, and all use the same copy."""
+        """Take over what another replica has just fetched: all use the same copy."""
         if self.runtime.store.exclusive:
             return False
         kept = {copy.schedule: copy for copy in await self.runtime.store.feeds()}
@@ -170,7 +170,7 @@ class Feeds:
         return copy.timezone == schedule.timezone and copy.read_at is not None and now - copy.read_at < FRESH
 
     async def _spelt(self, body: bytes, schedule: Schedule, now: Instant, copy: FeedCopy) -> bytes:
-        """What cannot be read now stays as the last good copy has it."""
+        """Keep what cannot be read now as the last good copy has it."""
         window = Instant(unix(now) - BACK), Instant(unix(now) + AHEAD)
         before = readable_of(copy)
         if not before:
@@ -186,7 +186,7 @@ class Feeds:
         await self._hold(copy, before)
 
     async def _failed(self, copy: FeedCopy, because: str, schedule: Schedule) -> None:
-        """What was kept stays in force, spelled out further when its window has moved on."""
+        """Keep in force what was kept, spelled out further when its window has moved on."""
         now, before = self.runtime.clock.now(), self.held.get(copy.schedule)
         self._failures[copy.schedule] = self._failures.get(copy.schedule, 0) + 1
         if copy.error != because:
@@ -228,7 +228,7 @@ class Feeds:
         self._put_in_force()
 
     async def _understood(self, copy: FeedCopy, schedule: Schedule, settings: Settings) -> Held:
-        """What a copy means; pages and posts get their turns while names are looked for in a long one."""
+        """Meaning of a copy; pages and posts get their turns while names are looked for in a long one."""
         before = self.held.get(copy.schedule)
         if before is not None and before.means_the_same(copy, schedule, settings):
             return replace(before, copy=copy)

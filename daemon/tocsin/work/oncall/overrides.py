@@ -48,7 +48,7 @@ class Overrides:
         return override
 
     async def remove(self, id: str, actor: Actor, schedule: str | None = None) -> MadeOverride:
-        """It counts no longer; what it did so far stays as it was. Raises Refused where nothing can be taken back."""
+        """End an override now; what it did so far stays as it was. Raises Refused where nothing can be taken back."""
 
         async def work(tx: Tx) -> MadeOverride:
             found, now = await tx.override(id), self.runtime.clock.now()

@@ -99,8 +99,8 @@ class Swaps:
         return self._notice(swap, swap.asker, text, f"{swap.asked} {swap.status} swap {swap.id}")
 
     def _notice(self, swap: Swap, user: str, text: str, because: str) -> Page:
-        """Of the lowest rank, as every notice. Failed from the start where nothing but a call reaches them: that they
-        were not told stays known."""
+        """Notice of the lowest rank. Failed from the start where nothing but a call reaches them: that they were not
+        told stays known."""
         runtime, now, contact = self.runtime, self.runtime.clock.now(), self._contact(user)
         return Page(
             id=runtime.chance.token(), key=key_of(swap), kind="notice", incident=None, cycle=0, round=0, step=0, rule=0,

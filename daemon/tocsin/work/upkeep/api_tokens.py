@@ -1,4 +1,4 @@
-"""Who holds this token? API tokens: shown once, kept as hashes, revocable."""
+"""API tokens: shown once, kept as hashes, revocable."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Access:
         return self._alive(self._by_hash.get(hashed(bearer)) if bearer.startswith(PREFIX) else None)
 
     async def by_id(self, id: str) -> Token | None:
-        """The same of a token that was shown before, and whose id is known since."""
+        """Holder of a token that was shown before, and whose id is known since."""
         await self._refresh()
         return self._alive(next((token for token in self._by_hash.values() if token.id == id), None))
 

@@ -43,7 +43,7 @@ PATIENCE = 15  # seconds for another replica to say what became of the database'
 
 
 class SharedClock(Protocol):
-    """What a shared database knows of time."""
+    """Time as a shared database knows it."""
 
     async def database_clock(self) -> tuple[int, str | None]: ...
 

@@ -1,4 +1,4 @@
-"""Can alerts and answers be stored, and do the timers run? And what of sending, which is another matter."""
+"""Readiness: whether alerts and answers can be stored and timers run; and, apart from it, the state of sending."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WITHIN = Millis(2_000)  # a database that takes longer to answer is not there: n
 
 
 class Health:
-    """What /readyz says. Trouble with sending is `degraded`, never unready: alerts and answers still come in."""
+    """Answer of /readyz. Trouble with sending is `degraded`, never unready: alerts and answers still come in."""
 
     def __init__(self, runtime: Runtime, intake: Intake, lines: Lines) -> None:
         self.runtime, self.intake, self.lines = runtime, intake, lines
@@ -51,7 +51,7 @@ class Health:
         return ready, body
 
     async def why_silent(self) -> str:
-        """Why the outside watcher must not hear that all is well; "" when it may.
+        """Reason why the outside watcher must not hear that all is well; "" when it may.
 
         One failing channel is told over the others; when all fail nobody inside can be told any more.
         """

@@ -1,4 +1,4 @@
-"""What must be done now and then: counts written, gauges read, old rows pruned, the clock watched."""
+"""Chores done now and then: counts written, gauges read, old rows pruned, the clock watched."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Chore = Callable[[], Awaitable[object]]
 
 
 class Housekeeping:
-    """Each chore a duty in a loop of its own; one that fails is logged and done again next time, or in a minute."""
+    """Run each chore as a duty in its own loop; one that fails is logged and done again next time, or in a minute."""
 
     def __init__(
         self, runtime: Runtime, intake: Intake, silences: Silences, overrides: Overrides, access: Access, health: Health
@@ -56,7 +56,7 @@ class Housekeeping:
         self.runtime.spawn(self._lag(), "event loop lag")
 
     def learning(self) -> list[tuple[str, Millis, Chore]]:
-        """Where other replicas write too: their silences, overrides and keys, and what they learnt of contacts."""
+        """Read what other replicas wrote: silences, overrides and keys, and what they learnt of contacts."""
         every = Millis(5 * SECOND)
         theirs: list[tuple[str, Millis, Chore]] = [
             ("silences of others", every, self.silences.refresh),
@@ -141,7 +141,7 @@ class Housekeeping:
     # --------------------------------------------------------------------------------- at start
 
     async def learn_contacts(self) -> None:
-        """Which configured addresses cannot be used, and which were proven."""
+        """Configured addresses that cannot be used, and which were proven."""
         settings = self.runtime.settings
         known = {
             (settings.channels[contact.channel].type, contact.to)
