@@ -411,6 +411,7 @@ def sessions(server: Server, url: str, what: str = "pid", where: str = "true") -
     return server.run(asked).split()
 
 
+@pytest.mark.shouts  # asyncpg leaves what a session that is ended under its hands would have answered to the collector
 async def test_a_name_is_taken_again_whatever_became_of_its_connection(
     replica: Replicas, postgres_server: Server, postgres_url: str
 ) -> None:

@@ -73,12 +73,23 @@ async def ana(daemon: Daemon) -> dict[str, str]:
     return {"Authorization": f"Bearer {bearer}"}
 
 
+async def called(client: Client, number: int, headers: dict[str, str]) -> None:
+    """Wait until the outcome of the incident's page is kept; it is on the terminal a moment before."""
+
+    async def kept() -> bool:
+        pages = await (await client.get(f"/v1/incidents/{number}/pages", headers=headers)).json()
+        return all(page["outcome"] == "accepted" for page in pages["pages"])
+
+    await until(kept, within=10, what="the outcome of the page")
+
+
 async def test_an_alert_pages_and_an_acknowledgement_stops_it(
     client: Client, ana: dict[str, str], shown: list[str]
 ) -> None:
     posted = await client.post("/v1/webhooks/own", json=ALERT, headers=OWN)
     [number] = (await posted.json())["incidents"]
     await until(lambda: shown, within=10, what="the page on the terminal")
+    await called(client, number, ana)
 
     acted = await client.post(f"/v1/incidents/{number}/acknowledge", headers=ana)
     incident = await (await client.get(f"/v1/incidents/{number}", headers=ana)).json()
@@ -103,6 +114,7 @@ async def test_a_viewer_sees_nothing_a_callback_could_be_made_of(
     posted = await client.post("/v1/webhooks/own", json=ALERT, headers=OWN)
     [number] = (await posted.json())["incidents"]
     await until(lambda: shown, within=10, what="the page on the terminal")
+    await called(client, number, ana)
     await client.post(f"/v1/incidents/{number}/acknowledge", headers=ana)
     [(page, [attempt])] = await daemon.store.pages(number)
     hidden = {page.id, page.id[:8], attempt.id, attempt.id[:8], attempt.ref, attempt.address}
