@@ -1,1 +1,1 @@
-"""What must report by itself, and when it is overdue."""
+"""Heartbeats: jobs that must report by themselves, and when they are overdue."""

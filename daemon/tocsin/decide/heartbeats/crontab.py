@@ -1,4 +1,4 @@
-"""When does a job run that crontab(5) describes? Five fields, in a zone, with names, ranges, lists and steps.
+"""Times at which a job runs that crontab(5) describes: five fields, in a zone, with names, ranges, lists and steps.
 
 A time that the clock skips in spring is expected at the first instant after the gap, once; a time that the clock shows
 twice in autumn is expected the first time. Jobs of every hour (`*` in the hour's field) run by elapsed time: not in
@@ -43,7 +43,7 @@ PART = re.compile(r"(?:(\*)|([a-z]{3}|[0-9]{1,2})(?:-([a-z]{3}|[0-9]{1,2}))?)(?:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One of the five: its words for numbers, and between what they lie."""
+    """Field of a crontab line: its words for numbers, and the bounds between which they lie."""
 
     name: str
     least: int
@@ -141,7 +141,7 @@ def _days_from(first: date) -> Iterator[date]:
 
 
 def _numbers(written: str, field: Field, text: str) -> set[int]:
-    """What one field names: `*`, `*/15`, `1-5`, `mon,wed-fri`, `10-50/20`."""
+    """Values that one field names: `*`, `*/15`, `1-5`, `mon,wed-fri`, `10-50/20`."""
     found: set[int] = set()
     for part in written.split(","):
         found.update(_range(part, field, text))

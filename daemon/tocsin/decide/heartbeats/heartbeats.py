@@ -1,4 +1,4 @@
-"""Is this heartbeat on time, late or silent, and when must it be heard next?
+"""Heartbeats: on time, late or silent, and when each must be heard next.
 
 A clock starts at the first check-in, or when the daemon starts; what was due while Tocsin itself was down is
 judged anew.
@@ -41,7 +41,7 @@ def checked_in(beat: Beat, heartbeat: Heartbeat, by: str, now: Instant) -> Beat:
 
 
 def missed(beat: Beat, heartbeat: Heartbeat, now: Instant) -> Beat:
-    """Its time is over: silent from when it fell due. The next time is judged too: somebody may resolve by hand."""
+    """Mark a heartbeat silent from when it fell due, and set its next deadline: somebody may resolve by hand."""
     if heartbeat.every is not None:
         behind = Instant(beat.due_at + heartbeat.every)
         following = behind if behind > now else Instant(now + heartbeat.every)
@@ -53,7 +53,7 @@ def missed(beat: Beat, heartbeat: Heartbeat, now: Instant) -> Beat:
 
 
 def anew(beat: Beat, heartbeat: Heartbeat, now: Instant, *, was_down: bool) -> Beat:
-    """As it is after a start or reload: judged anew when its deadline fell into our own downtime, or when it changed.
+    """Heartbeat after a start or reload: judged anew when its deadline fell into our downtime, or if changed.
 
     A deadline that is still ahead stands, also where the check-in was expected meanwhile: what is silent must not be
     forgiven until its next run, which may be tomorrow.
@@ -109,7 +109,7 @@ def state_of(beat: Beat, heartbeat: Heartbeat, now: Instant) -> State:
 
 
 def expects(heartbeat: Heartbeat) -> str:
-    """What is expected, in words: it also tells whether the configuration changed it."""
+    """Expectation of a heartbeat, in words: it also tells whether the configuration changed it."""
     often = (
         f"every {in_words(heartbeat.every)}"
         if heartbeat.every is not None
@@ -122,7 +122,7 @@ def expects(heartbeat: Heartbeat) -> str:
 
 
 def silence_alert(beat: Beat, heartbeat: Heartbeat, missed_at: Instant) -> Alert:
-    """What its silence says, in the words of every other alert. It repeats itself while it lasts."""
+    """Alert of a silent heartbeat, in the words of every other alert; repeated while the silence lasts."""
     last = "never" if beat.last_at is None else f"at {rfc3339(beat.last_at)}"
     return Alert(
         "firing",
@@ -141,7 +141,7 @@ def heard_alert(name: str) -> Alert:
 
 
 def beat_view(beat: Beat, heartbeat: Heartbeat, now: Instant) -> dict[str, Any]:
-    """One element of GET /v1/heartbeats."""
+    """Element of GET /v1/heartbeats."""
     return {
         "name": heartbeat.name,
         "state": state_of(beat, heartbeat, now),
@@ -160,7 +160,7 @@ def beat_view(beat: Beat, heartbeat: Heartbeat, now: Instant) -> dict[str, Any]:
 
 
 class HeartbeatMatcher:
-    """Which alerts are check-ins of which heartbeats: `match`, on labels and fields as the source sent them."""
+    """Matcher of the alerts that are check-ins of heartbeats: `match`, on labels and fields as the source sent them."""
 
     def __init__(self, heartbeats: Iterable[Heartbeat]) -> None:
         self._matchers: Mapping[str, tuple[Matcher, ...]] = {

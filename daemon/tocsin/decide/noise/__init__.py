@@ -1,1 +1,1 @@
-"""What tames noise: thresholds, flapping, storms, and the counters behind them."""
+"""Noise tamed: thresholds, flapping, storms, and the counters behind them."""

@@ -1,4 +1,4 @@
-"""Under which name are firings and changes counted, and how many were there? Over what is stored, never from memory."""
+"""Names under which firings and changes are counted, and their counts: over what is stored, never from memory."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Mark(NamedTuple):
 
 
 def bulk_tally(incident_key: str) -> str:
-    """Where the firings of a threshold are counted: per incident key."""
+    """Name under which the firings of a threshold are counted: per incident key."""
     return f"bulk {incident_key}"
 
 
 def flap_tally(integration: str, source_key: str) -> str:
-    """Where the changes of one alert are counted."""
+    """Name under which the changes of one alert are counted."""
     return f"flap {integration}/{source_key}"
 
 

@@ -1,4 +1,4 @@
-"""Is it over, or does it only come and go? When an alert that its source resolved really ends, and when paging rests.
+"""Flapping: when an alert that its source resolved really ends, or only comes and goes, and when paging rests.
 
 An alert under `resolve_after`, and one that flaps, does not end with its resolve: it is *cleared*, and ends when it
 stayed quiet. Meanwhile the steps of its incident rest. One that flaps pages once; its further steps rest until nothing
@@ -49,7 +49,7 @@ def flaps(until: Instant | None, now: Instant) -> bool:
 
 
 def clearing(terms: Terms, settles: Instant | None, now: Instant) -> Clearing | None:
-    """How the resolve of an alert is taken; None: it ends at once."""
+    """Decide how the resolve of an alert is taken; None: the alert ends at once."""
     quiet = Instant(now + terms.resolve_after) if terms.resolve_after else now
     ends_at = max(quiet, settles or now)
     if ends_at <= now:
@@ -67,7 +67,7 @@ def flapping_because(flap: Flap, settles: Instant) -> str:
 
 
 def rest(incident: Incident, alerts: Sequence[StoredAlert], now: Instant) -> Rest | None:
-    """Why the step in hand must wait: all alerts that fire are quiet, or flap and somebody was paged already."""
+    """Reason why the step in hand must wait: all alerts that fire are quiet, or flap and somebody was paged already."""
     first = (incident.round, incident.step) == (1, 1)
     ends = [_rests_until(alert, now, first=first) for alert in alerts]
     known = [end for end in ends if end is not None]

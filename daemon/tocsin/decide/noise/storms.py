@@ -1,4 +1,4 @@
-"""Is this a storm: more new incidents of one service in a short time than anybody can read? And is it over?
+"""Storms: more new incidents of one service in a short time than anybody can read; their start and their end.
 
 What counts is an incident that is about to page for the first time. P1 and critical incidents are counted apart, so
 that a storm of lesser ones hides none of them; nor does one of few kinds hide a kind it has not seen before.
@@ -29,7 +29,7 @@ LOOKED_AFTER = HOUR  # whatever goes wrong, an incident that was taken in is loo
 
 @dataclass(slots=True)
 class StormState:
-    """What came lately in one scope, while it is being worked on."""
+    """Incidents that came lately in one scope, while they are being worked on."""
 
     scope: str
     recent: list[tuple[int, int]] = field(default_factory=list)
@@ -58,7 +58,7 @@ def row_of(state: StormState) -> Storm:
 
 
 def scope_of(incident: Incident, limit: StormLimit) -> str:
-    """What it is counted with; "" for what is never taken in: made by hand, or about Tocsin itself."""
+    """Scope in which an incident is counted; "" for one never taken in: made by hand, or about Tocsin itself."""
     if incident.alert is None or incident.integration in ("", OWN):
         return ""
     name = {"service": incident.service, "integration": incident.integration, "all": ""}[limit.per]
@@ -133,7 +133,7 @@ def is_calm(state: StormState, limit: StormLimit, now: Instant) -> bool:
 
 
 def calm_at(state: StormState, limit: StormLimit, now: Instant) -> Instant:
-    """When it is calm, if nothing more comes."""
+    """Time at which the storm is over if nothing more comes."""
     left, at = count(state), now
     for came, many in state.recent:
         if left <= limit.new_incidents // 2:
@@ -148,7 +148,7 @@ def is_new_kind(state: StormState, kind: str) -> bool:
 
 
 def title(state: StormState, limit: StormLimit) -> str:
-    """What the storm's incident is called: how many it took in, of what, the names that came most among these."""
+    """Title of the storm's incident: how many it took in, of what, the names that came most among these."""
     what = state.scope.removesuffix(CRITICAL)
     kind, _, name = what.partition(":")
     of = f" of {name}" if name else " without a service" if kind == "service" else ""

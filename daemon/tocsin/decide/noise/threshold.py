@@ -1,4 +1,4 @@
-"""Are there enough of these to page anybody? So many firings within a time, each counted once."""
+"""Threshold of firings within a time before anybody is paged; each firing is counted once."""
 
 from __future__ import annotations
 
