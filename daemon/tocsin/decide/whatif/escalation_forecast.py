@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import NamedTuple
 
 from tocsin.decide.incidents import lifecycle, storm_pages, timers
 from tocsin.decide.incidents.escalation import StepRun, policy_for, run_step
 from tocsin.decide.incidents.lifecycle import Move, Stay
 from tocsin.decide.incidents.opening import opened
 from tocsin.decide.incidents.timers import Around, Deed
-from tocsin.decide.muting.mutes import Mutes, muting
+from tocsin.decide.muting.dependencies import Parents
+from tocsin.decide.muting.inhibitions import Inhibitions
+from tocsin.decide.muting.mutes import LOOKED_AT, Mutes, muting
 from tocsin.decide.noise import storms
 from tocsin.decide.noise.storms import StormState
 from tocsin.decide.oncall.reach import People
@@ -41,7 +44,6 @@ LONGEST = Millis(7 * DAY)
 MOST_STEPS = 200
 MOST_LIVED = 100  # events of an incident that nobody asks for
 MOST_AT_ONCE = 50  # times that what happens at one instant leads to more at that instant
-UNSETTLED = -1  # no turn of what mutes: all is looked at again
 AHEAD_DAYS = 15  # how far the next support hours are looked for
 TOLD = frozenset({"nobody", "unreachable", "catch_all", "muted", "unmuted", "retriggered", "reassessed", "rests"})
 
@@ -61,6 +63,14 @@ class Planned:
     rule: int = 0
     kind: str = "page"
     incident: int = 0
+
+
+class Followed(NamedTuple):
+    """What keeps others quiet, as incidents followed it last."""
+
+    turn: int
+    inhibited: Inhibitions
+    parents: Parents
 
 
 @dataclass(slots=True, eq=False)
@@ -98,7 +108,9 @@ class Incidents:
         self.ties: list[Instant] = []  # instants at which one decision led to another: pages may leave in either order
         self.ends_when_exhausted = False  # a course that had all its steps is looked at no further
         self._firsts: list[tuple[Course, str]] = []
-        self._followed = mutes.turn
+        self._followed: Followed | None = None  # as what mutes was followed last; None: all is looked at again
+        self._muted_by_others = False  # whether something was muted by what others may end, since then
+        self.settled()
         self._mute_starts: tuple[Instant, Instant | None] | None = None
         self._hours: dict[str, tuple[Instant, Instant | None]] = {}
 
@@ -114,6 +126,11 @@ class Incidents:
         self.sending.waiting += [page for page in pages if page.status == "planned"]
         self.mutes.see_incident(incident, self.now)
         return course
+
+    def settled(self) -> None:
+        """Note that all incidents have followed what mutes as it is now."""
+        self._muted_by_others = False
+        self._followed = Followed(self.mutes.turn, self.mutes.inhibited.fork(), self.mutes.parents.fork())
 
     def get(self, number: int | None) -> Incident | None:
         course = self.courses.get(number) if number is not None else None
@@ -182,9 +199,13 @@ class Incidents:
             number = move.incident.number
             self.sending.waiting = [page for page in self.sending.waiting if page.incident != number]
         before, course.incident = course.incident, move.incident
-        by_others = (before.muted_by or "").startswith(("parent:", "inhibition:"))
-        if by_others and before.muted_by == move.incident.muted_by and before.priority != move.incident.priority:
-            self._followed = UNSETTLED
+        if (
+            _by_others(before)
+            and before.muted_by == move.incident.muted_by
+            and before.priority != move.incident.priority
+        ):
+            self._followed = None
+        self._muted_by_others |= before.muted_by != move.incident.muted_by and _by_others(move.incident)
         self._tell(course, move.entries)
 
     def _tell(self, course: Course, entries: Sequence[Entry]) -> None:
@@ -298,7 +319,9 @@ class Incidents:
     # -------------------------------------------------------------------------------------- time
 
     def next(self) -> Instant | None:
-        """When something happens next, beyond what is waiting to be sent."""
+        """When something happens next, beyond what is waiting to be sent; now, where incidents have yet to follow."""
+        if self.unfollowed():
+            return self.now
         found = [self._next_mute(), *(self._calm_at(state) for state in self.states.values())]
         for course in self.courses.values():
             if course.over or not course.incident.open:
@@ -341,27 +364,47 @@ class Incidents:
                 self.note_tie()
             yield from self._run_due()
             if begins:
-                self._followed, begins = UNSETTLED, False
+                self._followed, begins = None, False
             if not self.follow() and not self._due():
                 break
 
     def follow(self) -> bool:
-        """Where something that mutes began or ended: each incident is muted while all its firing alerts are."""
-        if self._followed == self.mutes.turn:
+        """Where something that mutes began or ended: each incident is muted while all its firing alerts are.
+
+        As the daemon goes through them: first it is asked which would change by what mutes now, then these change, the
+        needed before those that need them. What they change in their turn is for the next time.
+        """
+        if not self.unfollowed():
             return False
-        self._followed = self.mutes.turn
+        self.settled()
+        for course in self._going_on():
+            course.incident = _looked_at(course.incident, self.now)
         newest_first = sorted(self._going_on(), key=lambda one: -one.incident.number)
-        for course in sorted(newest_first, key=self.depth):
-            if course.incident.status == "triggered":
-                self.do(timers.follow_mutes(course.incident, self.around(course)))
+        changing = [one for one in newest_first if self._follows(one)]
+        for course in sorted(changing, key=self.depth):
+            self.do(self._follows(course))
         return True
+
+    def _follows(self, course: Course) -> tuple[Deed, ...]:
+        triggered = course.incident.status == "triggered"
+        return timers.follow_mutes(course.incident, self.around(course)) if triggered else ()
+
+    def unfollowed(self) -> bool:
+        """Whether incidents have yet to follow what mutes: not where it only went to and fro within one decision."""
+        known, mutes = self._followed, self.mutes
+        if known is None or known.turn == mutes.turn:
+            return known is None
+        if self._muted_by_others or known.inhibited != mutes.inhibited or known.parents != mutes.parents:
+            return True
+        self._followed = known._replace(turn=mutes.turn)
+        return False
 
     def _going_on(self) -> list[Course]:
         return [one for one in self.courses.values() if not one.over and one.incident.open]
 
     def _due(self) -> list[Course]:
         """Courses whose time has come, as the daemon's timers take them: P1 first, then the oldest due."""
-        due = [one for one in self._going_on() if _is_timed(one.incident) and (one.incident.due_at or 0) <= self.now]
+        due = [one for one in self._going_on() if _is_due(one.incident, self.now)]
         due.sort(key=lambda one: (one.incident.priority, one.incident.due_at or 0, one.incident.number))
         return sorted(due, key=self.depth)
 
@@ -430,9 +473,33 @@ def hours_begin(support: Support, after: Instant) -> Iterator[Instant]:
 
 def _is_timed(incident: Incident) -> bool:
     """Whether its own timer changes anything: what waits for another's end is told by that."""
-    kind = (incident.muted_by or "").partition(":")[0]
-    waits_for_others = incident.due_kind == "unmute" and kind in ("inhibition", "parent")
-    return incident.due_at is not None and incident.due_kind is not None and not waits_for_others
+    return incident.due_at is not None and incident.due_kind is not None and not _waits_for_others(incident)
+
+
+def _is_due(incident: Incident, now: Instant) -> bool:
+    """Whether its timer is due; of what waits for another's end, whether that timer is due at this very instant: then
+    it is asked together with what ends there, before those that follow."""
+    if incident.due_at is None or incident.due_at > now:
+        return False
+    if _waits_for_others(incident):
+        return (now - incident.due_at) % LOOKED_AT == 0
+    return incident.due_kind is not None
+
+
+def _looked_at(incident: Incident, now: Instant) -> Incident:
+    """What waits for another's end, with its timer as it stands after the looks so far that changed nothing."""
+    due = incident.due_at
+    if due is None or due > now or not _waits_for_others(incident):
+        return incident
+    return replace(incident, due_at=Instant(due + ((now - due) // LOOKED_AT + 1) * LOOKED_AT))
+
+
+def _waits_for_others(incident: Incident) -> bool:
+    return incident.due_kind == "unmute" and _by_others(incident)
+
+
+def _by_others(incident: Incident) -> bool:
+    return (incident.muted_by or "").startswith(("parent:", "inhibition:"))
 
 
 def _planned(left: Left) -> Planned:

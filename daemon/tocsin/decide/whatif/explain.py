@@ -158,6 +158,7 @@ def forecast_of(
     for tally, marks in facts.marks.items():
         found.know_marks(tally, marks)
     found.tombstones = {(one.integration, one.source_key): one for one in facts.tombstones.values()}
+    incidents.settled()
     return found
 
 
