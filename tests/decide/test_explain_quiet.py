@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.decide.test_explain import NOW, PROMETHEUS, SETTINGS
+from tests.store.facts import incident
 from tocsin.decide.oncall.resolver import zone_of
 from tocsin.decide.routing.rules import Rulebook
 from tocsin.decide.whatif.explain import Explained, Facts, explain
@@ -80,6 +81,19 @@ def test_a_parent_that_is_down_is_named() -> None:
     assert told["muted_by"] == "parent:7"
     assert one.because.endswith("; it waits until INC 7 of a service it depends on is over")
     assert one.plan == ()
+
+
+def test_a_parent_without_alerts_keeps_others_quiet_no_longer_than_it_pages() -> None:
+    """A storm is such a parent: its incident has no alert of its own."""
+    services = {**SETTINGS.services, "shop": Service("shop", depends_on=("db",)), "db": Service("db")}
+    settings = replace(SETTINGS, services=services)
+    exhausted = Instant(NOW + 5 * MINUTE)
+    storm = incident(7, service="db", priority="P1", paged="ana", due_at=exhausted, due_kind="again", policy="")
+
+    one, told = asked(settings, replace(SLOW, service="shop"), Facts(down=(storm,), firing={7: ()}))
+
+    assert told["muted_by"] == "parent:7"
+    assert one.plan[0].at == exhausted
 
 
 def test_a_window_is_named_and_the_plan_begins_when_it_ends() -> None:

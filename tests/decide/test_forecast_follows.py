@@ -129,6 +129,7 @@ def test_nobody_follows_what_went_to_and_fro_within_one_decision() -> None:
     known = Known()
     target, _ = known.pages(1, "shop", ROOM), known.pages(2, "shop", DOWN)  # its alert changed: its own timer asks
     known.pages(3, "db", PLAIN, priority="P1", policy="bo", paged="", step=1, due_at=minutes(1))
+    asked = known.pages(4, "cellar", ROOM, due_at=minutes(0.5))  # in a decision of its own, before that
     known.incidents.settled()
 
     known.forecast.until(minutes(5))
@@ -136,3 +137,4 @@ def test_nobody_follows_what_went_to_and_fro_within_one_decision() -> None:
     known.forecast.until(minutes(9))
 
     assert (before, target.incident.muted_by) == (None, "inhibition:site")
+    assert asked.incident.muted_by == "inhibition:site"

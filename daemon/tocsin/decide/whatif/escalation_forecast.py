@@ -109,7 +109,7 @@ class Incidents:
         self.ends_when_exhausted = False  # a course that had all its steps is looked at no further
         self._firsts: list[tuple[Course, str]] = []
         self._followed: Followed | None = None  # as what mutes was followed last; None: all is looked at again
-        self._muted_by_others = False  # whether something was muted by what others may end, since then
+        self._muted_by_others = False  # whether the last decision muted something by what others may end
         self.settled()
         self._mute_starts: tuple[Instant, Instant | None] | None = None
         self._hours: dict[str, tuple[Instant, Instant | None]] = {}
@@ -392,9 +392,11 @@ class Incidents:
     def unfollowed(self) -> bool:
         """Whether incidents have yet to follow what mutes: not where it only went to and fro within one decision."""
         known, mutes = self._followed, self.mutes
+        by_others, self._muted_by_others = self._muted_by_others, False
         if known is None or known.turn == mutes.turn:
             return known is None
-        if self._muted_by_others or known.inhibited != mutes.inhibited or known.parents != mutes.parents:
+        if by_others or known.inhibited != mutes.inhibited or known.parents != mutes.parents:
+            self._followed = None
             return True
         self._followed = known._replace(turn=mutes.turn)
         return False

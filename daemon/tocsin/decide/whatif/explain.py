@@ -144,7 +144,7 @@ def forecast_of(
     number = facts.next_number or 1 + max((one.incident or 0 for one in facts.sources), default=0)
     incidents = Incidents(settings, facts.people, mutes, since, sending, states, number)
     found = Forecast(settings, rulebook, incidents)
-    foreseen = [one for one in facts.down[:MOST_OTHERS] if facts.firing.get(one.number)]
+    foreseen = [one for one in facts.down[:MOST_OTHERS] if one.number in facts.firing]  # a storm has no alert
     for incident in {one.number: one for one in (*foreseen, *facts.others, *facts.incidents.values())}.values():
         policy = facts.policies.get(incident.policy_hash) or settings.policies.get(incident.policy)
         firing, pages = facts.firing.get(incident.number, ()), facts.pages.get(incident.number, ())

@@ -281,7 +281,7 @@ async def with_what_mutes(looks: Looks, settings: Settings, facts: Facts) -> Fac
 
 async def with_others(looks: Looks, facts: Facts, storms: Sequence[Storm]) -> Facts:
     """Add the storms that are on or that took these in, and the newest incidents open beside them."""
-    known = {one.number for one in (*facts.incidents.values(), *facts.down)}
+    known = {one.number for one in facts.incidents.values()} | facts.firing.keys()
     numbers = {one.incident for one in storms} | {one.storm for one in facts.incidents.values()}
     found = [await looks.incident(number) for number in sorted(one for one in numbers if one is not None)]
     beside = await looks.incidents(IncidentFilter(status=tuple(sorted(OPEN))), MOST_SHARING, None)
