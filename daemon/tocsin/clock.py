@@ -62,10 +62,9 @@ class SystemClock:
         self._this_boot: str | None = None
 
     def now(self) -> Instant:
-        if self._slew:
-            now = self._at(self._elapsed())
-        else:  # as `_at`, without the call: each alert asks some times
-            now = self._base + self._elapsed() - self._since
+        elapsed = clock_gettime_ns(SINCE_BOOT) // 1_000_000 if self._elapsed is system_elapsed else self._elapsed()
+        # As `_at`, without the calls where there are none to make: each alert asks some times.
+        now = self._at(elapsed) if self._slew else self._base + elapsed - self._since
         if now > self._last:
             self._last = Instant(now)
         return self._last

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from tocsin.contracts import Tx
@@ -268,11 +267,11 @@ class Ledger:
         if incident.cycle == before.cycle:
             return self._as_frozen(incident, before)
         policy = self.runtime.settings.policies.get(incident.policy)
-        return incident if policy is None else replace(incident, policy_hash=self.freeze(policy))
+        return incident if policy is None else changed(incident, policy_hash=self.freeze(policy))
 
     def _as_frozen(self, incident: Incident, before: Incident) -> Incident:
         same = incident.policy_hash == before.policy_hash
-        return incident if same else replace(incident, policy_hash=before.policy_hash)
+        return incident if same else changed(incident, policy_hash=before.policy_hash)
 
     def freeze(self, policy: Policy) -> str:
         """The hash under which this transaction keeps the policy."""
@@ -381,7 +380,7 @@ class Ledger:
             left = {page.user for page in (*pages, *mine) if page.kind == "page" and page.status in UNDER_WAY}
             paged = " ".join(user for user in incident.paged.split() if user in left or user not in users)
             if paged != incident.paged:
-                self.put(replace(incident, paged=paged, version=incident.version + 1))
+                self.put(changed(incident, paged=paged, version=incident.version + 1))
 
     async def _stop_pages(self) -> None:
         """Cancel what was not sent yet, here and in the store."""
@@ -390,7 +389,7 @@ class Ledger:
             return
         unsent = await self.tx.unsent_pages(old)
         self.tx.save_pages(
-            [replace(page, status="cancelled", updated_at=self.now, because=page.because) for page in unsent]
+            [changed(page, status="cancelled", updated_at=self.now, because=page.because) for page in unsent]
         )
 
     def call_ended(self, page: Page) -> None:

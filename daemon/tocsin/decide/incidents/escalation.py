@@ -7,7 +7,7 @@ of the configuration in force and `now` go in; pages, timeline and the next due 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from tocsin.decide.oncall.reach import People, Reached, personal_rules, reach, usable_contacts
@@ -29,6 +29,7 @@ from tocsin.model import (
     Settings,
     Step,
     Target,
+    changed,
 )
 
 SOON = Millis(60 * SECOND)  # a step that runs this late still pages whom it was planned for
@@ -131,7 +132,7 @@ class _Run:
         """Skip the rest of this round: its time has come and gone, the next round begins."""
         assert self.policy is not None
         more = self.policy.repeat is None or self.incident.round <= self.policy.repeat
-        self.incident = replace(self.incident, round=self.incident.round + 1, step=1)
+        self.incident = changed(self.incident, round=self.incident.round + 1, step=1)
         return self.from_step(1) if more else self.catch_all("the policy is exhausted")
 
     def nobody_in_round(self) -> StepRun:
@@ -244,7 +245,7 @@ class _Run:
     def end(self, **following: Any) -> StepRun:
         """Result of a step; `following`: the fields of the incident that say what is due next."""
         version = self.incident.version + 1
-        after = replace(
+        after = changed(
             self.incident, version=version, updated_at=self.now, held_until=None, paged=self.paged, **following
         )
         return StepRun(after, tuple(self.pages), tuple(self.entries), self.nobody)

@@ -6,10 +6,10 @@ Grouped incidents have them. Any other has one firing alert at a time, which is 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tocsin.decide.routing.priority import RULED, worst
-from tocsin.model import SEVERITIES, Incident, Severity, StoredAlert
+from tocsin.model import SEVERITIES, Incident, Severity, StoredAlert, changed
 
 RULED_ONES, ACKNOWLEDGED = "ruled", "acked"
 
@@ -54,7 +54,7 @@ def counts_without(incident: Incident, alert: StoredAlert) -> Mapping[str, int]:
 def changed_alert(incident: Incident, before: StoredAlert, after: StoredAlert) -> Incident:
     """Count a firing alert as it is now."""
     was, is_ = kinds(before), kinds(after)
-    return incident if was == is_ else replace(incident, counts=_moved(incident, was, is_))
+    return incident if was == is_ else changed(incident, counts=_moved(incident, was, is_))
 
 
 def counted_anew(incident: Incident, alerts: Iterable[StoredAlert]) -> Incident:
@@ -63,7 +63,7 @@ def counted_anew(incident: Incident, alerts: Iterable[StoredAlert]) -> Incident:
     for alert in alerts:
         for kind in kinds(alert):
             counts[kind] = counts.get(kind, 0) + 1
-    return replace(incident, counts=counts)
+    return changed(incident, counts=counts)
 
 
 def kinds(alert: StoredAlert) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ transaction.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from tocsin.model import (
@@ -23,6 +23,7 @@ from tocsin.model import (
     Priority,
     Severity,
     Urgency,
+    changed,
     record,
 )
 
@@ -56,7 +57,7 @@ def acknowledge(
     if incident.status in ("acknowledged", "on_hold"):
         return Stay(f"INC {incident.number} is acknowledged already by {incident.acknowledged_by}.")
     due = None if ack_timeout is None else Instant(now + ack_timeout)
-    after = replace(
+    after = changed(
         _unheld(incident, now),
         status="acknowledged",
         acknowledged_at=now,
@@ -91,7 +92,7 @@ def snooze(incident: Incident, until: Instant, actor: Actor, via: str, now: Inst
     """Acknowledged with an end: at `until` a new cycle starts."""
     if not incident.open:
         return Stay(f"INC {incident.number} is {incident.status}: there is nothing to snooze.")
-    after = replace(
+    after = changed(
         _unheld(incident, now),
         status="acknowledged",
         acknowledged_at=now,
@@ -112,11 +113,11 @@ def escalate(incident: Incident, actor: Actor, via: str, now: Instant, because: 
         return Stay(f"INC {incident.number} is {incident.status}: there is nobody to escalate to.")
     if incident.status == "triggered":
         kind = incident.due_kind if incident.due_kind in ("step", "again") else "step"
-        after = replace(
+        after = changed(
             _unheld(incident, now), due_at=now, due_kind=kind, planned_at=now, muted_by=None, muted_left=None
         )
     else:
-        after = replace(retriggered(incident, now), round=incident.round, step=incident.step, due_kind=_where(incident))
+        after = changed(retriggered(incident, now), round=incident.round, step=incident.step, due_kind=_where(incident))
     return Move(after, (_entry(after, "escalated", actor, via, now, because, {"cycle": after.cycle}),))
 
 
@@ -130,8 +131,11 @@ def resolve(
     """Resolve it: nothing is paged any more; it closes by itself after `close_after`."""
     if not incident.open:
         return Stay(f"INC {incident.number} is {incident.status} already.")
-    after = replace(
-        _unheld(incident, now),
+    after = changed(
+        incident,
+        version=incident.version + 1,
+        updated_at=now,
+        held_until=None,
         status="resolved",
         resolved_at=now,
         resolved_by=actor.shown,
@@ -148,7 +152,7 @@ def cancel(incident: Incident, actor: Actor, via: str, now: Instant, because: st
     """Cancel what should not have been: no page, no count among the resolved."""
     if not incident.open:
         return Stay(f"INC {incident.number} is {incident.status} already.")
-    after = replace(
+    after = changed(
         _unheld(incident, now),
         status="canceled",
         closed_at=now,
@@ -168,7 +172,7 @@ def close(incident: Incident, actor: Actor, via: str, now: Instant) -> Move | St
         return Stay(f"INC {incident.number} is {incident.status} already.")
     if incident.status != "resolved":
         return Stay(f"INC {incident.number} is {incident.status}: resolve it first.")
-    after = replace(_moved(incident, now), status="closed", closed_at=now, due_at=None, due_kind=None)
+    after = changed(_moved(incident, now), status="closed", closed_at=now, due_at=None, due_kind=None)
     return Move(after, (_entry(after, "closed", actor, via, now, ""),))
 
 
@@ -176,7 +180,7 @@ def reopen(incident: Incident, now: Instant, because: str) -> Move | Stay:
     """A resolved incident whose trouble came back within `reopen_within`."""
     if incident.status != "resolved":
         return Stay(f"INC {incident.number} is {incident.status}.")
-    after = replace(retriggered(incident, now), resolved_at=None, resolved_by=None)
+    after = changed(retriggered(incident, now), resolved_at=None, resolved_by=None)
     return Move(after, (_entry(after, "reopened", TOCSIN, "alert", now, because, {"cycle": after.cycle}),))
 
 
@@ -191,11 +195,11 @@ def mute(incident: Incident, reason: str, until: Instant, now: Instant) -> Move 
     if incident.muted_by is not None:
         if (incident.muted_by, incident.due_at) == (reason, until):
             return Stay("muted already")
-        after = replace(_moved(incident, now), muted_by=reason, due_at=until)
+        after = changed(_moved(incident, now), muted_by=reason, due_at=until)
         told = () if incident.muted_by == reason else (_entry(after, "muted", TOCSIN, kind, now, reason),)
         return Move(after, told)
     left = None if incident.due_at is None else Millis(max(0, incident.due_at - now))
-    after = replace(_moved(incident, now), muted_by=reason, muted_left=left, due_at=until, due_kind="unmute", paged="")
+    after = changed(_moved(incident, now), muted_by=reason, muted_left=left, due_at=until, due_kind="unmute", paged="")
     return Move(after, (_entry(after, "muted", TOCSIN, kind, now, reason),), stops_pages=True)
 
 
@@ -210,7 +214,7 @@ def unmute(incident: Incident, now: Instant, because: str) -> Move | Stay:
 
 def taken_in(incident: Incident, storm: int, critical: bool, look_at: Instant, now: Instant, because: str) -> Move:
     """A storm takes it in before it paged anybody: it waits for the storm's end, or for the answer to the storm."""
-    after = replace(
+    after = changed(
         _moved(incident, now),
         storm=storm,
         muted_by=storm_mute(storm, critical),
@@ -245,29 +249,29 @@ def rises_above_its_storm(incident: Incident) -> bool:
 
 def _unmuted(incident: Incident, now: Instant, because: str) -> Move:
     due = Instant(max(now, incident.held_until or 0))
-    after = replace(_moved(incident, now), muted_by=None, muted_left=None)
+    after = changed(_moved(incident, now), muted_by=None, muted_left=None)
     if incident.status == "triggered":
-        after = replace(after, due_at=due, due_kind=_where(incident), planned_at=due)
+        after = changed(after, due_at=due, due_kind=_where(incident), planned_at=due)
     return Move(after, (_entry(after, "unmuted", TOCSIN, str(incident.muted_by).partition(":")[0], now, because),))
 
 
 def rested(incident: Incident, until: Instant, now: Instant) -> Incident:
     """Put its step in hand off: what fires is quiet just now, or comes and goes."""
-    return replace(_moved(incident, now), due_at=until, planned_at=until, muted_left=Millis(0))
+    return changed(_moved(incident, now), due_at=until, planned_at=until, muted_left=Millis(0))
 
 
 def roused(incident: Incident, now: Instant) -> Incident:
     """Run the step that was put off, since it fires again; where none was, the incident stays as it is."""
     if incident.status != "triggered" or not incident.resting:
         return incident
-    return replace(_moved(incident, now), due_at=now, planned_at=now, muted_left=None)
+    return changed(_moved(incident, now), due_at=now, planned_at=now, muted_left=None)
 
 
 def held(incident: Incident, until: Instant | None, now: Instant) -> Incident:
     """Hold it: nobody is paged before `until`; None: from now on. A silence still counts."""
     due = now if until is None else until
-    after = replace(_moved(incident, now), held_until=until)
-    return after if after.muted_by is not None else replace(after, due_at=due, planned_at=due)
+    after = changed(_moved(incident, now), held_until=until)
+    return after if after.muted_by is not None else changed(after, due_at=due, planned_at=due)
 
 
 def reassessed(
@@ -277,7 +281,7 @@ def reassessed(
     same = (incident.severity, incident.impact, incident.urgency, incident.priority)
     if same == (severity, impact, urgency, priority):
         return incident
-    return replace(
+    return changed(
         incident, severity=severity, impact=impact, urgency=urgency, priority=priority, updated_at=now,
         version=incident.version + 1,
     )  # fmt: skip
@@ -285,7 +289,7 @@ def reassessed(
 
 def retriggered(incident: Incident, now: Instant) -> Incident:
     """A new cycle from the first step, due now. Whether it is muted is asked when the step runs."""
-    return replace(
+    return changed(
         _unheld(incident, now),
         status="triggered",
         cycle=incident.cycle + 1,
@@ -302,11 +306,11 @@ def retriggered(incident: Incident, now: Instant) -> Incident:
 
 
 def _unheld(incident: Incident, now: Instant) -> Incident:
-    return replace(_moved(incident, now), held_until=None)
+    return changed(incident, version=incident.version + 1, updated_at=now, held_until=None)
 
 
 def _moved(incident: Incident, now: Instant) -> Incident:
-    return replace(incident, version=incident.version + 1, updated_at=now)
+    return changed(incident, version=incident.version + 1, updated_at=now)
 
 
 def _entry(

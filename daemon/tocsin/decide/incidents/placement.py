@@ -8,7 +8,6 @@ but when the first page of an incident goes out: the rest of the post may keep i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from tocsin.decide.incidents import lifecycle
@@ -204,7 +203,7 @@ class _Firing:
         severity = alert.severity if alone else worst([before.severity, alert.severity])
         after = self._assessed(counted, severity, alone=alone)
         if alone and alert.title != before.title:
-            after = replace(after, title=alert.title, updated_at=now, version=after.version + 1)
+            after = changed(after, title=alert.title, updated_at=now, version=after.version + 1)
         moves: tuple[Move, ...] = ()
         if after is not counted:
             detail = {"alert": alert.id, "severity": after.severity, "priority": after.priority}
@@ -393,7 +392,7 @@ class _Firing:
         moves = _done(lifecycle.reopen(before, now, "the alert fired again"))
         again = moves[-1].incident
         assessed = self._assessed(again, self.verdict.severity, alone=not again.firing)
-        after = replace(
+        after = changed(
             assessed, counts=counts_with(assessed, self._kinds()), firing=again.firing + 1, total=again.total + 1
         )
         told = self._joined(after)

@@ -17,7 +17,7 @@ from tocsin.decide.muting.mutes import Mute, Mutes, muting, over_now, stored_val
 from tocsin.decide.noise.flapping import rest, rests
 from tocsin.decide.oncall.reach import People
 from tocsin.decide.routing.priority import reassess
-from tocsin.model import TOCSIN, Entry, Incident, Instant, Policy, Settings, StoredAlert
+from tocsin.model import TOCSIN, Entry, Incident, Instant, Policy, Settings, StoredAlert, changed
 
 Deed = Move | StepRun
 
@@ -75,7 +75,7 @@ def fall_due(incident: Incident, around: Around) -> tuple[Deed, ...]:
         case "close":
             return _done(lifecycle.close(incident, TOCSIN, "timer", around.now))
         case None:
-            return (Move(replace(incident, due_at=None), ()),)
+            return (Move(changed(incident, due_at=None), ()),)
 
 
 def step_due(incident: Incident, around: Around) -> tuple[Deed, ...]:
@@ -99,7 +99,7 @@ def run_unless_resting(incident: Incident, around: Around) -> Deed:
     """Run the step in hand, or put it off: all that fires is quiet just now, or flaps and somebody was paged."""
     found = rest(incident, around.alerts, around.now)
     if found is None:
-        return run(replace(incident, muted_left=None) if incident.resting else incident, around)
+        return run(changed(incident, muted_left=None) if incident.resting else incident, around)
     told = Entry(incident.number, around.now, "rests", str(TOCSIN), "timer", found.because)
     return Move(lifecycle.rested(incident, found.until, around.now), () if incident.resting else (told,))
 
@@ -207,4 +207,4 @@ def _done(move: Move | Stay) -> tuple[Deed, ...]:
 
 def _idle(incident: Incident) -> Move:
     """Let it wait for nothing any more."""
-    return Move(replace(incident, due_at=None, due_kind=None), ())
+    return Move(changed(incident, due_at=None, due_kind=None), ())

@@ -119,10 +119,10 @@ def content_of(alert: Alert) -> int:
 
 def hash_of(alert: Alert, labels: str, links: str) -> int:
     """`content_of`, with labels and links in JSON already."""
-    said = "\0".join(
-        (alert.severity or "", alert.title, alert.description, alert.service or "", alert.source, alert.status,
-         labels, links)
-    )  # fmt: skip
+    said = (
+        f"{alert.severity or ''}\0{alert.title}\0{alert.description}\0{alert.service or ''}\0{alert.source}\0"
+        f"{alert.status}\0{labels}\0{links}"
+    )
     digest = hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest) >> 1
 

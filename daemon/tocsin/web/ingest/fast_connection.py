@@ -176,11 +176,16 @@ class FastConnection(asyncio.Protocol):
 
     def stored(self, taken: Taken) -> None:
         """The post under way is stored: say so."""
+        front = self._front
         if not self._transport.is_closing():
-            self._transport.write(self._front.receipts.kept_alive(taken))
-        self._front.seconds.observe(self._front.clock.monotonic() - self._started)
+            self._transport.write(front.receipts.kept_alive(taken))
+        front.seconds.observe(front.clock.monotonic() - self._started)
         self._keep_open(1)
-        self._go_on(ConnectionState.SENDER)
+        if self._behind or self._choked or self._deaf:
+            self._go_on(ConnectionState.SENDER)
+        else:  # nearly always: nothing more to do than `_go_on` would
+            self._asked, self._turn = b"", ConnectionState.SENDER
+            front.answered()
 
     def not_stored(self) -> None:
         """Let the ordinary way try once more: the post was not stored, or nobody knows. It says so if that is no

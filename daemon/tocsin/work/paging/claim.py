@@ -37,7 +37,7 @@ from tocsin.decide.paging.delivery_plan import (
 )
 from tocsin.decide.paging.other_channel import keys_over, may_keep
 from tocsin.decide.paging.swap_notices import asks, overtaken
-from tocsin.model import TOCSIN, Attempt, AttemptState, DueKind, Incident, Instant, Page, rfc3339
+from tocsin.model import TOCSIN, Attempt, AttemptState, DueKind, Incident, Instant, Page, changed, rfc3339
 from tocsin.work.incidents.self_alerts import OWN
 from tocsin.work.ledger import Ledger
 from tocsin.work.paging.channels import KEPT, Line, Lines
@@ -202,7 +202,7 @@ class Claim:
                 self.ledger.effects.channels.add(channel)
                 self._note(page, "page_moved", f"{because}: {channel} now, and {page.channel} in its turn", to=channel)
             case Hastened(page):
-                self._change([replace(page, due_at=self.now)], page.channel)
+                self._change([changed(page, due_at=self.now)], page.channel)
             case Rerouted() | Ended():
                 self._withdrawals.do(answer)
             case Held():
@@ -247,11 +247,11 @@ class Claim:
     def _carry(self, others: Sequence[Page], summary: Attempt, because: str) -> None:
         for page in others:
             told = f"{page.delayed}; {because}" if page.delayed else throttle.delay(self.now, because)
-            bundled = replace(page, status="bundled", tries=page.tries + 1, updated_at=self.now, delayed=told)
+            bundled = changed(page, status="bundled", tries=page.tries + 1, updated_at=self.now, delayed=told)
             self.tx.save_pages([bundled])
             self._note(page, "page_bundled", because, attempt=summary.id)
             carried = self._attempt(page, summary.address, state="bundled")
-            self.tx.add_attempts([replace(carried, started_at=summary.started_at, ref=summary.id)])
+            self.tx.add_attempts([changed(carried, started_at=summary.started_at, ref=summary.id)])
             self.runtime.metrics.pages.labels(page.channel, "bundled").inc()
 
     def _intend(
@@ -261,7 +261,7 @@ class Claim:
         user = self.runtime.settings.users.get(page.user) if page.user else None
         address = user.contacts[page.contact].to if user is not None else self.line.config.to or ""
         attempt = self._attempt(page, address)
-        calling = replace(page, status="calling", updated_at=self.now)
+        calling = changed(page, status="calling", updated_at=self.now)
         self.tx.add_attempts([attempt])
         self.tx.save_pages([calling])
         delivery = Delivery(self.line, calling, attempt, self._facts.incident_of(page), user, bundled, carried, more)
@@ -301,7 +301,7 @@ class Withdrawals:
         page = answer.page
         match answer:
             case Rerouted(_, contact, channel):
-                self.tx.save_pages([replace(page, contact=contact, channel=channel, updated_at=self.now)])
+                self.tx.save_pages([changed(page, contact=contact, channel=channel, updated_at=self.now)])
                 self.ledger.effects.channels.add(channel)
             case Ended():
                 self._end(page, answer)
@@ -312,7 +312,7 @@ class Withdrawals:
     def _end(self, page: Page, answer: Ended) -> None:
         status, because = answer.status, answer.because
         told = page.because if page.incident is not None else because  # it has no timeline to tell it
-        self.tx.save_pages([replace(page, status=status, updated_at=self.now, because=told)])
+        self.tx.save_pages([changed(page, status=status, updated_at=self.now, because=told)])
         self.runtime.metrics.pages.labels(page.channel, status).inc()
         self.ledger.lost(page)
         if page.incident is not None and (incident := self.ledger.get(page.incident)) is not None:
@@ -352,7 +352,7 @@ class Withdrawals:
                  if other.user == page.user and other.status == "planned" and other.kind == "page"
                  and other.contact != page.contact and other.due_at > self.now]  # fmt: skip
         for other in sorted(later, key=lambda other: other.due_at)[:1]:
-            self.tx.save_pages([replace(other, due_at=self.now)])
+            self.tx.save_pages([changed(other, due_at=self.now)])
             self.ledger.effects.channels.add(other.channel)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
@@ -27,6 +27,7 @@ from tocsin.model import (
     Outcome,
     Page,
     Unknown,
+    changed,
 )
 from tocsin.work.effects import Effects
 from tocsin.work.ledger import Ledger
@@ -79,9 +80,9 @@ class OutcomeRecord:
         """Word of this attempt was here before its outcome: a callback, or another replica that gave it up for lost."""
         if not isinstance(outcome, Accepted):
             return attempt.state
-        known = replace(attempt, ref=attempt.ref or clean_identity(outcome.ref, 200))
+        known = changed(attempt, ref=attempt.ref or clean_identity(outcome.ref, 200))
         if attempt.state == "unknown":
-            known = replace(known, state="accepted", confirm_by=None)
+            known = changed(known, state="accepted", confirm_by=None)
             self._no_second(page)
         if known != attempt:
             self.tx.save_attempts([known])
@@ -90,22 +91,22 @@ class OutcomeRecord:
     def _no_second(self, page: Page) -> None:
         """End a second attempt that was not begun: what may have gone out did."""
         if page.status in ("waiting", "planned"):
-            self.tx.save_pages([replace(page, status="done", updated_at=self.now)])
+            self.tx.save_pages([changed(page, status="done", updated_at=self.now)])
 
     def _ended(self, attempt: Attempt, page: Page, outcome: Outcome) -> tuple[Attempt, Page]:
         now = self.now
         match outcome:
             case Accepted(ref):
-                ended = replace(attempt, ended_at=now, state="accepted", ref=clean_identity(ref, 200))
-                return ended, replace(page, tries=page.tries + 1)
+                ended = changed(attempt, ended_at=now, state="accepted", ref=clean_identity(ref, 200))
+                return ended, changed(page, tries=page.tries + 1)
             case Failed(because, permanent):
-                ended = replace(attempt, ended_at=now, state="failed", because=clean(because, 500), permanent=permanent)
-                return ended, replace(page, failures=page.failures + 1)
+                ended = changed(attempt, ended_at=now, state="failed", because=clean(because, 500), permanent=permanent)
+                return ended, changed(page, failures=page.failures + 1)
             case Unknown(because):
-                ended = replace(attempt, ended_at=now, state="unknown", because=clean(because, 500))
-                return ended, replace(page, tries=page.tries + 1)
+                ended = changed(attempt, ended_at=now, state="unknown", because=clean(because, 500))
+                return ended, changed(page, tries=page.tries + 1)
             case Cancelled(because):
-                return replace(attempt, ended_at=now, state="cancelled", because=clean(because, 500)), page
+                return changed(attempt, ended_at=now, state="cancelled", because=clean(because, 500)), page
 
     async def _follow(self, page: Page, attempt: Attempt, outcome: Outcome, line: Line | None = None) -> None:
         line = line or self.lines.get(page.channel)
@@ -133,7 +134,7 @@ class OutcomeRecord:
         for attempt in carried:
             page = pages.get(attempt.page)
             if page is not None and page.status == "bundled":
-                ended, tried = self._ended(attempt, replace(page, tries=page.tries - 1), outcome)
+                ended, tried = self._ended(attempt, changed(page, tries=page.tries - 1), outcome)
                 self.tx.save_attempts([ended])
                 await self._share_one(tried, ended, outcome)
 
@@ -148,7 +149,7 @@ class OutcomeRecord:
 
     def _plan_again(self, page: Page) -> None:
         """At once; whether it is still wanted is asked when it is claimed."""
-        self.tx.save_pages([replace(page, status="planned", due_at=self.now, updated_at=self.now)])
+        self.tx.save_pages([changed(page, status="planned", due_at=self.now, updated_at=self.now)])
         self.ledger.effects.channels.add(page.channel)
 
     async def _do(
@@ -156,15 +157,15 @@ class OutcomeRecord:
     ) -> None:
         match follow_up:
             case retry.Wait(until):
-                self.tx.save_pages([replace(page, status="waiting", updated_at=self.now)])
-                self.tx.save_attempts([replace(attempt, confirm_by=until)])
+                self.tx.save_pages([changed(page, status="waiting", updated_at=self.now)])
+                self.tx.save_attempts([changed(attempt, confirm_by=until)])
             case retry.Again(at, _, channel, next_contact):
-                again = replace(page, status="planned", due_at=at, channel=channel or page.channel)
+                again = changed(page, status="planned", due_at=at, channel=channel or page.channel)
                 self.tx.save_pages([again])
                 self.ledger.effects.channels.add(again.channel)
                 self._hasten(next_pages if next_contact else [])
             case retry.Over(status, _, next_contact):
-                self.tx.save_pages([replace(page, status=status, updated_at=self.now)])  # type: ignore[arg-type]  # a PageStatus
+                self.tx.save_pages([changed(page, status=status, updated_at=self.now)])
                 self.runtime.metrics.pages.labels(page.channel, attempt.state).inc()
                 if status == "failed":
                     self.ledger.lost(page)
@@ -198,7 +199,7 @@ class OutcomeRecord:
     def _hasten(self, pages: list[Page]) -> None:
         for page in pages:
             if page.due_at > self.now:
-                self.tx.save_pages([replace(page, due_at=self.now)])
+                self.tx.save_pages([changed(page, due_at=self.now)])
             self.ledger.effects.channels.add(page.channel)
 
     async def _escalate_early(self, page: Page) -> None:
@@ -225,7 +226,7 @@ class OutcomeRecord:
         at = Instant(self.now + AROUND) if around or page.step == 0 else self.now
         if at >= incident.due_at:
             return
-        after = replace(incident, due_at=at, planned_at=at, version=incident.version + 1)
+        after = changed(incident, due_at=at, planned_at=at, version=incident.version + 1)
         self.ledger.put(after)
         self.ledger.note(after, "escalated_early", TOCSIN, "pager", f"no page of step {page.step} got through")
 
@@ -268,7 +269,7 @@ class OutcomeRecord:
         """No word within the time: still unknown, so one more attempt or the end."""
         carried = await self._lock_incidents(attempt)
         page = (await self.tx.pages([attempt.page])).get(attempt.page)
-        self.tx.save_attempts([replace(attempt, confirm_by=None)])
+        self.tx.save_attempts([changed(attempt, confirm_by=None)])
         if page is None or page.status != "waiting":
             return
         await self._still_unknown(page, attempt)
@@ -293,14 +294,14 @@ class OutcomeRecord:
             return
         waited, number = attempt.confirm_by is not None and page.status == "waiting", page.incident
         if isinstance(outcome, Accepted):
-            known = replace(attempt, ref=attempt.ref or clean_identity(outcome.ref, 200), state="accepted")
+            known = changed(attempt, ref=attempt.ref or clean_identity(outcome.ref, 200), state="accepted")
             self._no_second(page)
         elif waited:
-            page = replace(page, tries=page.tries - 1)
+            page = changed(page, tries=page.tries - 1)
             known, page = self._ended(attempt, page, outcome)
         else:
             return
-        self.tx.save_attempts([replace(known, confirm_by=None)])
+        self.tx.save_attempts([changed(known, confirm_by=None)])
         incident = self.ledger.get(number) if number is not None else None
         if incident is not None:
             because = "" if isinstance(outcome, Accepted) else outcome.because
@@ -308,7 +309,7 @@ class OutcomeRecord:
                 incident, "delivery", TOCSIN, "lookup", because, attempt=attempt.id, state=known.state, user=page.user
             )
         if isinstance(outcome, Failed):
-            await self._follow(page, replace(known, confirm_by=None), outcome)
+            await self._follow(page, changed(known, confirm_by=None), outcome)
             await self._share(carried, outcome, waited=True)
 
     async def lost(self, attempt: Attempt) -> None:
@@ -316,7 +317,7 @@ class OutcomeRecord:
         carried = await self._lock_incidents(attempt)
         page = (await self.tx.pages([attempt.page])).get(attempt.page)
         if page is None:
-            self.tx.save_attempts([replace(attempt, state="unknown", because="a crash", ended_at=self.now)])
+            self.tx.save_attempts([changed(attempt, state="unknown", because="a crash", ended_at=self.now)])
             return
         outcome = Unknown("the process ended with the call under way")
         ended, tried = self._ended(attempt, page, outcome)
@@ -332,18 +333,18 @@ class OutcomeRecord:
         attempt, page = await self._read(known.id, known.page)
         if attempt is None or rank <= attempt.delivery_rank:
             return False
-        heard = replace(attempt, ref=attempt.ref or known.ref, delivery=state, delivery_rank=rank, confirm_by=None)
+        heard = changed(attempt, ref=attempt.ref or known.ref, delivery=state, delivery_rank=rank, confirm_by=None)
         if attempt.state in ("open", "unknown"):
-            heard = replace(heard, state="accepted", ended_at=attempt.ended_at or self.now)
+            heard = changed(heard, state="accepted", ended_at=attempt.ended_at or self.now)
         self.tx.save_attempts([heard])
         if page is None:
             return True
         last = is_last(attempt, page)
         if attempt.state == "open":
-            page = replace(page, tries=page.tries + 1)
+            page = changed(page, tries=page.tries + 1)
             self.ledger.call_ended(page)
         if last and page.status in ("waiting", "calling"):
-            page = replace(page, status="done", updated_at=self.now)
+            page = changed(page, status="done", updated_at=self.now)
             self.tx.save_pages([page])
         self._note_delivery(page, attempt, state, error)
         if state not in NOT_DELIVERED:
@@ -365,7 +366,7 @@ class OutcomeRecord:
         line = self.lines.get(page.channel)
         if dead and line is not None:
             await self._bury_contact(line, attempt, Failed(f"{state} ({error})", permanent=True))
-        self.tx.save_pages([replace(page, status="failed", updated_at=self.now)])
+        self.tx.save_pages([changed(page, status="failed", updated_at=self.now)])
         self.ledger.lost(page)
         self.ledger.untold(page)
         next_pages = await self._planned_elsewhere(page)
