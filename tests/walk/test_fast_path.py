@@ -129,7 +129,7 @@ def bare(alert: StoredAlert) -> StoredAlert:
 # ------------------------------------------------------- whatever is configured, and whatever comes
 
 UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)  # shrinking would take minutes; a story can be read as it is
-BUNDLED = ("attempt", "page_bundled")  # which of several incidents leads a message goes by their numbers
+BUNDLED = ("attempt", "page_bundled", "page_throttled")  # which of several incidents leads goes by their numbers
 SECTIONS = (
     "",
     "maintenance: [{name: nightly, match: ['host=\"b\"'], from: 2026-01-05 11:00, to: 2026-01-05 12:20, timezone: UTC}]",
@@ -214,7 +214,8 @@ async def life_of(config: str, happens: list[tuple[str, Any]], *, memory: bool =
 async def told_of(town: Town, incident: Incident, alerts: list[StoredAlert]) -> list[str]:
     """One incident with its alerts and story, a line each, but for its number and theirs."""
     bare_incident = replace(incident, number=0, alert=None, previous=None, muted_by=nameless(incident.muted_by))
-    lines: list[Any] = [bare_incident, *(replace(bare(one), muted_by=nameless(one.muted_by)) for one in alerts)]
+    # What kept an alert quiet when it was placed depends on its place in the batch; what keeps its incident quiet counts.
+    lines: list[Any] = [bare_incident, *(replace(bare(one), muted_by=None) for one in alerts)]
     for entry in await town.timeline(incident.number):
         if entry.kind not in BUNDLED:
             lines.append((incident.key, entry.at, entry.kind, nameless(entry.because)))

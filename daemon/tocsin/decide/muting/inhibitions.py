@@ -58,6 +58,10 @@ class Inhibitions:
             places += values.get(value_of(name), ())
         return tuple(self._stands(place, value_of) for place in places if hit_all(self.rules[place].source, value_of))
 
+    def is_target(self, value_of: ValueOf) -> bool:
+        """Whether an inhibition may keep an alert with these values quiet, once a source of it fires."""
+        return any(hit_all(rule.target, value_of) for rule in self.rules)
+
     def _stands(self, place: int, value_of: ValueOf) -> Standing:
         rule = self.rules[place]
         return Standing(place, tuple(value_of(name) for name in rule.equal), hit_all(rule.target, value_of))

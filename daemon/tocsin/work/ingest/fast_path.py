@@ -48,6 +48,7 @@ async def take_fast_path(batch: BatchState) -> list[Located]:
                     continue
                 if fast.takes(NewAlert(index, name, quiet, one)):
                     continue
+            fast.leaves(name, one)
             others.append((index, post, one))
             concerned.add(one.identity)
     await _write(batch, fast)
@@ -101,6 +102,7 @@ class FastPath:
     new_alerts: dict[str, NewAlert] = field(default_factory=dict)
     any_mutes: bool = field(init=False)  # now
     may_mute: bool = field(init=False)  # what comes
+    _source_came: bool = False  # in this batch: it keeps targets behind it quiet, which memory does not know yet
     _parents: frozenset[str] = field(init=False)
     _bases: dict[tuple[object, ...], Basis] = field(default_factory=dict)
 
@@ -120,6 +122,12 @@ class FastPath:
         self.new_alerts[evaluated.identity] = one
         return True
 
+    def leaves(self, integration: str, one: Evaluated) -> None:
+        """Note an alert that does not take the fast path: it may keep others of its batch quiet."""
+        if self.may_mute and not self._source_came and one.verdict is not None:
+            values = at_need(one.verdict, one.alert, integration)
+            self._source_came = bool(self.mutes.inhibited.standing(values))
+
     def _concerned(self, one: NewAlert) -> bool:
         """Whether something keeps it quiet, or it may keep others quiet."""
         verdict = one.evaluated.verdict
@@ -130,6 +138,8 @@ class FastPath:
             return False
         values = at_need(verdict, one.evaluated.alert, one.integration)
         if self.may_mute and self.mutes.inhibited.standing(values):
+            return True
+        if self._source_came and self.mutes.inhibited.is_target(values):
             return True
         return self.any_mutes and self.mutes.of(values, self.now, "P5") is not None
 
