@@ -90,6 +90,19 @@ class Sending:
             left += self._due(at, incidents)
         return left
 
+    def meets(self, page: Page, now: Instant) -> bool:
+        """Whether an older page of the same person, within limits, has its time at this very instant too.
+
+        Nobody can know whether the pager takes the older one before this one is decided, or both in one message.
+        """
+        if page.due_at > now or not self.limits.of(page.channel):
+            return False
+        whose = (page.channel, person_of(page))
+        return any(
+            one.created_at < now and one.due_at == now and (one.channel, person_of(one)) == whose
+            for one in self.waiting
+        )
+
     def _due(self, at: Instant, incidents: Mapping[int, Incident]) -> list[Left]:
         """What is due then, by person and channel; a page that goes another way joins those it finds there."""
         groups: dict[tuple[str, str], list[Page]] = {}

@@ -105,7 +105,7 @@ class Incidents:
         self.storms_begun: dict[int, int] = {}  # storm → the first incident that it took in
         self.next_number = next_number
         self._sent_at = Instant(0)
-        self.ties: list[Instant] = []  # instants at which one decision led to another: pages may leave in either order
+        self.ties: list[Instant] = []  # instants at which pages may leave in either order, alone or together
         self.ends_when_exhausted = False  # a course that had all its steps is looked at no further
         self._firsts: list[tuple[Course, str]] = []
         self._followed: Followed | None = None  # as what mutes was followed last; None: all is looked at again
@@ -187,6 +187,8 @@ class Incidents:
         course.steps += 1
         course.exhausted |= course.incident.due_kind == "again" or course.policy is None or not course.policy.steps
         course.incident = run.incident
+        if any(self.sending.meets(page, self.now) for page in run.pages):
+            self.ties.append(self.now)
         self.sending.waiting += run.pages
         self._tell(course, run.entries)
 
