@@ -21,7 +21,7 @@ def shared(
     zone: tzinfo,
     extra: Mapping[str, Sequence[Override]],
 ) -> dict[str, Any]:
-    """Everybody's share of these schedules in a window, as the JSON of the manual."""
+    """Shares of all people in these schedules in a window, as the JSON of the manual."""
     found = shares(schedules, {key: user.timezone for key, user in users.items()}, *window, extra)
     return {
         "from": rfc3339(window[0], zone),

@@ -142,7 +142,7 @@ def _each_named(head: str, incidents: Sequence[Incident], tail: str, more: int =
 
 
 def _ways_to_name(incidents: Sequence[Incident], more: int) -> Iterator[str]:
-    """All of them, the fullest first: each with its title, one title for all, titles for the most urgent ones only."""
+    """Forms of a summary, fullest first: each with its title, one title for all, titles for the most urgent only."""
     if not more:
         yield "; ".join(_named(one, one.title, 40) for one in incidents)
     titles = {one.title for one in incidents}

@@ -1,4 +1,4 @@
-"""Which text from outside is fit to keep and to show? One total sanitiser for every source."""
+"""Sanitiser of text from outside: what is fit to keep and to show, one total function for every source."""
 
 from __future__ import annotations
 

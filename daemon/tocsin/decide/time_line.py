@@ -1,4 +1,4 @@
-"""Was a wall clock stepped, and where does civil time lie on Tocsin's own line of time since?"""
+"""Line of time: whether a wall clock was stepped, and where civil time lies on Tocsin's own line since."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def anchor_of(text: str | None) -> Anchor | None:
 
 
 class Place(NamedTuple):
-    """Where the line goes on, and how far civil time is ahead; `step`: by how much the wall clock was set."""
+    """Instant at which the line goes on, and the lead of civil time; `step`: by how much the wall clock was set."""
 
     line: Instant
     ahead: Millis
@@ -48,7 +48,7 @@ class Place(NamedTuple):
 
 
 def resumed(anchor: Anchor | None, reading: Reading) -> Place:
-    """Where the line is at a start. In the same boot of the machine its own count tells how long nobody was here, so a
+    """Instant of the line at a start. In one boot of the machine its own count tells how long nobody was here, so a
     step is seen over a restart too; after another boot only a wall clock that went back is one for certain."""
     if anchor is None:
         return Place(Instant(reading.wall), Millis(0))
@@ -74,7 +74,7 @@ def folded(ahead: Millis) -> Millis:
 
 
 def off_by(line: Instant, ahead: Millis, wall: int) -> Millis:
-    """How much later the wall clock says it is than the line does."""
+    """Lead of the wall clock over the line."""
     return Millis(wall - ahead - line)
 
 

@@ -59,7 +59,7 @@ _SID = re.compile(r"\b[A-Z]{2}[0-9a-f]{32}\b")
 
 
 def for_viewers(text: str) -> str:
-    """What is told without what a provider's callback could be made of: addresses, ids of messages and calls."""
+    """View without what a provider's callback could be made of: addresses, ids of messages and calls."""
     return _without_sids(without_addresses(text))
 
 
@@ -73,7 +73,7 @@ def shortened(id_: object) -> str:
 
 
 def entry_view(entry: Entry, *, whole: bool = True) -> dict[str, Any]:
-    """One line of `…/timeline`; `whole` False: for viewers, who need no ids and addresses."""
+    """Entry of `…/timeline`; `whole` False: for viewers, who need no ids and addresses."""
     shown = _entry_view(entry)
     if whole:
         return shown
@@ -122,7 +122,7 @@ def attempt_view(attempt: Attempt, kind: str, *, whole: bool = True, several: Co
 def page_view(
     page: Page, attempts: Sequence[Attempt], *, whole: bool = True, several: Collection[str] = ()
 ) -> dict[str, Any]:
-    """One element of `…/pages`. `outcome` is the page's fate in one word; `whole` False: for viewers; `several`: the
+    """Element of `…/pages`. `outcome` is the page's fate in one word; `whole` False: for viewers; `several`: the
     attempts that went out in one message with pages of other incidents."""
     return {
         "page": page.id if whole else shortened(page.id),

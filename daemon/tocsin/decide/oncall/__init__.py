@@ -1,1 +1,1 @@
-"""Who is on call: rotations, overrides, calendars, and how shifts change."""
+"""On call: rotations, overrides, calendars, and how shifts change."""

@@ -1,4 +1,4 @@
-"""How are the hours, the nights and the weekends on call shared among people?"""
+"""Fairness of on-call time: how hours, nights and weekends are shared among people."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One person's load, of each schedule that names them, and together (time in two schedules at once counts once)."""
+    """Load of one person, by schedule that names them, and together (time in two schedules at once counts once)."""
 
     user: str
     timezone: str
@@ -48,7 +48,7 @@ def shares(
     end: Instant,
     extra: Mapping[str, Sequence[Override]] = EMPTY,
 ) -> tuple[Share, ...]:
-    """Everybody whom these schedules name, also those who are never on call, from `start` until `end`.
+    """Loads of all whom these schedules name, also those who are never on call, from `start` until `end`.
 
     `zones` are the people's; who has none there is counted by the zone of the first schedule that names them.
     """
@@ -69,7 +69,7 @@ def _share(user: str, timezone: str, own: Mapping[str, list[_Span]]) -> Share:
 
 
 def _spans(schedule: Schedule, start: Instant, end: Instant, extra: Sequence[Override]) -> dict[str, list[_Span]]:
-    """When each is on call; nothing for those who take turns in a layer and have none now."""
+    """Spans in which each is on call; nothing for those who take turns in a layer and have none now."""
     found: dict[str, list[_Span]] = {user: [] for layer in schedule.layers for entry in layer.users for user in entry}
     for shift in shifts(schedule, start, end, extra).shifts:
         for user in shift.users:
@@ -92,7 +92,7 @@ def _load(spans: Sequence[_Span], timezone: str) -> Load:
 
 
 def _shared(spans: Sequence[_Span], by: Sequence[Window]) -> Iterator[tuple[Window, int]]:
-    """Each window with how much of it each span shares; both are in order and neither overlaps itself."""
+    """Windows with how much of each every span shares; both are in order and neither overlaps itself."""
     which = 0
     for window in by:
         while which and spans[which - 1].end > window.start:

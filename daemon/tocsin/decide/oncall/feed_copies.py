@@ -1,4 +1,4 @@
-"""What do the last good copies of calendars say about schedules, and what is wrong with each?"""
+"""Last good copies of calendars: what they say about schedules, and what is wrong with each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BACK, AHEAD = Millis(32 * DAY), Millis(400 * DAY)  # how far events are spelled 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One feed as it stands: its copy, the events in it, and what they mean for whom, with these users."""
+    """State of one feed: its copy, the events in it, and what they mean for whom, with these users."""
 
     copy: FeedCopy
     events: FeedEvents
@@ -28,7 +28,7 @@ class Held:
 
 
 def held(copy: FeedCopy, schedule: Schedule, settings: Settings) -> Held:
-    """What a copy means with these users."""
+    """Meaning of a copy with these users."""
     events = from_json(copy.events) if copy.events else FeedEvents()
     found = shifts_of(events, names_of(schedule, settings.users))
     return Held(copy, events, found, settings.users, schedule.ical)
@@ -47,13 +47,13 @@ def with_copies(settings: Settings, copies: Iterable[FeedCopy]) -> tuple[Setting
 
 
 def readable_of(copy: FeedCopy) -> bytes:
-    """What can be read of a copy, as a file to read beside the next one: itself, and what it kept of those before."""
+    """Readable part of a copy, as a file to read beside the next one: itself, and what it kept of those before."""
     kept = from_json(copy.events).kept if copy.events else ""
     return b"\r\n".join([copy.body, kept.encode()]) if copy.body else b""
 
 
 def trouble(one: Held | None, feed: Ical) -> str:
-    """What is wrong with a feed, in one sentence without names or addresses; "" when nothing is."""
+    """Trouble of a feed, in one sentence without names or addresses; "" when nothing is."""
     if one is None or (one.copy.fetched_at is None and not one.copy.error):
         return "not fetched yet: nobody is on call by it"
     if one.copy.error:
@@ -68,7 +68,7 @@ def trouble(one: Held | None, feed: Ical) -> str:
 
 
 def instead_of(copy: FeedCopy) -> str:
-    """What is used while the feed is broken."""
+    """Copy that is used while the feed is broken."""
     if copy.fetched_at is None:
         return "it was never read, so nobody is on call by it"
     return f"the copy of {rfc3339(copy.fetched_at)} is used"

@@ -1,4 +1,4 @@
-"""Who is on call by the events of a feed? Names are matched with the users; a name nobody has pages nobody.
+"""On-call shifts by the events of a feed. Names are matched with the users; a name nobody has pages nobody.
 
 Of each event the most telling thing counts: our own export's mark, then people named in the title, then those
 invited, and the organizer only where the title names nobody at all ("On call"): who wrote an event for somebody
@@ -30,7 +30,7 @@ SLICE = 200  # events
 
 @dataclass(frozen=True, slots=True)
 class FeedEvent:
-    """One event that takes place, once: repeated ones are spelled out. `marked`: users our own export names."""
+    """Event that takes place, once: repeated ones are spelled out. `marked`: users our own export names."""
 
     start: Instant
     end: Instant
@@ -42,7 +42,7 @@ class FeedEvent:
 
 @dataclass(frozen=True, slots=True)
 class FeedEvents:
-    """What was read out of one calendar.
+    """Content read out of one calendar.
 
     `notes`: what of it was left out, kept or guessed, each with its line, for people; `doubtful`: how many such things
     there are. `kept`: the text of the events that are used as an earlier copy had them, as a calendar; "" for none.
@@ -56,7 +56,7 @@ class FeedEvents:
 
 @dataclass(frozen=True, slots=True)
 class Fed:
-    """What a feed means for a schedule; `unknown`: names that are nobody's here, each once."""
+    """Meaning of a feed for a schedule; `unknown`: names that are nobody's here, each once."""
 
     shifts: tuple[FeedShift, ...]
     unknown: tuple[str, ...]
@@ -92,7 +92,7 @@ def shifts_of(read: FeedEvents, names: Names) -> Fed:
 
 
 def growing(read: FeedEvents, names: Names) -> Iterator[Fed]:
-    """The same, a slice of events at a time; each is all so far. Whoever shares a thread with others may pause between
+    """Shifts by slices of events; each result is all so far. Whoever shares a thread with others may pause between
     two: a stranger's calendar may be as long as it likes."""
     found: list[FeedShift] = []
     unknown: dict[str, None] = {}
@@ -244,7 +244,7 @@ class _Who:
     # the invited
 
     def _invited(self, event: FeedEvent) -> tuple[str, ...]:
-        """Who is asked to come. An organizer among several organises."""
+        """People asked to come. An organizer among several organises."""
         people = event.invited
         if event.organizer is not None and len(people) > 1:
             people = tuple(one for one in people if folded(one[0]) != folded(event.organizer[0])) or people

@@ -1,4 +1,4 @@
-"""What does an iCalendar file (RFC 5545) say? Its events within a window, repetitions spelled out, in our words.
+"""iCalendar files (RFC 5545): their events within a window, repetitions spelled out, in our words.
 
 Whose calendar it is, is a stranger's business: whatever the bytes, this returns or raises BadFeed. Each event stands
 alone: one that cannot be read costs itself, and is used as the copy before had it, where that could be read. How long
@@ -75,7 +75,7 @@ class _Copy:
 
 
 class _Reading:
-    """One file being read: the window, what is used, and what had to be left out, kept or guessed."""
+    """File being read: the window, what is used, and what had to be left out, kept or guessed."""
 
     def __init__(self, timezone: str, start: Instant, end: Instant, before: bytes, budget: Budget) -> None:
         self.timezone, self.start, self.end, self.budget = timezone, start, end, budget
@@ -125,7 +125,7 @@ class _Reading:
         return self._before
 
     def _earlier(self, event: Event, here: set[tuple[str, str]]) -> Event | None:
-        """What the copy before says of it: by its UID and RECURRENCE-ID; where one of these cannot be read, by the
+        """Reading of the copy before: by its UID and RECURRENCE-ID; where one of these cannot be read, by the
         other, if that leaves one alone that is missing here."""
         known = self.before.events
         if event.key is not None:

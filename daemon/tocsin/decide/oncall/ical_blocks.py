@@ -32,7 +32,7 @@ _EVENT = re.compile(rb"^BEGIN:VEVENT[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One content line, unfolded, and the number of its first line in the file."""
+    """Content line, unfolded, and the number of its first line in the file."""
 
     number: int
     text: str
@@ -40,7 +40,7 @@ class Line:
 
 @dataclass(slots=True)
 class Block:
-    """One event or time zone. `whole`: it has a beginning and an end; `calendar`: the place of its calendar."""
+    """Event or time zone as a block. `whole`: it has a beginning and an end; `calendar`: the place of its calendar."""
 
     at: int
     calendar: int
@@ -58,7 +58,7 @@ Flaw = tuple[int, str]
 
 @dataclass(slots=True)
 class Blocks:
-    """What a file consists of. `loose`: lines of the calendars themselves."""
+    """Parts of a file. `loose`: lines of the calendars themselves."""
 
     events: list[Block] = field(default_factory=list)
     zones: list[Block] = field(default_factory=list)
@@ -90,7 +90,7 @@ def _encoded(raw: bytes) -> tuple[bytes, list[Flaw]]:
 
 
 def _text_of(line: bytes) -> tuple[str, bool]:
-    """What a line says, and whether it is UTF-8: what is not is taken for Windows-1252, as old programs write it."""
+    """Text of a line, and whether it is UTF-8: what is not is taken for Windows-1252, as old programs write it."""
     try:
         return line.decode("utf-8"), True
     except ValueError:
@@ -98,7 +98,7 @@ def _text_of(line: bytes) -> tuple[str, bool]:
 
 
 def _whole(raw: bytes) -> list[Flaw]:
-    """What is wrong with the first and last line. A feed cut short must not end somebody's shifts: it is refused."""
+    """Trouble with the first and last line. A feed cut short must not end somebody's shifts: it is refused."""
     text = raw.strip()
     flaws: list[Flaw] = []
     if not text[:15].upper().startswith(b"BEGIN:VCALENDAR"):
@@ -237,7 +237,7 @@ class _Walk:
             self._tell(line.number, "an event ends and does not begin")
 
     def close(self, at: Line | None) -> None:
-        """What is open ends here, though nothing says so."""
+        """End here what is open, though nothing says so."""
         until = f"before line {at.number}" if at is not None else "at all"
         if self.event is not None:
             self.unfinished.append(self.event.at)

@@ -1,4 +1,4 @@
-"""One event of an iCalendar file: its times, its length, how it repeats and whom it names.
+"""Event of an iCalendar file: its times, its length, how it repeats and whom it names.
 
 What cannot be read of it is told with the line; what can only be meant in one way is guessed, and told too.
 """
@@ -50,7 +50,7 @@ _OF_ZONES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """One line, taken apart."""
+    """Content line, taken apart."""
 
     number: int
     value: str
@@ -84,7 +84,7 @@ class Zones:
                 self._shown_in.setdefault(calendar, (shown, line))
 
     def named(self, name: str) -> tzinfo | None:
-        """None for one that is not known, nor soundly defined."""
+        """Zone by its name; None for one that is not known, nor soundly defined."""
         if name not in self._known:
             text = self._texts.get(name, "")
             sound = _known_zone(name) or (None if _has_lost_lines(text) else _defined(text))
@@ -103,7 +103,7 @@ class Zones:
         return found
 
     def definition(self, name: str) -> str:
-        """What the file says of a zone; "" for a known name."""
+        """Definition of a zone in the file; "" for a known name."""
         return "" if _known_zone(name) is not None else self._texts.get(name, "")
 
     def _of_earlier(self, name: str) -> tzinfo | None:
@@ -115,7 +115,7 @@ class Zones:
 
 
 def _shown_in(line: Line) -> str | None:
-    """What an X-WR-TIMEZONE says, or a line much like one; None for every other."""
+    """Zone that an X-WR-TIMEZONE names, or a line much like one; None for every other."""
     named = re.match(r"\W*(X-WR-TIMEZONE|[A-Za-z-]+)(.*)", line.text, re.IGNORECASE)
     if named is None or not get_close_matches(named[1].upper(), ["X-WR-TIMEZONE"], 1, 0.85):
         return None
@@ -201,7 +201,7 @@ Kind = Literal["days", "wall", "exact", "nominal", "as its series"]
 
 @dataclass(frozen=True, slots=True)
 class Lasts:
-    """How long each occurrence lasts: whole days, as the clock shows it, exactly, or days and then exactly."""
+    """Length of each occurrence: whole days, as the clock shows it, exactly, or days and then exactly."""
 
     kind: Kind
     length: timedelta
@@ -217,7 +217,7 @@ AS_ITS_SERIES = Lasts("as its series", timedelta(0))
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One VEVENT. `key`: (UID, RECURRENCE-ID), None where one of them cannot be read.
+    """Reading of one VEVENT. `key`: (UID, RECURRENCE-ID), None where one of them cannot be read.
 
     `broken`: what cannot be read, so that an earlier copy is asked; `instead`: what becomes of it without one;
     `guesses`: what was taken to be meant. Only `usable` ones have sound times.
@@ -275,7 +275,7 @@ class Event:
         return instant(when.astimezone(UTC))
 
     def end_of(self, when: date) -> Instant:
-        """When the occurrence that begins at `when` ends."""
+        """End of the occurrence that begins at `when`."""
         start = self.instant_of(when)
         if self.end is not None and start == self.instant_of(self.start):
             return self.end
@@ -313,7 +313,7 @@ class Event:
         return component
 
     def _about(self) -> timedelta:
-        """How long it lasts, or a little longer: so far back the library looks for what is not over."""
+        """Length of the event, or a little more: so far back the library looks for what is not over."""
         longest = max((ends - begins for begins, ends in self.periods), default=0)
         first = max(self.end - self.instant_of(self.start), 0) if self.end is not None else 0
         days, seconds = self.lasts.nominal
@@ -325,16 +325,16 @@ class Event:
 
 
 def event_of(block: Block, zones: Zones) -> Event:
-    """What a block says. Never raises: what is wrong stands in the event."""
+    """Reading of a block. Never raises: what is wrong stands in the event."""
     return _Reader(block, zones).event()
 
 
 class _Broken(Exception):
-    """Something without which there is no event; it is told already."""
+    """Missing part without which there is no event; it is told already."""
 
 
 class _Reader:
-    """One block being read."""
+    """Block being read."""
 
     def __init__(self, block: Block, zones: Zones) -> None:
         self.block, self.zones = block, zones
@@ -502,7 +502,7 @@ class _Reader:
         return value.replace(tzinfo=self._zone(str(zone), written))
 
     def _strange_parts(self, written: Property, name: str) -> list[str]:
-        """What parts of the line say that are nobody's: maybe a zone."""
+        """Text of the line's parts that are nobody's: maybe a zone."""
         found = [(part, str(said)) for part, said in dict(written.params).items() if not _of_time(part)]
         if found and (written.number, name) not in self.told:
             self.told.add((written.number, name))

@@ -26,7 +26,7 @@ SINCE_2020 = 1_577_836_800_000
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event to be: a whole shift."""
+    """Event to be exported: a whole shift."""
 
     uid: str
     start: Instant
@@ -59,7 +59,7 @@ def entries_for(
     users: Mapping[str, User],
     now: Instant,
 ) -> tuple[Entry, ...]:
-    """All shifts of one person around `now`; `schedules` with their run-time overrides."""
+    """Shifts of one person around `now`; `schedules` with their run-time overrides."""
     found = [
         Entry(
             _uid(schedule.name, one, now), one.start, one.end, f"On call: {schedule.name}",

@@ -1,4 +1,4 @@
-"""Is an override or a swap that somebody asks for right, and how does the resolver see those that were made?
+"""Overrides and swaps: the check of one that is asked for, and those that were made, as the resolver sees them.
 
 Pure, and the only judge: the API, the command line and the pages all ask here.
 """
@@ -75,7 +75,7 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """What is wrong with it, every mistake at its place."""
+    """Mistakes in it, every one at its place."""
 
     mistakes: tuple[Rejected, ...]
 
@@ -102,7 +102,7 @@ def extra_of(made: Iterable[MadeOverride], settings: Settings) -> Extra:
 
 
 def effective(made: MadeOverride) -> Window | None:
-    """When it counts, in whole seconds: what was before it was made, and after it was taken back, is not rewritten."""
+    """Span in which it counts, in whole seconds: what was before it was made or after it was taken back stays."""
     start = max(made.starts_at, _second(made.created_at))
     end = made.ends_at if made.removed_at is None else min(made.ends_at, _second(made.removed_at))
     return Window(Instant(start), Instant(end)) if start < end else None
@@ -129,7 +129,7 @@ def _second(at: Instant) -> int:
 
 
 def checked(asked: Asked, settings: Settings, now: Instant, made: Iterable[MadeOverride]) -> Window | Wrong:
-    """When the override would hold; or everything that is wrong with it."""
+    """Span in which the override would hold; or everything that is wrong with it."""
     wrong = [*_wrong_people(asked, settings), *_wrong_length(asked)]
     found = _window(asked, settings, now)
     if isinstance(found, Wrong) or wrong:
@@ -172,7 +172,7 @@ def not_theirs(
     settings: Settings,
     made: Iterable[MadeOverride],
 ) -> tuple[Rejected, ...]:
-    """Which shift of a swap is not of the person who gives it away; asked again when it is accepted."""
+    """Shift of a swap that is not of the person who gives it away; asked again when it is accepted."""
     plan, extra = settings.schedules[schedule], extra_of(made, settings).get(schedule, ())
     wrong = []
     if not _on_call_within(plan, asker, one, extra):

@@ -1,4 +1,4 @@
-"""Whom does a target lead to at an instant, and over which contacts? Targets, schedules, teams, personal rules."""
+"""People that a target leads to at an instant, and their contacts: targets, schedules, teams, personal rules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WRITTEN = frozenset({"smtp", "slack", "telegram", "teams", "ntfy", "pushover", "
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """What is known of people beyond the configuration: overrides made at run time, dead contacts."""
+    """Facts about people beyond the configuration: overrides made at run time, dead contacts."""
 
     overrides: Mapping[str, tuple[Override, ...]] = EMPTY
     unusable: Callable[[Contact], bool] = field(default=lambda _contact: False)
@@ -22,7 +22,7 @@ class People:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """One person or fixed channel that a target led to."""
+    """Person or fixed channel that a target led to."""
 
     target: Target
     user: User | None
@@ -31,7 +31,7 @@ class Reached:
 
 
 def reach(targets: tuple[Target, ...], settings: Settings, people: People, at: Instant) -> Iterator[Reached]:
-    """Everybody the targets lead to at `at`, in order, each person and channel once."""
+    """People and channels the targets lead to at `at`, in order, each person and channel once."""
     seen: set[str] = set()
     for target in targets:
         for one in _reach_one(target, settings, people, at):

@@ -1,4 +1,4 @@
-"""Who is on call at an instant? One pure function of schedule, overrides and time; everything else asks it.
+"""On-call resolver: who is on call at an instant, one pure function of schedule, overrides and time; all others ask it.
 
 Handoffs are wall-clock times of the layer's zone: computed without a zone, then localised. A time
 that does not exist moves to the first instant after the gap; one that comes twice is taken first, but
@@ -69,7 +69,7 @@ class Shift:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Nobody is on call from `start` until `end` (not included)."""
+    """Gap: nobody is on call from `start` until `end` (not included)."""
 
     start: Instant
     end: Instant
@@ -92,7 +92,7 @@ class Window(NamedTuple):
 
 
 def on_call(schedule: Schedule, at: Instant, extra: Sequence[Override] = ()) -> OnCall:
-    """Who is on call at `at`. Overrides beat layers: the schedule's own in order, then `extra` (run-time ones).
+    """People on call at `at`. Overrides beat layers: the schedule's own in order, then `extra` (run-time ones).
 
     Raises ValueError for a zone or time that does not parse (settings/ refuses these before).
     """
@@ -113,7 +113,7 @@ def next_on_call(schedule: Schedule, at: Instant, extra: Sequence[Override] = ()
 
 
 def shifts(schedule: Schedule, start: Instant, end: Instant, extra: Sequence[Override] = ()) -> Shifts:
-    """Who is on call when, from `start` until `end`: at every instant the same answer as `on_call`."""
+    """Shifts of those on call, from `start` until `end`: at every instant the same answer as `on_call`."""
     plan = _plan(schedule)
     overrides = (*plan.overrides, *_made(extra, plan.timezone))
     found: list[Shift] = []
@@ -234,7 +234,7 @@ class _Turns(Protocol):
         """The last k with handoff(k) <= wall; -1 before the first."""
 
     def handoff(self, k: int) -> Wall:
-        """When turn k begins, k from 0."""
+        """Beginning of turn k, k from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,7 +394,7 @@ def _covered(windows: Iterable[Hours], moment: _Moment, zone: tzinfo, holidays: 
 
 @remembered(maxsize=16384)
 def _window(hours: Hours, day: int, zone: tzinfo) -> tuple[Instant, Instant]:
-    """When the window of that day begins and ends; one that ends at or before its start ends the day after, one
+    """Beginning and end of that day's window; one that ends at or before its start ends the day after, one
     across days on its own day."""
     start = Wall(day * DAY + hours.start * MINUTE)
     last = day + (hours.across or hours.end <= hours.start)
@@ -518,7 +518,7 @@ class _Placed(NamedTuple):
     override: Override
 
     def applied(self, who: _Who) -> _Who:
-        """What is left of `who` under this override."""
+        """Rest of `who` under this override."""
         users = _overridden(self.override, who[0])
         if users is None:
             return who
@@ -566,12 +566,12 @@ def _swapped(users: tuple[str, ...], out: str, into: tuple[str, ...]) -> tuple[s
 
 
 def _off_call(override: Override, users: tuple[str, ...]) -> tuple[str, ...]:
-    """Whom a `remove` takes away: those it names, else everybody."""
+    """People that a `remove` takes away: those it names, else everybody."""
     return override.users or ((override.replaces,) if override.replaces else users)
 
 
 def _said(override: Override, users: tuple[str, ...]) -> str:
-    """Why the layers do not count here."""
+    """Reason why the layers do not count here."""
     named = f" {override.id}" if override.id else ""
     match override.mode:
         case "replace":

@@ -1,4 +1,4 @@
-"""Who gains and who loses which shifts between two plans of one schedule?"""
+"""Shift changes: who gains and who loses which shifts between two plans of one schedule."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Turnover:
-    """What one person gains and loses."""
+    """Shifts that one person gains and loses."""
 
     user: str
     gains: tuple[Span, ...]
@@ -39,7 +39,7 @@ class Turnover:
 
 
 def changes(before: Shifts, after: Shifts) -> tuple[Change, ...]:
-    """Where two plans of the same window differ in people (not in layers), in order; equal neighbours are joined."""
+    """Spans in which two plans of a window differ in people (not layers), in order; equal neighbours are joined."""
     found: list[Change] = []
     for span in _spans(before, after):
         change = Change(*span, _at(before, span.start), _at(after, span.start))
@@ -54,7 +54,7 @@ def changes(before: Shifts, after: Shifts) -> tuple[Change, ...]:
 
 
 def turnover(of: Iterable[Change]) -> tuple[Turnover, ...]:
-    """The same changes by person, those who are named in them, sorted by key."""
+    """Changes by person, those who are named in them, sorted by key."""
     listed = tuple(of)
     users = sorted({user for change in listed for user in set(change.before) ^ set(change.after)})
     return tuple(Turnover(user, _joined(_gained(user, listed)), _joined(_lost(user, listed))) for user in users)

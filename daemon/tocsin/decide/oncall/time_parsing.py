@@ -1,4 +1,4 @@
-"""Which instant do these words mean? `2026-01-05T09:00Z`, `2026-01-05 09:00`, `Sunday 03:10`, `tomorrow 03:10`."""
+"""Times in people's words, as instants: `2026-01-05T09:00Z`, `2026-01-05 09:00`, `Sunday 03:10`, `tomorrow 03:10`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose turn it is now changes with a configuration: in words, with what keeps the present turn.
+"""Changes of the present turn by a configuration: in words, with what keeps the present turn.
 
 The person of turn k is entry k of `users`, round and round. So whoever takes a person out of the list, adds or moves
 one, moves everybody's turns, also the one under way: rarely what was meant.
@@ -50,7 +50,7 @@ class TurnChanges:
 def turn_changes(
     before: Settings, after: Settings, now: Instant, made_before: Extra = EMPTY, made_after: Extra = EMPTY
 ) -> TurnChanges:
-    """What the change means for those whose turn it is at this moment, schedule by schedule."""
+    """Meaning of the change for those whose turn it is at this moment, schedule by schedule."""
     changed, moved = [], list[TurnMoved]()
     for name, was in before.schedules.items():
         will = after.schedules.get(name)
@@ -64,7 +64,7 @@ def turn_changes(
 
 
 def in_words(changes: TurnChanges, *, done: bool, at: str = "now") -> Iterator[str]:
-    """One line a schedule or layer, for people. `done`: the change is in force; `at`: the moment that was asked for."""
+    """Sentence a schedule or layer, for people. `done`: the change is in force; `at`: the moment that was asked for."""
     for schedule, was, will in changes.on_call:
         if done:
             now = f"{_and(will)} {_be(will, 'is', 'are')} now"
@@ -144,7 +144,7 @@ def _kept(old: Sequence[Crew], turn: int, new: Sequence[Crew]) -> int | None:
 
 
 def _as_before(old: Sequence[Crew], turn: int, new: Sequence[Crew], place: int) -> int:
-    """How many turns in a row, from `place` of `new` on, are those of `old` from `turn` on, without who is gone."""
+    """Number of turns in a row, from `place` of `new` on, are those of `old` from `turn` on, without who is gone."""
     staying = {user for entry in new for user in entry}
     left = [set(old[(turn + step) % len(old)]) & staying for step in range(len(old))]
     come = [set(new[(place + step) % len(new)]) for step in range(len(new))]
@@ -153,7 +153,7 @@ def _as_before(old: Sequence[Crew], turn: int, new: Sequence[Crew], place: int) 
 
 
 def _turn(layer: Layer, schedule: Schedule, now: Instant) -> int | None:
-    """Which entry's turn it is, whether the layer covers now or not; None before the first and after its end."""
+    """Entry whose turn it is, whether the layer covers now or not; None before the first and after its end."""
     found = on_call(_numbered(layer, schedule, layer.rotation, len(layer.users), layer.end), now).users
     return int(found[0]) if found else None
 

@@ -1,4 +1,4 @@
-"""Which page does a reply answer, of those sent to that phone, and does its code prove that it was read?"""
+"""Page that a reply answers, of those sent to that phone, and whether its code proves that it was read."""
 
 from __future__ import annotations
 

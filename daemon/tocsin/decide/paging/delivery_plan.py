@@ -1,4 +1,4 @@
-"""Which planned pages leave now, alone or together, which later, which another way, and which not at all?
+"""Delivery plan: which planned pages leave now, alone or together, which later, another way, or not at all.
 
 The one answer, `plan`. The pager executes it (`work/paging/claim.py`); what-if runs it ahead
 (`decide/whatif/delivery_forecast.py`).

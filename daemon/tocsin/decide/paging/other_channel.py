@@ -1,4 +1,4 @@
-"""Where does a page go that finds no room on its channel: over another contact, over both, or nowhere else?
+"""Way of a page that finds no room on its channel: over another contact, over both, or nowhere else.
 
 A P1 or P2 that goes out over a quieter channel keeps its place for the next slot of its own: a mail alone
 wakes nobody. Asked by the delivery plan (`decide/paging/delivery_plan.py`) alone.

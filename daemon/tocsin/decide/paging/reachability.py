@@ -1,4 +1,4 @@
-"""Will this person's phone ring? Judged by what would wake them: the contacts of their rules for high urgency."""
+"""Reachability: whether this person's phone will ring, judged by the contacts of their rules for high urgency."""
 
 from __future__ import annotations
 

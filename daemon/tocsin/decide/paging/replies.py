@@ -1,4 +1,4 @@
-"""What does this reply ask for? The one parser of SMS, mail and key presses."""
+"""Replies and what they ask for: the one parser of SMS, mail and key presses."""
 
 from __future__ import annotations
 

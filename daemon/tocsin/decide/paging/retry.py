@@ -1,4 +1,4 @@
-"""What follows an attempt? Done, try again, wait for word, or go to the person's next contact."""
+"""Retry: what follows an attempt. Done, try again, wait for word, or go to the person's next contact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is to be told that a shift of theirs comes or has begun, over which contact, and in which words?"""
+"""Shift notices: who is told that a shift of theirs comes or has begun, over which contact, in which words."""
 
 from __future__ import annotations
 

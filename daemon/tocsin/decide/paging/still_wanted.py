@@ -1,4 +1,4 @@
-"""Is a page still wanted: at its claim, and at the last check before the call?"""
+"""Check whether a page is still wanted: at its claim, and at the last check before the call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""May this person be messaged over this channel now, or when?
+"""Throttle: whether this person may be messaged over this channel now, or when.
 
 Limits are per person and channel. Pages at the limit wait, and become one summary at the next free
 slot, at the latest after a minute: then it may go beyond the limit, once in each window, so that nobody hears nothing.

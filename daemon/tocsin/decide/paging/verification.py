@@ -1,4 +1,4 @@
-"""May a code be sent to this contact now, and does the code that came back prove it?"""
+"""Verification of contacts: whether a code may be sent now, and whether the one that came back proves it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the rules say of an alert: matchers, conditions, templates, group and priority."""
+"""Rules about alerts: matchers, conditions, templates, group and priority."""

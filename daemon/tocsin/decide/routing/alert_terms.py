@@ -1,4 +1,4 @@
-"""On which terms does an alert count, and when is it over? What rules said about it, as it is kept with the alert."""
+"""Terms on which an alert counts and is over, as rules said it and as it is kept with the alert."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tocsin.model import EMPTY, Flap, Millis, Threshold
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """None: no rule says so. A verdict has no Terms at all where no rule says any of it."""
+    """Terms that rules set; None: no rule says so. A verdict has no Terms at all where no rule says any of it."""
 
     threshold: Threshold | None = None
     flap: Flap | None = None
@@ -34,7 +34,7 @@ NO_TERMS = Terms()
 
 
 def terms_of(kept: Mapping[str, Any]) -> Terms:
-    """What `kept` said."""
+    """Terms as `kept` said them."""
     if not kept:
         return NO_TERMS
     flap = kept.get("flap")

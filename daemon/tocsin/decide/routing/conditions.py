@@ -1,4 +1,4 @@
-"""Does this `when:` hold? A CEL expression over one alert, by the optional package `common-expression-language`.
+"""Conditions of `when:`: a CEL expression over one alert, by the optional package `common-expression-language`.
 
 What an expression may contain is fixed when it is read, so that its cost is bounded by its own length: no macro within
 a macro, known functions only, and it is given no more than the labels it names. An error is never raised while alerts
@@ -87,7 +87,7 @@ class Condition:
         return inputs
 
     def _try_once(self) -> None:
-        """What no alert could ever change is told now: a wrong pattern, an answer that is not yes or no."""
+        """Tell now what no alert could ever change: a wrong pattern, an answer that is not yes or no."""
         said = self.holds(dict.fromkeys(self.labels or (), "1"), dict.fromkeys(FIELDS, "1")).error
         if "regex" in said or said.startswith(("it gives", "Unsupported", "Undefined")):
             raise ValueError(f"{self.source!r}: {said}")

@@ -1,4 +1,4 @@
-"""Which incident does this alert belong to? One key per service and group, else the alert stands alone."""
+"""Grouping: the incident an alert belongs to, by one key per service and group; else the alert stands alone."""
 
 from __future__ import annotations
 

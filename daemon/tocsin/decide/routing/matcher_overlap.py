@@ -1,4 +1,4 @@
-"""Which values do these matchers let through together: none, or surely no others than those?
+"""Overlap of matchers: the values they let through together: none, or surely no others than some.
 
 A matcher stands for a set of texts, a regular language. Patterns of a common, well understood part of RE2 become
 expressions with union, intersection and complement; what an expression leaves after one character (its derivative,
@@ -41,7 +41,7 @@ def always(matcher: Matcher) -> bool | None:
 
 
 def sample(matchers: Iterable[Matcher]) -> str | None:
-    """One value that fits all of these matchers of one name; None when there is none, or none is known."""
+    """Value that fits all of these matchers of one name; None when there is none, or none is known."""
     together = _together(matchers)
     found = None if together is None else _shortest(together)
     return None if found is False else found
@@ -184,7 +184,7 @@ def _takes_blank(one: Expression) -> bool:
 
 @lru_cache(maxsize=16384)
 def _after(one: Expression, code: int) -> Expression:
-    """What may follow once the character `code` was read."""
+    """States that may follow once the character `code` was read."""
     match one:
         case _Nothing():
             return _NONE
@@ -291,7 +291,7 @@ _PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ ")
 
 
 class _Reader:
-    """One pattern, read once from left to right."""
+    """Pattern, read once from left to right."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -320,7 +320,7 @@ class _Reader:
         return _or(*branches)
 
     def _sequence(self) -> Expression:
-        """One branch. At its ends `^` and `$` say nothing, since patterns are anchored; only outside groups."""
+        """Branch of a pattern. At its ends `^` and `$` say nothing, as patterns are anchored; only outside groups."""
         parts: list[Expression] = []
         if self.depth == 0:
             self._next("^")
@@ -450,7 +450,7 @@ class _Reader:
         return self._escape() if here == "\\" else ((ord(here), ord(here)),)
 
     def _folded(self, ranges: Ranges) -> Ranges:
-        """With (?i): both cases of ASCII letters. Beyond ASCII nothing is claimed."""
+        """Characters under the flag i: both cases of ASCII letters. Beyond ASCII nothing is claimed."""
         if not self.fold:
             return ranges
         if any(high > 127 for _, high in ranges):

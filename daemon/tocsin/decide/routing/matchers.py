@@ -1,4 +1,4 @@
-"""Does this alert fit? Alertmanager's matchers, `name="value"` with =, !=, =~ and !~, one at a time.
+"""Alertmanager's matchers: `name="value"` with =, !=, =~ and !~, one at a time.
 
 What a pattern may cost is bounded: what comes over the API (`small`) gets little memory for its program, so that
 compiling it takes milliseconds and a match is cheap; the configuration, which its owner checks before it is in force,
@@ -55,7 +55,7 @@ class Written(NamedTuple):
 
 
 class Matcher:
-    """One condition: `name`, `op` and `value` as parsed, `text` as written."""
+    """Condition of a matcher: `name`, `op` and `value` as parsed, `text` as written."""
 
     __slots__ = ("_known", "_pattern", "name", "op", "text", "value")
 
@@ -123,7 +123,7 @@ def parse(text: str, *, small: bool = False) -> Matcher:
 
 
 def written(text: str) -> Written:
-    """What `parse` reads, without compiling a pattern. Raises ValueError."""
+    """Matcher as `parse` reads it, without compiling a pattern. Raises ValueError."""
     text = text.strip()
     found = _SHAPE.fullmatch(text)
     if found is None:

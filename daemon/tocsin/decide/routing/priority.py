@@ -1,4 +1,4 @@
-"""How bad is it, and how fast must somebody look? Impact × urgency → priority."""
+"""Priority: impact × urgency, how bad it is and how fast somebody must look."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Assessment:
 
 
 def assess(verdict: Verdict, severity: Severity, settings: Settings, now: Instant) -> Assessment:
-    """What a rule set wins; else the service's impact and the severity's urgency by the table.
+    """Assessment of an alert: what a rule set wins; else the service's impact and the severity's urgency by the table.
 
     Outside the service's support hours P3..P5 get urgency low, and the table is asked again.
     """

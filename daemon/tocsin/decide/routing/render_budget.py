@@ -83,7 +83,7 @@ def counted(values: Any, nodes_: int) -> Iterator[Any]:
 
 
 def together(parts: Iterable[Any]) -> str:
-    """What `~` makes."""
+    """Concatenation, as `~` makes it."""
     made = "".join([str(part) for part in parts])
     charge(made)
     return made

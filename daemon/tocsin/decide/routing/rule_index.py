@@ -1,4 +1,4 @@
-"""Which rules does this value rule out? All conditions on one name are judged at once, each value once.
+"""Index of rules that a value rules out: all conditions on one name are judged at once, each value once.
 
 Rules are bits of an integer, the first rule the lowest bit. A walk over hundreds of rules is then a few
 look-ups and the rules that are left, instead of hundreds of comparisons.
@@ -117,7 +117,7 @@ class Memory:
         self._old: dict[Any, Any] = {}
 
     def get(self, key: Any) -> Any:
-        """What was put under `key`, or None."""
+        """Value that was put under `key`, or None."""
         found = self._new.get(key)
         if found is None and self._old:
             found = self._old.get(key)

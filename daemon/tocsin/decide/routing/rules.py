@@ -1,4 +1,4 @@
-"""What do the rules make of this alert? All that match apply, top to bottom; a later `set` wins."""
+"""Rules and their verdict on an alert: all that match apply, top to bottom; a later `set` wins."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _DESKS = 1024
 
 
 class Verdict(NamedTuple):
-    """What an alert is after its integration's defaults and all rules. A tuple, since one is made per alert."""
+    """Verdict: an alert after its integration's defaults and all rules. A tuple, since one is made per alert."""
 
     rules: tuple[str, ...]  # names of those that applied, in order
     severity: Severity
@@ -144,7 +144,7 @@ class Rulebook:
 
     @property
     def categories(self) -> frozenset[str]:
-        """Those a template may name; empty: any text."""
+        """Names that a template may name; empty: any text."""
         return self._categories
 
     @property
@@ -153,7 +153,7 @@ class Rulebook:
 
 
 def value_of(verdict: Verdict, alert: Alert, integration_name: str) -> Callable[[str], str]:
-    """What a name in a matcher means after the rules: for silences, inhibitions and maintenance."""
+    """Value of a matcher's name after the rules: for silences, inhibitions and maintenance."""
     fields = {**fields_of(verdict, integration_name), "description": alert.description, "source": alert.source}
     return lambda name: meaning(name, fields, verdict.labels, verdict.written)
 
@@ -246,7 +246,7 @@ class _Compiled:
         return found.holds
 
     def missed(self, draft: _Draft) -> str:
-        """Why the rule does not match; "" when it does."""
+        """Reason why the rule does not match; "" when it does."""
         for matcher in self.matchers:
             if not matcher.hits(draft.value):
                 return f"{matcher.text} does not fit: {_said(matcher.name, draft.value(matcher.name))}"
@@ -261,7 +261,7 @@ class _Compiled:
         return "; ".join((because, *self.also(), *(error for _, error in errors)))
 
     def also(self) -> Iterator[str]:
-        """What it does beyond `set`, where that is not seen from the alert alone."""
+        """Effects beyond `set`, where that is not seen from the alert alone."""
         if self.enrich is not None:
             yield f"enrich: looks up {self.enrich.on} in {self.enrich.file}"
         if self.threshold is not None:
@@ -273,7 +273,7 @@ class _Compiled:
 
 
 class _Draft:
-    """One alert while the rules are at it."""
+    """Alert while the rules are at it."""
 
     __slots__ = (
         "auto_resolve", "categories", "dropped_by", "errors", "fields", "flap", "group_by", "hold", "join_within",
@@ -383,7 +383,7 @@ class _Draft:
         self.written.add(field)
 
     def _text(self, rule: _Compiled, what: str, text: Template, inputs: Mapping[str, Any]) -> str | None:
-        """What the template says, or None with the error noted: then the earlier value stays."""
+        """Text of the template, or None with the error noted: then the earlier value stays."""
         match text.render(inputs, identity=what in IDENTITIES or what.startswith("labels.")):
             case Broken(because):
                 self.errors.append((rule.name, f"{what}: {because}"))
@@ -400,7 +400,7 @@ class _Draft:
 
 
 class _Outcome(NamedTuple):
-    """What the rules changed for all alerts that look alike to them; None leaves the alert's own."""
+    """Changes by the rules for all alerts that look alike to them; None leaves the alert's own."""
 
     rules: tuple[str, ...]
     severity: Severity | None
@@ -412,7 +412,7 @@ class _Outcome(NamedTuple):
 
 
 class _Desk:
-    """Where the alerts of one integration are judged: its defaults, and what was decided lately."""
+    """Judge of the alerts of one integration: its defaults, and what was decided lately."""
 
     __slots__ = (
         "_all_labels", "_book", "_defaults", "_fields", "_labels", "_memory", "_overrides", "_plain_labels",
@@ -467,7 +467,7 @@ class _Desk:
         return _Draft(fields, self._own_labels(alert), self.integration.auto_resolve, self._book.categories)
 
     def _key(self, alert: Alert) -> tuple[Any, ...]:
-        """All that any rule could look at. What none looks at does not make an alert a new one."""
+        """Values that any rule could look at. What none looks at does not make an alert a new one."""
         if self._all_labels:
             return (*sorted(alert.labels.items()), *[getattr(alert, field) for field in self._fields])
         if not self._fields:

@@ -1,4 +1,4 @@
-"""How long could a template's text become? An upper bound of every expression in it, told before any alert comes.
+"""Size of a template's text: an upper bound of every expression in it, told before any alert comes.
 
 Only few things grow: joined texts, `replace` by something long, `join` of characters, and `{% set %}` in a row.
 """
@@ -72,7 +72,7 @@ def _size(node: nodes.Node, sizes: dict[str, int]) -> int:
 
 
 def _replaced(text: nodes.Node, old: nodes.Node, new: nodes.Node, sizes: dict[str, int]) -> int:
-    """Each place where `old` stands becomes `new`; an empty one stands between all characters."""
+    """Bound of a replacement: each `old` becomes `new`; an empty one stands between all characters."""
     length = _size(text, sizes)
     known = len(old.value) if isinstance(old, nodes.Const) and isinstance(old.value, str) else 0
     places = length // known if known else length + 1
@@ -88,7 +88,7 @@ def clipped(text: str, name: str, *, identity: bool = False) -> str:
 
 
 def clipped_labels(labels: Mapping[str, str], *, identity: bool = False) -> Mapping[str, str]:
-    """The same of labels, which are mostly short."""
+    """Bound of labels, which are mostly short."""
     if max(map(len, labels.values()), default=0) <= LABEL_VALUE:
         return labels
     if identity:

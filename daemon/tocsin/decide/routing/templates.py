@@ -1,4 +1,4 @@
-"""What does this text say about this alert? Jinja2 in a sandbox, for what rules set; it fails to plain text.
+"""Templates: Jinja2 in a sandbox, for what rules set; it fails to plain text.
 
 A template is an expression over one alert, not a program: what it may contain is fixed when it is
 read (no calls but a few methods of texts, no nested loops, no arithmetic that grows), and what it may do is
@@ -155,14 +155,14 @@ _SANDBOX = _Sandbox()
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """What the template says, at most LONGEST characters."""
+    """Text of the template, at most LONGEST characters."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """It says nothing, and why; the caller uses the plain text."""
+    """Failure of a template, and why; the caller uses the plain text."""
 
     because: str
 

@@ -1,1 +1,1 @@
-"""What would happen: explain, plan, backtest and the noise report."""
+"""Forecasts and comparisons: explain, plan, backtest and the noise report."""

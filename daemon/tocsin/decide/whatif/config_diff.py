@@ -1,4 +1,4 @@
-"""What exactly do two configurations say differently of a policy, a person, a rule? In the words of the manual."""
+"""Differences of two configurations in a policy, a person, a rule, in the words of the manual."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """How one person would be reached differently: each line says what."""
+    """Differences in how one person would be reached, a line each."""
 
     user: str
     changes: tuple[str, ...]

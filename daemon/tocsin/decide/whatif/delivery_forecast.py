@@ -1,4 +1,4 @@
-"""When do planned pages leave, alone or in one summary, within a person's limits?
+"""Delivery forecast: when planned pages leave, alone or in one summary, within a person's limits.
 
 The pager's own answers (`decide/paging/delivery_plan.py`), run ahead of time. It supposes that every message goes
 through and that nothing else pages these people meanwhile.
@@ -80,7 +80,7 @@ class Sending:
     known: set[str] = field(default_factory=set)  # keys of pages, whatever became of them
 
     def until(self, end: Instant, now: Instant, incidents: Mapping[int, Incident]) -> list[Left]:
-        """What leaves until `end`; what is overdue leaves at `now`. `incidents`: those of the pages, by number."""
+        """Messages that leave until `end`; what is overdue leaves at `now`. `incidents`: of the pages, by number."""
         left: list[Left] = []
         self.known.update(page.key for page in self.waiting)
         while self.waiting:
@@ -104,7 +104,7 @@ class Sending:
         )
 
     def _due(self, at: Instant, incidents: Mapping[int, Incident]) -> list[Left]:
-        """What is due then, by person and channel; a page that goes another way joins those it finds there."""
+        """Pages due then, by person and channel; a page that goes another way joins those it finds there."""
         groups: dict[tuple[str, str], list[Page]] = {}
         for page in sorted((page for page in self.waiting if page.due_at <= at), key=order_of_claims):
             groups.setdefault((page.channel, person_of(page)), []).append(page)
@@ -116,7 +116,7 @@ class Sending:
         return left
 
     def _claim(self, pages: Sequence[Page], now: Instant, incidents: Mapping[int, Incident]) -> list[Left]:
-        """All due pages of one person and channel, as the pager would claim them."""
+        """Due pages of one person and channel, as the pager would claim them."""
         channel, limits, sent = pages[0].channel, self.limits, self._sent_to(pages[0])
         facts = ChannelFacts(channel, limits.kind(channel), limits.of(channel), self.settings, self.people, incidents)
         planned = plan(pages, facts, PersonFacts(sent, sent), UNBOUNDED, now)
@@ -127,7 +127,7 @@ class Sending:
         return [left for answer in planned.answers for left in self._do(answer, now, sent)]
 
     def _do(self, answer: Answer, now: Instant, sent: list[Instant]) -> list[Left]:
-        """What was answered is so; what leaves by it."""
+        """Apply the answers of the plan; return what leaves by them."""
         match answer:
             case Alone(page, because):
                 sent.append(now)
@@ -163,7 +163,7 @@ class Sending:
         self.waiting = [page for page in self.waiting if page.key not in gone]
 
     def _alternatives(self, page: Page, facts: ChannelFacts, now: Instant) -> Alternatives:
-        """What else this person has: other contacts, pages that are due later, what was put off for this channel."""
+        """Facts about this person: other contacts, pages that are due later, what was put off for this channel."""
         ways = [
             OtherWay(
                 contact.name, contact.channel, self.limits.kind(contact.channel), self.limits.of(contact.channel),

@@ -66,7 +66,7 @@ class Planned:
 
 
 class Followed(NamedTuple):
-    """What keeps others quiet, as incidents followed it last."""
+    """Mutes that keep others quiet, as incidents followed it last."""
 
     turn: int
     inhibited: Inhibitions
@@ -145,7 +145,7 @@ class Incidents:
         return Around(self.settings, self.people, self.mutes, course.policy, course.alerts, self.now, _no_id)
 
     def depth(self, course: Course) -> int:
-        """How many services it waits for: whoever is needed comes first."""
+        """Number of services it waits for: whoever is needed comes first."""
         return self.mutes.parents.depth(course.incident.service)
 
     # ---------------------------------------------------------------------------- what was decided
@@ -321,7 +321,7 @@ class Incidents:
     # -------------------------------------------------------------------------------------- time
 
     def next(self) -> Instant | None:
-        """When something happens next, beyond what is waiting to be sent; now, where incidents have yet to follow."""
+        """Next instant of an event, beyond what is waiting to be sent; now, where incidents have yet to follow."""
         if self.unfollowed():
             return self.now
         found = [self._next_mute(), *(self._calm_at(state) for state in self.states.values())]
@@ -335,7 +335,7 @@ class Incidents:
         return min((at for at in found if at is not None), default=None)
 
     def _next_mute(self) -> Instant | None:
-        """When the next silence or window begins; looked for again only behind it."""
+        """Beginning of the next silence or window; looked for again only behind it."""
         known = self._mute_starts
         if known is None or (known[1] is not None and known[1] <= self.now):
             known = self._mute_starts = (self.now, self.mutes.next_start(self.now))
@@ -371,7 +371,7 @@ class Incidents:
                 break
 
     def follow(self) -> bool:
-        """Where something that mutes began or ended: each incident is muted while all its firing alerts are.
+        """Follow what began or ceased to mute: each incident is muted while all its firing alerts are.
 
         As the daemon goes through them: first it is asked which would change by what mutes now, then these change, the
         needed before those that need them. What they change in their turn is for the next time.
@@ -464,7 +464,7 @@ class Incidents:
 
 
 def hours_begin(support: Support, after: Instant) -> Iterator[Instant]:
-    """When support hours begin next, later than `after`, in order; for AHEAD_DAYS."""
+    """Next beginnings of support hours, later than `after`, in order; for AHEAD_DAYS."""
     today = civil(after, zone_of(support.timezone)).date()
     starts = sorted({hours.start for hours in support.hours} | {0})
     for ahead in range(AHEAD_DAYS):
@@ -491,7 +491,7 @@ def _is_due(incident: Incident, now: Instant) -> bool:
 
 
 def _looked_at(incident: Incident, now: Instant) -> Incident:
-    """What waits for another's end, with its timer as it stands after the looks so far that changed nothing."""
+    """Incident that waits for another's end, its timer as it stands after the looks so far that changed nothing."""
     due = incident.due_at
     if due is None or due > now or not _waits_for_others(incident):
         return incident

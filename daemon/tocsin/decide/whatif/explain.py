@@ -1,4 +1,4 @@
-"""What would happen to these alerts, and who would be paged when? The production functions, asked ahead of time."""
+"""Explain: what would happen to alerts, and who would be paged when, by the production functions run ahead."""
 
 from __future__ import annotations
 
@@ -352,7 +352,7 @@ class Asking:
 
     @property
     def lines(self) -> int:
-        """How many lines the plans have so far."""
+        """Number of lines that the plans have so far."""
         return sum(len(course.told) for course in self.incidents.courses.values() if course.asked)
 
     def _tell(self) -> None:

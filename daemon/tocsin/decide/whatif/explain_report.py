@@ -1,4 +1,4 @@
-"""How the answer of `explain` is written as JSON, and in which words a priority came to be."""
+"""Report of `explain`: its answer as JSON, and the words for how a priority came to be."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _shape(settings: Settings, at: Instant) -> Shape:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How answers are written: `shown` writes an instant."""
+    """Form of the answers: `shown` writes an instant."""
 
     settings: Settings
     at: Instant
@@ -130,7 +130,7 @@ class Shape:
 
 
 def why_priority(verdict: Verdict, found: Assessment, settings: Settings) -> str:
-    """How impact and urgency came to be, and what the table makes of them."""
+    """Origin of impact and urgency, and what the table makes of them."""
     if verdict.priority:
         return f"a rule sets the priority {found.priority}"
     service = settings.services.get(verdict.service)

@@ -350,7 +350,7 @@ def next_pages(settings: Settings, incidents: Incidents, course: Course) -> tupl
 
 
 def _changes_at(alert: StoredAlert) -> Instant | None:
-    """When an open alert fires or ends by itself."""
+    """Instant at which an open alert fires or ends by itself."""
     if alert.waits_until is not None:
         return alert.waits_until
     return alert.expires_at if alert.cleared_at is not None else None

@@ -1,4 +1,4 @@
-"""Which alerts make the noise? The loudest, those that flap, those nobody ever acts on; and a rule for each.
+"""Noise report: the loudest alerts, those that flap, those nobody ever acts on; and a rule for each.
 
 A proposal never costs a page that somebody needed: kinds with a critical alert or an open incident get none, and each
 rule leaves alone what is critical later on.
@@ -30,7 +30,7 @@ _SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One alert as received, and what became of it."""
+    """Alert as received, and what became of it."""
 
     integration: str
     source_key: str
@@ -50,7 +50,7 @@ class Heard:
 
 @dataclass(slots=True)
 class Kind:
-    """All alerts of one name and service."""
+    """Alerts of one name and service."""
 
     name: str
     service: str
@@ -101,7 +101,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Noisy:
-    """One kind of alert in figures, and the rule that would quieten it ("" where none suits)."""
+    """Kind of alert in figures, and the rule that would quieten it ("" where none suits)."""
 
     name: str
     service: str
@@ -187,7 +187,7 @@ def heals_within(lengths: Sequence[Millis], firings: int) -> Millis | None:
 
 
 def verdict(kind: Kind, heals: Millis | None) -> tuple[str, dict[str, Any]]:
-    """Why it is noise, and what a rule should say; nothing where it is not.
+    """Reason why it is noise, and what a rule should say; nothing where it is not.
 
     Judged by how it ended: what is still open may yet need somebody, and what is critical pages, however often it did
     for nothing. Neither gets a rule.
@@ -239,7 +239,7 @@ def spelt(length: Millis) -> str:
 
 
 def rule_text(kind: Kind, acts: Mapping[str, Any]) -> str:
-    """One rule as an entry of `rules:`; every text is quoted, so that no alert's name can break the file."""
+    """Rule as an entry of `rules:`; every text is quoted, so that no alert's name can break the file."""
     about = f"{kind.name} of {kind.service}" if kind.service else kind.name
     match = ", ".join(_single(one) for one in matchers(kind))
     lines = [f"- name: {_double(f'quieter: {about}'[:200])}", f"  match: [{match}]"]

@@ -1,4 +1,4 @@
-"""What came of these alerts: incidents, whom they paged, what healed by itself? And how do two outcomes differ?"""
+"""Outcomes of alerts: incidents, whom they paged, what healed by itself; and how two outcomes differ."""
 
 from __future__ import annotations
 
@@ -327,7 +327,7 @@ def _weakened_view(one: Weakened) -> dict[str, Any]:
 
 
 def first_page(case: Case) -> Millis | None:
-    """How long after its opening the first page went out."""
+    """Time from its opening to the first page."""
     return Millis(min(page.at for page in case.pages) - case.opened_at) if case.pages else None
 
 

@@ -1,4 +1,4 @@
-"""How is a recorded alert, or a person's answer to it, written as one line of JSON, and read again?"""
+"""Recordings: an alert, or a person's answer to it, as one line of JSON, written and read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which alerts of the past would another configuration treat differently, and how? Counted, in bounded memory."""
+"""Replay: alerts of the past that another configuration would treat differently, counted in bounded memory."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ class Replay:
 
 
 def _ended(verdict: Verdict) -> str:
-    """How a rule keeps it from any incident; "" when none does."""
+    """Words for how a rule keeps it from any incident; "" when none does."""
     if verdict.dropped_by:
         return f"dropped by {verdict.dropped_by!r}"
     return f"suppressed by {verdict.suppressed_by!r}" if verdict.suppressed_by else ""

@@ -145,7 +145,7 @@ async def person_link(ask: Ask) -> web.Response:
 
 
 async def new_person_link(ask: Ask) -> web.Response:
-    """One's own; an admin's token anybody's."""
+    """Own calendar links; with an admin's token anybody's."""
     key = ask.request.match_info["key"]
     _user_named(ask.settings, key)
     if actor_of(ask, None) != Actor("user", key) and ask.token.role != "admin":

@@ -1,4 +1,4 @@
-"""One-tap page: the link of a page, with one button that acknowledges."""
+"""Acknowledgement by one tap: the link of a page, with one button that acknowledges."""
 
 from __future__ import annotations
 
