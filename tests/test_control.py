@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tocsin.clock import SystemClock, VirtualClock
-from tocsin.control import PATIENCE, Control, actions_of, ask, run
+from tocsin.control_socket import PATIENCE, Control, actions_of, ask, run
 from tocsin.errors import Refused, SettingsError, StoreBusy
 from tocsin.model import Instant, Role, Token
 

@@ -20,7 +20,7 @@ from aiohttp import web
 from tocsin import __version__
 from tocsin.clock import ReplayClock, SystemChance, SystemClock, Tasks
 from tocsin.contracts import Chance, ChannelKind, Clock, Http, Mail, ReadFeed, Source, Store, Tools
-from tocsin.control import SOCKET, Control, actions_of
+from tocsin.control_socket import SOCKET, Control, actions_of
 from tocsin.decide.oncall.turn_changes import in_words, turn_changes
 from tocsin.decide.routing.rules import Rulebook
 from tocsin.errors import Refused, SettingsError, StoreUnavailable, TocsinError, is_bug
@@ -42,9 +42,9 @@ from tocsin.web.limits import HEAD_TIME
 from tocsin.work.heartbeats.heartbeats import Heartbeats
 from tocsin.work.heartbeats.outbound import Outbound
 from tocsin.work.incidents.actions import Actions
-from tocsin.work.incidents.overtaken import Overtaken
 from tocsin.work.incidents.self_alerts import SelfAlerts
 from tocsin.work.incidents.timers import Timers
+from tocsin.work.incidents.waiting_firings import Overtaken
 from tocsin.work.ingest.intake import Intake
 from tocsin.work.ingest.repeat_recovery import recount
 from tocsin.work.muting.mute_changes import MuteChanges

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from tocsin.cli import app
 from tocsin.clock import SystemChance, SystemClock
 from tocsin.contracts import Tx
-from tocsin.control import SOCKET, Control, Daemon, actions_of
+from tocsin.control_socket import SOCKET, Control, Daemon, actions_of
 from tocsin.model import DAY, MINUTE, Incident, Instant, MadeOverride, Post, StoredAlert
 from tocsin.settings import Loaded, load
 from tocsin.settings.last_good import packed

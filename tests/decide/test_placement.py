@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tocsin.decide.incidents.overtaken import ended_by_hand, ended_by_source
-from tocsin.decide.incidents.placed import (
+from tocsin.decide.incidents.placement import place
+from tocsin.decide.incidents.placement_answers import (
     Acknowledge,
     Clear,
     Drop,
@@ -26,11 +26,11 @@ from tocsin.decide.incidents.placed import (
     Update,
     Wait,
 )
-from tocsin.decide.incidents.placement import place
+from tocsin.decide.incidents.waiting_firings import ended_by_hand, ended_by_source
 from tocsin.decide.muting.mutes import Mutes
 from tocsin.decide.noise.counters import Mark
+from tocsin.decide.routing.alert_texts import content_of, fit_to_keep
 from tocsin.decide.routing.grouping import group_of
-from tocsin.decide.routing.kept_texts import content_of, fit_to_keep
 from tocsin.decide.routing.rules import Rulebook
 from tocsin.model import (
     HOUR,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tocsin.errors import StoreError
-from tocsin.store.queries import gathered, load
+from tocsin.store.named_queries import gathered, load
 
 
 def test_a_dialect_reads_what_is_common_and_what_is_its_own(tmp_path: Path) -> None:

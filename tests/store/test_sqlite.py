@@ -24,7 +24,7 @@ from tocsin.contracts import IncidentFilter, Tx
 from tocsin.errors import Conflict, StoreBusy, StoreError, StoreUnavailable
 from tocsin.store import open_reader, open_store
 from tocsin.store.connections import Connection, Runner
-from tocsin.store.queries import load
+from tocsin.store.named_queries import load
 from tocsin.store.sqlite import MOST_WAITING, SqliteReader, SqliteStore
 
 Work = Callable[[Tx], Awaitable[None]]

@@ -10,7 +10,7 @@ from tests.walk.conftest import Build
 from tests.walk.town import Town
 from tocsin.errors import StoreUnavailable
 from tocsin.model import Instant
-from tocsin.work.duties import ESSENTIAL, Duty
+from tocsin.work.background_duties import ESSENTIAL, Duty
 
 RARE = ("gaps", "retention", "outbound heartbeat", "feeds", "following", "support hours")
 """Done so rarely, or only when something happens, that the test lets them have their turn itself."""

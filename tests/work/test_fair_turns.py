@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from tocsin.work.fair_turns import Crowded, FairTurns
+from tocsin.work.fair_queue import Crowded, FairTurns
 
 
 class Crowd:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tocsin import settings
 from tocsin.cli.tables import clean
 from tocsin.cli.trouble import REFUSED, WRONG, Trouble
-from tocsin.control import SOCKET
+from tocsin.control_socket import SOCKET
 from tocsin.model import Problem, Secret, Settings
 
 

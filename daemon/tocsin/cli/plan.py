@@ -21,7 +21,7 @@ from tocsin.cli.times import length
 from tocsin.cli.trouble import REFUSED, WRONG, Trouble
 from tocsin.clock import SystemClock
 from tocsin.contracts import Source
-from tocsin.control import ask
+from tocsin.control_socket import ask
 from tocsin.decide.whatif.replay import Tally
 from tocsin.model import DAY, Instant, Millis, Settings
 from tocsin.settings.document.files import gather

@@ -19,7 +19,7 @@ from tocsin.cli.tables import print_json, print_table, say
 from tocsin.cli.times import local
 from tocsin.cli.trouble import FORBIDDEN, REFUSED, UNREACHABLE, WRONG, Trouble
 from tocsin.clock import SystemChance, SystemClock
-from tocsin.control import ROLES, ask, run, token_actions
+from tocsin.control_socket import ROLES, ask, run, token_actions
 from tocsin.errors import StoreError
 from tocsin.model import Settings
 from tocsin.store import open_store

@@ -5,6 +5,7 @@ Plug-ins import every name from here.
 
 from tocsin.contracts.contacts import Door
 from tocsin.contracts.incidents import IncidentFilter, Place
+from tocsin.contracts.list_cursor import Stand
 from tocsin.contracts.paging import EVERY_RANK
 from tocsin.contracts.plugins import Channel, ChannelKind, Source, Tools
 from tocsin.contracts.ports import (
@@ -21,7 +22,6 @@ from tocsin.contracts.ports import (
     Task,
     Wakeable,
 )
-from tocsin.contracts.stand import Stand
 from tocsin.contracts.store import Standing, Store, T, Tx
 from tocsin.contracts.upkeep import Counts
 

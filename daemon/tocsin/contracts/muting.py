@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from tocsin.contracts.stand import Stand
+from tocsin.contracts.list_cursor import Stand
 from tocsin.model import Incident, Instant, Silence, StoredAlert
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from tocsin.contracts.stand import Stand
+from tocsin.contracts.list_cursor import Stand
 from tocsin.model import FeedCopy, Instant, MadeOverride, Swap
 
 

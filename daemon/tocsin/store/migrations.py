@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from tocsin.errors import SchemaTooNew, StoreError
 from tocsin.store.lock import empty
-from tocsin.store.queries import HERE
+from tocsin.store.named_queries import HERE
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,8 @@ from tocsin.errors import Conflict, StoreError, StoreUnavailable
 from tocsin.model import SECOND, Millis, Repeated
 from tocsin.store.asking import Change
 from tocsin.store.migrations import Migration, migrations, missing
+from tocsin.store.named_queries import Insert, Queries, load
 from tocsin.store.prune import Pruner
-from tocsin.store.queries import Insert, Queries, load
 from tocsin.store.reads import FOR_PAGES, Reads, added_up
 from tocsin.store.rows import Row, Shape
 from tocsin.store.searches import SECONDS, Searches, too_long

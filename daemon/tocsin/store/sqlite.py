@@ -37,8 +37,8 @@ from tocsin.store.connections import (
 )
 from tocsin.store.lock import SERVED, DatabaseFile, LockFile
 from tocsin.store.migrations import keep_copy, migrate_sqlite, refuse_foreign
+from tocsin.store.named_queries import Insert, Queries, load
 from tocsin.store.prune import Pruner
-from tocsin.store.queries import Insert, Queries, load
 from tocsin.store.reads import FOR_PAGES, Reads, added_up
 from tocsin.store.rows import Row
 from tocsin.store.searches import SECONDS, Searches, too_long

@@ -15,14 +15,14 @@ from tocsin.web import callbacks
 from tocsin.web.api import calendars, heartbeats, openapi
 from tocsin.web.api.endpoints import ENDPOINTS
 from tocsin.web.api.guard import handler_of
-from tocsin.web.budget import BUDGET, BodyBudget, released
+from tocsin.web.body_budget import BUDGET, BodyBudget, released
 from tocsin.web.compat import alertmanager
 from tocsin.web.daemon import Daemon
 from tocsin.web.ingest import pagerduty
 from tocsin.web.ingest.webhooks import Reception
 from tocsin.web.limits import HEAD_TIME, MAX_BODY, handler_args
 from tocsin.web.problem_json import BASE_HEADERS, JSON_HEADERS, TRUSTED, Handler, HttpProblem, refuse
-from tocsin.web.turns import TURNS, Turns
+from tocsin.web.request_turns import TURNS, Turns
 from tocsin.web.ui import html, incidents, login, manual, one_tap, overview, schedules, silences
 
 ATTEMPT = "{attempt:[0-9A-Za-z_-]{1,64}}"

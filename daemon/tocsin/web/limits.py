@@ -18,7 +18,7 @@ from aiohttp.web_protocol import RequestPayloadError
 
 from tocsin.contracts import Clock
 from tocsin.model import Millis
-from tocsin.web.budget import HeldBytes, NoRoom, holding
+from tocsin.web.body_budget import HeldBytes, NoRoom, holding
 from tocsin.web.problem_json import HttpProblem, overloaded, peer_of
 from tocsin_integrations.common import json_fields
 

@@ -18,7 +18,7 @@ from tocsin.decide.text import without_addresses
 from tocsin.errors import StoreUnavailable
 from tocsin.model import Contact, ContactState, Incident, Instant, Millis, Policy, Settings
 from tocsin.work.active_overrides import ActiveOverrides
-from tocsin.work.duties import Duties
+from tocsin.work.background_duties import Duties
 from tocsin.work.frozen_policies import policy_from
 
 if TYPE_CHECKING:  # commands that only think start without the metrics' library

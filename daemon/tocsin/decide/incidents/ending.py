@@ -7,7 +7,7 @@ from typing import Literal
 from tocsin.decide.incidents import lifecycle
 from tocsin.decide.incidents.firing_counts import counts_without
 from tocsin.decide.incidents.lifecycle import Move
-from tocsin.decide.incidents.overtaken import without_wait
+from tocsin.decide.incidents.waiting_firings import without_wait
 from tocsin.model import Actor, Entry, Incident, Instant, Millis, StoredAlert, changed
 
 KeptStatus = Literal["firing", "resolved", "dropped", "suppressed", "heartbeat", "waiting"]

@@ -16,17 +16,7 @@ from tocsin.decide.incidents.escalation import policy_for
 from tocsin.decide.incidents.firing_counts import ACKNOWLEDGED, changed_alert, counts_with, kinds, new_kinds
 from tocsin.decide.incidents.lifecycle import Move, Stay
 from tocsin.decide.incidents.opening import opened
-from tocsin.decide.incidents.overtaken import (
-    WAITS,
-    as_sent,
-    because_it_waits,
-    ended_by_source,
-    waits_behind,
-    waits_behind_clear,
-    waits_on,
-    without_wait,
-)
-from tocsin.decide.incidents.placed import (
+from tocsin.decide.incidents.placement_answers import (
     Acknowledge,
     Clear,
     Counted,
@@ -43,6 +33,16 @@ from tocsin.decide.incidents.placed import (
     Suppress,
     Update,
     Wait,
+)
+from tocsin.decide.incidents.waiting_firings import (
+    WAITS,
+    as_sent,
+    because_it_waits,
+    ended_by_source,
+    waits_behind,
+    waits_behind_clear,
+    waits_on,
+    without_wait,
 )
 from tocsin.decide.muting.mutes import Mute, stored_values
 from tocsin.decide.noise import threshold

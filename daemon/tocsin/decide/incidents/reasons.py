@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tocsin.decide.incidents.overtaken import because_it_waits
+from tocsin.decide.incidents.waiting_firings import because_it_waits
 from tocsin.decide.noise.flapping import flapping_because
 from tocsin.decide.routing.alert_terms import terms_of
 from tocsin.model import Instant, Rule, StoredAlert, rfc3339

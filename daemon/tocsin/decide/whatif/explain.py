@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from tocsin.decide.heartbeats.heartbeats import HeartbeatMatcher
 from tocsin.decide.incidents.escalation import policy_for
-from tocsin.decide.incidents.placed import (
+from tocsin.decide.incidents.placement_answers import (
     Acknowledge,
     Clear,
     Drop,

@@ -14,8 +14,8 @@ from tocsin.decide.incidents import lifecycle
 from tocsin.decide.incidents.ending import ended_in, ended_in_silence
 from tocsin.decide.incidents.firing_counts import firing_in, firing_of
 from tocsin.decide.incidents.lifecycle import Move
-from tocsin.decide.incidents.overtaken import was_sent
-from tocsin.decide.incidents.placed import (
+from tocsin.decide.incidents.placement import place
+from tocsin.decide.incidents.placement_answers import (
     Acknowledge,
     Clear,
     Counted,
@@ -32,13 +32,13 @@ from tocsin.decide.incidents.placed import (
     Update,
     Wait,
 )
-from tocsin.decide.incidents.placement import place
 from tocsin.decide.incidents.timers import reassessed, retold
+from tocsin.decide.incidents.waiting_firings import was_sent
 from tocsin.decide.muting.mutes import counts_as_source
 from tocsin.decide.noise.counters import Mark, bulk_tally, flap_tally, in_window
 from tocsin.decide.routing.alert_terms import terms_of
+from tocsin.decide.routing.alert_texts import begun, content_of, fit_to_keep
 from tocsin.decide.routing.grouping import Group, group_of
-from tocsin.decide.routing.kept_texts import begun, content_of, fit_to_keep
 from tocsin.decide.routing.rules import Rulebook, Verdict
 from tocsin.decide.whatif.escalation_forecast import LONGEST, Course, Incidents, Planned
 from tocsin.model import (

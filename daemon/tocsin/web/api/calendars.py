@@ -18,7 +18,7 @@ from tocsin.web.api.oncall import schedule_named
 from tocsin.web.credentials import credential
 from tocsin.web.daemon import Daemon
 from tocsin.web.problem_json import BASE_HEADERS, Handler, HttpProblem, guarded, json_answer
-from tocsin.web.turns import TURNS, in_turn
+from tocsin.web.request_turns import TURNS, in_turn
 
 Kind = Literal["schedule", "user"]
 HEADERS: Mapping[str, str] = {

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from tocsin.model import Instant, Rejected, Role, Settings, Token
 from tocsin.web.daemon import Daemon
 from tocsin.web.problem_json import HttpProblem
-from tocsin.web.turns import TURNS
+from tocsin.web.request_turns import TURNS
 
 M = TypeVar("M", bound=BaseModel)
 P = ParamSpec("P")

@@ -29,7 +29,7 @@ from tocsin.settings.document.scalars import did_you_mean, duration
 from tocsin.web.api.bodies import Body, Length, Line, Name, RejectedShape, Shape, Text, When
 from tocsin.web.api.endpoint import Ask, Endpoint
 from tocsin.web.problem_json import HttpProblem, json_answer
-from tocsin.web.turns import TURNS
+from tocsin.web.request_turns import TURNS
 from tocsin.work.whatif.explain import Asked
 
 BY_HAND = "by-hand"

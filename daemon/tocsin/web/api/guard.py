@@ -15,7 +15,7 @@ from tocsin.web.credentials import api_credential
 from tocsin.web.daemon import Daemon
 from tocsin.web.limits import MAX_ASKED, read_body, read_json
 from tocsin.web.problem_json import Handler, HttpProblem, guarded
-from tocsin.web.turns import TURNS
+from tocsin.web.request_turns import TURNS
 
 RANK: Mapping[Role, int] = {"viewer": 0, "responder": 1, "admin": 2}
 WITHOUT_USER = "this token belongs to no user: create it with --user"

@@ -27,7 +27,7 @@ from tocsin.web.credentials import credential
 from tocsin.web.daemon import Daemon
 from tocsin.web.limits import MAX_ASKED, read_body, read_json
 from tocsin.web.problem_json import BASE_HEADERS, JSON_HEADERS, Handler, HttpProblem, as_problem, log, log_refusal
-from tocsin.web.turns import LOOP_TIME, TURNS, in_slices, stream
+from tocsin.web.request_turns import LOOP_TIME, TURNS, in_slices, stream
 
 AT_ONCE = 500  # alerts or silences that are read at once
 RETENTION = Millis(5 * DAY)  # of silences that have ended: Alertmanager's own default

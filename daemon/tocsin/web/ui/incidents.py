@@ -9,7 +9,7 @@ from tocsin.web.api.changes import change_view, changes_beside
 from tocsin.web.api.incidents import related_to, told
 from tocsin.web.daemon import Daemon
 from tocsin.web.problem_json import Handler, HttpProblem, guarded
-from tocsin.web.turns import TURNS, in_turn
+from tocsin.web.request_turns import TURNS, in_turn
 from tocsin.web.ui.html import html, name_of, zone_of
 from tocsin.web.ui.readers import may_look, signed_in_as
 

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from tocsin.web.api.openapi import SCHEMAS, document
 from tocsin.web.problem_json import Handler
-from tocsin.web.turns import TURNS, in_turn
+from tocsin.web.request_turns import TURNS, in_turn
 from tocsin.web.ui.html import html
 
 

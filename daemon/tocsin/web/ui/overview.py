@@ -16,7 +16,7 @@ from tocsin.decide.oncall import resolver
 from tocsin.model import OPEN, Instant, Override, Schedule, Settings
 from tocsin.web.daemon import Daemon
 from tocsin.web.problem_json import Handler, guarded
-from tocsin.web.turns import TURNS, in_turn
+from tocsin.web.request_turns import TURNS, in_turn
 from tocsin.web.ui.html import LINES, html, name_of, shown, zone_of
 from tocsin.web.ui.readers import may_look, signed_in_as
 

@@ -18,8 +18,8 @@ from tocsin.web import sessions
 from tocsin.web.api.oncall import schedule_named
 from tocsin.web.daemon import Daemon
 from tocsin.web.problem_json import Handler, guarded
+from tocsin.web.request_turns import TURNS, in_turn
 from tocsin.web.sessions import BrowserSession
-from tocsin.web.turns import TURNS, in_turn
 from tocsin.web.ui.html import LINES, form_page, in_words, name_of
 from tocsin.web.ui.login import see_other
 from tocsin.web.ui.readers import may_look

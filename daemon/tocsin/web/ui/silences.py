@@ -15,8 +15,8 @@ from tocsin.settings.document.scalars import Mistake, duration
 from tocsin.web import sessions
 from tocsin.web.daemon import Daemon
 from tocsin.web.problem_json import Handler, guarded
+from tocsin.web.request_turns import TURNS, in_turn
 from tocsin.web.sessions import BrowserSession
-from tocsin.web.turns import TURNS, in_turn
 from tocsin.web.ui.html import form_page, in_words, name_of, shown
 from tocsin.web.ui.login import see_other
 from tocsin.web.ui.overview import windows_of

@@ -14,7 +14,7 @@ import structlog
 from tocsin.contracts import Tx
 from tocsin.decide.heartbeats import heartbeats as decide
 from tocsin.model import EMPTY, Alert, Beat, Heartbeat, Instant, IntegrationConfig, Parsed
-from tocsin.work.duties import each, in_turn
+from tocsin.work.background_duties import each, in_turn
 from tocsin.work.ingest.intake import Intake
 from tocsin.work.runtime import Runtime
 

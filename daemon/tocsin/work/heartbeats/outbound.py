@@ -8,7 +8,7 @@ from tocsin.contracts import Http
 from tocsin.errors import MaybeSent, NotSent
 from tocsin.model import SECOND, Millis
 from tocsin.model.civil import unix
-from tocsin.work.duties import promise
+from tocsin.work.background_duties import promise
 from tocsin.work.runtime import Runtime
 from tocsin.work.upkeep.health import Health
 

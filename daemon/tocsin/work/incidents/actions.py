@@ -10,7 +10,7 @@ from tocsin.decide.incidents import lifecycle
 from tocsin.decide.incidents.escalation import policy_for
 from tocsin.decide.incidents.lifecycle import Move, Stay
 from tocsin.decide.incidents.opening import opened
-from tocsin.decide.incidents.overtaken import ended_by_hand, without_wait
+from tocsin.decide.incidents.waiting_firings import ended_by_hand, without_wait
 from tocsin.decide.oncall.reach import People, reach, usable_contacts
 from tocsin.decide.routing.priority import by_service
 from tocsin.decide.text import DESCRIPTION, TITLE, clean, clean_identity

@@ -22,7 +22,7 @@ from tocsin.decide.oncall.resolver import in_hours
 from tocsin.errors import StoreUnavailable
 from tocsin.model import MINUTE, SECOND, Incident, Instant, Millis, StoredAlert
 from tocsin.model.civil import unix
-from tocsin.work.duties import TIMERS, Duty
+from tocsin.work.background_duties import TIMERS, Duty
 from tocsin.work.effects import Effects
 from tocsin.work.ingest.intake import Intake
 from tocsin.work.ingest.reassessment import sink, take_end

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tocsin.contracts import Tx
-from tocsin.decide.incidents.placed import Facts
 from tocsin.decide.incidents.placement import joinable
+from tocsin.decide.incidents.placement_answers import Facts
 from tocsin.decide.muting.mutes import Mutes, counts_as_source, identity_of, stored_values
 from tocsin.decide.noise.counters import bulk_tally, flap_tally, in_window
 from tocsin.decide.routing.alert_terms import terms_of

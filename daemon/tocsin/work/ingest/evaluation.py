@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from tocsin.decide.routing.alert_texts import Fit, as_json, fit_to_keep, hash_of
 from tocsin.decide.routing.grouping import LONGEST, Group, group_of
-from tocsin.decide.routing.kept_texts import Fit, as_json, fit_to_keep, hash_of
 from tocsin.decide.routing.rules import Rulebook, Verdict
 from tocsin.model import Alert, ChangeEvent, Instant, IntegrationConfig
 

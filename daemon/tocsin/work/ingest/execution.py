@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tocsin.decide.incidents.placed import (
+from tocsin.decide.incidents.placement_answers import (
     Acknowledge,
     Clear,
     Drop,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tocsin.decide.incidents.escalation import policy_for
 from tocsin.decide.muting.mutes import Mutes
-from tocsin.decide.routing.kept_texts import as_json
+from tocsin.decide.routing.alert_texts import as_json
 from tocsin.decide.routing.priority import assess
 from tocsin.decide.routing.rules import Verdict, value_of
 from tocsin.model import Alert, Arrival, Impact, Instant, IntegrationConfig, Priority, Urgency

@@ -15,7 +15,7 @@ import structlog
 
 from tocsin.contracts import Tx
 from tocsin.decide.muting.mutes import counts_as_source
-from tocsin.decide.routing.kept_texts import fit_key
+from tocsin.decide.routing.alert_texts import fit_key
 from tocsin.decide.routing.rules import Rulebook
 from tocsin.decide.text import KEY
 from tocsin.errors import BadBody, StoreUnavailable
@@ -29,7 +29,7 @@ from tocsin.model import (
     SignalStatus,
     StoredAlert,
 )
-from tocsin.work.duties import INGEST, Duty
+from tocsin.work.background_duties import INGEST, Duty
 from tocsin.work.ingest.batch_state import BatchState
 from tocsin.work.ingest.evaluation import Evaluated, evaluate, read
 from tocsin.work.ingest.open_alerts import OpenAlerts, forget
@@ -67,7 +67,7 @@ class Intake:
         self.duty: Duty | None = None
         self.open_alerts = OpenAlerts()
         self.repeats = RepeatCounts(runtime.store)
-        self.fires_later = asyncio.Event()  # something began to wait behind its end (work/incidents/overtaken.py)
+        self.fires_later = asyncio.Event()  # something began to wait behind its end (work/incidents/waiting_firings.py)
 
     # ------------------------------------------------------------------------------- the door
 

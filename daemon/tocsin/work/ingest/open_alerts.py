@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tocsin.contracts import Store
-from tocsin.decide.routing.kept_texts import MASK63
+from tocsin.decide.routing.alert_texts import MASK63
 from tocsin.model import Arrival, Instant, StoredAlert, Tombstone
 from tocsin.work.runtime import Runtime
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tocsin.decide.incidents.placement import place
+from tocsin.decide.routing.alert_texts import begun
 from tocsin.decide.routing.grouping import group_of
-from tocsin.decide.routing.kept_texts import begun
 from tocsin.model import MINUTE, Alert, Instant, Millis, Post
 from tocsin.work.ingest.batch_state import BatchState
 from tocsin.work.ingest.evaluation import bytes_of, evaluate

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from tocsin.decide.routing.alert_texts import Fit
 from tocsin.decide.routing.grouping import Group
-from tocsin.decide.routing.kept_texts import Fit
 from tocsin.decide.routing.rules import Rulebook, Verdict
 from tocsin.model import (
     Alert,

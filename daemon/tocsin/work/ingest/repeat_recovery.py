@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import structlog
 
 from tocsin.contracts import Tx
-from tocsin.decide.routing.kept_texts import content_of, fit_key
+from tocsin.decide.routing.alert_texts import content_of, fit_key
 from tocsin.decide.routing.sender_times import on_the_line
 from tocsin.model import Alert, Instant, Post, StoredAlert
 from tocsin.model.civil import unix

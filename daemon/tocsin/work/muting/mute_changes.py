@@ -19,7 +19,7 @@ from tocsin.decide.muting.maintenance import MaintenanceWindow, in_force, last_e
 from tocsin.decide.muting.mutes import Mutes, counts_as_source, stored_values
 from tocsin.errors import StoreUnavailable
 from tocsin.model import OPEN, SECOND, TOCSIN, Incident, Instant, Millis, Settings, StoredAlert, rfc3339
-from tocsin.work.duties import each, in_turn, promise
+from tocsin.work.background_duties import each, in_turn, promise
 from tocsin.work.effects import Effects
 from tocsin.work.ledger import Ledger, incidents_of
 from tocsin.work.runtime import Runtime

@@ -9,7 +9,7 @@ from tocsin.decide.incidents import lifecycle
 from tocsin.decide.noise import storms as decide
 from tocsin.decide.noise.storms import StormState
 from tocsin.model import MINUTE, SECOND, TOCSIN, Incident, Instant, Millis
-from tocsin.work.duties import each, in_turn
+from tocsin.work.background_duties import each, in_turn
 from tocsin.work.effects import Effects
 from tocsin.work.ledger import Ledger
 from tocsin.work.noise.storms import FOREVER, Storms, mute_of, wake

@@ -17,7 +17,7 @@ from tocsin.decide.oncall.feeds import Fed, FeedEvents, fed, from_json, growing,
 from tocsin.errors import BadFeed, StoreUnavailable
 from tocsin.model import DAY, MINUTE, SECOND, FeedCopy, FeedShift, Ical, Instant, Millis, Schedule, Settings
 from tocsin.model.civil import unix
-from tocsin.work.duties import promise
+from tocsin.work.background_duties import promise
 from tocsin.work.oncall.feed_fetch import Fetched, fetch
 from tocsin.work.runtime import InForce, Runtime
 

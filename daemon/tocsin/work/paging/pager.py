@@ -15,7 +15,7 @@ import structlog
 from tocsin.contracts import Tools, Tx
 from tocsin.errors import GateClosed, StoreUnavailable
 from tocsin.model import Cancelled, Instant, Millis, Outcome, Unknown
-from tocsin.work.duties import CLAIMS
+from tocsin.work.background_duties import CLAIMS
 from tocsin.work.effects import Effects
 from tocsin.work.incidents.self_alerts import SelfAlerts
 from tocsin.work.paging.ack_links import AckLinks

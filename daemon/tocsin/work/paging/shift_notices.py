@@ -19,7 +19,7 @@ from tocsin.decide.paging.shift_notices import Notice, due_notices, end_of_turn,
 from tocsin.decide.views import in_words
 from tocsin.model import DAY, MINUTE, OPEN, Alert, Contact, Incident, Instant, Override, Page, Parsed, Schedule, User
 from tocsin.model.civil import unix
-from tocsin.work.duties import each
+from tocsin.work.background_duties import each
 from tocsin.work.incidents.self_alerts import OWN, SelfAlerts
 from tocsin.work.paging.channels import Lines
 from tocsin.work.runtime import Runtime

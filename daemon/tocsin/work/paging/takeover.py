@@ -12,7 +12,7 @@ from tocsin.decide.oncall.reach import People
 from tocsin.decide.paging.delivery_plan import ChannelFacts, why_not_as_planned
 from tocsin.errors import StoreUnavailable
 from tocsin.model import MINUTE, Incident, Instant, Millis, Page
-from tocsin.work.duties import TAKEOVER
+from tocsin.work.background_duties import TAKEOVER
 from tocsin.work.effects import Effects
 from tocsin.work.ledger import Ledger
 from tocsin.work.paging.channels import Lines

@@ -11,7 +11,7 @@ import structlog
 from tocsin.contracts import Tx
 from tocsin.errors import StoreUnavailable
 from tocsin.model import Accepted, Attempt, Failed, Instant, Millis
-from tocsin.work.duties import CONFIRMATIONS
+from tocsin.work.background_duties import CONFIRMATIONS
 from tocsin.work.effects import Effects
 from tocsin.work.paging.channels import Line, Lines
 from tocsin.work.paging.outcomes import BREATH, OutcomeRecord

@@ -9,7 +9,7 @@ from typing import Any
 from tocsin.contracts import Task
 from tocsin.errors import StoreUnavailable
 from tocsin.model import Millis
-from tocsin.work.duties import ESSENTIAL, TIMERS
+from tocsin.work.background_duties import ESSENTIAL, TIMERS
 from tocsin.work.ingest.intake import Intake
 from tocsin.work.paging.channels import Lines
 from tocsin.work.runtime import Runtime

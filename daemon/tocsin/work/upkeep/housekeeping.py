@@ -11,7 +11,7 @@ from tocsin.contracts import Tx
 from tocsin.decide.oncall.reach import usable_contacts
 from tocsin.decide.oncall.resolver import on_call, shifts
 from tocsin.model import DAY, HOUR, MINUTE, SECOND, ContactState, Instant, Millis, Schedule, Settings
-from tocsin.work.duties import ANSWERS, LIMIT, each, promise
+from tocsin.work.background_duties import ANSWERS, LIMIT, each, promise
 from tocsin.work.ingest.intake import Intake
 from tocsin.work.muting.silences import Silences
 from tocsin.work.oncall.overrides import Overrides

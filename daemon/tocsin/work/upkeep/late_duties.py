@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tocsin.errors import StoreUnavailable
-from tocsin.work.duties import ANSWERS, INGEST
+from tocsin.work.background_duties import ANSWERS, INGEST
 from tocsin.work.incidents.self_alerts import SelfAlerts
 from tocsin.work.runtime import Runtime
 

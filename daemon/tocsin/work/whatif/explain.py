@@ -45,7 +45,7 @@ from tocsin.model import (
     Storm,
     Tombstone,
 )
-from tocsin.work.fair_turns import Crowded, FairTurns
+from tocsin.work.fair_queue import Crowded, FairTurns
 from tocsin.work.frozen_policies import policy_from
 
 if TYPE_CHECKING:  # a command that explains must not load the daemon

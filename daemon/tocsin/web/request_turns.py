@@ -19,7 +19,7 @@ from aiohttp import hdrs, web
 from tocsin.contracts import Clock
 from tocsin.model import Millis
 from tocsin.web.problem_json import JSON_HEADERS, Handler, guarded, overloaded, peer_of
-from tocsin.work.fair_turns import FairTurns
+from tocsin.work.fair_queue import FairTurns
 
 P = ParamSpec("P")
 T = TypeVar("T")

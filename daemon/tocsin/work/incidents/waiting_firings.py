@@ -13,10 +13,10 @@ from dataclasses import replace
 import structlog
 
 from tocsin.contracts import Tx
-from tocsin.decide.incidents.overtaken import was_sent
+from tocsin.decide.incidents.waiting_firings import was_sent
 from tocsin.errors import StoreUnavailable
 from tocsin.model import Instant, IntegrationConfig, Millis, StoredAlert
-from tocsin.work.duties import promise
+from tocsin.work.background_duties import promise
 from tocsin.work.ingest.intake import Intake
 from tocsin.work.runtime import Runtime
 

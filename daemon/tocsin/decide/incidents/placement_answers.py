@@ -8,8 +8,8 @@ from typing import NamedTuple
 from tocsin.decide.incidents.lifecycle import Move
 from tocsin.decide.muting.mutes import Mute, Mutes
 from tocsin.decide.noise.counters import Mark
+from tocsin.decide.routing.alert_texts import Fit
 from tocsin.decide.routing.grouping import Group
-from tocsin.decide.routing.kept_texts import Fit
 from tocsin.model import (
     EMPTY,
     Entry,
