@@ -175,7 +175,7 @@ HAPPENS = st.one_of(
 )
 
 
-@settings(max_examples=15, deadline=None, phases=UNSHRUNK)
+@settings(max_examples=15, deadline=None, phases=UNSHRUNK, derandomize=True)  # a seeded sample
 @given(CONFIGURED, st.builds(lambda first, rest: [first, *rest], POSTED, st.lists(HAPPENS, max_size=4)))
 def test_whatever_comes_the_fast_path_keeps_what_the_one_answer_says(
     configured: tuple[set[str], set[str], bool], happens: list[tuple[str, Any]]
