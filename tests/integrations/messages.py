@@ -10,31 +10,17 @@ from typing import Any
 from tocsin.clock import SeededChance, SystemClock
 from tocsin.contracts import Tools
 from tocsin.model import Instant, Message, Millis
+from tocsin.testing import message
 from tocsin.transport import AioHttp, AioSmtp
 
-PAGE = Message(
-    page="0" * 32,
-    attempt="a" * 32,
-    kind="page",
+CALLBACKS = "https://tocsin.example.org/v1/callbacks/twilio"
+PAGE = message(
     channel="sms",
-    to="+15005550010",
-    user="ana",
-    name="Ana Pires",
-    urgency="high",
-    title="P1 INC 42 db down",
-    text="P1 INC 42 db down\nReply ACK 42",
-    body="P1 INC 42 db down\ncheckout: nothing is sold",
-    spoken="Incident 42. db down.",
     ack_url="https://tocsin.example.org/a/tok",
-    status_url="https://tocsin.example.org/v1/callbacks/twilio/status/" + "a" * 32,
-    voice_url="https://tocsin.example.org/v1/callbacks/twilio/voice/" + "a" * 32,
+    status_url=f"{CALLBACKS}/status/{'a' * 32}",
+    voice_url=f"{CALLBACKS}/voice/{'a' * 32}",
     incident={"number": 42, "title": "db down", "status": "triggered"},
-    cycle=1,
-    round=1,
     step=2,
-    rule=1,
-    try_number=1,
-    expires_in=Millis(300_000),
     now=Instant(1_795_144_461_000),
 )
 

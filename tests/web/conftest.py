@@ -11,6 +11,7 @@ from pytest_aiohttp import AiohttpClient
 
 from tests.web.fakes import FakeDaemon
 from tocsin.web.app import make_app
+from tocsin.wiring import Daemon
 
 Client = TestClient[web.Request, web.Application]
 
@@ -21,8 +22,9 @@ def daemon() -> FakeDaemon:
 
 
 @pytest.fixture
-async def client(aiohttp_client: AiohttpClient, daemon: FakeDaemon) -> Client:
-    return await aiohttp_client(make_app(daemon.whole))
+async def client(aiohttp_client: AiohttpClient, daemon: FakeDaemon | Daemon) -> Client:
+    """A client of that daemon's doors; it keeps its cookies."""
+    return await aiohttp_client(make_app(daemon.whole if isinstance(daemon, FakeDaemon) else daemon))
 
 
 @pytest.fixture

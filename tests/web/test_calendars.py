@@ -15,9 +15,9 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from itsdangerous import URLSafeSerializer
-from pytest_aiohttp import AiohttpClient
 
 from tests.web.conftest import Client
+from tests.web.real import running
 from tocsin.clock import SeededChance, VirtualClock
 from tocsin.decide.oncall import ical_export
 from tocsin.decide.oncall.feeds import names_of, shifts_of
@@ -25,8 +25,6 @@ from tocsin.decide.oncall.ical import read_feed
 from tocsin.decide.oncall.resolver import shifts
 from tocsin.model import DAY, HOUR, Ical, Instant, Layer, Override, Rotation, Schedule, Secret, User, instant
 from tocsin.model.schedules import Unit
-from tocsin.settings import load
-from tocsin.web.app import make_app
 from tocsin.wiring import Daemon, Ports
 from tocsin.work.oncall.calendar_links import SALT
 
@@ -176,18 +174,9 @@ policies:
 
 @pytest.fixture
 async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
-    main = tmp_path / "tocsin.yaml"
-    main.write_text(CONFIGURATION)
     ports = Ports(VirtualClock(NOW), SeededChance(1), None, None, print, "inline")  # type: ignore[arg-type]  # nothing goes out
-    daemon = Daemon(load(main), ports=ports)
-    await daemon.start(listen=False)
-    yield daemon
-    await daemon.stop()
-
-
-@pytest.fixture
-async def client(aiohttp_client: AiohttpClient, daemon: Daemon) -> Client:
-    return await aiohttp_client(make_app(daemon))
+    async with running(tmp_path, CONFIGURATION, ports) as daemon:
+        yield daemon
 
 
 async def bearer(daemon: Daemon, role: Any, user: str | None = None) -> dict[str, str]:

@@ -16,18 +16,14 @@ from urllib.parse import quote
 import orjson
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
-from pytest_aiohttp import AiohttpClient
 from yarl import URL
 
 from tests.web.conftest import Client
+from tests.web.real import running, system_ports
 from tests.web.test_muting import KEY, QUIET
 from tests.web.test_whole import ALERT, OWN
-from tocsin.clock import SystemChance, SystemClock
-from tocsin.settings import load
-from tocsin.transport import AioHttp, AioSmtp
 from tocsin.web.api.openapi import document
-from tocsin.web.app import make_app
-from tocsin.wiring import Daemon, Ports
+from tocsin.wiring import Daemon
 
 WHOLE = document("https://tocsin.larkspur.example")
 CALLS = [(path, method) for path, each in WHOLE["paths"].items() for method in each]
@@ -41,18 +37,8 @@ NAMES = ["primary", "ana", "bo", "own", "1", "2", "nobody", "a b", "é", "%", "x
 
 @pytest.fixture
 async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
-    main = tmp_path / "tocsin.yaml"
-    main.write_text(QUIET + "heartbeats:\n  primary: {every: 1h, grace: 5m}\n")
-    clock = SystemClock()
-    daemon = Daemon(load(main), ports=Ports(clock, SystemChance(), AioHttp(clock), AioSmtp(clock), lambda text: None))
-    await daemon.start(listen=False)
-    yield daemon
-    await daemon.stop()
-
-
-@pytest.fixture
-async def client(aiohttp_client: AiohttpClient, daemon: Daemon) -> Client:
-    return await aiohttp_client(make_app(daemon))
+    async with running(tmp_path, QUIET + "heartbeats:\n  primary: {every: 1h, grace: 5m}\n", system_ports()) as daemon:
+        yield daemon
 
 
 class Caller:

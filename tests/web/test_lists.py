@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pytest_aiohttp import AiohttpClient
 
 from tests.store.facts import override, silence, swap
 from tests.web.conftest import Client
+from tests.web.real import running
 from tests.web.test_whole import CONFIGURATION
 from tocsin.contracts import Tx
 from tocsin.model import DAY, HOUR, Instant
-from tocsin.settings import load
-from tocsin.web.app import make_app
 from tocsin.web.ui.html import LINES
 from tocsin.web.ui.silences import LIVE_SHOWN
 from tocsin.wiring import Daemon
@@ -30,16 +28,10 @@ LISTS = {
 
 @pytest.fixture
 async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
-    (tmp_path / "tocsin.yaml").write_text(CONFIGURATION.replace(', public_url: "https://tocsin.larkspur.example"', ""))
-    daemon = Daemon(load(tmp_path / "tocsin.yaml"))
-    await daemon.start(listen=False)
-    yield daemon
-    await daemon.stop()
-
-
-@pytest.fixture
-async def client(aiohttp_client: AiohttpClient, daemon: Daemon) -> Client:
-    return await aiohttp_client(make_app(daemon))
+    async with running(
+        tmp_path, CONFIGURATION.replace(', public_url: "https://tocsin.larkspur.example"', "")
+    ) as daemon:
+        yield daemon
 
 
 async def put(daemon: Daemon, verb: str, values: list[Any]) -> None:

@@ -9,19 +9,15 @@ from typing import Any
 
 import orjson
 import pytest
-from pytest_aiohttp import AiohttpClient
 
 from tests.daemon import until
 from tests.web.conftest import Client
+from tests.web.real import running, system_ports
 from tests.web.test_whole import CONFIGURATION, OWN
-from tocsin.clock import SystemChance, SystemClock
 from tocsin.decide.routing.matchers import parse
 from tocsin.model import HOUR, Instant, rfc3339
-from tocsin.settings import load
-from tocsin.transport import AioHttp, AioSmtp
-from tocsin.web.app import make_app
 from tocsin.web.compat.alertmanager import MatcherShape, text_of
-from tocsin.wiring import Daemon, Ports
+from tocsin.wiring import Daemon
 
 QUIET = (
     CONFIGURATION.replace("shop: {impact: high}", "shop: {impact: high, depends_on: [db]}\n  db: {impact: high}")
@@ -36,18 +32,8 @@ KEY = "0123456789abcdef0123456789abcdef"
 
 @pytest.fixture
 async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
-    main = tmp_path / "tocsin.yaml"
-    main.write_text(QUIET)
-    clock = SystemClock()
-    daemon = Daemon(load(main), ports=Ports(clock, SystemChance(), AioHttp(clock), AioSmtp(clock), lambda _: None))
-    await daemon.start(listen=False)
-    yield daemon
-    await daemon.stop()
-
-
-@pytest.fixture
-async def client(aiohttp_client: AiohttpClient, daemon: Daemon) -> Client:
-    return await aiohttp_client(make_app(daemon))
+    async with running(tmp_path, QUIET, system_ports()) as daemon:
+        yield daemon
 
 
 @pytest.fixture

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pytest_aiohttp import AiohttpClient
 
 from tests.web.conftest import Client
+from tests.web.real import running
 from tests.web.test_whole import CONFIGURATION
 from tocsin.model import Role
-from tocsin.settings import load
-from tocsin.web.app import make_app
 from tocsin.wiring import Daemon
 
 OVERRIDES = "/v1/schedules/primary/overrides"
@@ -24,16 +22,8 @@ THEN = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) + t
 
 @pytest.fixture
 async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
-    (tmp_path / "tocsin.yaml").write_text(TEAM)
-    daemon = Daemon(load(tmp_path / "tocsin.yaml"))
-    await daemon.start(listen=False)
-    yield daemon
-    await daemon.stop()
-
-
-@pytest.fixture
-async def client(aiohttp_client: AiohttpClient, daemon: Daemon) -> Client:
-    return await aiohttp_client(make_app(daemon))
+    async with running(tmp_path, TEAM) as daemon:
+        yield daemon
 
 
 @pytest.fixture

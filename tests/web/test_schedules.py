@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pytest_aiohttp import AiohttpClient
 
 from tests.web.conftest import Client
+from tests.web.real import running
 from tests.web.test_whole import CONFIGURATION
 from tocsin.model import DAY, Instant, rfc3339
-from tocsin.settings import load
-from tocsin.web.app import make_app
 from tocsin.wiring import Daemon
 from tocsin.work.runtime import InForce
 
@@ -28,17 +26,8 @@ ADD = "/schedules/primary/overrides"
 
 @pytest.fixture
 async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
-    (tmp_path / "tocsin.yaml").write_text(HTTP_ONLY)
-    daemon = Daemon(load(tmp_path / "tocsin.yaml"))
-    await daemon.start(listen=False)
-    yield daemon
-    await daemon.stop()
-
-
-@pytest.fixture
-async def client(aiohttp_client: AiohttpClient, daemon: Daemon) -> Client:
-    """A browser of its own; it keeps its cookies."""
-    return await aiohttp_client(make_app(daemon))
+    async with running(tmp_path, HTTP_ONLY) as daemon:
+        yield daemon
 
 
 async def token(daemon: Daemon, role: Any = "responder", user: str | None = "ana", name: str = "browser") -> str:

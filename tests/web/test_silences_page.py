@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pytest_aiohttp import AiohttpClient
 
 from tests.web.conftest import Client
+from tests.web.real import running
 from tests.web.test_muting import QUIET
 from tests.web.test_schedules import basic, form_of, token
 from tests.web.test_whole import OWN
 from tocsin.model import HOUR, Actor
-from tocsin.settings import load
-from tocsin.web.app import make_app
 from tocsin.wiring import Daemon
 
 LOUD = {"matchers": 'env="staging"\nteam=~"<shop>.*"', "for": "2h", "comment": "<load test>"}
@@ -24,16 +22,8 @@ LOUD = {"matchers": 'env="staging"\nteam=~"<shop>.*"', "for": "2h", "comment": "
 
 @pytest.fixture
 async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
-    (tmp_path / "tocsin.yaml").write_text(QUIET.replace(', public_url: "https://tocsin.larkspur.example"', ""))
-    daemon = Daemon(load(tmp_path / "tocsin.yaml"))
-    await daemon.start(listen=False)
-    yield daemon
-    await daemon.stop()
-
-
-@pytest.fixture
-async def client(aiohttp_client: AiohttpClient, daemon: Daemon) -> Client:
-    return await aiohttp_client(make_app(daemon))
+    async with running(tmp_path, QUIET.replace(', public_url: "https://tocsin.larkspur.example"', "")) as daemon:
+        yield daemon
 
 
 async def signed_in(client: Client, daemon: Daemon, **whose: Any) -> str:

@@ -8,18 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pytest_aiohttp import AiohttpClient
 
 from tests.daemon import until
 from tests.web.conftest import Client
-from tocsin.clock import SystemChance, SystemClock
+from tests.web.real import running, system_ports
 from tocsin.model import HOUR
 from tocsin.model.civil import set_ahead
-from tocsin.settings import load
-from tocsin.transport import AioHttp, AioSmtp
-from tocsin.web.app import make_app
 from tocsin.web.ingest.webhooks import HUGE, LARGE
-from tocsin.wiring import Daemon, Ports
+from tocsin.wiring import Daemon
 
 CONFIGURATION = """
 server: {listen: 127.0.0.1:0, public_url: "https://tocsin.larkspur.example"}
@@ -53,18 +49,8 @@ def shown() -> list[str]:
 
 @pytest.fixture
 async def daemon(tmp_path: Path, shown: list[str]) -> AsyncIterator[Daemon]:
-    main = tmp_path / "tocsin.yaml"
-    main.write_text(CONFIGURATION)
-    clock = SystemClock()
-    daemon = Daemon(load(main), ports=Ports(clock, SystemChance(), AioHttp(clock), AioSmtp(clock), shown.append))
-    await daemon.start(listen=False)
-    yield daemon
-    await daemon.stop()
-
-
-@pytest.fixture
-async def client(aiohttp_client: AiohttpClient, daemon: Daemon) -> Client:
-    return await aiohttp_client(make_app(daemon))
+    async with running(tmp_path, CONFIGURATION, system_ports(shown.append)) as daemon:
+        yield daemon
 
 
 @pytest.fixture

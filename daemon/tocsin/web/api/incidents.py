@@ -17,7 +17,7 @@ from tocsin.web.api import bodies
 from tocsin.web.api.changes import ChangeShape, change_view, changes_beside
 from tocsin.web.api.endpoint import Ask, Endpoint, Param, bad_value
 from tocsin.web.api.guard import sees_all
-from tocsin.web.api.parameters import LIMIT, MOST, PAGED, PAGED_LINES, TIMELINE_MOST, cursor, one_of, whole
+from tocsin.web.api.parameters import LIMIT, MOST, PAGED, PAGED_LINES, TIMELINE_MOST, cursor, cursor_like, one_of, whole
 from tocsin.web.daemon import Daemon
 from tocsin.web.problem_json import HttpProblem, json_answer
 
@@ -83,13 +83,8 @@ def sorted_by(ask: Ask) -> str:
 
 def place(ask: Ask) -> Place | None:
     """The cursor of a list by urgency."""
-    text = ask.param("cursor")
-    if text is None:
-        return None
-    found = _PLACE.fullmatch(text)
-    if found is None:
-        raise bad_value("cursor", "is not one that an answer's `next` gave")
-    return Place(found[1], found[2] == "1", int(found[3]))
+    found = cursor_like(ask, _PLACE)
+    return None if found is None else Place(found[1], found[2] == "1", int(found[3]))
 
 
 def statuses(ask: Ask) -> tuple[str, ...]:

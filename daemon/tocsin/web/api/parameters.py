@@ -70,13 +70,17 @@ def cursor(ask: Ask) -> int | None:
 
 def stand(ask: Ask) -> Stand | None:
     """The cursor of a list by when things were made."""
+    found = cursor_like(ask, _STAND)
+    return None if found is None else Stand(Instant(int(found[1])), found[2])
+
+
+def cursor_like(ask: Ask, pattern: re.Pattern[str]) -> re.Match[str] | None:
+    """The cursor that is asked for, of this form; None for the beginning of the list."""
     text = ask.param("cursor")
-    if text is None:
-        return None
-    found = _STAND.fullmatch(text)
-    if found is None:
+    found = None if text is None else pattern.fullmatch(text)
+    if text is not None and found is None:
         raise bad_value("cursor", "is not one that an answer's `next` gave")
-    return Stand(Instant(int(found[1])), found[2])
+    return found
 
 
 async def part_of(ask: Ask, read: Callable[[int, Stand | None], Awaitable[list[L]]]) -> tuple[list[L], str | None]:
