@@ -431,6 +431,24 @@ async def test_a_name_is_taken_again_whatever_became_of_its_connection(
     await eventually(holds)
 
 
+async def test_the_check_of_readiness_holds_no_row_that_a_timer_wants(replica: Replicas) -> None:
+    one, two = await replica(), await replica()
+
+    async def open_it(tx: Tx) -> None:
+        tx.add_incidents([incident(1, due_at=at(1))])
+
+    async def check_and_look(tx: Tx) -> list[int]:
+        assert isinstance(tx, Transaction)
+        assert await tx.ask("exercise_claim", at(9)) != []
+        return await two.write(due)
+
+    async def due(tx: Tx) -> list[int]:
+        return [one.number for one in await tx.due_incidents(at(9), 10)]
+
+    await one.write(open_it)
+    assert await one.write(check_and_look) == [1]
+
+
 async def test_a_name_is_taken_though_the_server_still_believes_in_its_last_connection(replica: Replicas) -> None:
     one, two = await replica(), await replica()
     await one.hold("a")

@@ -36,8 +36,10 @@ with posts_taken as (insert into posts select * from posts where false),
 select pg_logical_emit_message(true, 'tocsin', 'ready')::text;
 
 -- name: exercise_claim
--- What is due, as the timers and the channels ask for it.
-select number from incidents where {live} and due_at <= $1 order by due_at limit 1 for update skip locked;
+-- What is due, as the timers and the channels ask for it; but no row of it is locked, or the timers would pass it over
+-- for as long as this transaction takes.
+with claimable as (select number from incidents where false for update skip locked)
+select number from incidents where {live} and due_at <= $1 order by due_at limit 1;
 
 -- name: this_transaction
 -- Its number, where it has changed anything, and the timeline of the server that gave it.
