@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 from urllib.parse import urlencode
 from xml.etree import ElementTree
@@ -209,3 +210,10 @@ def test_a_late_retry_is_asked_for_at_most_an_hour_ahead() -> None:
     noon, soon = "Fri, 20 Nov 2026 12:00:00 GMT", "Fri, 20 Nov 2026 12:01:30 GMT"
     assert error_codes.refusal(429, None, "", soon, noon) == Failed("twilio answered 429", retry_after=Millis(90_000))
     assert isinstance(error_codes.refusal(503, None, "", "5"), Unknown)
+
+
+@pytest.mark.parametrize("kind", ["sms", "voice"])
+def test_an_installation_made_before_the_move_finds_the_channel(kind: str) -> None:
+    former = import_module(f"tocsin_integrations.channels.twilio_{kind}")
+
+    assert former.CHANNEL is import_module(f"tocsin_integrations.channels.twilio.{kind}").CHANNEL
